@@ -1,0 +1,24 @@
+package tcpactor
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Door makes the receiver of one connection: Handlers, Functions or Actors. The doors differ in
+// how a handler is written; the guarantees are the same behind each.
+type Door interface {
+	// Open is called once per connection, on the connection's own turn, before Accepted.
+	Open() Receiver
+}
+
+// Receiver is a handler as the connection sees it.
+type Receiver interface {
+	// Receive handles one message on the connection's turn: an event of package protocol, or
+	// any other message sent to the connection's PID. An error, or a panic, ends the connection with that reason.
+	// Not every message is ctx.Message(): some events come up while another message is handled.
+	Receive(ctx actor.Context, message any) error
+}
+
+// Drainer is the optional part of a Receiver that decides itself when to close on a shutdown; the others are closed
+// once they are quiet.
+type Drainer interface{ Drains() bool }

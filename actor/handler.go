@@ -1,0 +1,102 @@
+package tcpactor
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// Handler is the Go door: one value per connection, its methods called one at a time. It may block: only its own connection waits.
+//
+// A handler that also has the method of PeerClosedHandler, WritableHandler, DrainingHandler or
+// MessageHandler gets those events too.
+type Handler interface {
+	// Accepted comes once and first. An error closes the connection.
+	Accepted(socket protocol.Socket) error
+	// Data shows the unread bytes; what it does not consume stays. buffer is valid during the call only.
+	Data(socket protocol.Socket, buffer *protocol.Buffer) error
+	// Closed comes once and last, whatever ended the connection.
+	Closed(socket protocol.Socket, closed *protocol.Closed)
+}
+
+// PeerClosedHandler gets the peer's FIN; see Options.KeepOpenOnPeerClosed.
+type PeerClosedHandler interface {
+	PeerClosed(socket protocol.Socket) error
+}
+
+// WritableHandler gets the write queue's water marks; see Options.HighWater.
+type WritableHandler interface {
+	Writable(socket protocol.Socket, ready bool) error
+}
+
+// DrainingHandler is told that the server shuts down, and then decides itself when to Close. A connection whose handler
+// does not have it is closed once it is quiet.
+type DrainingHandler interface {
+	Draining(socket protocol.Socket, deadline time.Time) error
+}
+
+// MessageHandler gets every other message sent to the connection's PID; without it they are
+// dead letters. ctx is valid during the call; ctx.Sender and ctx.Respond answer.
+type MessageHandler interface {
+	Message(ctx actor.Context, socket protocol.Socket, message any) error
+}
+
+// Handlers is the Go door: it makes one Handler per connection.
+func Handlers(newHandler func() Handler) Door { return handlers(newHandler) }
+
+type handlers func() Handler
+
+func (h handlers) Open() Receiver { return &handlerReceiver{handler: h()} }
+
+type handlerReceiver struct {
+	handler Handler
+	socket  protocol.Socket // from Accepted on
+}
+
+func (r *handlerReceiver) Receive(ctx actor.Context, message any) error {
+	switch m := message.(type) {
+	case *protocol.Data:
+		return r.handler.Data(m.Socket, m.Buffer)
+	case *protocol.Accepted:
+		r.socket = m.Socket
+		return r.handler.Accepted(m.Socket)
+	case *protocol.Closed:
+		r.handler.Closed(m.Socket, m)
+	case *protocol.PeerClosed:
+		if h, ok := r.handler.(PeerClosedHandler); ok {
+			return h.PeerClosed(m.Socket)
+		}
+	case *protocol.Writable:
+		if h, ok := r.handler.(WritableHandler); ok {
+			return h.Writable(m.Socket, m.Ready)
+		}
+	case *protocol.Draining:
+		if h, ok := r.handler.(DrainingHandler); ok {
+			return h.Draining(m.Socket, m.Deadline)
+		}
+	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
+		// The actor's own life; a handler knows the connection's.
+	default:
+		if h, ok := r.handler.(MessageHandler); ok {
+			return h.Message(ctx, r.socket, message)
+		}
+		deadLetter(ctx, message)
+	}
+	return nil
+}
+
+// Drains implements Drainer.
+func (r *handlerReceiver) Drains() bool {
+	_, ok := r.handler.(DrainingHandler)
+	return ok
+}
+
+func deadLetter(ctx actor.Context, message any) {
+	if _, ok := message.(*actor.Terminated); ok {
+		return // nobody asked for it by a watch of ours
+	}
+	envelope := &actor.MessageEnvelope{Message: message, Sender: ctx.Sender()}
+	ctx.ActorSystem().DeadLetter.SendUserMessage(ctx.Self(), envelope)
+}

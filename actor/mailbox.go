@@ -1,0 +1,230 @@
+package tcpactor
+
+import (
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// Source is the actor behind a mailbox, as far as the mailbox knows it: it is asked for work when no mail is
+// left, and it gets back what can no longer be delivered.
+type Source interface {
+	// Pull returns the next message to invoke, nil if there is nothing to do now. It runs on the
+	// mailbox's turn, never concurrently with a Receive of the same actor.
+	Pull() any
+	// Drop gets a user message that arrived, or was left, after Close. It runs on the sender's
+	// goroutine (or on the closer's, for leftovers) and must not block.
+	Drop(message any)
+}
+
+// Mailbox is a Proto.Actor mailbox made for sockets. Unlike the stock one it pulls: when its mail is done it
+// asks its Source, so input is fetched on the actor's turn, after all commands that came before. It gives the
+// dispatcher back after Throughput messages, and after Close no message vanishes: each goes to Source.Drop.
+//
+// It is embedded by value in the actor it belongs to and makes no allocation of its own in steady state.
+// Post*, Schedule, Run and Close may be called by any goroutine; Take on the mailbox's turn only.
+type Mailbox struct {
+	mu        sync.Mutex
+	mail      ring  // user messages, oldest first
+	system    []any // system messages, oldest first; they overtake mail
+	running   bool  // a turn is scheduled or under way: nobody else may start one
+	stirred   bool  // something happened during the turn that the turn may have missed
+	suspended bool  // the actor failed and awaits its supervisor: mail waits
+	closed    bool
+
+	source     Source
+	invoker    actor.MessageInvoker
+	dispatcher actor.Dispatcher
+	turn       func() // m.run, bound once: a method value allocates
+}
+
+var _ actor.Mailbox = (*Mailbox)(nil)
+
+// Init binds the mailbox to its actor. It comes before the spawn.
+func (m *Mailbox) Init(source Source) {
+	m.source = source
+	m.turn = m.run
+}
+
+// RegisterHandlers implements actor.Mailbox.
+func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	m.invoker, m.dispatcher = invoker, dispatcher
+}
+
+// Start implements actor.Mailbox.
+func (m *Mailbox) Start() {}
+
+// UserMessageCount implements actor.Mailbox.
+func (m *Mailbox) UserMessageCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mail.count
+}
+
+// PostUserMessage implements actor.Mailbox.
+func (m *Mailbox) PostUserMessage(message any) {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		m.source.Drop(message)
+		return
+	}
+	m.mail.push(message)
+	m.stirAndUnlock()
+}
+
+// PostSystemMessage implements actor.Mailbox. System messages are taken also after Close: a late Watch must be answered.
+func (m *Mailbox) PostSystemMessage(message any) {
+	m.mu.Lock()
+	m.system = append(m.system, message)
+	m.stirAndUnlock()
+}
+
+// Schedule gives the actor a turn because its Source has something to pull.
+func (m *Mailbox) Schedule() {
+	m.mu.Lock()
+	m.stirAndUnlock()
+}
+
+func (m *Mailbox) stirAndUnlock() {
+	m.stirred = true
+	start := !m.running
+	m.running = true
+	m.mu.Unlock()
+	if start {
+		m.dispatcher.Schedule(m.turn)
+	}
+}
+
+// Run gives the actor a turn on the calling goroutine, if it has none yet: what a goroutine does that
+// has nothing better to do than the actor's work and may be blocked by it.
+func (m *Mailbox) Run() {
+	m.mu.Lock()
+	m.stirred = true
+	start := !m.running
+	m.running = true
+	m.mu.Unlock()
+	if start {
+		m.run()
+	}
+}
+
+// Close ends the mailbox: the user messages left in it, and all that come later, go to Source.Drop.
+func (m *Mailbox) Close() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	for {
+		message, ok := m.Take()
+		if !ok {
+			return
+		}
+		m.source.Drop(message)
+	}
+}
+
+// Take removes the oldest user message, for an actor that must see its mail before the turn would bring it.
+func (m *Mailbox) Take() (message any, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mail.pop()
+}
+
+// run is one turn: system messages, then mail, then what the source has; until nothing is left or the
+// throughput is used up.
+func (m *Mailbox) run() {
+	var message any
+	finished := false
+	defer func() {
+		if finished {
+			return
+		}
+		// The actor panicked, or called runtime.Goexit. The message at hand is lost, the rest goes on
+		// in a turn of its own, after the supervisor has decided (EscalateFailure suspends us).
+		reason := recover()
+		if reason == nil {
+			reason = protocol.ErrGoexit
+		}
+		m.invoker.EscalateFailure(reason, message)
+		m.dispatcher.Schedule(m.turn)
+	}()
+	for left := m.dispatcher.Throughput(); ; left-- {
+		if left <= 0 {
+			finished = true
+			m.dispatcher.Schedule(m.turn) // still marked as running: nobody else starts a turn in between
+			return
+		}
+		kind := none
+		if message, kind = m.next(); kind == none {
+			finished = true
+			return
+		}
+		if kind == user {
+			m.invoker.InvokeUserMessage(message)
+			continue
+		}
+		switch message.(type) {
+		case *actor.SuspendMailbox:
+			m.setSuspended(true)
+		case *actor.ResumeMailbox:
+			m.setSuspended(false)
+		case *actor.Restart:
+			// A socket cannot be born again: for the actors of a connection a restart is a stop.
+			m.invoker.InvokeSystemMessage(&actor.Stop{})
+		default:
+			m.invoker.InvokeSystemMessage(message)
+		}
+	}
+}
+
+type kind uint8
+
+const (
+	none kind = iota
+	system
+	user
+)
+
+// next returns what the turn does next. With none the turn is over: the mailbox has been marked as not running.
+func (m *Mailbox) next() (any, kind) {
+	for {
+		m.mu.Lock()
+		if len(m.system) > 0 {
+			message := m.system[0]
+			m.system = m.system[1:]
+			if len(m.system) == 0 {
+				m.system = nil // system messages are rare: keep no memory for them
+			}
+			m.mu.Unlock()
+			return message, system
+		}
+		if !m.suspended {
+			if message, ok := m.mail.pop(); ok {
+				m.mu.Unlock()
+				return message, user
+			}
+			m.stirred = false
+			m.mu.Unlock()
+			// Outside the lock: the source reads from its socket here.
+			if message := m.source.Pull(); message != nil {
+				return message, user
+			}
+			m.mu.Lock()
+			if m.stirred {
+				m.mu.Unlock()
+				continue
+			}
+		}
+		m.running = false
+		m.mu.Unlock()
+		return nil, none
+	}
+}
+
+func (m *Mailbox) setSuspended(suspended bool) {
+	m.mu.Lock()
+	m.suspended = suspended
+	m.mu.Unlock()
+}

@@ -1,0 +1,98 @@
+package tcpactor
+
+import (
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Pool is a dispatcher of goroutines that are used again. A stock dispatcher starts a goroutine for every
+// wake-up of an actor and pays for a fresh stack each time; a pool's goroutines have grown theirs.
+// There is no upper limit: an actor that blocks holds one goroutine and delays nobody.
+//
+// Its goroutines are owned by whoever made the pool, stopped by Close, joined by Wait.
+type Pool struct {
+	mu      sync.Mutex
+	idle    []*poolWorker // last in, first out: the warmest stack first
+	closed  bool
+	workers sync.WaitGroup
+}
+
+type poolWorker struct{ work chan func() }
+
+var _ actor.Dispatcher = (*Pool)(nil)
+
+const (
+	// throughput is how many messages an actor handles before others get their turn. Proto.Actor's own default.
+	throughput = 300
+	// maxIdle bounds the goroutines that wait for work; the others end. A parked one costs its stack, 8 KiB or so.
+	maxIdle = 64
+)
+
+// NewPool returns a pool without goroutines; they come with the work.
+func NewPool() *Pool { return &Pool{} }
+
+// Throughput implements actor.Dispatcher.
+func (p *Pool) Throughput() int { return throughput }
+
+// Schedule implements actor.Dispatcher: turn runs on a goroutine of the pool, never on the caller's.
+// After Close it still runs, on a goroutine that nobody joins: an actor must never be left without its turn.
+func (p *Pool) Schedule(turn func()) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		w := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		w.work <- turn // never blocks: an idle worker's channel is empty and has room for one
+		return
+	}
+	closed := p.closed
+	if !closed {
+		p.workers.Add(1)
+	}
+	p.mu.Unlock()
+	if closed {
+		go turn()
+		return
+	}
+	go p.serve(&poolWorker{work: make(chan func(), 1)}, turn)
+}
+
+func (p *Pool) serve(w *poolWorker, turn func()) {
+	defer p.workers.Done() // also where a handler ends the goroutine by runtime.Goexit
+	for {
+		turn()
+		if !p.park(w) {
+			return
+		}
+		turn = <-w.work
+		if turn == nil {
+			return
+		}
+	}
+}
+
+func (p *Pool) park(w *poolWorker) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.idle) >= maxIdle {
+		return false
+	}
+	p.idle = append(p.idle, w)
+	return true
+}
+
+// Close ends the idle goroutines now and the others after their turn.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, w := range idle {
+		w.work <- nil
+	}
+}
+
+// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this pool.
+func (p *Pool) Wait() { p.workers.Wait() }

@@ -1,0 +1,214 @@
+package connection
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// reply says who wants to know how a command went: a callback, a sender, or nobody.
+type reply struct {
+	done   func(error)
+	sender *actor.PID
+	ack    any
+
+	untilFlushed bool // wants to know of the FIN, not of the close
+}
+
+// ackOf returns what a command that came by PID wants repeated.
+func ackOf(command protocol.Command) any {
+	switch m := command.(type) {
+	case *protocol.Write:
+		return m.Ack
+	case *protocol.Pause:
+		return m.Ack
+	case *protocol.Resume:
+		return m.Ack
+	case *protocol.Close:
+		return m.Ack
+	case *protocol.CloseWrite:
+		return m.Ack
+	case *protocol.Abort:
+		return m.Ack
+	}
+	return nil
+}
+
+// obey carries out a command on the connection's turn.
+func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) {
+	if c.state() == closed && command != nil {
+		c.refuse(command, r)
+		return
+	}
+	switch m := command.(type) {
+	case *protocol.Write:
+		c.accept(ctx, m.Data, r)
+	case *protocol.Pause:
+		c.paused.Store(true)
+		c.answer(ctx, r, nil)
+		c.advance(ctx) // what only a willing handler kept open ends here
+	case *protocol.Resume:
+		c.resume(m.Credit)
+		c.answer(ctx, r, nil)
+	case *protocol.Close:
+		c.wait(r)
+		if c.state() == opening {
+			c.kill(protocol.ReasonLocalClosed, nil)
+			return
+		}
+		c.finish(ctx, protocol.ReasonLocalClosed, nil)
+	case *protocol.CloseWrite:
+		if c.flags.writerEnded {
+			c.answer(ctx, r, c.writer.err)
+			return
+		}
+		r.untilFlushed = true
+		c.wait(r)
+		c.credit.close()
+		c.writer.order(orderFinish)
+	case *protocol.Abort:
+		c.wait(r)
+		c.kill(protocol.ReasonLocalAborted, protocol.ErrAborted)
+	}
+}
+
+// accept queues a Write that came by mail: here it takes its credit, or is refused.
+func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
+	crossed, err := c.credit.reserve(len(data), &c.shared.limits)
+	if err != nil {
+		if r.done != nil {
+			c.call(ctx, completion{r.done, err})
+			return
+		}
+		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack}, r.sender, err)
+		return
+	}
+	e := newEntry()
+	e.data, e.left, e.reserved = data, len(data), len(data)
+	e.done, e.sender, e.ack = r.done, r.sender, r.ack
+	c.post(e, crossed)
+}
+
+// post hands a reserved entry to the writer.
+func (c *Connection) post(e *entry, crossed bool) {
+	c.writer.mailbox.PostUserMessage(e)
+	if crossed {
+		c.signal(signalWater)
+	}
+}
+
+func (c *Connection) resume(credit int) {
+	c.paused.Store(false)
+	switch {
+	case credit > 0:
+		c.demand = addCredit(c.demand, credit)
+	case c.shared.options.ReadMode == Pull:
+		c.demand = max(c.demand, 1)
+	default:
+		c.demand = unlimited
+	}
+	c.flags.forced = c.input.Len() > 0
+}
+
+// addCredit adds without overflow. Who counts begins at nothing, also where the demand was unlimited.
+func addCredit(demand, credit int) int {
+	const most = 1 << 30
+	return min(max(demand, 0)+min(credit, most), most)
+}
+
+func (c *Connection) wait(r reply) {
+	if r.done != nil || r.sender != nil && r.ack != nil {
+		c.waiting = append(c.waiting, r)
+	}
+}
+
+func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
+	left := c.waiting[:0]
+	answered := c.waiting
+	c.waiting = nil // a callback may ask again
+	for _, r := range answered {
+		if due(r) {
+			c.answer(ctx, r, c.outcome(r))
+		} else {
+			left = append(left, r)
+		}
+	}
+	c.waiting = append(left, c.waiting...)
+}
+
+// outcome is what a Close or CloseWrite came to: the error if accepted writes could not be flushed.
+func (c *Connection) outcome(r reply) error {
+	if r.untilFlushed {
+		return c.writer.err
+	}
+	return nil
+}
+
+func (c *Connection) answer(ctx actor.Context, r reply, err error) {
+	switch {
+	case r.done != nil:
+		c.call(ctx, completion{r.done, err})
+	case r.sender != nil && r.ack != nil:
+		c.system().Root.Send(r.sender, &protocol.Done{Ack: r.ack, Err: err})
+	}
+}
+
+// answerWrite tells the sender of a Write how it went.
+func answerWrite(system *actor.ActorSystem, sender *actor.PID, ack any, err error) {
+	switch {
+	case err != nil:
+		system.Root.Send(sender, &protocol.WriteFailed{Ack: ack, Err: err})
+	case ack != nil:
+		system.Root.Send(sender, &protocol.Written{Ack: ack})
+	}
+}
+
+// refuse answers a command that came after the end.
+func (c *Connection) refuse(command protocol.Command, r reply) {
+	switch m := command.(type) {
+	case *protocol.Write:
+		if r.done == nil {
+			c.refuseWrite(m, r.sender, protocol.ErrClosed)
+			return
+		}
+	case *protocol.Close, *protocol.Abort:
+		// What was asked for is the case.
+		c.answerLater(r, nil)
+		return
+	}
+	c.answerLater(r, protocol.ErrClosed)
+}
+
+// refuseWrite answers a Write that is not accepted: to its sender, or as a dead letter. Nothing is lost without a word.
+func (c *Connection) refuseWrite(m *protocol.Write, sender *actor.PID, err error) {
+	if sender == nil {
+		c.system().DeadLetter.SendUserMessage(c.pid, m)
+		return
+	}
+	answerWrite(c.system(), sender, m.Ack, err)
+}
+
+// answerLater answers outside the connection's turn, which will not come again; a callback runs on a goroutine of its own, never
+// inside the call that queued it.
+func (c *Connection) answerLater(r reply, err error) {
+	switch {
+	case r.done != nil:
+		c.shared.later(func() { r.done(err) })
+	case r.sender != nil && r.ack != nil:
+		c.system().Root.Send(r.sender, &protocol.Done{Ack: r.ack, Err: err})
+	}
+}
+
+// Drop implements tcpactor.Source: a message for a connection that has ended, or has not begun.
+func (c *Connection) Drop(message any) {
+	_, bare, sender := actor.UnwrapEnvelope(message)
+	switch m := bare.(type) {
+	case *order:
+		c.refuse(m.command, reply{done: m.done})
+	case protocol.Command:
+		c.refuse(m, reply{sender: sender, ack: ackOf(m)})
+	case *attend, *protocol.Data:
+	default:
+		c.system().DeadLetter.SendUserMessage(c.pid, message)
+	}
+}

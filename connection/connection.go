@@ -1,0 +1,223 @@
+package connection
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Connection is the actor of one socket. It fetches input on its own turn, shows it to the handler, obeys
+// commands, and sees the connection to its end; its writer, an actor beside it, brings out what was accepted.
+// It is also the protocol.Socket that handlers hold.
+//
+// What other goroutines want is mail (commands, in order with everything else) or a signal (a bit that says
+// what happened; any number of times is once). Whatever ends the connection sets the cause first: the first one wins.
+type Connection struct {
+	shared  *Spawner // what all connections of one listener have in common
+	socket  transport.Conn
+	pid     *actor.PID
+	mailbox tcpactor.Mailbox
+	writer  writer
+	born    time.Duration // on the spawner's clock
+
+	// Any goroutine.
+	credit  credit
+	signals atomic.Uint32
+	cause   atomic.Pointer[cause]
+	phase   atomic.Uint32 // a state
+	gated   atomic.Bool   // input waits for the writes to be released: whoever releases them wakes us
+	read    atomic.Uint64
+	written atomic.Uint64
+	unsent  atomic.Uint64
+
+	completions completions
+
+	// The connection's turn only.
+	receiver   tcpactor.Receiver // nil until open: a failed handshake has no handler
+	delivering any               // the event the handler is being called with
+	input      transport.Input
+	inputErr   error // why the input ended, if not by FIN
+	buffer     protocol.Buffer
+	data       protocol.Data
+	demand     int     // how many Data may be shown; unlimited where nobody counts
+	waiting    []reply // who asked for Close or CloseWrite and waits for it
+	paused     atomic.Bool
+	flags      flags
+
+	watch watch // the sweep's
+	index int   // in Spawner.live; under its lock
+}
+
+// flags of the connection's turn.
+type flags struct {
+	forced      bool // a Resume asked for a call with the bytes that are there
+	inputEnded  bool // no input will come any more
+	inputKnown  bool // the handler's side has taken note of it
+	writerEnded bool
+	writerGone  bool // its actor has stopped
+	salvage     bool // writing failed; what the peer sent before it went is still shown
+	highTold    bool // the last Writable said not ready
+	draining    bool
+}
+
+// unlimited as a demand: nobody counts.
+const unlimited = -1
+
+// cause says what ended a connection.
+type cause struct {
+	reason protocol.Reason
+	err    error
+}
+
+var _ protocol.Socket = (*Connection)(nil)
+var _ actor.Actor = (*Connection)(nil)
+var _ tcpactor.Source = (*Connection)(nil)
+
+// attend is the message by which the mailbox tells the connection to look at its signals.
+type attend struct{}
+
+var attendNow = &attend{}
+
+// order is a command through the handle, with its completion.
+type order struct {
+	command protocol.Command
+	done    func(error)
+}
+
+// Receive implements actor.Actor.
+func (c *Connection) Receive(ctx actor.Context) {
+	message := ctx.Message()
+	if c.delivering != nil && message == c.delivering { // a pointer: safe to compare with anything
+		_ = c.receiver.Receive(ctx, message) // a nested delivery: its error goes the way of the outer one
+		return
+	}
+	switch m := message.(type) {
+	case *protocol.Data:
+		if m == &c.data {
+			c.show(ctx)
+		}
+	case *attend:
+		c.attend(ctx)
+	case *order:
+		c.obey(ctx, m.command, reply{done: m.done})
+	case protocol.Command:
+		c.obey(ctx, m, reply{sender: ctx.Sender(), ack: ackOf(m)})
+	case *protocol.GetInfo:
+		info := c.Info()
+		ctx.Respond(&info)
+	case protocol.Event:
+		// Only connections make events; one that comes by mail is a mistake of its sender.
+	case *actor.Started:
+		c.start(ctx)
+	case *actor.Stopping:
+		c.stopping(ctx)
+	case *actor.Stopped:
+		c.deliver(ctx, m)
+		c.leave()
+	case *actor.Terminated:
+		c.terminated(ctx, m)
+	default:
+		if c.state() == opening || c.state() == closed {
+			c.Drop(ctx.Message())
+			return
+		}
+		c.deliver(ctx, m)
+	}
+}
+
+// deliver calls the handler, and turns whatever goes wrong there into the end of this connection and of nothing else.
+func (c *Connection) deliver(ctx actor.Context, message any) {
+	if c.receiver == nil {
+		return
+	}
+	returned := false
+	defer c.guard(ctx, &returned)
+	defer c.delivered(c.delivering)
+	switch message.(type) {
+	case protocol.Event, *actor.Started:
+		c.delivering = message
+	}
+	err := c.receiver.Receive(ctx, message)
+	returned = true
+	if err != nil {
+		c.failed(ctx, protocol.ReasonHandlerError, err)
+	}
+}
+
+func (c *Connection) delivered(before any) { c.delivering = before }
+
+// call runs a completion.
+func (c *Connection) call(ctx actor.Context, one completion) {
+	returned := false
+	defer c.guard(ctx, &returned)
+	one.done(one.err)
+	returned = true
+}
+
+// openDoor makes the handler.
+func (c *Connection) openDoor(ctx actor.Context) {
+	returned := false
+	defer c.guard(ctx, &returned)
+	c.receiver = c.shared.door.Open()
+	returned = true
+}
+
+// guard is deferred around every piece of the user's code.
+func (c *Connection) guard(ctx actor.Context, returned *bool) {
+	if *returned {
+		return
+	}
+	if value := recover(); value != nil {
+		c.failed(ctx, protocol.ReasonHandlerPanic, &protocol.PanicError{Value: value, Stack: debug.Stack()})
+		return
+	}
+	// runtime.Goexit: the goroutine ends, the mailbox escalates, and our supervisor stops us.
+	c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
+}
+
+// failed ends the connection because of its handler. What was accepted is still flushed: it may be the
+// error message for the peer.
+func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
+	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
+	c.finish(ctx, reason, err)
+}
+
+// signal tells the connection that something happened. Any goroutine may call it.
+func (c *Connection) signal(bit uint32) {
+	c.signals.Or(bit)
+	c.mailbox.Schedule()
+}
+
+func (c *Connection) setCause(reason protocol.Reason, err error) {
+	if c.cause.Load() == nil {
+		c.cause.CompareAndSwap(nil, &cause{reason, err})
+	}
+}
+
+// causeErr returns what writes fail with that the end of the connection cut off.
+func (c *Connection) causeErr() error {
+	if why := c.cause.Load(); why != nil && why.err != nil {
+		return why.err
+	}
+	return protocol.ErrClosed
+}
+
+// kill ends the connection at once, from any goroutine: the socket is reset, which also frees the writer; the handler gets
+// Closed as soon as it returns from what it is doing.
+func (c *Connection) kill(reason protocol.Reason, err error) {
+	c.setCause(reason, err)
+	c.credit.close()
+	c.socket.Abort()
+	c.writer.order(orderGiveUp)
+}
+
+func (c *Connection) system() *actor.ActorSystem { return c.shared.system }
+
+func yield() { runtime.Gosched() }

@@ -1,0 +1,100 @@
+package connection
+
+import (
+	"math"
+	"sync/atomic"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// credit counts the accepted writes of one connection that the kernel has not taken yet: how many and how many bytes,
+// in one word, so that both limits are checked and taken in one step by whoever wants to write. A mailbox could not give
+// the caller that answer at once.
+//
+// From reserve until release, a write is counted. A write that is reserved but not yet in the writer's mailbox
+// is between two adjacent statements of its caller; idle is false during that time, which is how the writer knows that
+// somebody is still coming.
+//
+//	bit 63      closed: nothing is accepted any more
+//	bit 62      high: the bytes rose to the high water mark and have not sunk to the low one since
+//	bits 40-61  writes
+//	bits 0-39   bytes
+type credit struct{ word atomic.Uint64 }
+
+const (
+	creditClosed = 1 << 63
+	creditHigh   = 1 << 62
+	countShift   = 40
+	maxBytes     = 1<<countShift - 1
+	maxCount     = 1<<(62-countShift) - 1
+)
+
+// limits of one connection's write queue. Immutable, shared by all connections of a listener.
+type limits struct {
+	writes    int // at most maxCount
+	bytes     int // at most maxBytes
+	highWater int // math.MaxInt where no water marks are wanted
+	lowWater  int
+}
+
+var noWater = limits{writes: maxCount, bytes: maxBytes, highWater: math.MaxInt}
+
+func pending(word uint64) (writes, bytes int) {
+	return int(word >> countShift & maxCount), int(word & maxBytes)
+}
+
+// reserve takes a place in the queue and n bytes. crossed says that the bytes just rose to the high water mark.
+func (c *credit) reserve(n int, l *limits) (crossed bool, err error) {
+	for {
+		word := c.word.Load()
+		if word&creditClosed != 0 {
+			return false, protocol.ErrClosed
+		}
+		writes, bytes := pending(word)
+		if writes >= l.writes {
+			return false, protocol.ErrWriteQueueFull
+		}
+		if n > l.bytes-bytes {
+			return false, protocol.ErrWriteBufferFull
+		}
+		next := word + 1<<countShift + uint64(n)
+		crossed = word&creditHigh == 0 && bytes+n >= l.highWater
+		if crossed {
+			next |= creditHigh
+		}
+		if c.word.CompareAndSwap(word, next) {
+			return crossed, nil
+		}
+	}
+}
+
+// release gives back what reserve took, the bytes possibly earlier than the writes. crossed says that the bytes
+// just sank to the low water mark.
+func (c *credit) release(writes, bytes int, l *limits) (crossed bool) {
+	for {
+		word := c.word.Load()
+		next := word - uint64(writes)<<countShift - uint64(bytes)
+		_, left := pending(next)
+		crossed = word&creditHigh != 0 && left <= l.lowWater
+		if crossed {
+			next &^= creditHigh
+		}
+		if c.word.CompareAndSwap(word, next) {
+			return crossed
+		}
+	}
+}
+
+// close refuses everything from now on. What was reserved stays reserved until it is released.
+func (c *credit) close() { c.word.Or(creditClosed) }
+
+// pending returns the writes and bytes the kernel has not taken yet.
+func (c *credit) pending() (writes, bytes int) { return pending(c.word.Load()) }
+
+func (c *credit) idle() bool {
+	writes, _ := c.pending()
+	return writes == 0
+}
+
+// high reports whether the bytes are above the water marks.
+func (c *credit) high() bool { return c.word.Load()&creditHigh != 0 }

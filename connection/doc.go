@@ -1,0 +1,14 @@
+// Package connection is one socket as two actors: the connection, which reads and calls the handler, and its writer.
+//
+//	connection.go  the actor: its mail, its handler calls under guard
+//	states.go      its life, from opening to closed
+//	reading.go     input: demand of one, strict pause, read gate
+//	commands.go    commands and their answers
+//	handle.go      the methods of protocol.Socket
+//	writer.go      the writer actor
+//	credit.go      the write queue's limits
+//	watch.go       timeouts, by a coarse sweep
+//	spawner.go     what the connections of one listener have in common
+//
+// Sockets themselves lie behind package transport.
+package connection

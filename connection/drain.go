@@ -1,0 +1,48 @@
+package connection
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Drain tells the handler that the server shuts down. A handler that has Draining decides itself when to Close; the
+// others are closed when nothing has moved for DrainQuiet. Any goroutine may call it.
+func (c *Connection) Drain() { c.signal(signalDrain) }
+
+// Shutdown closes in an orderly way: the time for draining is over. Any goroutine may call it.
+func (c *Connection) Shutdown() { c.signal(signalShutdown) }
+
+// Kill resets the connection because the server does not wait any longer. Any goroutine may call it.
+func (c *Connection) Kill() { c.kill(protocol.ReasonShutdown, protocol.ErrShutdown) }
+
+// drain tells the handler once, and closes what is quiet.
+func (c *Connection) drain(ctx actor.Context, quiet bool) {
+	if !c.flags.draining {
+		c.flags.draining = true
+		c.deliver(ctx, &protocol.Draining{Socket: c, Deadline: c.shared.deadline()})
+	}
+	if quiet && !c.drainsItself() {
+		c.finish(ctx, protocol.ReasonShutdown, nil)
+	}
+}
+
+func (c *Connection) drainsItself() bool {
+	d, ok := c.receiver.(tcpactor.Drainer)
+	return ok && d.Drains()
+}
+
+// SetDeadline begins draining for all connections of this spawner: until then handlers may finish.
+func (s *Spawner) SetDeadline(deadline time.Time) { s.drainUntil.Store(&deadline) }
+
+func (s *Spawner) deadline() time.Time {
+	if d := s.drainUntil.Load(); d != nil {
+		return *d
+	}
+	return time.Time{}
+}
+
+func (s *Spawner) draining() bool { return s.drainUntil.Load() != nil }

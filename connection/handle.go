@@ -1,0 +1,184 @@
+package connection
+
+import (
+	"net"
+	"os"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// This file is the handle: the methods of protocol.Socket. Any goroutine may call them at any time.
+
+// Commands without an answer need no memory of their own.
+var (
+	pauseCommand      = &protocol.Pause{}
+	resumeCommand     = &protocol.Resume{}
+	closeCommand      = &protocol.Close{}
+	closeWriteCommand = &protocol.CloseWrite{}
+)
+
+// PID implements protocol.Socket.
+func (c *Connection) PID() *actor.PID { return c.pid }
+
+// LocalAddr implements protocol.Socket.
+func (c *Connection) LocalAddr() net.Addr { return c.socket.LocalAddr() }
+
+// RemoteAddr implements protocol.Socket.
+func (c *Connection) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
+
+// Write implements protocol.Socket.
+func (c *Connection) Write(p []byte) (int, error) {
+	crossed, err := c.credit.reserve(len(p), &c.shared.limits)
+	if err != nil {
+		return 0, err
+	}
+	e := newEntry()
+	e.left, e.reserved = len(p), len(p)
+	if len(p) > 0 {
+		e.chunk = transport.NewChunk(len(p))
+		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
+	}
+	c.post(e, crossed)
+	return len(p), nil
+}
+
+// WriteOwned implements protocol.Socket.
+func (c *Connection) WriteOwned(p []byte, done func(error)) error {
+	return c.queue(p, nil, len(p), done)
+}
+
+// WriteBuffers implements protocol.Socket.
+func (c *Connection) WriteBuffers(bufs [][]byte, done func(error)) error {
+	if len(bufs) == 0 {
+		return c.queue(nil, nil, 0, done)
+	}
+	n := 0
+	for _, p := range bufs {
+		n += len(p)
+	}
+	return c.queue(bufs[0], bufs[1:], n, done)
+}
+
+func (c *Connection) queue(data []byte, more [][]byte, n int, done func(error)) error {
+	crossed, err := c.credit.reserve(n, &c.shared.limits)
+	if err != nil {
+		return err
+	}
+	e := newEntry()
+	e.data, e.more, e.left, e.reserved, e.done = data, more, n, n, done
+	c.post(e, crossed)
+	return nil
+}
+
+// Forward implements protocol.Socket.
+func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
+	n := b.Len()
+	chunk, ours := b.Storage().(*transport.Chunk)
+	if !ours || n < len(chunk.Bytes)/smallPart {
+		n, err := c.Write(b.Bytes())
+		b.Discard(n)
+		return n, err
+	}
+	crossed, err := c.credit.reserve(n, &c.shared.limits)
+	if err != nil {
+		return 0, err
+	}
+	e := newEntry()
+	e.data, _ = b.Hand()
+	e.chunk, e.left, e.reserved = chunk, n, n
+	c.post(e, crossed)
+	return n, nil
+}
+
+// smallPart: less than this part of a chunk is copied, not handed over. It is cheaper, and the write
+// buffer's limit would not mean much if each queued byte could hold a whole chunk.
+const smallPart = 4
+
+// WriteFile implements protocol.Socket.
+func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
+	crossed, err := c.credit.reserve(0, &c.shared.limits)
+	if err != nil {
+		return err
+	}
+	e := newEntry()
+	e.file, e.left, e.done = f, int(n), done
+	c.post(e, crossed)
+	return nil
+}
+
+// Pause implements protocol.Socket. It goes through the mailbox: mail is read before input is.
+func (c *Connection) Pause() { c.mailbox.PostUserMessage(pauseCommand) }
+
+// Resume implements protocol.Socket.
+func (c *Connection) Resume() { c.mailbox.PostUserMessage(resumeCommand) }
+
+// Close implements protocol.Socket. Writes are refused from now on, not only once the command is read.
+func (c *Connection) Close() error {
+	c.credit.close()
+	c.mailbox.PostUserMessage(closeCommand)
+	return nil
+}
+
+// CloseWrite implements protocol.Socket.
+func (c *Connection) CloseWrite() {
+	c.credit.close()
+	c.mailbox.PostUserMessage(closeWriteCommand)
+}
+
+// Abort implements protocol.Socket. It does not wait for the connection's turn: a handler that blocks must not keep the socket.
+func (c *Connection) Abort() { c.kill(protocol.ReasonLocalAborted, protocol.ErrAborted) }
+
+// Do implements protocol.Socket.
+func (c *Connection) Do(command protocol.Command, done func(error)) {
+	switch command.(type) {
+	case *protocol.Close, *protocol.CloseWrite:
+		c.credit.close()
+	case *protocol.Abort:
+		defer c.Abort() // after the order is in the mailbox: done must not miss the end
+	}
+	if done == nil {
+		done = func(error) {}
+	}
+	c.mailbox.PostUserMessage(&order{command, done})
+}
+
+// Info implements protocol.Socket.
+func (c *Connection) Info() protocol.Info {
+	writes, bytes := c.credit.pending()
+	return protocol.Info{
+		LocalAddr:    text(c.socket.LocalAddr()),
+		RemoteAddr:   text(c.socket.RemoteAddr()),
+		State:        c.state().String(),
+		Paused:       c.paused.Load(),
+		QueuedWrites: writes,
+		QueuedBytes:  bytes,
+		Stats:        c.stats(),
+	}
+}
+
+func text(addr net.Addr) string {
+	if addr == nil {
+		return ""
+	}
+	return addr.String()
+}
+
+func (c *Connection) stats() protocol.Stats {
+	return protocol.Stats{
+		Read:     c.read.Load(),
+		Written:  c.written.Load(),
+		Unsent:   c.unsent.Load(),
+		Duration: c.shared.now() - c.born,
+	}
+}
+
+// tellWater tells the handler on which side of the water marks the queue is, if that has changed since the last time.
+func (c *Connection) tellWater(ctx actor.Context) {
+	if high := c.credit.high(); high != c.flags.highTold && c.state() == open {
+		c.flags.highTold = high
+		c.deliver(ctx, &protocol.Writable{Socket: c, Ready: !high})
+	}
+}

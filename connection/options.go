@@ -1,0 +1,140 @@
+package connection
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Options of one connection. The zero value is useful. In every field 0 means the default and, where the field
+// is a limit, a negative number means off.
+type Options struct {
+	// ReadBufferSize is the most unread bytes shown at once and held while the handler does not consume them. Default 8 KiB; it cannot be
+	// off: without it, a peer decides how much memory it takes.
+	ReadBufferSize int
+	// WriteBufferSize is the most bytes of accepted writes that wait for the kernel. Default 32 KiB. Off: a peer that
+	// does not read takes as much memory as the handler writes.
+	WriteBufferSize int
+	// WriteQueueSize is the most accepted writes that wait for the kernel, however small. Default 64.
+	WriteQueueSize int
+
+	// ReadGate says when Data may be delivered although own writes are pending. Default GateQuiet: not at all, so a server
+	// that answers stops reading from a peer that does not read.
+	ReadGate Gate
+	// ReadMode says who asks for Data. Default Push.
+	ReadMode Mode
+	// HoldFullReadBuffer keeps a connection whose handler consumed nothing of a full read buffer, until Resume. Default false: it
+	// ends with ErrReadBufferFull, because otherwise it would hang for ever.
+	HoldFullReadBuffer bool
+	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and leaves the closing to the handler. Default false:
+	// accepted writes are flushed, then the connection closes.
+	KeepOpenOnPeerClosed bool
+	// HighWater and LowWater are marks for the pending bytes, between which Writable alternates. Default: no HighWater, no events; LowWater
+	// half of HighWater (half of WriteBufferSize for GateLowWater).
+	HighWater int
+	LowWater  int
+
+	// IdleTimeout ends a connection on which no byte came or went for so long. Default off, as in ranch and
+	// package net; then silent clients hold their places for ever.
+	IdleTimeout time.Duration
+	// HandshakeTimeout bounds the TLS handshake. Default 5 s. Off: a client that stalls in it holds its place for ever.
+	HandshakeTimeout time.Duration
+	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were pending. Default 30 s.
+	// Off: a peer that does not read holds its place and its buffers for ever.
+	WriteTimeout time.Duration
+	// CloseTimeout bounds a close, that is the flush and then the wait for the peer's FIN, each. Default 5 s. Off: a peer
+	// that does not read makes every close wait for ever.
+	CloseTimeout time.Duration
+	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down closes it. Default
+	// 250 ms. Off: only the deadline closes it.
+	DrainQuiet time.Duration
+
+	// Dispatcher is where handlers run. Default: goroutines of the listener's own. One of the caller's is
+	// never stopped by us. Its Schedule must not run the function on the calling goroutine.
+	Dispatcher actor.Dispatcher
+}
+
+// Gate says when Data may be delivered although own writes are pending.
+type Gate uint8
+
+const (
+	// GateQuiet delivers Data only while no own write is pending.
+	GateQuiet Gate = iota
+	// GateLowWater delivers Data while at most LowWater bytes are pending.
+	GateLowWater
+	// GateOff delivers Data regardless of pending writes.
+	GateOff
+)
+
+// Mode says who asks for Data.
+type Mode uint8
+
+const (
+	// Push delivers Data as it comes.
+	Push Mode = iota
+	// Pull delivers one Data per Resume (or as many as its Credit), and none before the first.
+	Pull
+)
+
+// WithDefaults returns o with every default filled in and what is off made unlimited.
+func (o Options) WithDefaults() Options {
+	orDefault(&o.ReadBufferSize, 8<<10, -1)
+	orDefault(&o.WriteBufferSize, 32<<10, maxBytes)
+	orDefault(&o.WriteQueueSize, 64, maxCount)
+	orDefault(&o.HandshakeTimeout, 5*time.Second, -1)
+	orDefault(&o.WriteTimeout, 30*time.Second, -1)
+	orDefault(&o.CloseTimeout, 5*time.Second, -1)
+	orDefault(&o.DrainQuiet, 250*time.Millisecond, -1)
+	if o.LowWater == 0 {
+		o.LowWater = o.HighWater / 2
+		if o.HighWater == 0 {
+			o.LowWater = o.WriteBufferSize / 2
+		}
+	}
+	return o
+}
+
+func orDefault[T int | time.Duration](field *T, standard, off T) {
+	switch {
+	case *field == 0:
+		*field = standard
+	case *field < 0:
+		*field = off
+	}
+}
+
+// Validate returns one sentence about the first option that cannot be, nil if all can.
+func (o Options) Validate() error {
+	switch {
+	case o.ReadBufferSize < 0:
+		return fmt.Errorf("berth: ReadBufferSize cannot be off (%d): a peer would decide how much memory it takes", o.ReadBufferSize)
+	case o.ReadBufferSize > maxReadBuffer:
+		return fmt.Errorf("berth: ReadBufferSize %d is over 1 GiB", o.ReadBufferSize)
+	case o.WriteBufferSize > maxBytes:
+		return fmt.Errorf("berth: WriteBufferSize %d is over %d", o.WriteBufferSize, maxBytes)
+	case o.WriteQueueSize > maxCount:
+		return fmt.Errorf("berth: WriteQueueSize %d is over %d", o.WriteQueueSize, maxCount)
+	case o.ReadGate > GateOff:
+		return fmt.Errorf("berth: ReadGate %d is none of GateQuiet, GateLowWater, GateOff", o.ReadGate)
+	case o.ReadMode > Pull:
+		return fmt.Errorf("berth: ReadMode %d is neither Push nor Pull", o.ReadMode)
+	case o.HighWater < 0 || o.LowWater < 0:
+		return fmt.Errorf("berth: HighWater %d and LowWater %d must not be negative", o.HighWater, o.LowWater)
+	case o.HighWater > 0 && o.LowWater >= o.HighWater:
+		return fmt.Errorf("berth: LowWater %d must be below HighWater %d", o.LowWater, o.HighWater)
+	}
+	return nil
+}
+
+const maxReadBuffer = 1 << 30
+
+// limits returns the part that reserving a write needs. o has its defaults.
+func (o Options) limits() limits {
+	l := limits{writes: o.WriteQueueSize, bytes: o.WriteBufferSize, highWater: math.MaxInt, lowWater: o.LowWater}
+	if o.HighWater > 0 {
+		l.highWater = o.HighWater
+	}
+	return l
+}

@@ -1,0 +1,148 @@
+package connection
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Spawner makes the connections of one listener and keeps the list of the live ones. What they have in common
+// lies here once: options, limits, props.
+//
+// Any goroutine may call its methods, except Sweep, which one goroutine calls.
+type Spawner struct {
+	system  *actor.ActorSystem
+	parent  *actor.PID // the actor that gets the connections' failures and Terminated
+	door    tcpactor.Door
+	options Options
+	limits  limits
+	ended   func(*Connection)
+	later   func(func())
+	epoch   time.Time
+
+	props       *actor.Props
+	writerProps *actor.Props
+
+	spawning sync.Mutex
+	next     *Connection // the connection being spawned; under spawning
+
+	mu         sync.Mutex
+	live       []*Connection // under mu; Connection.index is the place
+	swept      []*Connection // the sweep's scratch
+	drainUntil atomic.Pointer[time.Time]
+}
+
+// Config is what a Spawner is made of.
+type Config struct {
+	System  *actor.ActorSystem
+	Parent  *actor.PID
+	Door    tcpactor.Door
+	Options Options // with defaults and valid
+	// Dispatcher runs connections and writers; Options.Dispatcher, if there is one, runs the connections instead.
+	Dispatcher actor.Dispatcher
+	// Ended is called once for each connection, when nothing of it is left but its actor's last word to its parent.
+	Ended func(*Connection)
+}
+
+// NewSpawner returns a spawner without connections.
+func NewSpawner(config Config) *Spawner {
+	s := &Spawner{
+		system:  config.System,
+		parent:  config.Parent,
+		door:    config.Door,
+		options: config.Options,
+		limits:  config.Options.limits(),
+		ended:   config.Ended,
+		later:   config.Dispatcher.Schedule,
+		epoch:   time.Now(),
+	}
+	dispatcher := config.Options.Dispatcher
+	if dispatcher == nil {
+		dispatcher = config.Dispatcher
+	}
+	s.props = actor.PropsFromProducer(func() actor.Actor { return s.next },
+		actor.WithDispatcher(dispatcher),
+		actor.WithMailbox(func() actor.Mailbox { return &s.next.mailbox }),
+		actor.WithOnInit(s.initialise))
+	s.writerProps = actor.PropsFromProducer(func() actor.Actor { return &s.next.writer },
+		actor.WithDispatcher(config.Dispatcher),
+		actor.WithMailbox(func() actor.Mailbox { return &s.next.writer.mailbox }))
+	return s
+}
+
+// Spawn makes the connection of socket, which belongs to it from now on.
+func (s *Spawner) Spawn(socket transport.Conn) *Connection {
+	now := s.now()
+	c := &Connection{shared: s, socket: socket, born: now, watch: newWatch(now), demand: unlimited}
+	if s.options.ReadMode == Pull {
+		c.demand = 0
+	}
+	c.writer.c = c
+	c.mailbox.Init(c)
+	c.writer.mailbox.Init(&c.writer)
+	s.add(c)
+	s.spawning.Lock()
+	defer s.spawning.Unlock()
+	s.next = c
+	// The id is new, so the name cannot exist: the only error there is cannot happen.
+	_, _ = tcpactor.SpawnLight(s.system, s.parent, s.props)
+	s.next = nil
+	return c
+}
+
+// initialise runs before the connection's first turn: by then it has its PID and its writer.
+func (s *Spawner) initialise(ctx actor.Context) {
+	s.next.pid = ctx.Self()
+	s.next.writer.pid, _ = tcpactor.SpawnLight(s.system, ctx.Self(), s.writerProps)
+}
+
+func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }
+
+func (s *Spawner) publish(event any) { s.system.EventStream.Publish(event) }
+
+// HandlerFailed is published on the actor system's EventStream when a handler panicked or returned an error.
+type HandlerFailed struct {
+	PID    *actor.PID
+	Reason protocol.Reason // ReasonHandlerPanic or ReasonHandlerError
+	Err    error           // a *protocol.PanicError for a panic
+}
+
+func (s *Spawner) add(c *Connection) {
+	s.mu.Lock()
+	c.index = len(s.live)
+	s.live = append(s.live, c)
+	s.mu.Unlock()
+}
+
+func (s *Spawner) remove(c *Connection) {
+	s.mu.Lock()
+	last := len(s.live) - 1
+	s.live[c.index] = s.live[last]
+	s.live[c.index].index = c.index
+	s.live[last] = nil
+	s.live = s.live[:last]
+	s.mu.Unlock()
+	s.ended(c)
+}
+
+// Live returns the connections that have not ended, in no order.
+func (s *Spawner) Live() []*Connection { return s.appendLive(nil) }
+
+// Len returns the number of connections that have not ended.
+func (s *Spawner) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.live)
+}
+
+func (s *Spawner) appendLive(to []*Connection) []*Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(to, s.live...)
+}

@@ -1,0 +1,268 @@
+package connection
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// state is where a connection stands in its life. It only ever moves forward:
+//
+//	opening ──► open ──► flushing ──► closing ──► closed
+//
+//	opening   the handshake goes on; there is no handler yet
+//	open      Data is shown, writes are accepted
+//	flushing  nothing is accepted any more; the writer brings out what was, then FIN
+//	closing   FIN is sent; the peer's remaining input is discarded until its FIN
+//	closed    the socket is released, Closed delivered; the actors stop
+//
+// Where there is nothing to do in a state it is passed over: an abort goes from anywhere to closed, by way of the
+// writer, which must have failed everything first.
+type state uint32
+
+const (
+	opening state = iota
+	open
+	flushing
+	closing
+	closed
+)
+
+var stateNames = [...]string{"opening", "open", "flushing", "closing", "closed"}
+
+func (s state) String() string { return stateNames[s] }
+
+func (c *Connection) state() state     { return state(c.phase.Load()) }
+func (c *Connection) setState(s state) { c.phase.Store(uint32(s)) }
+
+// What happens to a connection besides its mail; any number of times is once.
+const (
+	signalOpened uint32 = 1 << iota
+	signalInputEnded
+	signalReadFull
+	signalWriterEnded
+	signalCompletions
+	signalWater
+	signalDrain      // the server shuts down
+	signalQuiet      // draining, and nothing has moved for a while
+	signalShutdown   // the time for draining is over
+	signalIdle       // IdleTimeout
+	signalStall      // WriteTimeout
+	signalLate       // CloseTimeout
+	signalUnfinished // HandshakeTimeout
+)
+
+// start is the beginning of opening.
+func (c *Connection) start(ctx actor.Context) {
+	if c.socket.Open(c) {
+		c.open(ctx)
+	}
+}
+
+// open is the beginning of open: the handler comes into being and gets Accepted.
+func (c *Connection) open(ctx actor.Context) {
+	if c.cause.Load() != nil {
+		return // aborted meanwhile; nobody has seen this connection
+	}
+	c.setState(open)
+	c.openDoor(ctx)
+	c.deliver(ctx, &actor.Started{})
+	c.deliver(ctx, &protocol.Accepted{Socket: c})
+}
+
+// attend looks at what was signalled.
+func (c *Connection) attend(ctx actor.Context) {
+	bits := c.signals.Swap(0)
+	is := func(bit uint32) bool { return bits&bit != 0 }
+	if is(signalCompletions) {
+		c.completions.run(func(one completion) { c.call(ctx, one) })
+	}
+	if is(signalOpened) && c.state() == opening {
+		c.open(ctx)
+	}
+	if is(signalWater) {
+		c.tellWater(ctx)
+	}
+	if is(signalDrain|signalQuiet) && c.state() == open {
+		c.drain(ctx, is(signalQuiet))
+	}
+	if is(signalWriterEnded) {
+		c.writerEnded(ctx)
+	}
+	if is(signalInputEnded) {
+		c.inputEnded(ctx)
+	}
+	c.expire(ctx, bits)
+	c.advance(ctx)
+}
+
+// expire ends what took too long.
+func (c *Connection) expire(ctx actor.Context, bits uint32) {
+	is := func(bit uint32) bool { return bits&bit != 0 }
+	switch {
+	case is(signalReadFull):
+		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
+	case is(signalIdle):
+		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
+	case is(signalShutdown):
+		c.finish(ctx, protocol.ReasonShutdown, nil)
+	case is(signalStall):
+		c.kill(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout)
+	case is(signalUnfinished) && c.state() == opening:
+		c.kill(protocol.ReasonHandshake, protocol.ErrHandshakeTimeout)
+	case is(signalLate) && c.state() == flushing:
+		c.cutOff(protocol.ErrCloseTimeout)
+	case is(signalLate) && c.state() == closing:
+		c.flags.inputEnded = true // flushed, and FIN sent: the kernel delivers that without us
+	}
+}
+
+// finish leaves open in an orderly way: what was accepted is flushed. The first cause wins, a second call changes nothing.
+func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error) {
+	if c.state() >= flushing {
+		return
+	}
+	c.setCause(reason, err)
+	c.setState(flushing)
+	c.credit.close()
+	c.writer.order(orderFinish)
+	c.advance(ctx)
+}
+
+// cutOff ends a flush that takes too long. The cause stays what it was; the writes fail with err.
+func (c *Connection) cutOff(err error) {
+	if why := c.cause.Load(); why != nil && why.err == nil {
+		c.cause.CompareAndSwap(why, &cause{why.reason, err})
+	}
+	c.flags.salvage = false
+	c.socket.Abort()
+	c.writer.order(orderGiveUp)
+}
+
+// writerEnded takes note that the writer has written, or failed, everything that was accepted.
+func (c *Connection) writerEnded(ctx actor.Context) {
+	c.flags.writerEnded = true
+	c.answerWaiting(ctx, func(r reply) bool { return r.untilFlushed })
+	if c.writer.err != nil && c.state() == open {
+		// Writing failed. What the peer sent before it went is in the kernel still: it is shown first, within CloseTimeout.
+		c.setState(flushing)
+		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset) || c.endedBy(protocol.ReasonTransportError)
+	}
+}
+
+// inputEnded takes note that the peer's input is at its end, everything before it having been shown.
+func (c *Connection) inputEnded(ctx actor.Context) {
+	if c.flags.inputKnown || c.state() != open {
+		return
+	}
+	c.flags.inputKnown = true
+	switch {
+	case c.inputErr != nil:
+		reason, err := classify(c.inputErr)
+		c.kill(reason, err)
+	case c.shared.options.KeepOpenOnPeerClosed && !c.flags.writerEnded:
+		c.deliver(ctx, &protocol.PeerClosed{Socket: c})
+	default:
+		c.finish(ctx, protocol.ReasonPeerClosed, nil)
+	}
+}
+
+// advance moves the state forward as far as what has happened allows.
+func (c *Connection) advance(ctx actor.Context) {
+	if !c.flags.writerEnded {
+		return
+	}
+	broken := c.writer.err != nil
+	switch c.state() {
+	case opening:
+		c.close(ctx)
+	case open:
+		// CloseWrite was asked for, and its FIN is sent; input goes on.
+		if c.flags.inputEnded && c.flags.inputKnown {
+			c.finish(ctx, protocol.ReasonPeerClosed, nil)
+		}
+	case flushing:
+		switch {
+		case c.flags.salvage && !c.flags.inputEnded && c.willing():
+			// Pull goes on, and comes back with the end of the input.
+		case broken || c.flags.inputEnded:
+			c.close(ctx)
+		default:
+			c.input.Release()
+			c.setState(closing)
+			c.mailbox.Schedule() // Pull discards now
+		}
+	case closing:
+		if c.flags.inputEnded {
+			c.close(ctx)
+		}
+	case closed:
+	}
+}
+
+func (c *Connection) endedBy(reason protocol.Reason) bool {
+	why := c.cause.Load()
+	return why != nil && why.reason == reason
+}
+
+// close releases the socket and ends the conversation. Then the writer's actor stops, and after it this one.
+func (c *Connection) close(ctx actor.Context) {
+	if c.state() == closed {
+		return
+	}
+	c.setState(closed)
+	_ = c.socket.Close()
+	c.input.Release()
+	c.completions.run(func(one completion) { c.call(ctx, one) })
+	c.answerWaiting(ctx, func(reply) bool { return true })
+	why := c.cause.Load()
+	c.deliver(ctx, &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()})
+	if c.flags.writerGone {
+		ctx.Stop(ctx.Self())
+	} else {
+		ctx.Stop(c.writer.pid) // its Terminated comes back to us
+	}
+}
+
+// terminated takes note of the end of an actor: the writer's, or one the handler watches.
+func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
+	if !m.Who.Equal(c.writer.pid) {
+		c.deliver(ctx, m)
+		return
+	}
+	c.flags.writerGone = true
+	if c.state() != closed { // stopped from outside, the writer first or both
+		c.flags.writerEnded = true
+		c.setCause(protocol.ReasonStopped, protocol.ErrStopped)
+		c.close(ctx)
+		return
+	}
+	ctx.Stop(ctx.Self())
+}
+
+// stopping is Proto.Actor's word that this actor stops: by us after closed, or by somebody else at any time.
+// A Stop does not wait for a peer, so queued writes are not flushed then. The writer becomes our child in Proto.Actor's sense
+// too: our stop waits for its end, and Closed comes after that.
+func (c *Connection) stopping(ctx actor.Context) {
+	if c.state() != closed {
+		c.kill(protocol.ReasonStopped, protocol.ErrStopped)
+		ctx.Spawn(tcpactor.Adopt(c.writer.pid))
+	}
+	c.deliver(ctx, ctx.Message())
+}
+
+// leave is the last thing: nothing more is delivered here.
+func (c *Connection) leave() {
+	c.mailbox.Close()
+	c.shared.remove(c)
+}
+
+// classify says why reading or writing failed.
+func classify(err error) (protocol.Reason, error) {
+	if transport.IsReset(err) {
+		return protocol.ReasonPeerReset, err
+	}
+	return protocol.ReasonTransportError, err
+}

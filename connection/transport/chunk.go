@@ -1,0 +1,41 @@
+package transport
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// Chunk is a piece of pooled memory. One owner at a time: whoever holds it releases it, once, or hands it on.
+type Chunk struct {
+	Bytes []byte // the whole piece; its length is its capacity
+	class uint8
+}
+
+// Chunks come in powers of two from 256 bytes to 1 MiB; smaller requests share the smallest class, larger ones are not pooled.
+const (
+	minShift = 8
+	maxShift = 20
+	unpooled = maxShift - minShift + 1
+)
+
+var pools [unpooled]sync.Pool
+
+// NewChunk returns a chunk of at least size bytes. Its content is arbitrary. Any goroutine may call it.
+func NewChunk(size int) *Chunk {
+	class := max(bits.Len(uint(max(size, 1)-1)), minShift) - minShift
+	if class >= unpooled {
+		return &Chunk{Bytes: make([]byte, size), class: unpooled}
+	}
+	if c, ok := pools[class].Get().(*Chunk); ok {
+		return c
+	}
+	return &Chunk{Bytes: make([]byte, 1<<(class+minShift)), class: uint8(class)}
+}
+
+// Release gives the memory back. Nobody may look at it afterwards; built with the tag berthdebug, who does sees it overwritten.
+func (c *Chunk) Release() {
+	poison(c.Bytes)
+	if c.class < unpooled {
+		pools[c.class].Put(c)
+	}
+}

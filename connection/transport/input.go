@@ -1,0 +1,95 @@
+package transport
+
+// Input holds the unread bytes of one connection, in at most one chunk. It holds none while it is empty.
+// It belongs to the connection actor's turn.
+type Input struct {
+	chunk      *Chunk
+	start, end int // chunk.Bytes[start:end] is unread
+	hint       int // the size of the next fresh chunk: grows while reads fill it, so that bulk gets large reads
+}
+
+// minChunk is the first chunk of a connection: small messages need no more.
+const minChunk = 2 << 10
+
+// Len returns the number of unread bytes.
+func (in *Input) Len() int { return in.end - in.start }
+
+// Bytes returns the unread bytes; they stay valid until the next call of another method.
+func (in *Input) Bytes() []byte {
+	if in.chunk == nil {
+		return nil
+	}
+	return in.chunk.Bytes[in.start:in.end]
+}
+
+// Chunk returns the memory behind the unread bytes, nil if there are none.
+func (in *Input) Chunk() *Chunk { return in.chunk }
+
+// Keep says that only the last n of the unread bytes are still unread.
+func (in *Input) Keep(n int) {
+	in.start = in.end - n
+	if n == 0 {
+		in.Release()
+	}
+}
+
+// Lose says that the chunk, and with it all unread bytes, belongs to somebody else now.
+func (in *Input) Lose() { in.chunk, in.start, in.end = nil, 0, 0 }
+
+// Release gives up all unread bytes.
+func (in *Input) Release() {
+	if in.chunk != nil {
+		in.chunk.Release()
+		in.Lose()
+	}
+}
+
+// Space returns free memory behind the unread bytes, at most room bytes of it and at least one for room > 0.
+func (in *Input) Space(room int) []byte {
+	if in.chunk == nil {
+		in.chunk = NewChunk(min(room, max(in.hint, minChunk)))
+	}
+	size := len(in.chunk.Bytes)
+	if in.start > 0 && size-in.end < min(room, size/2) {
+		in.end = copy(in.chunk.Bytes, in.Bytes())
+		in.start = 0
+	}
+	if in.end == size {
+		in.grow(min(2*size, size+room))
+	}
+	return in.chunk.Bytes[in.end:min(len(in.chunk.Bytes), in.end+room)]
+}
+
+// Filled says that n bytes were put into space, which Space returned.
+func (in *Input) Filled(n int, space []byte) {
+	in.end += n
+	switch {
+	case in.Len() == 0:
+		in.Release()
+	case n == len(space):
+		in.hint = 2 * len(in.chunk.Bytes)
+	case n < len(in.chunk.Bytes)/4:
+		in.hint = len(in.chunk.Bytes) / 2
+	}
+}
+
+// Append adds the first n bytes of c and takes c over.
+func (in *Input) Append(c *Chunk, n int) {
+	if in.Len() == 0 {
+		in.Release()
+		in.chunk, in.start, in.end = c, 0, n
+		return
+	}
+	if in.end+n > len(in.chunk.Bytes) {
+		in.grow(in.Len() + n)
+	}
+	in.end += copy(in.chunk.Bytes[in.end:], c.Bytes[:n])
+	c.Release()
+}
+
+func (in *Input) grow(size int) {
+	c := NewChunk(size)
+	n := copy(c.Bytes, in.Bytes())
+	in.chunk.Release()
+	in.chunk, in.start, in.end = c, 0, n
+}

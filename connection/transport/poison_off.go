@@ -1,0 +1,5 @@
+//go:build !berthdebug
+
+package transport
+
+func poison([]byte) {}

@@ -1,0 +1,239 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Stream is a Conn over any net.Conn: TLS, Windows, listeners of the user, simulated networks.
+//
+// It has one goroutine, the reader, which reads only what was asked for: Ready asks for one read, the reader
+// does it and announces it. The reader is started by Open, ends after an error of the read or by Close or Abort (the closed
+// net.Conn fails the read, the closed channel the wait), and is joined through the WaitGroup given to NewStream.
+type Stream struct {
+	conn   net.Conn
+	events Events
+	joined *sync.WaitGroup
+
+	asked   chan int      // how much the reader may read; room for the one question that can be open
+	stop    chan struct{} // closed by Close and Abort
+	stopped sync.Once
+
+	asking bool // connection's turn only: a question is with the reader
+
+	vector net.Buffers // writer's turn only: a local one would be allocated for every Writev
+
+	// The reader's answer. Written before answered is set, read after it was seen set.
+	answered atomic.Bool
+	chunk    *Chunk
+	n        int
+	err      error
+	hint     int // the reader's own: as Input.hint
+}
+
+var _ Conn = (*Stream)(nil)
+
+// NewStream wraps conn, which belongs to the Stream from now on. joined, if not nil, is done when the reader has ended.
+func NewStream(conn net.Conn, joined *sync.WaitGroup) *Stream {
+	return &Stream{conn: conn, joined: joined, asked: make(chan int, 1), stop: make(chan struct{})}
+}
+
+// handshaker is what a tls.Conn has.
+type handshaker interface {
+	HandshakeContext(ctx context.Context) error
+}
+
+// Open implements Conn.
+func (s *Stream) Open(events Events) bool {
+	s.events = events
+	h, handshake := s.conn.(handshaker)
+	if s.joined != nil {
+		s.joined.Add(1)
+	}
+	go func() {
+		if s.joined != nil {
+			defer s.joined.Done()
+		}
+		if handshake {
+			// No deadline here: HandshakeTimeout aborts the connection, which closes conn.
+			err := h.HandshakeContext(context.Background())
+			s.events.Opened(err)
+			if err != nil {
+				return
+			}
+		}
+		s.read()
+	}()
+	return !handshake
+}
+
+func (s *Stream) read() {
+	for {
+		var room int
+		select {
+		case room = <-s.asked:
+		case <-s.stop:
+			return
+		}
+		c := NewChunk(min(room, max(s.hint, minChunk)))
+		space := c.Bytes[:min(room, len(c.Bytes))]
+		n, err := s.conn.Read(space)
+		switch {
+		case n == len(space):
+			s.hint = 2 * len(space)
+		case n < len(space)/4:
+			s.hint = len(space) / 2
+		}
+		if n == 0 {
+			c.Release()
+			c = nil
+		}
+		s.chunk, s.n, s.err = c, n, err
+		s.answered.Store(true)
+		s.events.Readable(true)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Ready implements Conn: it asks the reader if nobody did.
+func (s *Stream) Ready(room int) bool {
+	if s.answered.Load() {
+		return true
+	}
+	if !s.asking {
+		s.asking = true
+		s.asked <- room
+	}
+	return false
+}
+
+// Fill implements Conn.
+func (s *Stream) Fill(in *Input, room int) (int, error) {
+	if !s.Ready(room) {
+		return 0, ErrAgain
+	}
+	n, err := s.n, s.err
+	if n > 0 {
+		in.Append(s.chunk, n)
+		s.chunk, s.n = nil, 0
+		if err != nil {
+			return n, nil // the error stays for the next call: what came before it is shown first
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	s.asking = false
+	s.answered.Store(false)
+	return n, nil
+}
+
+// Writev implements Conn; it blocks until all is written.
+func (s *Stream) Writev(bufs [][]byte) (int, error) {
+	if len(bufs) == 1 {
+		return s.conn.Write(bufs[0])
+	}
+	switch s.conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		s.vector = bufs
+		n, err := s.vector.WriteTo(s.conn)
+		return int(n), err
+	}
+	return s.writeJoined(bufs)
+}
+
+// maxRecord is the largest TLS record's payload: joining more gains nothing.
+const maxRecord = 16 << 10
+
+// writeJoined is for connections without writev. One Write each would make a TLS record of every small buffer.
+func (s *Stream) writeJoined(bufs [][]byte) (written int, err error) {
+	c := NewChunk(maxRecord)
+	defer c.Release()
+	used := 0
+	flush := func(p []byte) bool {
+		var n int
+		n, err = s.conn.Write(p)
+		written += n
+		return err == nil
+	}
+	for _, p := range bufs {
+		if used > 0 && used+len(p) > maxRecord {
+			if !flush(c.Bytes[:used]) {
+				return written, err
+			}
+			used = 0
+		}
+		if len(p) >= maxRecord {
+			if !flush(p) {
+				return written, err
+			}
+			continue
+		}
+		used += copy(c.Bytes[used:], p)
+	}
+	if used > 0 {
+		flush(c.Bytes[:used])
+	}
+	return written, err
+}
+
+// SendFile implements Conn. net.TCPConn and net.UnixConn use sendfile where the platform has it.
+func (s *Stream) SendFile(f *os.File, n int64) (int64, error) {
+	written, err := io.Copy(s.conn, io.LimitReader(f, n))
+	if err == nil && written < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return written, err
+}
+
+// CloseWrite implements Conn.
+func (s *Stream) CloseWrite() error {
+	if h, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return ErrNoHalfClose
+}
+
+// Close implements Conn.
+func (s *Stream) Close() (err error) {
+	s.stopped.Do(func() {
+		close(s.stop)
+		err = s.conn.Close()
+	})
+	return err
+}
+
+// Abort implements Conn.
+func (s *Stream) Abort() {
+	s.stopped.Do(func() {
+		close(s.stop)
+		// Past deadlines free whoever is blocked, also where Close would wait for them (a TLS
+		// connection's wants to say goodbye first).
+		_ = s.conn.SetDeadline(time.Unix(1, 0))
+		if l, ok := bottom(s.conn).(interface{ SetLinger(sec int) error }); ok {
+			_ = l.SetLinger(0)
+		}
+		_ = s.conn.Close()
+	})
+}
+
+// bottom returns the connection below TLS.
+func bottom(conn net.Conn) net.Conn {
+	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return conn
+}
+
+// LocalAddr implements Conn.
+func (s *Stream) LocalAddr() net.Addr { return s.conn.LocalAddr() }
+
+// RemoteAddr implements Conn.
+func (s *Stream) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }

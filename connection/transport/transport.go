@@ -1,0 +1,62 @@
+// Package transport is what a connection knows of its socket: one small interface, behind which lie any net.Conn
+// (Stream) and, where the platform has it, a descriptor in a poll set.
+package transport
+
+import (
+	"errors"
+	"net"
+	"os"
+)
+
+// Conn is one connected socket. It never blocks its connection actor: what is not there yet is announced through Events.
+//
+// Ready, Fill are called on the connection actor's turn, Writev and SendFile on the writer actor's; the two
+// may run at the same time. Everything else may be called from any goroutine.
+type Conn interface {
+	// Open begins the conversation; events are announced from now on. It is called once, before everything else but Abort.
+	// opened false: a handshake goes on, and Events.Opened tells how it ended.
+	Open(events Events) (opened bool)
+
+	// Ready reports that input, or the end of input, can be had now, at most room bytes of it. If not, Events.Readable
+	// is called once it can.
+	Ready(room int) bool
+	// Fill appends to in what can be had without waiting. It returns ErrAgain if that is nothing
+	// (Events.Readable follows), io.EOF after the peer's FIN, and every other error once the socket is broken; what
+	// came before an error is returned first.
+	Fill(in *Input, room int) (n int, err error)
+
+	// Writev writes bufs in order and returns how many bytes the kernel took. ErrAgain: not all, and
+	// Events.Writable is called when more can be written. It may keep nothing of bufs.
+	// It may block where Blocking says so; Abort frees it.
+	Writev(bufs [][]byte) (n int, err error)
+	// SendFile writes up to n bytes from f's position, as Writev does.
+	SendFile(f *os.File, n int64) (written int64, err error)
+
+	// CloseWrite sends FIN. It returns ErrNoHalfClose where there is no such thing.
+	CloseWrite() error
+	// Close releases the socket after an orderly end.
+	Close() error
+	// Abort resets the connection. It frees a blocked Writev at once. The socket is released no later than at Close.
+	Abort()
+
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+}
+
+// Events is what a Conn announces. Any goroutine calls it; the calls do not wait.
+type Events interface {
+	// Opened ends the handshake.
+	Opened(err error)
+	// Readable says that Ready would now return true. lent: the calling goroutine is the transport's own, has
+	// nothing else to do and may be blocked, so it can do the connection's work itself.
+	Readable(lent bool)
+	// Writable says that a Writev that returned ErrAgain may go on.
+	Writable()
+}
+
+var (
+	// ErrAgain says that nothing can be had, or no more be taken, without waiting.
+	ErrAgain = errors.New("transport: again")
+	// ErrNoHalfClose says that this kind of connection can only be closed as a whole.
+	ErrNoHalfClose = errors.New("transport: no half-close")
+)

@@ -1,0 +1,42 @@
+package connection
+
+import "sync"
+
+// vector is the scratch for one gathering write, pooled because idle connections need none.
+type vector struct{ bufs [maxVector][]byte }
+
+var vectors = sync.Pool{New: func() any { return new(vector) }}
+
+func newVector() *vector { return vectors.Get().(*vector) }
+
+func (v *vector) free() {
+	clear(v.bufs[:])
+	vectors.Put(v)
+}
+
+// fill gathers the slices of as many entries as one system call takes, up to the first file.
+func (v *vector) fill(queue []*entry) [][]byte {
+	n, bytes := 0, 0
+	add := func(p []byte) bool {
+		if n == maxVector || bytes >= maxBatch {
+			return false
+		}
+		if len(p) > 0 {
+			v.bufs[n] = p
+			n++
+			bytes += len(p)
+		}
+		return true
+	}
+	for _, e := range queue {
+		if e.file != nil || !add(e.data) {
+			break
+		}
+		for _, p := range e.more {
+			if !add(p) {
+				return v.bufs[:n]
+			}
+		}
+	}
+	return v.bufs[:n]
+}

@@ -1,0 +1,73 @@
+package connection
+
+import "time"
+
+// watch is what the sweep remembers of a connection between two looks. The hot path reads no clock and keeps no timer: it counts
+// bytes anyway, and the sweep sees whether the counts have moved.
+type watch struct {
+	state     state
+	since     time.Duration // when the state was first seen, on the spawner's clock
+	traffic   uint64
+	trafficAt time.Duration
+	written   uint64
+	writtenAt time.Duration
+}
+
+func newWatch(now time.Duration) watch {
+	return watch{since: now, trafficAt: now, writtenAt: now}
+}
+
+// look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection
+// alive. One goroutine sweeps, so nothing here is shared.
+func (c *Connection) look(now time.Duration) {
+	w, o, s := &c.watch, &c.shared.options, c.state()
+	if s != w.state {
+		w.state, w.since = s, now
+	}
+	written := c.written.Load()
+	if traffic := c.read.Load() + written; traffic != w.traffic {
+		w.traffic, w.trafficAt = traffic, now
+	}
+	idle := c.credit.idle()
+	if written != w.written || idle {
+		w.written, w.writtenAt = written, now
+	}
+	late := func(limit time.Duration, since time.Duration) bool { return limit > 0 && now-since >= limit }
+	switch {
+	case s == opening && late(o.HandshakeTimeout, w.since):
+		c.signal(signalUnfinished)
+	case s == open && late(o.IdleTimeout, w.trafficAt):
+		c.signal(signalIdle)
+	case s == open && late(o.WriteTimeout, w.writtenAt):
+		c.signal(signalStall)
+	case s == open && idle && c.shared.draining() && late(o.DrainQuiet, w.trafficAt):
+		c.signal(signalQuiet)
+	case (s == flushing || s == closing) && late(o.CloseTimeout, w.since):
+		c.signal(signalLate)
+	}
+}
+
+// Sweep looks at every live connection once. One goroutine calls it, every Interval or so.
+func (s *Spawner) Sweep() {
+	now := s.now()
+	s.swept = s.appendLive(s.swept[:0])
+	for _, c := range s.swept {
+		c.look(now)
+	}
+	clear(s.swept) // keep no ended connection reachable
+}
+
+// Interval returns how often to Sweep so that no limit is overrun by more than an eighth of itself (or 10 ms).
+func (s *Spawner) Interval() time.Duration {
+	shortest := 4 * time.Second
+	o := &s.options
+	for _, limit := range [...]time.Duration{o.HandshakeTimeout, o.IdleTimeout, o.WriteTimeout, o.CloseTimeout} {
+		if limit > 0 {
+			shortest = min(shortest, limit)
+		}
+	}
+	if s.draining() && o.DrainQuiet > 0 {
+		shortest = min(shortest, o.DrainQuiet)
+	}
+	return max(shortest/8, 10*time.Millisecond)
+}

@@ -1,0 +1,233 @@
+package connection
+
+import (
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// writer is the actor that brings accepted writes to the kernel. Its mail is entries, which have reserved their
+// credit before; whatever it does with one, written or failed, it releases that credit and completes it
+// exactly once. All entries that wait are written by one system call.
+//
+// It ends by itself when it was ordered to finish (everything accepted is written, FIN sent) or to give up, or
+// when the kernel refuses; then it signals the connection, which stops the actor.
+type writer struct {
+	c       *Connection
+	pid     *actor.PID
+	mailbox tcpactor.Mailbox
+	orders  atomic.Uint32
+
+	// The rest belongs to the writer's turn.
+	queue   []*entry // accepted, oldest first
+	blocked bool     // the kernel takes no more for now; the transport tells when it does
+	ended   bool
+
+	err error // why it ended; read by the connection after it saw signalWriterEnded
+}
+
+// Orders to the writer; anyone gives them, none is taken back but orderWritable.
+const (
+	orderFinish   uint32 = 1 << iota // write what was accepted, then FIN
+	orderGiveUp                      // fail what was accepted
+	orderWritable                    // the kernel takes bytes again
+)
+
+// flush is the message by which the writer's mailbox tells it that its mail is read.
+type flush struct{}
+
+// Limits of one system call: enough to amortise it, little enough that a stalled or slow peer shows progress.
+const (
+	maxVector = 64
+	maxBatch  = 256 << 10
+)
+
+func (w *writer) order(o uint32) {
+	w.orders.Or(o)
+	w.mailbox.Schedule()
+}
+
+func (w *writer) ordered(o uint32) bool { return w.orders.Load()&o != 0 }
+
+// Receive implements actor.Actor.
+func (w *writer) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *entry:
+		w.queue = append(w.queue, m)
+	case *flush:
+		w.work()
+	case *actor.Stopping:
+		if !w.ended { // somebody stopped the writer: without it the connection cannot go on
+			w.c.setCause(protocol.ReasonStopped, protocol.ErrStopped)
+			w.end(w.c.causeErr())
+		}
+	case *actor.Stopped:
+		w.mailbox.Close()
+	}
+}
+
+// Pull implements tcpactor.Source: mail is read, so the batch is complete.
+func (w *writer) Pull() any {
+	if w.ended {
+		return nil
+	}
+	if w.blocked && w.ordered(orderWritable) {
+		w.blocked = false
+	}
+	if w.ordered(orderGiveUp) || w.mayFinish() || len(w.queue) > 0 && !w.blocked {
+		return flushNow
+	}
+	return nil
+}
+
+var flushNow = &flush{}
+
+// Drop implements tcpactor.Source. Nothing is accepted once the credit is closed, and the writer does
+// not end before all that was accepted has come, so no entry of ours can be dropped; whatever else is sent here is nobody's.
+func (w *writer) Drop(any) {}
+
+// mayFinish reports that everything accepted is written, and that nothing accepted is still on its way.
+func (w *writer) mayFinish() bool {
+	return w.ordered(orderFinish) && len(w.queue) == 0 && w.c.credit.idle()
+}
+
+func (w *writer) work() {
+	switch {
+	case w.ended:
+	case w.ordered(orderGiveUp):
+		w.end(w.c.causeErr())
+	case len(w.queue) > 0:
+		w.write()
+	case w.mayFinish():
+		err := w.c.socket.CloseWrite()
+		if err == transport.ErrNoHalfClose {
+			err = nil // the close that follows says it all
+		}
+		w.end(err)
+	}
+}
+
+// write makes one system call for as much of the queue as fits one.
+func (w *writer) write() {
+	w.orders.And(^orderWritable) // before the call: a readiness that comes during it must not be lost
+	var n int
+	var err error
+	if head := w.queue[0]; head.file != nil {
+		var sent int64
+		sent, err = w.c.socket.SendFile(head.file, int64(head.left))
+		n = int(sent)
+	} else {
+		v := newVector()
+		if bufs := v.fill(w.queue); len(bufs) > 0 {
+			n, err = w.c.socket.Writev(bufs)
+		}
+		v.free()
+	}
+	w.wrote(n)
+	switch {
+	case err == nil:
+	case err == transport.ErrAgain:
+		w.blocked = true
+	default:
+		w.c.setCause(classify(err))
+		w.end(w.c.causeErr())
+	}
+}
+
+// wrote says that the kernel took the first n bytes of the queue. Entries without bytes are done as soon as they are first.
+func (w *writer) wrote(n int) {
+	w.c.written.Add(uint64(n))
+	finished, bytes := 0, 0
+	for _, e := range w.queue {
+		took := min(n, e.left)
+		n -= took
+		e.advance(took)
+		if e.file == nil {
+			bytes += took
+			e.reserved -= took
+		}
+		if e.left > 0 {
+			break
+		}
+		finished++
+	}
+	w.settle(finished, bytes, nil)
+}
+
+// end fails everything accepted and not written, also what is still on its way, and tells the connection.
+func (w *writer) end(err error) {
+	w.ended = true
+	w.err = err
+	w.c.credit.close()
+	for {
+		bytes := 0
+		for _, e := range w.queue {
+			w.c.unsent.Add(uint64(e.left))
+			bytes += e.reserved
+		}
+		w.settle(len(w.queue), bytes, err)
+		if w.c.credit.idle() {
+			break
+		}
+		w.await()
+	}
+	w.c.signal(signalWriterEnded)
+}
+
+// settle releases the credit of the first n entries (and of bytes, some of which may be of the entry after them), then
+// completes them: whoever is told finds the room that his write left.
+func (w *writer) settle(n, bytes int, err error) {
+	if w.c.credit.release(n, bytes, &w.c.shared.limits) {
+		w.c.signal(signalWater)
+	}
+	w.c.writesReleased()
+	for _, e := range w.queue[:n] {
+		w.complete(e, err)
+	}
+	w.forget(n)
+}
+
+// await fetches the mail that is still coming: its senders have reserved and are about to post.
+func (w *writer) await() {
+	for {
+		message, ok := w.mailbox.Take()
+		if !ok {
+			if len(w.queue) == 0 {
+				yield()
+				continue
+			}
+			return
+		}
+		if e, ok := message.(*entry); ok {
+			w.queue = append(w.queue, e)
+		}
+	}
+}
+
+// complete tells whoever asked, and gives the entry back.
+func (w *writer) complete(e *entry, err error) {
+	if e.done != nil {
+		w.c.completions.add(e.done, err)
+		w.c.signal(signalCompletions)
+	}
+	if e.sender != nil {
+		answerWrite(w.c.system(), e.sender, e.ack, err)
+	}
+	e.free()
+}
+
+// keepQueue is the longest empty queue kept for the next batch, in entries of 8 bytes.
+const keepQueue = 8
+
+func (w *writer) forget(n int) {
+	rest := copy(w.queue, w.queue[n:])
+	clear(w.queue[rest:])
+	w.queue = w.queue[:rest]
+	if rest == 0 && cap(w.queue) > keepQueue {
+		w.queue = nil
+	}
+}

@@ -1,0 +1,80 @@
+// Echo sends back what it gets. It shows a whole server: options from flags, events as log records, a drain on the first signal
+// and an abort on the second.
+//
+//	go run ./examples/echo
+//	nc 127.0.0.1 7000
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+// echo is the Go door: one value per connection.
+type echo struct{}
+
+func (echo) Accepted(protocol.Socket) error { return nil }
+
+// Data gives all bytes back. Forward hands the memory over instead of copying it.
+func (echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
+	_, err := socket.Forward(buffer)
+	return err
+}
+
+func (echo) Closed(protocol.Socket, *protocol.Closed) {}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, stdout, stderr io.Writer) error {
+	addr, options, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}))
+	listener.Log(system, logger)
+
+	server, err := listener.Listen(system.Root, addr, tcpactor.Handlers(func() tcpactor.Handler { return echo{} }), options)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
+
+	select {
+	case <-signals:
+	case <-server.Done():
+		return errors.New("echo: the listener has stopped")
+	}
+	ctx, abort := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		abort()
+	}()
+	return server.Shutdown(ctx)
+}

@@ -1,0 +1,81 @@
+package listener
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// acceptor is the actor that owns the accept loop. It is a child of its own, so that its restart touches neither the
+// listening socket nor any connection.
+//
+// The loop is a goroutine, because Accept blocks. It is started by Started, stopped by closing stop (and a deadline in the past,
+// which frees a blocked Accept), joined by Stopping through done.
+type acceptor struct {
+	server *server
+	stop   chan struct{}
+	done   chan struct{}
+}
+
+// Receive implements actor.Actor.
+func (a *acceptor) Receive(ctx actor.Context) {
+	switch ctx.Message().(type) {
+	case *actor.Started:
+		a.stop, a.done = make(chan struct{}), make(chan struct{})
+		a.server.unkick()
+		a.server.loops.Add(1)
+		go a.run()
+	case *actor.Stopping, *actor.Restarting:
+		close(a.stop)
+		if a.server.kick() {
+			<-a.done
+		}
+		// A listener of the user's without deadlines stays in Accept. Then the loop ends after the next
+		// accept, which it still serves, or with the listener.
+	}
+}
+
+// run accepts until it is stopped or the listening socket is closed. No error of Accept ends it.
+func (a *acceptor) run() {
+	defer a.server.loops.Done()
+	defer close(a.done)
+	var wait backoff
+	for a.server.mayAccept(a.stop) {
+		conn, err := a.server.listener.Accept()
+		if err == nil {
+			wait.reset()
+			a.server.accepted(conn)
+			continue
+		}
+		a.server.notAccepted()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case isKick(err):
+			// A stop or a suspension wants to be noticed: mayAccept looks.
+		default:
+			a.pause(wait.next(), err)
+		}
+	}
+}
+
+// pause waits after a failed accept. What an accept can fail with besides our own close, accept(2):
+//
+//	EMFILE, ENFILE, ENOBUFS, ENOMEM  the process, the machine or the kernel is out of something: it passes
+//	ECONNABORTED, EPROTO             the client went away between its SYN and our accept: the next one did not
+//	EPERM                            a firewall rule forbids this one
+//	ENETDOWN, EHOSTUNREACH, …        errors of the new socket's network, reported early by Linux
+//	anything else                    unknown; dying of it would be worse than waiting
+func (a *acceptor) pause(d time.Duration, err error) {
+	a.server.acceptErrors.Add(1)
+	a.server.publish(&AcceptFailed{Addr: a.server.addr, Err: err, Wait: d})
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.stop:
+	case <-a.server.closing:
+	}
+}

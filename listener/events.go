@@ -1,0 +1,58 @@
+package listener
+
+import (
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/eventstream"
+
+	"github.com/go-berth/berth/connection"
+)
+
+// What a listener publishes on the actor system's EventStream, besides connection.HandlerFailed. Nothing is logged anywhere else.
+type (
+	// Started: the listener accepts.
+	Started struct{ Addr net.Addr }
+	// AcceptFailed: an accept failed, and the next one is tried after Wait.
+	AcceptFailed struct {
+		Addr net.Addr
+		Err  error
+		Wait time.Duration
+	}
+	// Rejected: a client was turned away because MaxConnections were open.
+	Rejected struct{ RemoteAddr net.Addr }
+	// DrainStarted: the listener shuts down; Open connections have until Deadline (zero: without limit).
+	DrainStarted struct {
+		Addr     net.Addr
+		Open     int
+		Deadline time.Time
+	}
+	// Stopped: the listener has shut down.
+	Stopped struct {
+		Addr    net.Addr
+		Aborted int // connections that had to be aborted
+		Stuck   int // of those, connections whose handler has not returned
+	}
+)
+
+// Log turns events into log records until the returned subscription is given to the EventStream's Unsubscribe. It is all the logging there is.
+func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
+	return system.EventStream.Subscribe(func(event any) {
+		switch e := event.(type) {
+		case *Started:
+			logger.Info("listening", "addr", e.Addr)
+		case *AcceptFailed:
+			logger.Warn("accept failed", "addr", e.Addr, "error", e.Err, "wait", e.Wait)
+		case *Rejected:
+			logger.Warn("rejected: too many connections", "remote", e.RemoteAddr)
+		case *DrainStarted:
+			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
+		case *Stopped:
+			logger.Info("stopped", "addr", e.Addr, "aborted", e.Aborted, "stuck", e.Stuck)
+		case *connection.HandlerFailed:
+			logger.Error("handler failed", "pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Listener is the handle on a running listener. Any goroutine may call its methods, also after the end.
+type Listener struct {
+	server *server
+	pid    *actor.PID
+}
+
+// Listen opens addr ("host:port", all interfaces without a host, as in package net; a path for unix sockets) and serves
+// it. It returns once the address is bound; the error is a bad option's or the bind's, and then nothing was started.
+//
+// spawner is an actor system's root context, or the context of any actor, called on that actor's turn: then the listener is its
+// child, stopped and drained with it.
+func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, options Options) (*Listener, error) {
+	if err := check(door, options); err != nil {
+		return nil, err
+	}
+	o := options.withDefaults()
+	l, err := o.ListenConfig.Listen(context.Background(), o.Network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("berth: %w", err)
+	}
+	return serve(spawner, l, door, o), nil
+}
+
+// Serve serves the connections of l, which belongs to the listener from now on. It may be any net.Listener; Network, ListenConfig
+// and KeepAlive are its maker's business.
+func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) (*Listener, error) {
+	if l == nil {
+		return nil, errors.New("berth: no net.Listener to serve")
+	}
+	if err := check(door, options); err != nil {
+		return nil, err
+	}
+	return serve(spawner, l, door, options.withDefaults()), nil
+}
+
+func check(door tcpactor.Door, options Options) error {
+	if door == nil {
+		return errors.New("berth: no handler: give one of Handlers, Functions, Actors")
+	}
+	if d, ok := door.(interface{ Validate() error }); ok {
+		if err := d.Validate(); err != nil {
+			return err
+		}
+	}
+	return options.validate()
+}
+
+func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) *Listener {
+	s := &server{
+		system:    spawner.ActorSystem(),
+		listener:  l,
+		addr:      l.Addr(),
+		door:      door,
+		options:   options,
+		pool:      tcpactor.NewPool(),
+		permits:   newLimiter(options.MaxConnections),
+		resumed:   make(chan struct{}),
+		ended:     make(chan struct{}, 1),
+		deadlines: make(chan time.Time, 1),
+		closing:   make(chan struct{}),
+		drained:   make(chan struct{}),
+		stopped:   make(chan struct{}),
+		done:      make(chan struct{}),
+	}
+	close(s.resumed)
+	s.sweeping.Add(1)
+	go s.reap()
+	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{s} },
+		actor.WithDispatcher(s.pool), actor.WithSupervisor(restartFailing))
+	return &Listener{server: s, pid: spawner.SpawnPrefix(props, "listener")}
+}
+
+// Addr returns the bound address.
+func (l *Listener) Addr() net.Addr { return l.server.addr }
+
+// PID returns the address of the listener's actor: for SuspendAccepting, ResumeAccepting, Shutdown, GetInfo, for Watch and Stop.
+func (l *Listener) PID() *actor.PID { return l.pid }
+
+// Info describes the listener at this moment.
+func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }
+
+// Suspend stops accepting; clients wait in the kernel's backlog.
+func (l *Listener) Suspend() { l.server.suspend(true) }
+
+// Resume accepts again.
+func (l *Listener) Resume() { l.server.suspend(false) }
+
+// Shutdown ends the listener in an orderly way: it accepts no more, every handler gets Draining, connections that are quiet, or that
+// their handlers close, are flushed and closed. Shortly before ctx's deadline (ShutdownTimeout if it has none) the
+// others are closed, at the deadline, or when ctx is cancelled, aborted.
+//
+// When it returns, nothing of the listener is left, whatever the moment; the exceptions are counted in the
+// *ShutdownError, which is nil for an orderly end. Later calls wait for the same end. It must not be called from a handler, which it would wait for.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	deadline, _ := ctx.Deadline()
+	l.stopBy(deadline)
+	select {
+	case <-l.server.drained:
+	case <-ctx.Done():
+		l.server.stopBy(time.Now())
+	}
+	return l.result()
+}
+
+// Close ends the listener at once and aborts its connections. When it returns, nothing of the listener is left, except for handlers that
+// do not return, named in the *ShutdownError. It must not be called from a handler.
+func (l *Listener) Close() error {
+	l.stopBy(time.Now())
+	err := l.result()
+	var late *ShutdownError
+	if errors.As(err, &late) && len(late.Stuck) == 0 {
+		return nil // aborting is what was asked for
+	}
+	return err
+}
+
+func (l *Listener) stopBy(deadline time.Time) {
+	l.server.stopBy(deadline)
+	select {
+	case <-l.server.closing: // somebody stopped it already
+	default:
+		l.server.system.Root.Stop(l.pid)
+	}
+}
+
+func (l *Listener) result() error {
+	<-l.server.drained
+	if late := l.server.outcome; late != nil {
+		if len(late.Stuck) == 0 {
+			<-l.server.done
+		}
+		return late
+	}
+	<-l.server.done
+	return nil
+}
+
+// Done is closed when nothing of the listener is left, whoever stopped it.
+func (l *Listener) Done() <-chan struct{} { return l.server.done }

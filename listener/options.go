@@ -1,0 +1,116 @@
+package listener
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/go-berth/berth/connection"
+)
+
+// Options of a listener. The zero value is useful. In every field 0 means the default and, where the field is a limit,
+// a negative number means off.
+type Options struct {
+	// Connection holds the options of each connection.
+	Connection connection.Options
+
+	// Network is "tcp", "tcp4", "tcp6" or "unix". Default "tcp".
+	Network string
+	// ListenConfig opens the listening socket. Default: the zero net.ListenConfig.
+	ListenConfig net.ListenConfig
+	// TLSConfig makes every connection a TLS server connection; the handler gets Accepted after the handshake.
+	// Default: plain TCP.
+	TLSConfig *tls.Config
+	// Transport says how bytes move. Default Auto.
+	Transport Transport
+
+	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
+	// open files. Off: accepting goes on until the process has no descriptor left.
+	MaxConnections int
+	// WhenFull says what becomes of a client while MaxConnections are open. Default Wait.
+	WhenFull WhenFull
+	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it waits until the last
+	// connection has ended by itself.
+	ShutdownTimeout time.Duration
+
+	// DisableNoDelay turns TCP_NODELAY off. Default false: small writes go out at once.
+	DisableNoDelay bool
+	// KeepAlive is the interval of TCP keep-alive probes. Default 15 s, as in package net. Off: a peer that vanished
+	// without a word is noticed only when something is written to it.
+	KeepAlive time.Duration
+	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes. Default: the kernel's own choice, up to several
+	// MiB for a peer that does not read.
+	RecvBufferSize int
+	SendBufferSize int
+}
+
+// WhenFull says what becomes of a client while MaxConnections are open.
+type WhenFull uint8
+
+const (
+	// Wait leaves the client in the kernel's backlog until a place is free.
+	Wait WhenFull = iota
+	// Reject accepts and closes it at once.
+	Reject
+)
+
+// Transport says how bytes move between the kernel and a connection.
+type Transport uint8
+
+const (
+	// Auto takes the best there is for the kind of listener.
+	Auto Transport = iota
+	// Stream uses a net.Conn and one reader goroutine per connection; it works with every listener.
+	Stream
+)
+
+// withDefaults returns o with every default filled in.
+func (o Options) withDefaults() Options {
+	o.Connection = o.Connection.WithDefaults()
+	if o.Network == "" {
+		o.Network = "tcp"
+	}
+	switch {
+	case o.MaxConnections == 0:
+		o.MaxConnections = defaultMaxConnections()
+	case o.MaxConnections < 0:
+		o.MaxConnections = unlimited
+	}
+	if o.ShutdownTimeout == 0 {
+		o.ShutdownTimeout = 15 * time.Second
+	}
+	if o.KeepAlive != 0 {
+		o.ListenConfig.KeepAlive = o.KeepAlive
+	}
+	return o
+}
+
+const unlimited = 1 << 30
+
+// defaultMaxConnections leaves a fifth of the descriptors to the rest of the process.
+func defaultMaxConnections() int {
+	const most = 16384
+	if files := openFilesLimit(); files > 0 {
+		return max(1, int(min(most, files/5*4)))
+	}
+	return most
+}
+
+// validate returns one sentence about the first option that cannot be, nil if all can.
+func (o Options) validate() error {
+	switch o.Network {
+	case "", "tcp", "tcp4", "tcp6", "unix":
+	default:
+		return fmt.Errorf("berth: Network %q is none of tcp, tcp4, tcp6, unix", o.Network)
+	}
+	switch {
+	case o.WhenFull > Reject:
+		return fmt.Errorf("berth: WhenFull %d is neither Wait nor Reject", o.WhenFull)
+	case o.Transport > Stream:
+		return fmt.Errorf("berth: Transport %d is none of Auto, Stream", o.Transport)
+	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
+		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
+	}
+	return o.Connection.Validate()
+}

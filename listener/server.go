@@ -1,0 +1,208 @@
+package listener
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// server is what the actors of one listener share, and what outlives a restart of any of them.
+//
+// Its goroutines: the reaper, started by Serve, and the sweep, started with the first connection list, both ended by stopped; the
+// pool's, closed and joined by the reaper; one reader per connection, joined by the reaper; the accept loop, the acceptor's.
+type server struct {
+	system   *actor.ActorSystem
+	listener net.Listener
+	addr     net.Addr
+	door     tcpactor.Door
+	options  Options
+
+	pool     *tcpactor.Pool
+	readers  sync.WaitGroup
+	sweeping sync.WaitGroup
+	permits  *limiter
+
+	spawner atomic.Pointer[connection.Spawner] // set by the first start
+
+	gate      sync.Mutex
+	suspended bool
+	resumed   chan struct{} // closed while accepting; under gate
+
+	acceptCount  atomic.Uint64
+	rejectCount  atomic.Uint64
+	acceptErrors atomic.Uint64
+	spawned      atomic.Uint64 // connections made
+	gone         atomic.Uint64 // of those, how many have ended, actors and all
+	ended        chan struct{} // signalled when one ends; room for one signal
+
+	loops     sync.WaitGroup // accept loops
+	deadlines chan time.Time // a shutdown's deadline, and every earlier one that hurries it
+	closing   chan struct{}  // closed when draining begins
+	outcome   *ShutdownError // written before drained is closed; nil: orderly
+	drained   chan struct{}
+	stopped   chan struct{} // closed when the supervisor has stopped
+	done      chan struct{} // closed when nothing of ours is left
+}
+
+// start is the supervisor's Started, the first or one after a restart: connections, then acceptors.
+func (s *server) start(ctx actor.Context) {
+	children, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &connections{s} },
+		actor.WithDispatcher(s.pool), actor.WithSupervisor(stopFailing)), "connections")
+	if err != nil {
+		panic(err) // a fresh supervisor has no children; whoever supervises it decides
+	}
+	if s.spawner.Load() == nil {
+		s.spawner.Store(connection.NewSpawner(connection.Config{
+			System:     s.system,
+			Parent:     children,
+			Door:       s.door,
+			Options:    s.options.Connection,
+			Dispatcher: s.pool,
+			Ended:      func(*connection.Connection) { s.permits.give() },
+		}))
+		go s.sweep()
+		s.publish(&Started{Addr: s.addr})
+	}
+	ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool)))
+}
+
+// mayAccept waits while accepting is suspended and, where clients are to wait for a permit, until it holds one. False: the loop ends.
+func (s *server) mayAccept(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return false
+	case <-s.closing:
+		return false
+	case <-s.resumedChan():
+	}
+	return s.options.WhenFull != Wait || s.permits.take(stop)
+}
+
+// notAccepted gives back what mayAccept took.
+func (s *server) notAccepted() {
+	if s.options.WhenFull == Wait {
+		s.permits.give()
+	}
+}
+
+// accepted makes a connection of conn, or turns it away.
+func (s *server) accepted(conn net.Conn) {
+	s.acceptCount.Add(1)
+	if s.options.WhenFull == Reject && !s.permits.try() {
+		s.rejectCount.Add(1)
+		s.publish(&Rejected{RemoteAddr: conn.RemoteAddr()})
+		_ = conn.Close()
+		return
+	}
+	s.tune(conn)
+	if s.options.TLSConfig != nil {
+		conn = tls.Server(conn, s.options.TLSConfig)
+	}
+	s.spawned.Add(1)
+	s.spawner.Load().Spawn(transport.NewStream(conn, &s.readers))
+}
+
+// left takes note that the actors of one connection have ended.
+func (s *server) left() {
+	s.gone.Add(1)
+	select {
+	case s.ended <- struct{}{}:
+	default:
+	}
+}
+
+// open returns how many connections there are.
+func (s *server) open() int {
+	if spawner := s.spawner.Load(); spawner != nil {
+		return spawner.Len()
+	}
+	return 0
+}
+
+// tune sets the socket options that a net.ListenConfig does not. Their errors are those of a connection that is gone already; reading will say so.
+func (s *server) tune(conn net.Conn) {
+	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && s.options.DisableNoDelay {
+		_ = c.SetNoDelay(false)
+	}
+	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && s.options.RecvBufferSize > 0 {
+		_ = c.SetReadBuffer(s.options.RecvBufferSize)
+	}
+	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && s.options.SendBufferSize > 0 {
+		_ = c.SetWriteBuffer(s.options.SendBufferSize)
+	}
+}
+
+// kick frees a blocked Accept without closing the socket. False: this listener cannot.
+func (s *server) kick() bool {
+	select {
+	case <-s.closing:
+		return true // the socket is closed: nobody is blocked
+	default:
+	}
+	l, ok := s.listener.(interface{ SetDeadline(time.Time) error })
+	return ok && l.SetDeadline(time.Unix(1, 0)) == nil
+}
+
+// isKick reports that Accept returned because of kick.
+func isKick(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+func (s *server) suspend(suspended bool) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if suspended == s.suspended {
+		return
+	}
+	s.suspended = suspended
+	if suspended {
+		s.resumed = make(chan struct{})
+		s.kick()
+	} else {
+		s.unkick()
+		close(s.resumed)
+	}
+}
+
+func (s *server) unkick() {
+	if l, ok := s.listener.(interface{ SetDeadline(time.Time) error }); ok {
+		_ = l.SetDeadline(time.Time{})
+	}
+}
+
+func (s *server) resumedChan() <-chan struct{} {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	return s.resumed
+}
+
+func (s *server) info() protocol.ListenerInfo {
+	s.gate.Lock()
+	accepting := !s.suspended
+	s.gate.Unlock()
+	select {
+	case <-s.closing:
+		accepting = false
+	default:
+	}
+	return protocol.ListenerInfo{
+		Addr:           s.addr.String(),
+		Accepting:      accepting,
+		Open:           s.open(),
+		MaxConnections: s.options.MaxConnections,
+		Accepted:       s.acceptCount.Load(),
+		Rejected:       s.rejectCount.Load(),
+		AcceptErrors:   s.acceptErrors.Load(),
+	}
+}
+
+func (s *server) publish(event any) { s.system.EventStream.Publish(event) }

@@ -1,0 +1,198 @@
+package listener
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/connection"
+)
+
+// ShutdownError says that a shutdown was not orderly: its deadline passed. It matches os.ErrDeadlineExceeded.
+type ShutdownError struct {
+	// Aborted is the number of connections that were reset, Stuck ones included.
+	Aborted int
+	// Stuck names the connections whose handler has not returned. Their sockets are closed; a goroutine each, and
+	// the actor it runs, remain until the handler returns.
+	Stuck []*actor.PID
+}
+
+// Error counts.
+func (e *ShutdownError) Error() string {
+	text := fmt.Sprintf("berth: shutdown deadline passed, %d connections aborted", e.Aborted)
+	if len(e.Stuck) > 0 {
+		text += fmt.Sprintf(", %d handlers have not returned, the first is %s", len(e.Stuck), e.Stuck[0].GetId())
+	}
+	return text
+}
+
+// Unwrap returns os.ErrDeadlineExceeded.
+func (e *ShutdownError) Unwrap() error { return os.ErrDeadlineExceeded }
+
+const (
+	// closeEarly is how long before the deadline, at most, connections are asked to close in an orderly way.
+	closeEarly = time.Second
+	// grace is how long aborted connections get to end. All they wait for is their handler.
+	grace = time.Second
+)
+
+// stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from now.
+func (s *server) stopBy(deadline time.Time) {
+	if deadline.IsZero() {
+		if s.options.ShutdownTimeout < 0 {
+			return
+		}
+		deadline = time.Now().Add(s.options.ShutdownTimeout)
+	}
+	for {
+		select {
+		case s.deadlines <- deadline:
+			return
+		case other := <-s.deadlines: // nobody has looked at it yet: the earlier one counts
+			if other.Before(deadline) {
+				deadline = other
+			}
+		}
+	}
+}
+
+// drain is the whole end of serving: no more accepts, then the connections, in order of patience. It
+// returns when the last one has ended or cannot be waited for.
+func (s *server) drain() {
+	close(s.closing)
+	s.permits.close()
+	_ = s.listener.Close() // frees Accept
+	s.loops.Wait()         // from here on no connection is added
+
+	d := &drainer{server: s, spawner: s.spawner.Load()}
+	select {
+	case d.deadline = <-s.deadlines:
+	default:
+		s.stopBy(time.Time{})
+		select {
+		case d.deadline = <-s.deadlines:
+		default: // without limit
+		}
+	}
+	s.publish(&DrainStarted{Addr: s.addr, Open: d.spawner.Len(), Deadline: d.deadline})
+	d.run()
+	if d.aborted > 0 {
+		s.outcome = &ShutdownError{Aborted: d.aborted, Stuck: d.stuck()}
+	}
+	close(s.drained)
+}
+
+// drainer brings the connections to their end: Draining and time, an orderly close, an abort.
+type drainer struct {
+	server   *server
+	spawner  *connection.Spawner
+	deadline time.Time // zero: none
+	aborted  int
+}
+
+// run goes through the phases, each ended by its time or by the end of the last connection.
+func (d *drainer) run() {
+	d.spawner.SetDeadline(d.closeAt())
+	d.each((*connection.Connection).Drain)
+	if d.ends(d.closeAt) {
+		return
+	}
+	d.each((*connection.Connection).Shutdown)
+	if d.ends(func() time.Time { return d.deadline }) {
+		return
+	}
+	d.aborted = d.spawner.Len()
+	d.each((*connection.Connection).Kill)
+	last := time.Now().Add(grace)
+	d.ends(func() time.Time { return last })
+}
+
+// closeAt is a tenth of the time that is left before the deadline, and at most closeEarly before it.
+func (d *drainer) closeAt() time.Time {
+	if d.deadline.IsZero() {
+		return d.deadline
+	}
+	return d.deadline.Add(-min(closeEarly, max(0, time.Until(d.deadline)/10)))
+}
+
+func (d *drainer) each(do func(*connection.Connection)) {
+	for _, c := range d.spawner.Live() {
+		do(c)
+	}
+}
+
+// ends waits until the last connection has ended, true, or the time has come, false. The time is asked for again when
+// the deadline was moved.
+func (d *drainer) ends(at func() time.Time) bool {
+	for {
+		if d.server.gone.Load() == d.server.spawned.Load() {
+			return true
+		}
+		timer := newDeadline(at())
+		select {
+		case <-d.server.ended:
+		case earlier := <-d.server.deadlines:
+			if d.deadline.IsZero() || earlier.Before(d.deadline) {
+				d.deadline = earlier
+			}
+		case <-timer.C:
+			return false
+		}
+		timer.Stop()
+	}
+}
+
+// newDeadline returns a timer for a moment, one that never fires for zero.
+func newDeadline(at time.Time) *time.Timer {
+	if at.IsZero() {
+		timer := time.NewTimer(time.Hour)
+		timer.Stop()
+		return timer
+	}
+	return time.NewTimer(time.Until(at))
+}
+
+func (d *drainer) stuck() []*actor.PID {
+	var pids []*actor.PID
+	for _, c := range d.spawner.Live() {
+		pids = append(pids, c.PID())
+	}
+	return pids
+}
+
+// reap waits for the supervisor's end and then for everything that is not an actor.
+func (s *server) reap() {
+	<-s.stopped
+	s.pool.Close()
+	s.readers.Wait()
+	s.pool.Wait()
+	s.sweeping.Wait()
+	stopped := &Stopped{Addr: s.addr}
+	if s.outcome != nil {
+		stopped.Aborted, stopped.Stuck = s.outcome.Aborted, len(s.outcome.Stuck)
+	}
+	s.publish(stopped)
+	close(s.done)
+}
+
+// sweep looks for what takes too long, until the supervisor has stopped.
+func (s *server) sweep() {
+	defer s.sweeping.Done()
+	spawner := s.spawner.Load()
+	closing := s.closing
+	for {
+		timer := time.NewTimer(spawner.Interval())
+		select {
+		case <-timer.C:
+			spawner.Sweep()
+		case <-closing:
+			closing = nil // draining needs a shorter interval
+		case <-s.stopped:
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}

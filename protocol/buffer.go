@@ -1,0 +1,127 @@
+package protocol
+
+import (
+	"bytes"
+	"io"
+)
+
+// Buffer shows the unread bytes of a connection. Reading consumes; what is not consumed stays and
+// leads the next Data. Slices that Bytes, Next, Peek and ReadLine return share the connection's memory: they and the
+// Buffer are valid during the handler call only. To keep bytes, copy them or take the memory with Detach.
+// (Built with the tag berthdebug, memory is overwritten once it went back, so that a kept slice shows up in tests.)
+//
+// A Buffer belongs to the handler call it was given to; it is not for use by several goroutines.
+type Buffer struct {
+	unread  []byte
+	storage any // who owns the memory behind unread; opaque here, nil once detached
+	eof     bool
+}
+
+// NewBuffer returns a Buffer over p, for tests of handlers.
+func NewBuffer(p []byte) *Buffer { return &Buffer{unread: p} }
+
+// Bytes returns the unread bytes without consuming them.
+func (b *Buffer) Bytes() []byte { return b.unread }
+
+// Len returns the number of unread bytes.
+func (b *Buffer) Len() int { return len(b.unread) }
+
+// AtEOF reports that the peer sent FIN: no byte will follow the ones shown.
+func (b *Buffer) AtEOF() bool { return b.eof }
+
+// Peek returns the next n bytes without consuming them; fewer if there are fewer, none for n <= 0.
+func (b *Buffer) Peek(n int) []byte {
+	n = b.clamp(n)
+	return b.unread[:n:n] // capped: an append by the caller must not write into bytes not yet shown
+}
+
+// Next consumes and returns the next n bytes; fewer if there are fewer, none for n <= 0.
+func (b *Buffer) Next(n int) []byte {
+	p := b.Peek(n)
+	b.unread = b.unread[len(p):]
+	return p
+}
+
+// Discard consumes n bytes, fewer if there are fewer, and returns how many.
+func (b *Buffer) Discard(n int) int { return len(b.Next(n)) }
+
+// ReadByte consumes and returns one byte; io.EOF if there is none.
+func (b *Buffer) ReadByte() (byte, error) {
+	p := b.Next(1)
+	if len(p) == 0 {
+		return 0, io.EOF
+	}
+	return p[0], nil
+}
+
+// Read consumes up to len(p) bytes into p. Without unread bytes it returns 0 and io.EOF, for an empty p 0 and nil.
+func (b *Buffer) Read(p []byte) (int, error) {
+	if len(b.unread) == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return copy(p, b.Next(len(p))), nil
+}
+
+// ReadLine consumes one line and returns it without its LF and without one CR before that LF.
+// Without an LF among the unread bytes it consumes nothing and returns false.
+func (b *Buffer) ReadLine() (line []byte, ok bool) {
+	i := b.IndexByte('\n')
+	if i < 0 {
+		return nil, false
+	}
+	line = b.Next(i + 1)[:i:i]
+	if i > 0 && line[i-1] == '\r' {
+		line = line[: i-1 : i-1]
+	}
+	return line, true
+}
+
+// IndexByte returns the position of the first c among the unread bytes, -1 if there is none.
+func (b *Buffer) IndexByte(c byte) int { return bytes.IndexByte(b.unread, c) }
+
+// Index returns the position of the first sep among the unread bytes, -1 if there is none (also
+// where sep is longer than what is there), 0 for an empty sep.
+func (b *Buffer) Index(sep []byte) int { return bytes.Index(b.unread, sep) }
+
+// WriteTo writes all unread bytes to w and consumes what w took. It returns w's error, io.ErrShortWrite
+// if w took less without giving one.
+func (b *Buffer) WriteTo(w io.Writer) (int64, error) {
+	if len(b.unread) == 0 {
+		return 0, nil
+	}
+	n, err := w.Write(b.unread)
+	n = b.clamp(n)
+	short := n < len(b.unread)
+	b.unread = b.unread[n:]
+	if err == nil && short {
+		err = io.ErrShortWrite
+	}
+	return int64(n), err
+}
+
+// CopyTo consumes up to len(p) unread bytes into p and returns how many: Read for those to whom running out is no error.
+func (b *Buffer) CopyTo(p []byte) int { return copy(p, b.Next(len(p))) }
+
+// Detach consumes all unread bytes and gives them to the caller for good, memory included: nobody overwrites them later.
+func (b *Buffer) Detach() []byte {
+	p, _ := b.Hand()
+	return p
+}
+
+// Attach shows unread, whose memory storage owns; eof as AtEOF reports it. For transports and connections, not for handlers.
+func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
+	b.unread, b.storage, b.eof = unread, storage, eof
+}
+
+// Hand consumes all unread bytes and hands them over together with what owns their memory. For connections;
+// handlers use Detach or Socket.Forward.
+func (b *Buffer) Hand() (unread []byte, storage any) {
+	unread, storage = b.unread, b.storage
+	b.unread, b.storage = nil, nil
+	return unread, storage
+}
+
+// Storage returns what owns the memory, nil once it was handed over. For connections.
+func (b *Buffer) Storage() any { return b.storage }
+
+func (b *Buffer) clamp(n int) int { return max(0, min(n, len(b.unread))) }

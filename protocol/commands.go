@@ -1,0 +1,72 @@
+package protocol
+
+import "time"
+
+// COMMANDS: what anyone may send to a connection's PID, from any goroutine, any actor, any node.
+//
+// Every command may carry an Ack. When it is not nil and the message has a sender, the sender gets
+// one answer that repeats it: Written or WriteFailed for a Write, Done for every other command.
+// A command that reaches a connection after its end is dead-lettered, and a Write is answered
+// with WriteFailed.
+
+// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort. GetInfo is a question, not a
+// command: its answer is Info.
+type Command interface{ command() }
+
+// Write asks the connection to send Data. The bytes belong to the connection from the moment the
+// message was sent: the sender must not change them afterwards.
+//
+// A Write that does not fit into the write queue puts no byte on the wire: the sender gets
+// WriteFailed with ErrWriteQueueFull or ErrWriteBufferFull, whether or not Ack is set.
+type Write struct {
+	Data []byte
+	Ack  any
+}
+
+// Pause stops the delivery of Data. It takes effect when the connection processes it, and it is
+// strict: from then on no Data arrives until a Resume. Pausing twice is the same as pausing once.
+type Pause struct{ Ack any }
+
+// Resume allows Data again. If unread bytes wait in the buffer, Data is delivered at once, even
+// without new bytes; without any, the next Data comes with the next bytes.
+//
+// Credit counts in units of Data. In push mode 0 means without limit, and n > 0 means: n times Data, then
+// pause by itself. In pull mode 0 means 1. Credits add up and saturate; they never overflow.
+type Resume struct {
+	Credit int
+	Ack    any
+}
+
+// Close flushes every accepted write, sends FIN, discards the peer's remaining input until its FIN (so
+// that the kernel does not answer it with RST, which would destroy the reply on its way), then
+// closes. All of it within CloseTimeout, then Abort. It needs no place in the write queue, is never
+// refused, and closing twice is the same as closing once. Its Ack is answered when the socket is closed.
+type Close struct{ Ack any }
+
+// CloseWrite flushes every accepted write and sends FIN; reading goes on. Its Ack is answered when the FIN was sent.
+type CloseWrite struct{ Ack any }
+
+// Abort closes at once with RST. Queued writes are not sent; they are counted as unsent in Closed.
+type Abort struct{ Ack any }
+
+// GetInfo asks a connection, or a listener, for its Info. The sender gets it as a reply.
+type GetInfo struct{}
+
+func (*Write) command()      {}
+func (*Pause) command()      {}
+func (*Resume) command()     {}
+func (*Close) command()      {}
+func (*CloseWrite) command() {}
+func (*Abort) command()      {}
+
+// COMMANDS TO A LISTENER: what anyone may send to a listener's PID.
+
+// SuspendAccepting stops accepting; the listening socket stays open, and clients wait in the kernel's backlog.
+type SuspendAccepting struct{}
+
+// ResumeAccepting accepts again.
+type ResumeAccepting struct{}
+
+// Shutdown stops the listener: it accepts no more, its connections get Draining and time until Deadline, the rest is
+// aborted, the listener's actor stops. A zero Deadline means ShutdownTimeout from now.
+type Shutdown struct{ Deadline time.Time }

@@ -1,0 +1,59 @@
+package protocol
+
+import (
+	"fmt"
+	"net"
+	"os"
+)
+
+// sentinel is an error that also matches one of the standard library's own, so that callers may branch on either.
+type sentinel struct {
+	text string
+	is   error
+}
+
+func (e *sentinel) Error() string { return e.text }
+func (e *sentinel) Unwrap() error { return e.is }
+
+// Timeout makes the timeouts satisfy net.Error's usual question.
+func (e *sentinel) Timeout() bool { return e.is == os.ErrDeadlineExceeded }
+
+// What callers branch on with errors.Is.
+var (
+	// ErrClosed refuses what comes after Close, CloseWrite (for writes), Abort or the connection's end. It matches net.ErrClosed.
+	ErrClosed error = &sentinel{"berth: connection closed", net.ErrClosed}
+	// ErrWriteQueueFull refuses a write because WriteQueueSize writes are pending already. Checked before the bytes.
+	ErrWriteQueueFull error = &sentinel{"berth: write queue full", nil}
+	// ErrWriteBufferFull refuses a write because its bytes and the pending ones exceed WriteBufferSize.
+	ErrWriteBufferFull error = &sentinel{"berth: write buffer full", nil}
+	// ErrReadBufferFull ends a connection whose handler consumed nothing of a full read buffer.
+	ErrReadBufferFull error = &sentinel{"berth: read buffer full and nothing consumed", nil}
+	// ErrAborted completes the writes that an Abort cut off.
+	ErrAborted error = &sentinel{"berth: connection aborted", net.ErrClosed}
+	// ErrStopped completes the writes that were cut off because the connection's actor was stopped.
+	ErrStopped error = &sentinel{"berth: connection stopped", net.ErrClosed}
+	// ErrShutdown completes the writes that were cut off because the server's deadline had passed.
+	ErrShutdown error = &sentinel{"berth: server shut down", net.ErrClosed}
+	// ErrIdleTimeout, ErrWriteTimeout, ErrHandshakeTimeout and ErrCloseTimeout match os.ErrDeadlineExceeded.
+	ErrIdleTimeout      error = &sentinel{"berth: idle timeout", os.ErrDeadlineExceeded}
+	ErrWriteTimeout     error = &sentinel{"berth: no progress in writing", os.ErrDeadlineExceeded}
+	ErrHandshakeTimeout error = &sentinel{"berth: handshake timeout", os.ErrDeadlineExceeded}
+	ErrCloseTimeout     error = &sentinel{"berth: writes not flushed within the close timeout", os.ErrDeadlineExceeded}
+	// ErrGoexit ends a connection whose handler called runtime.Goexit (as testing.T.FailNow does).
+	ErrGoexit error = &sentinel{"berth: handler called runtime.Goexit", nil}
+)
+
+// PanicError is the Err of a connection that ended with ReasonHandlerPanic.
+type PanicError struct {
+	Value any    // what the handler panicked with
+	Stack []byte // the stack at the panic, as debug.Stack prints it
+}
+
+// Error names the value; the stack is left to whoever wants it.
+func (e *PanicError) Error() string { return fmt.Sprintf("berth: handler panicked: %v", e.Value) }
+
+// Unwrap returns the value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

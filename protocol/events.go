@@ -1,0 +1,106 @@
+package protocol
+
+import "time"
+
+// EVENTS: what a connection tells its handler, one at a time.
+//
+// In the life of one connection: Accepted once and first; then Data, PeerClosed, Writable and
+// Draining; Closed once and last. Calls for one connection never overlap.
+// An event is valid during the call that delivers it; the connection uses it again afterwards.
+
+// Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closed.
+type Event interface{ event() }
+
+// Accepted opens the conversation: the socket is connected (and its TLS handshake done).
+type Accepted struct{ Socket Socket }
+
+// Data shows the unread bytes. What the handler does not consume stays and leads the next Data. There is at most one
+// Data outstanding, and none while the connection's own writes are pending (see ReadGate).
+type Data struct {
+	Socket Socket
+	// Buffer holds the unread bytes; valid during the call only.
+	Buffer *Buffer
+	// EOF marks the last Data: the peer sent its FIN, nothing more will follow.
+	EOF bool
+}
+
+// PeerClosed says that the peer sent FIN while the connection stays writable. It is delivered only with
+// KeepOpenOnPeerClosed; otherwise the connection flushes and closes by itself.
+type PeerClosed struct{ Socket Socket }
+
+// Writable says that the write queue crossed a water mark: Ready false when it rose to HighWater,
+// Ready true when it sank to LowWater again. The two alternate strictly, beginning with false.
+type Writable struct {
+	Socket Socket
+	Ready  bool
+}
+
+// Draining says that the server is shutting down: the handler has until Deadline to finish and to Close.
+// At the deadline the server closes, and a little later aborts.
+type Draining struct {
+	Socket   Socket
+	Deadline time.Time
+}
+
+// Closed ends the conversation. Reason says what ended it, Err is the first cause (nil for an orderly end).
+type Closed struct {
+	Socket Socket
+	Reason Reason
+	Err    error
+	Stats  Stats
+}
+
+// Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of Written and Unsent.
+type Stats struct {
+	Read     uint64        // bytes received from the kernel
+	Written  uint64        // bytes of accepted writes that the kernel took
+	Unsent   uint64        // bytes of accepted writes that it did not
+	Duration time.Duration // from accept to close, or until now
+}
+
+// REPLIES: what a connection answers to the sender of a command.
+
+// Written answers a Write with an Ack: all its bytes went to the kernel.
+type Written struct{ Ack any }
+
+// WriteFailed answers a Write that was refused, or that was accepted and could not be sent before
+// the connection ended. Err is what Socket.Write would have returned, or what ended the connection.
+type WriteFailed struct {
+	Ack any
+	Err error
+}
+
+// Done answers Pause, Resume, Close, CloseWrite and Abort with an Ack, once the command took effect.
+// Err is ErrClosed where the connection had already ended.
+type Done struct {
+	Ack any
+	Err error
+}
+
+// Info describes one connection at one moment. It is the answer to GetInfo.
+type Info struct {
+	LocalAddr, RemoteAddr string
+	State                 string // opening, open, flushing, closing, closed
+	Paused                bool
+	QueuedWrites          int // accepted writes not yet taken by the kernel
+	QueuedBytes           int // their bytes
+	Stats                 Stats
+}
+
+func (*Accepted) event()   {}
+func (*Data) event()       {}
+func (*PeerClosed) event() {}
+func (*Writable) event()   {}
+func (*Draining) event()   {}
+func (*Closed) event()     {}
+
+// ListenerInfo describes one listener at one moment. It is a listener's answer to GetInfo.
+type ListenerInfo struct {
+	Addr           string
+	Accepting      bool
+	Open           int    // connections open now
+	MaxConnections int    // how many may be
+	Accepted       uint64 // connections accepted since the start
+	Rejected       uint64 // of those, closed at once because MaxConnections were open
+	AcceptErrors   uint64 // failed accepts
+}

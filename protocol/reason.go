@@ -1,0 +1,61 @@
+package protocol
+
+// Reason says what ended a connection. The first cause wins: what happens while a connection is already ending does not change it.
+type Reason uint8
+
+// The reasons, in the order of a connection's life.
+const (
+	// ReasonNone is the reason of a connection that has not ended.
+	ReasonNone Reason = iota
+	// ReasonHandshake: the TLS handshake failed or took longer than HandshakeTimeout. The handler never saw this connection.
+	ReasonHandshake
+	// ReasonPeerClosed: the peer sent FIN; everything it sent was shown, everything accepted for it was flushed.
+	ReasonPeerClosed
+	// ReasonPeerReset: the peer sent RST, or closed while writes for it were on their way.
+	ReasonPeerReset
+	// ReasonLocalClosed: Close was asked for.
+	ReasonLocalClosed
+	// ReasonLocalAborted: Abort was asked for.
+	ReasonLocalAborted
+	// ReasonHandlerError: a handler returned an error, which is in Err.
+	ReasonHandlerError
+	// ReasonHandlerPanic: a handler panicked; Err is a *PanicError with the value and the stack.
+	ReasonHandlerPanic
+	// ReasonReadBufferFull: the read buffer was full and the handler consumed nothing of it.
+	ReasonReadBufferFull
+	// ReasonIdleTimeout: no byte came or went for IdleTimeout.
+	ReasonIdleTimeout
+	// ReasonWriteTimeout: writes were pending and the peer took no byte for WriteTimeout.
+	ReasonWriteTimeout
+	// ReasonTransportError: reading or writing failed in another way; Err says how.
+	ReasonTransportError
+	// ReasonShutdown: the server shut down.
+	ReasonShutdown
+	// ReasonStopped: the connection's actor was stopped from outside, by Stop or Poison.
+	ReasonStopped
+)
+
+var reasonNames = [...]string{
+	ReasonNone:           "none",
+	ReasonHandshake:      "handshake failed",
+	ReasonPeerClosed:     "peer closed",
+	ReasonPeerReset:      "peer reset",
+	ReasonLocalClosed:    "closed",
+	ReasonLocalAborted:   "aborted",
+	ReasonHandlerError:   "handler error",
+	ReasonHandlerPanic:   "handler panic",
+	ReasonReadBufferFull: "read buffer full",
+	ReasonIdleTimeout:    "idle timeout",
+	ReasonWriteTimeout:   "write timeout",
+	ReasonTransportError: "transport error",
+	ReasonShutdown:       "shutdown",
+	ReasonStopped:        "stopped",
+}
+
+// String returns the reason in words, "unknown" for a value that is none of the constants.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return "unknown"
+}

@@ -1,0 +1,51 @@
+package protocol
+
+import (
+	"net"
+	"os"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Socket is a handler's handle on its connection: a small interface, so that a handler can be tested with a fake.
+//
+// Every method may be called from any goroutine, at any time, also after the connection has ended. None blocks.
+// Completion callbacks (done; nil where none is wanted) run as handler calls do: one at a time with the connection's other calls, each
+// exactly once, before Closed, and never inside the call that queued them.
+type Socket interface {
+	// PID addresses the connection's actor, with the commands of this package and any message for the handler.
+	PID() *actor.PID
+	// LocalAddr and RemoteAddr return the addresses of the two ends.
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+
+	// Write copies p and queues it, all of it (n = len(p)) or nothing (n = 0 and ErrWriteQueueFull,
+	// ErrWriteBufferFull or ErrClosed).
+	Write(p []byte) (n int, err error)
+	// WriteOwned queues p without copying: from now on p belongs to the connection.
+	// If it returns an error, p still belongs to the caller and done never runs.
+	WriteOwned(p []byte, done func(error)) error
+	// WriteBuffers queues several slices as one write: contiguous on the wire, one place in the queue,
+	// taken or refused as a whole. The slices belong to the connection, as with WriteOwned.
+	WriteBuffers(bufs [][]byte, done func(error)) error
+	// Forward queues all unread bytes of b and consumes them; the memory changes hands, nothing is
+	// copied. If it returns an error, b is untouched. It must be called while b is valid, that is, from the handler that got b.
+	Forward(b *Buffer) (n int, err error)
+	// WriteFile queues n bytes of f from its current position, sent by the kernel where the platform can. They
+	// take one place in the queue and none of the write buffer. Until done has run, f must not be used.
+	WriteFile(f *os.File, n int64, done func(error)) error
+
+	// Pause, Resume, Close, CloseWrite and Abort are the commands of the same names without an answer.
+	Pause()
+	Resume()
+	// Close always returns nil; it has the form of io.Closer.
+	Close() error
+	CloseWrite()
+	Abort()
+	// Do gives the connection a command with a completion: done gets nil once the command took effect
+	// (see the command), or the error. An Ack in the command is ignored.
+	Do(c Command, done func(error))
+
+	// Info describes the connection at this moment.
+	Info() Info
+}
