@@ -33,6 +33,7 @@ type Mailbox struct {
 	stirred   bool  // something happened during the turn that the turn may have missed
 	suspended bool  // the actor failed and awaits its supervisor: mail waits
 	closed    bool
+	mortal    bool // a restart is a stop
 
 	source     Source
 	invoker    actor.MessageInvoker
@@ -46,6 +47,12 @@ var _ actor.Mailbox = (*Mailbox)(nil)
 func (m *Mailbox) Init(source Source) {
 	m.source = source
 	m.turn = m.run
+}
+
+// InitMortal is Init for an actor that cannot be born again, as it holds a socket: a restart stops it.
+func (m *Mailbox) InitMortal(source Source) {
+	m.Init(source)
+	m.mortal = true
 }
 
 // RegisterHandlers implements actor.Mailbox.
@@ -171,8 +178,10 @@ func (m *Mailbox) run() {
 		case *actor.ResumeMailbox:
 			m.setSuspended(false)
 		case *actor.Restart:
-			// A socket cannot be born again: for the actors of a connection a restart is a stop.
-			m.invoker.InvokeSystemMessage(&actor.Stop{})
+			if m.mortal {
+				message = &actor.Stop{}
+			}
+			m.invoker.InvokeSystemMessage(message)
 		default:
 			m.invoker.InvokeSystemMessage(message)
 		}

@@ -12,6 +12,9 @@ import (
 // Pull implements tcpactor.Source: all mail is read, so a Pause that came before the input has taken effect. At most one
 // Data is outstanding because this is the only place that makes one, and the next Pull comes after it was handled.
 func (c *Connection) Pull() any {
+	if c.state() == closed {
+		return nil // what is signalled now, nobody attends to: a stopped actor gets no message, and this would go on for ever
+	}
 	if c.signals.Load() != 0 {
 		return attendNow
 	}

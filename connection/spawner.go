@@ -84,8 +84,8 @@ func (s *Spawner) Spawn(socket transport.Conn) *Connection {
 		c.demand = 0
 	}
 	c.writer.c = c
-	c.mailbox.Init(c)
-	c.writer.mailbox.Init(&c.writer)
+	c.mailbox.InitMortal(c)
+	c.writer.mailbox.InitMortal(&c.writer)
 	s.add(c)
 	s.spawning.Lock()
 	defer s.spawning.Unlock()

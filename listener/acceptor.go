@@ -69,8 +69,7 @@ func (a *acceptor) run() {
 //	ENETDOWN, EHOSTUNREACH, …        errors of the new socket's network, reported early by Linux
 //	anything else                    unknown; dying of it would be worse than waiting
 func (a *acceptor) pause(d time.Duration, err error) {
-	a.server.acceptErrors.Add(1)
-	a.server.publish(&AcceptFailed{Addr: a.server.addr, Err: err, Wait: d})
+	a.server.acceptFailed(err, d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -33,11 +33,15 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 	if err != nil {
 		return nil, fmt.Errorf("berth: %w", err)
 	}
-	return serve(spawner, l, door, o), nil
+	handle, err := serve(spawner, l, door, o)
+	if err != nil {
+		_ = l.Close()
+	}
+	return handle, err
 }
 
-// Serve serves the connections of l, which belongs to the listener from now on. It may be any net.Listener; Network, ListenConfig
-// and KeepAlive are its maker's business.
+// Serve serves the connections of l, which belongs to the listener from now on, unless there is an error. It may be any net.Listener; Network,
+// ListenConfig and KeepAlive are its maker's business.
 func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) (*Listener, error) {
 	if l == nil {
 		return nil, errors.New("berth: no net.Listener to serve")
@@ -45,7 +49,7 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 	if err := check(door, options); err != nil {
 		return nil, err
 	}
-	return serve(spawner, l, door, options.withDefaults()), nil
+	return serve(spawner, l, door, options.withDefaults())
 }
 
 func check(door tcpactor.Door, options Options) error {
@@ -60,7 +64,7 @@ func check(door tcpactor.Door, options Options) error {
 	return options.validate()
 }
 
-func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) *Listener {
+func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) (*Listener, error) {
 	s := &server{
 		system:    spawner.ActorSystem(),
 		listener:  l,
@@ -78,11 +82,21 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		done:      make(chan struct{}),
 	}
 	close(s.resumed)
+	s.dispatcher = s.pool
+	polls, err := options.polls(l)
+	if err == nil && polls {
+		if s.polling, err = newPolling(s); err == nil {
+			s.dispatcher = s.polling.dispatcher()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
 	s.sweeping.Add(1)
 	go s.reap()
 	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{s} },
 		actor.WithDispatcher(s.pool), actor.WithSupervisor(restartFailing))
-	return &Listener{server: s, pid: spawner.SpawnPrefix(props, "listener")}
+	return &Listener{server: s, pid: spawner.SpawnPrefix(props, "listener")}, nil
 }
 
 // Addr returns the bound address.

@@ -2,11 +2,14 @@ package listener
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/connection/transport"
 )
 
 // Options of a listener. The zero value is useful. In every field 0 means the default and, where the field is a limit,
@@ -24,6 +27,9 @@ type Options struct {
 	TLSConfig *tls.Config
 	// Transport says how bytes move. Default Auto.
 	Transport Transport
+	// Workers is the most goroutines that poll sockets and run actors at the same time, with the poll transport; blocked ones do not count.
+	// Default GOMAXPROCS; it cannot be negative.
+	Workers int
 
 	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
 	// open files. Off: accepting goes on until the process has no descriptor left.
@@ -59,8 +65,10 @@ const (
 type Transport uint8
 
 const (
-	// Auto takes the best there is for the kind of listener.
+	// Auto is Poll where it exists, for TCP and unix sockets without TLS, and Stream for everything else.
 	Auto Transport = iota
+	// Poll uses epoll or kqueue: the workers that poll the sockets run their actors. Linux, macOS and the BSDs.
+	Poll
 	// Stream uses a net.Conn and one reader goroutine per connection; it works with every listener.
 	Stream
 )
@@ -88,6 +96,17 @@ func (o Options) withDefaults() Options {
 
 const unlimited = 1 << 30
 
+// polls decides between the transports for l.
+func (o Options) polls(l net.Listener) (bool, error) {
+	switch {
+	case o.Transport == Poll && !pollable(l):
+		return false, fmt.Errorf("berth: the poll transport needs a TCP or unix listener, not a %T", l)
+	case o.Transport == Stream, o.TLSConfig != nil:
+		return false, nil
+	}
+	return pollable(l), nil
+}
+
 // defaultMaxConnections leaves a fifth of the descriptors to the rest of the process.
 func defaultMaxConnections() int {
 	const most = 16384
@@ -108,7 +127,13 @@ func (o Options) validate() error {
 	case o.WhenFull > Reject:
 		return fmt.Errorf("berth: WhenFull %d is neither Wait nor Reject", o.WhenFull)
 	case o.Transport > Stream:
-		return fmt.Errorf("berth: Transport %d is none of Auto, Stream", o.Transport)
+		return fmt.Errorf("berth: Transport %d is none of Auto, Poll, Stream", o.Transport)
+	case o.Transport == Poll && !transport.PollSupported:
+		return errors.New("berth: the poll transport does not exist on " + runtime.GOOS)
+	case o.Transport == Poll && o.TLSConfig != nil:
+		return errors.New("berth: TLS needs the stream transport, not Poll")
+	case o.Workers < 0:
+		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
 	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
 		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
 	}

@@ -28,10 +28,12 @@ type server struct {
 	door     tcpactor.Door
 	options  Options
 
-	pool     *tcpactor.Pool
-	readers  sync.WaitGroup
-	sweeping sync.WaitGroup
-	permits  *limiter
+	pool       *tcpactor.Pool
+	polling    *polling         // nil with the stream transport
+	dispatcher actor.Dispatcher // of connections: the pool or the crew
+	readers    sync.WaitGroup
+	sweeping   sync.WaitGroup
+	permits    *limiter
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 
@@ -58,7 +60,7 @@ type server struct {
 // start is the supervisor's Started, the first or one after a restart: connections, then acceptors.
 func (s *server) start(ctx actor.Context) {
 	children, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &connections{s} },
-		actor.WithDispatcher(s.pool), actor.WithSupervisor(stopFailing)), "connections")
+		actor.WithDispatcher(s.dispatcher), actor.WithSupervisor(stopFailing)), "connections")
 	if err != nil {
 		panic(err) // a fresh supervisor has no children; whoever supervises it decides
 	}
@@ -68,13 +70,20 @@ func (s *server) start(ctx actor.Context) {
 			Parent:     children,
 			Door:       s.door,
 			Options:    s.options.Connection,
-			Dispatcher: s.pool,
-			Ended:      func(*connection.Connection) { s.permits.give() },
+			Dispatcher: s.dispatcher,
+			Ended:      func(*connection.Connection) { s.freed() },
 		}))
 		go s.sweep()
 		s.publish(&Started{Addr: s.addr})
 	}
-	ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool)))
+	ctx.Spawn(s.acceptorProps())
+}
+
+func (s *server) acceptorProps() *actor.Props {
+	if s.polling != nil {
+		return s.polling.props()
+	}
+	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool))
 }
 
 // mayAccept waits while accepting is suspended and, where clients are to wait for a permit, until it holds one. False: the loop ends.
@@ -96,12 +105,19 @@ func (s *server) notAccepted() {
 	}
 }
 
+// acceptsNow is mayAccept for an acceptor that must not wait: it will be scheduled when the answer may have changed.
+func (s *server) acceptsNow() bool {
+	select {
+	case <-s.resumedChan():
+	default:
+		return false
+	}
+	return s.options.WhenFull != Wait || s.permits.try()
+}
+
 // accepted makes a connection of conn, or turns it away.
 func (s *server) accepted(conn net.Conn) {
-	s.acceptCount.Add(1)
-	if s.options.WhenFull == Reject && !s.permits.try() {
-		s.rejectCount.Add(1)
-		s.publish(&Rejected{RemoteAddr: conn.RemoteAddr()})
+	if !s.admit(conn.RemoteAddr) {
 		_ = conn.Close()
 		return
 	}
@@ -109,8 +125,37 @@ func (s *server) accepted(conn net.Conn) {
 	if s.options.TLSConfig != nil {
 		conn = tls.Server(conn, s.options.TLSConfig)
 	}
+	s.spawn(transport.NewStream(conn, &s.readers))
+}
+
+// admit decides whether a client that was accepted may stay, where clients are not left waiting before.
+func (s *server) admit(remote func() net.Addr) bool {
+	s.acceptCount.Add(1)
+	if s.options.WhenFull != Reject || s.permits.try() {
+		return true
+	}
+	s.rejectCount.Add(1)
+	s.publish(&Rejected{RemoteAddr: remote()})
+	return false
+}
+
+func (s *server) spawn(conn transport.Conn) {
 	s.spawned.Add(1)
-	s.spawner.Load().Spawn(transport.NewStream(conn, &s.readers))
+	s.spawner.Load().Spawn(conn)
+}
+
+// freed gives the permit of an ended connection back.
+func (s *server) freed() {
+	s.permits.give()
+	if s.polling != nil {
+		s.polling.Schedule()
+	}
+}
+
+// acceptFailed reports a failed accept; the next one is tried after wait.
+func (s *server) acceptFailed(err error, wait time.Duration) {
+	s.acceptErrors.Add(1)
+	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Wait: wait})
 }
 
 // left takes note that the actors of one connection have ended.
@@ -170,6 +215,9 @@ func (s *server) suspend(suspended bool) {
 	} else {
 		s.unkick()
 		close(s.resumed)
+		if s.polling != nil {
+			s.polling.Schedule()
+		}
 	}
 }
 

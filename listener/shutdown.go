@@ -63,6 +63,9 @@ func (s *server) stopBy(deadline time.Time) {
 func (s *server) drain() {
 	close(s.closing)
 	s.permits.close()
+	if s.polling != nil {
+		s.polling.stop()
+	}
 	_ = s.listener.Close() // frees Accept
 	s.loops.Wait()         // from here on no connection is added
 
@@ -168,6 +171,9 @@ func (s *server) reap() {
 	s.pool.Close()
 	s.readers.Wait()
 	s.pool.Wait()
+	if s.polling != nil {
+		s.polling.close()
+	}
 	s.sweeping.Wait()
 	stopped := &Stopped{Addr: s.addr}
 	if s.outcome != nil {

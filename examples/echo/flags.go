@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-berth/berth/listener"
@@ -21,8 +22,14 @@ func parse(args []string) (addr string, o listener.Options, err error) {
 	flags.IntVar(&o.Connection.WriteQueueSize, "write-queue-size", 0, "most pending writes per connection (0: default, negative: no limit)")
 	flags.DurationVar(&o.Connection.IdleTimeout, "idle-timeout", 5*time.Minute, "close a connection without traffic for so long (negative: never)")
 	flags.IntVar(&o.MaxConnections, "max-connections", 0, "most connections open at once (0: default, negative: no limit)")
-	choice(flags, &o.Transport, "transport", "how bytes move", listener.Auto, map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream})
-	choice(flags, &o.WhenFull, "when-full", "what happens beyond -max-connections", listener.Wait, map[string]listener.WhenFull{"wait": listener.Wait, "reject": listener.Reject})
+	oneOf(flags, &o.Transport, "transport", "how bytes move", []choice[listener.Transport]{
+		{"auto", listener.Auto},
+		{"stream", listener.Stream},
+	})
+	oneOf(flags, &o.WhenFull, "when-full", "what becomes of a client beyond -max-connections", []choice[listener.WhenFull]{
+		{"wait", listener.Wait},
+		{"reject", listener.Reject},
+	})
 
 	if err := flags.Parse(args); err == flag.ErrHelp {
 		flags.SetOutput(os.Stderr)
@@ -40,15 +47,27 @@ func parse(args []string) (addr string, o listener.Options, err error) {
 	return addr, o, nil
 }
 
-// choice defines a flag whose values are words.
-func choice[T any](flags *flag.FlagSet, to *T, name, usage string, standard T, words map[string]T) {
-	*to = standard
-	flags.Func(name, usage, func(word string) error {
-		value, ok := words[word]
-		if !ok {
-			return fmt.Errorf("%q is not one of the choices", word)
+// choice is one value of a flag whose values are words.
+type choice[T any] struct {
+	word  string
+	value T
+}
+
+// oneOf defines such a flag. The first choice is the default.
+func oneOf[T any](flags *flag.FlagSet, to *T, name, usage string, choices []choice[T]) {
+	*to = choices[0].value
+	words := make([]string, len(choices))
+	for i, c := range choices {
+		words[i] = c.word
+	}
+	all := strings.Join(words, ", ")
+	flags.Func(name, fmt.Sprintf("%s: one of %s (default %s)", usage, all, words[0]), func(word string) error {
+		for _, c := range choices {
+			if c.word == word {
+				*to = c.value
+				return nil
+			}
 		}
-		*to = value
-		return nil
+		return fmt.Errorf("it is none of %s", all)
 	})
 }

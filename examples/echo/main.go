@@ -51,8 +51,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	first, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
@@ -67,14 +67,11 @@ func run(args []string, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
 
 	select {
-	case <-signals:
+	case <-first.Done():
 	case <-server.Done():
 		return errors.New("echo: the listener has stopped")
 	}
-	ctx, abort := context.WithCancel(context.Background())
-	go func() {
-		<-signals
-		abort()
-	}()
-	return server.Shutdown(ctx)
+	second, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return server.Shutdown(second) // drains; cancelled, it aborts
 }

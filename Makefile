@@ -1,0 +1,65 @@
+# The verbs. CI runs them one by one (.ci/run), so what passes here passes there.
+
+SHELL := bash
+
+# So many inputs for each target, some seconds; a longer hunt: make fuzz FUZZTIME=10m. A count, because up to Go 1.26 a
+# run that ends by the clock now and then fails with "context deadline exceeded" (golang/go#75804). Minimising is cut
+# short as well: by default it may take 60 s for each input that reaches new code.
+FUZZTIME ?= 30000x
+
+# Built once for each version of itself and of Go: a linter refuses code that is newer than the Go it was built with.
+LINT_VERSION := v2.15.0
+LINT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth/golangci-lint-$(LINT_VERSION)-$(shell go env GOVERSION)/golangci-lint
+
+# Modules of their own, so that what they depend on stays out of go.mod.
+MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
+
+PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
+
+.PHONY: help test race modules fuzz lint vet cross tidy bench bench-short ci $(MODULES) $(PLATFORMS)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+test: ## every test of the module
+	go test ./...
+
+race: ## the same with the race detector
+	go test -race ./...
+
+modules: $(MODULES) ## vet and test the modules below test/ and examples/
+$(MODULES):
+	cd $@ && go vet ./... && go test ./... && go mod tidy -diff
+
+fuzz: ## every fuzz target for a moment (FUZZTIME)
+	@set -eo pipefail; go test -list '^Fuzz' ./... | \
+	awk '/^Fuzz/ { name[n++] = $$1 } /^ok/ { while (n) print $$2, name[--n] }' | \
+	while read -r package name; do \
+	  (set -x; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "$$package" </dev/null); \
+	done
+
+lint: $(LINT) ## golangci-lint, pinned, in every module
+	for module in . $(MODULES); do (cd $$module && $(LINT) run) || exit; done
+$(LINT):
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+vet: ## go vet
+	go vet ./...
+
+cross: $(PLATFORMS) ## build and vet for every platform
+$(PLATFORMS):
+	GOOS=$(@D) GOARCH=$(@F) go build ./...
+	GOOS=$(@D) GOARCH=$(@F) go vet ./...
+
+tidy: ## gofmt and go mod tidy would change nothing
+	gofmt -d .
+	go mod tidy -diff
+
+bench: ## every benchmark against its peers, about 15 minutes
+	cd test/bench && go run . -preset full
+
+bench-short: ## the same in 2 minutes
+	cd test/bench && go run . -preset short
+
+ci: ## all of the above but the benchmarks, as CI does
+	bash .ci/run

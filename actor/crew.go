@@ -1,0 +1,326 @@
+package tcpactor
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Poller is where a worker of a crew waits that has nothing to run: a set of sockets, or of anything that gives actors work.
+type Poller interface {
+	// Wait returns the number of events there are; without block at once, otherwise when there is one or
+	// Wake was called. One worker calls it at a time: with edge-triggered events a second one would see nothing and
+	// sleep, while the first is about to find forty actors work.
+	Wait(block bool) int
+	// Dispatch schedules the actors that the n events of the last Wait concern. It does not run them.
+	Dispatch(n int)
+	// Wake makes a Wait that blocks, or else the next one, return. Any goroutine may call it.
+	Wake()
+}
+
+// Crew is the dispatcher whose workers poll the sockets and run their actors: an event, the read, the handler and the write of an
+// answer happen on one goroutine, without waking another. No connection belongs to a worker.
+//
+// There are as many workers as the load gains from (see policy), at most Options.Workers; and more where handlers
+// block: a worker found inside the same turn at two ticks of the monitor in a row is counted out and
+// another takes its place. Nothing is moved: the blocked one goes on when its handler returns.
+//
+// Its goroutines are the workers and the monitor; they are started by it, stopped by Close, joined by Wait.
+type Crew struct {
+	poller Poller
+
+	mu        sync.Mutex
+	queue     turns
+	workers   []*worker // all that have a goroutine, for the monitor
+	parked    []*worker // of those, the ones that wait to be needed; last in, first out
+	awake     int       // of those, the ones that neither are parked nor sleep in the poller
+	blocked   int       // of the awake ones, those the monitor counts out
+	target    int       // how many may be awake and not blocked; the policy's
+	extra     int       // how many more for now, because others were just found blocked
+	polling   bool      // somebody polls
+	sleeping  bool      // and blocks in it
+	waking    bool      // and was called back
+	sincePoll int       // turns taken since the last poll
+	empty     int       // polls without block, in a row, that found nothing
+	closed    bool
+
+	policy  policy
+	retired uint64 // turns that dismissed workers ran
+	calm    int    // ticks in a row that found nobody blocked
+
+	dozing  atomic.Bool   // the monitor sleeps until somebody has work
+	rouse   chan struct{} // wakes it; room for one
+	stop    chan struct{}
+	joining sync.WaitGroup
+}
+
+var _ actor.Dispatcher = (*Crew)(nil)
+
+// worker is one goroutine of a crew.
+type worker struct {
+	inside  atomic.Uint64 // odd while it runs a turn: one counter, so that nothing can be cleared at the wrong moment
+	seen    uint64        // the monitor's: inside at the last tick
+	blocked bool          // counted out; under Crew.mu
+	wake    chan bool     // false: end; room for one
+	timer   *time.Timer   // how long it is parked
+}
+
+const (
+	// crewThroughput is how many messages an actor handles before it goes to the end of the queue.
+	crewThroughput = 64
+	// pollEvery bounds the turns between two polls while the queue never runs empty.
+	pollEvery = 128
+	// parkedFor is how long a worker waits to be needed before it ends.
+	parkedFor = 10 * time.Second
+)
+
+// NewCrew starts a crew of at most workers (at least one) around poller. It polls from now on.
+func NewCrew(poller Poller, workers int) *Crew {
+	c := &Crew{
+		poller: poller,
+		target: 1,
+		policy: newPolicy(workers),
+		rouse:  make(chan struct{}, 1),
+		stop:   make(chan struct{}),
+	}
+	c.mu.Lock()
+	c.reinforce(1)
+	c.mu.Unlock()
+	c.joining.Add(1)
+	go c.monitor()
+	return c
+}
+
+// Throughput implements actor.Dispatcher.
+func (c *Crew) Throughput() int { return crewThroughput }
+
+// Schedule implements actor.Dispatcher: turn goes to the end of the queue. It never runs inside. Any goroutine may call it, also
+// after Close, when nobody joins the goroutine it runs on.
+func (c *Crew) Schedule(turn func()) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		go turn()
+		return
+	}
+	c.queue.push(turn)
+	wake := false
+	if active := c.active(); active == 0 || active < c.target && c.queue.len() > active {
+		wake = c.engage()
+	}
+	c.mu.Unlock()
+	if wake {
+		c.poller.Wake()
+	}
+}
+
+// active returns how many workers run turns, or are about to, without being blocked. Under mu, as all that follows with a small letter.
+func (c *Crew) active() int { return c.awake - c.blocked }
+
+// engage finds one more worker for the queue; true: the one in the poller, which the caller must wake after unlocking.
+func (c *Crew) engage() (wakePoller bool) {
+	if c.sleeping {
+		wakePoller = !c.waking
+		c.waking = true
+		return wakePoller
+	}
+	c.reinforce(1)
+	return false
+}
+
+// reinforce brings n workers in, parked ones first.
+func (c *Crew) reinforce(n int) {
+	for ; n > 0; n-- {
+		c.awake++
+		if last := len(c.parked) - 1; last >= 0 {
+			w := c.parked[last]
+			c.parked = c.parked[:last]
+			w.wake <- true // room for one: a parked worker's channel is empty
+			continue
+		}
+		w := &worker{wake: make(chan bool, 1)}
+		c.workers = append(c.workers, w)
+		c.joining.Add(1)
+		go c.work(w)
+	}
+}
+
+// work is a worker's life.
+func (c *Crew) work(w *worker) {
+	finished := false
+	defer func() {
+		if !finished { // a handler ended the goroutine by runtime.Goexit
+			c.mu.Lock()
+			c.dismiss(w)
+			if !c.closed {
+				c.reinforce(1)
+			}
+			c.mu.Unlock()
+		}
+		c.joining.Done()
+	}()
+	for {
+		turn := c.next(w)
+		if turn == nil {
+			finished = true
+			return
+		}
+		w.inside.Add(1)
+		turn()
+		w.inside.Add(1)
+	}
+}
+
+// next returns what w does next: a turn, after having polled or been parked in between. nil: w has been dismissed.
+func (c *Crew) next(w *worker) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.blocked {
+		w.blocked = false
+		c.blocked--
+	}
+	for {
+		switch {
+		case c.active() > c.target+c.extra:
+			if !c.park(w) {
+				return nil
+			}
+		case c.queue.len() > 0 && (c.sincePoll < pollEvery || c.polling):
+			c.sincePoll++
+			if c.dozing.Load() {
+				c.wakeMonitor() // this turn may block, and then somebody must notice
+			}
+			return c.queue.pop()
+		case c.closed && c.queue.len() == 0:
+			c.dismiss(w)
+			return nil
+		case c.polling:
+			if !c.park(w) {
+				return nil
+			}
+		default:
+			c.poll()
+		}
+	}
+}
+
+// poll looks for events, first without blocking; then, if the queue is still empty, it sleeps until there are some.
+func (c *Crew) poll() {
+	c.polling, c.sincePoll = true, 0
+	n := 0
+	if c.empty < skipAfter || c.queue.len() > 0 {
+		c.mu.Unlock()
+		n = c.poller.Wait(false)
+		c.mu.Lock()
+		if n == 0 {
+			c.empty++
+		} else {
+			c.empty = 0
+		}
+	}
+	if n == 0 && c.queue.len() == 0 && !c.closed {
+		c.sleeping = true
+		c.awake--
+		c.mu.Unlock()
+		n = c.poller.Wait(true)
+		c.mu.Lock()
+		c.sleeping, c.waking = false, false
+		c.awake++
+		if n > 1 {
+			c.empty = 0
+		}
+	}
+	if n > 0 {
+		c.mu.Unlock()
+		c.poller.Dispatch(n)
+		c.mu.Lock()
+	}
+	c.polling = false
+}
+
+// skipAfter: when so many polls in a row found nothing, as with one client that waits for its answer, the
+// system call is saved.
+const skipAfter = 4
+
+// park waits until w is needed. false: it has been dismissed. The lock is given up meanwhile.
+func (c *Crew) park(w *worker) bool {
+	if c.closed {
+		c.dismiss(w)
+		return false
+	}
+	c.awake--
+	c.parked = append(c.parked, w)
+	c.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.NewTimer(parkedFor)
+	} else {
+		w.timer.Reset(parkedFor)
+	}
+	needed, late := false, false
+	select {
+	case needed = <-w.wake:
+	case <-w.timer.C:
+		late = true
+	}
+	w.timer.Stop()
+	c.mu.Lock()
+	if late {
+		select {
+		case needed = <-w.wake: // needed at the same moment
+		default:
+			c.unpark(w)
+			c.awake++ // dismiss counts it out again
+		}
+	}
+	if !needed {
+		c.dismiss(w)
+	}
+	return needed
+}
+
+func (c *Crew) unpark(w *worker) {
+	for i, other := range c.parked {
+		if other == w {
+			c.parked = append(c.parked[:i], c.parked[i+1:]...)
+			return
+		}
+	}
+}
+
+// dismiss ends an awake worker.
+func (c *Crew) dismiss(w *worker) {
+	if w.blocked {
+		w.blocked = false
+		c.blocked--
+	}
+	c.awake--
+	c.retired += w.inside.Load() / 2
+	for i, other := range c.workers {
+		if other == w {
+			last := len(c.workers) - 1
+			c.workers[i] = c.workers[last]
+			c.workers[last] = nil
+			c.workers = c.workers[:last]
+			return
+		}
+	}
+}
+
+// Close ends the workers when the queue is empty.
+func (c *Crew) Close() {
+	c.mu.Lock()
+	c.closed = true
+	for _, w := range c.parked {
+		c.awake++ // dismiss counts it out again
+		w.wake <- false
+	}
+	c.parked = nil
+	c.mu.Unlock()
+	close(c.stop)
+	c.poller.Wake()
+}
+
+// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this crew.
+func (c *Crew) Wait() { c.joining.Wait() }

@@ -1,0 +1,172 @@
+package tcpactor_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+// aSocket has no methods that may be called: the doors only hand it on.
+type aSocket struct{ protocol.Socket }
+
+var (
+	socket  = &aSocket{}
+	errUser = errors.New("the handler's own")
+)
+
+// behind is a connection without a socket: it gives what is sent to it to a door's receiver and keeps the errors.
+type behind struct {
+	t      *testing.T
+	system *actor.ActorSystem
+	pid    *actor.PID
+	errs   chan error
+	dead   chan any
+}
+
+func openDoor(t *testing.T, door tcpactor.Door) *behind {
+	b := &behind{t: t, system: newSystem(), errs: make(chan error, 1), dead: make(chan any, 100)}
+	b.system.EventStream.Subscribe(func(event any) {
+		if dead, ok := event.(*actor.DeadLetterEvent); ok {
+			b.dead <- dead
+		}
+	})
+	var receiver tcpactor.Receiver
+	b.pid = b.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch ctx.Message().(type) {
+		case *actor.Started:
+			receiver = door.Open()
+		case *actor.Stopping, *actor.Stopped:
+		default:
+			b.errs <- receiver.Receive(ctx, ctx.Message())
+		}
+	}))
+	t.Cleanup(func() { stop(t, b.system, b.pid) })
+	return b
+}
+
+// tell sends a message and returns what the receiver made of it.
+func (b *behind) tell(message any) error {
+	b.t.Helper()
+	b.system.Root.Send(b.pid, message)
+	return receive(b.t, b.errs)
+}
+
+// plain is a handler without any of the optional interfaces.
+type plain struct {
+	calls []string
+	err   error
+}
+
+func (h *plain) call(name string) error {
+	h.calls = append(h.calls, name)
+	return h.err
+}
+
+func (h *plain) Accepted(protocol.Socket) error { return h.call("accepted") }
+func (h *plain) Data(_ protocol.Socket, b *protocol.Buffer) error {
+	return h.call("data " + string(b.Bytes()))
+}
+func (h *plain) Closed(_ protocol.Socket, closed *protocol.Closed) {
+	_ = h.call("closed: " + closed.Reason.String())
+}
+
+// full is a handler with all of them.
+type full struct{ plain }
+
+func (h *full) PeerClosed(protocol.Socket) error { return h.call("peer closed") }
+func (h *full) Writable(_ protocol.Socket, ready bool) error {
+	return h.call(map[bool]string{true: "ready", false: "not ready"}[ready])
+}
+func (h *full) Draining(protocol.Socket, time.Time) error { return h.call("draining") }
+func (h *full) Message(ctx actor.Context, s protocol.Socket, message any) error {
+	ctx.Respond(s)
+	return h.call(message.(string))
+}
+
+var life = []any{
+	&protocol.Accepted{Socket: socket},
+	&protocol.Data{Socket: socket, Buffer: protocol.NewBuffer([]byte("bytes"))},
+	&protocol.Writable{Socket: socket},
+	&protocol.Writable{Socket: socket, Ready: true},
+	&protocol.PeerClosed{Socket: socket},
+	&protocol.Draining{Socket: socket},
+	&protocol.Closed{Socket: socket, Reason: protocol.ReasonPeerClosed},
+}
+
+func TestAHandlerGetsTheEventsItHasMethodsFor(t *testing.T) {
+	p, f := &plain{}, &full{}
+	for _, one := range []struct {
+		handler tcpactor.Handler
+		calls   *[]string
+		want    []string
+	}{
+		{p, &p.calls, []string{"accepted", "data bytes", "closed: peer closed"}},
+		{f, &f.calls, []string{"accepted", "data bytes", "not ready", "ready", "peer closed", "draining", "closed: peer closed"}},
+	} {
+		b := openDoor(t, tcpactor.Handlers(func() tcpactor.Handler { return one.handler }))
+		for _, event := range life {
+			require.NoError(t, b.tell(event))
+		}
+		assert.Equal(t, one.want, *one.calls)
+		assert.Empty(t, b.dead)
+	}
+}
+
+func TestAHandlersErrorIsTheReceivers(t *testing.T) {
+	b := openDoor(t, tcpactor.Handlers(func() tcpactor.Handler { return &full{plain{err: errUser}} }))
+	for _, event := range life[:len(life)-1] {
+		require.ErrorIs(t, b.tell(event), errUser, "%T", event)
+	}
+	require.ErrorIs(t, b.tell("message"), errUser)
+}
+
+func TestAHandlerIsMadeForEachConnection(t *testing.T) {
+	made := 0
+	door := tcpactor.Handlers(func() tcpactor.Handler { made++; return &plain{} })
+	assert.NotSame(t, door.Open(), door.Open())
+	assert.Equal(t, 2, made)
+}
+
+func TestAMessageGoesToTheHandlerThatWantsItWithItsSender(t *testing.T) {
+	f := &full{}
+	b := openDoor(t, tcpactor.Handlers(func() tcpactor.Handler { return f }))
+	require.NoError(t, b.tell(life[0]))
+	answer := b.system.Root.RequestFuture(b.pid, "hello", patience)
+	require.NoError(t, receive(t, b.errs))
+	got, err := answer.Result()
+	require.NoError(t, err)
+	assert.Same(t, socket, got, "with the socket that Accepted brought")
+	assert.Equal(t, []string{"accepted", "hello"}, f.calls)
+}
+
+func TestAMessageThatNobodyWantsIsADeadLetter(t *testing.T) {
+	for name, door := range map[string]tcpactor.Door{
+		"Handlers":  tcpactor.Handlers(func() tcpactor.Handler { return &plain{} }),
+		"Functions": tcpactor.Functions[int]{},
+	} {
+		b := openDoor(t, door)
+		require.NoError(t, b.tell("unwanted"), name)
+		dead := receive(t, b.dead).(*actor.DeadLetterEvent)
+		assert.Equal(t, "unwanted", dead.Message, name)
+		assert.True(t, b.pid.Equal(dead.PID), name)
+		require.NoError(t, b.tell(&actor.Terminated{Who: b.pid}), name)
+		assert.Empty(t, b.dead, "the end of somebody whom nobody watched is none")
+	}
+}
+
+func TestADoorSaysWhetherItsHandlerDrainsItself(t *testing.T) {
+	drains := func(door tcpactor.Door) bool {
+		d, ok := door.Open().(tcpactor.Drainer)
+		return ok && d.Drains()
+	}
+	assert.False(t, drains(tcpactor.Handlers(func() tcpactor.Handler { return &plain{} })))
+	assert.True(t, drains(tcpactor.Handlers(func() tcpactor.Handler { return &full{} })))
+	assert.False(t, drains(tcpactor.Functions[int]{}))
+}

@@ -1,0 +1,98 @@
+package tcpactor
+
+import "time"
+
+// The monitor is the crew's second look at itself: it finds workers that are blocked in a handler, and asks the policy
+// how many workers the load is worth. It reads the clock so that nobody on the hot path has to.
+
+const (
+	// tick is how often it looks. A handler counts as blocked after one to two of them.
+	tick = 2 * time.Millisecond
+	// dozeAfter is after how many ticks without a turn it goes to sleep.
+	dozeAfter = 50
+)
+
+func (c *Crew) monitor() {
+	defer c.joining.Done()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	idle := 0
+	for {
+		select {
+		case <-ticker.C:
+		case <-c.stop:
+			return
+		}
+		if c.look() {
+			idle = 0
+			continue
+		}
+		if idle++; idle < dozeAfter {
+			continue
+		}
+		idle = 0
+		ticker.Stop()
+		c.dozing.Store(true)
+		select {
+		case <-c.rouse:
+		case <-c.stop:
+			return
+		}
+		ticker.Reset(tick)
+	}
+}
+
+func (c *Crew) wakeMonitor() {
+	if c.dozing.CompareAndSwap(true, false) {
+		c.rouse <- struct{}{} // room for one, and whoever swapped is the only one
+	}
+}
+
+// look is one tick. It reports whether the crew did anything since the last one, or is doing it.
+func (c *Crew) look() (busy bool) {
+	c.mu.Lock()
+	found := 0
+	runs := c.retired
+	for _, w := range c.workers {
+		inside := w.inside.Load()
+		if inside&1 == 1 && inside == w.seen && !w.blocked {
+			w.blocked = true
+			c.blocked++
+			found++
+		}
+		w.seen = inside
+		runs += inside / 2
+	}
+	// Blocked ones in a row: what waits in the queue may block too, so bring in twice as many each time.
+	// It takes two ticks to find one, so one without is no end of the row.
+	if found > 0 {
+		c.calm, c.extra = 0, min(max(2*c.extra, found), c.queue.len())
+	} else if c.calm++; c.calm > 1 {
+		c.extra = 0
+	}
+	asleep := c.sleeping && c.active() == 0
+	busy = c.policy.runs != runs || !asleep
+	c.target = c.policy.tick(runs, asleep)
+	wake := false
+	if missing := c.missing(); missing > 0 {
+		if c.sleeping && !c.waking {
+			c.waking, wake = true, true
+			missing--
+		}
+		c.reinforce(missing)
+	}
+	c.mu.Unlock()
+	if wake {
+		c.poller.Wake()
+	}
+	return busy
+}
+
+// missing returns how many workers to bring in: as many as may be active and have something to run, and one to poll if nobody does.
+func (c *Crew) missing() int {
+	want := min(c.target+c.extra, c.queue.len())
+	if !c.polling {
+		want = max(want, 1)
+	}
+	return max(0, want-c.active())
+}

@@ -1,0 +1,82 @@
+package tcpactor
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestARingIsASliceWithABeginningAndAnEnd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var real ring
+		var model []any
+		next := 0
+		t.Repeat(map[string]func(*rapid.T){
+			"push": func(t *rapid.T) {
+				for range rapid.IntRange(1, 20).Draw(t, "n") {
+					real.push(next)
+					model = append(model, next)
+					next++
+				}
+			},
+			"pop": func(t *rapid.T) {
+				for range rapid.IntRange(1, 20).Draw(t, "n") {
+					got, ok := real.pop()
+					require.Equal(t, len(model) > 0, ok)
+					if !ok {
+						require.Nil(t, got)
+						return
+					}
+					require.Equal(t, model[0], got)
+					model = model[1:]
+				}
+			},
+			"": func(t *rapid.T) {
+				require.Equal(t, len(model), real.count)
+				held := 0
+				for _, slot := range real.slots() {
+					if slot != nil {
+						held++
+					}
+				}
+				require.Equal(t, len(model), held, "a message that was popped must not stay reachable")
+			},
+		})
+	})
+}
+
+func TestARingGivesBackWhatABurstMadeItGrow(t *testing.T) {
+	var r ring
+	for i := range 1000 {
+		r.push(i)
+	}
+	assert.GreaterOrEqual(t, len(r.grown), 1000)
+	for range 1000 {
+		r.pop()
+	}
+	assert.Nil(t, r.grown)
+
+	for i := range 8 {
+		r.push(i)
+	}
+	for range 8 {
+		r.pop()
+	}
+	assert.Len(t, r.grown, 8, "a small one is kept: the next message would need it again")
+	assert.Equal(t, [2]any{}, r.inside)
+}
+
+func TestARingNeedsNoMemoryForTwoMessages(t *testing.T) {
+	var r ring
+	message := any(new(int))
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		r.push(message)
+		r.push(message)
+		r.pop()
+		r.push(message)
+		r.pop()
+		r.pop()
+	}))
+}

@@ -1,0 +1,97 @@
+package connection
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// F1, the short form: many writers at once, and at every instant neither limit is exceeded. What a writer holds is counted after its
+// reserve and before its release, so the true count is never below the one that is checked.
+func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
+	const writers, each = 8, 30_000
+	var c credit
+	l := limits{writes: 5, bytes: 1000, highWater: 600, lowWater: 200}
+	var count, size, most atomic.Int64
+	var rises, falls, accepted, full, over atomic.Int64
+	var storm sync.WaitGroup
+	for writer := range writers {
+		storm.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(writer)))
+			for range each {
+				n := random.IntN(400)
+				crossed, err := c.reserve(n, &l)
+				switch err {
+				case nil:
+				case protocol.ErrWriteQueueFull:
+					full.Add(1)
+					continue
+				case protocol.ErrWriteBufferFull:
+					over.Add(1)
+					continue
+				default:
+					assert.NoError(t, err)
+					return
+				}
+				accepted.Add(1)
+				if crossed {
+					rises.Add(1)
+				}
+				writes, bytes := count.Add(1), size.Add(int64(n))
+				if writes > int64(l.writes) || bytes > int64(l.bytes) {
+					assert.Fail(t, "over the limit", "%d writes, %d bytes", writes, bytes)
+				}
+				most.Store(max(most.Load(), writes))
+				count.Add(-1)
+				size.Add(-int64(n))
+				part := random.IntN(n + 1)
+				for _, crossed := range []bool{c.release(0, part, &l), c.release(1, n-part, &l)} {
+					if crossed {
+						falls.Add(1)
+					}
+				}
+			}
+		})
+	}
+	storm.Wait()
+	assert.Zero(t, c.word.Load(), "all that was taken came back")
+	assert.Equal(t, rises.Load(), falls.Load(), "each rise is followed by a fall")
+	assert.EqualValues(t, writers*each, accepted.Load()+full.Load()+over.Load())
+	for name, n := range map[string]*atomic.Int64{"accepted": &accepted, "rises": &rises, "more than one at once": &most} {
+		require.NotZero(t, n.Load(), name)
+	}
+	t.Logf("%d accepted, %d and %d refused, %d rises, %d at once", accepted.Load(), full.Load(), over.Load(), rises.Load(), most.Load())
+}
+
+// Whatever closes the credit, nothing is accepted afterwards: who reserved before it is counted, everybody else has the error.
+func TestNothingIsAcceptedAfterClose(t *testing.T) {
+	const rounds, writers = 500, 4
+	l := limits{writes: 1000, bytes: 1000, highWater: 1 << 20}
+	for range rounds {
+		var c credit
+		var accepted atomic.Int64
+		var storm sync.WaitGroup
+		for range writers {
+			storm.Go(func() {
+				for {
+					if _, err := c.reserve(1, &l); err != nil {
+						return
+					}
+					accepted.Add(1)
+				}
+			})
+		}
+		c.close()
+		before, _ := c.pending()
+		storm.Wait()
+		after, _ := c.pending()
+		require.Equal(t, before, after)
+		require.EqualValues(t, after, accepted.Load())
+	}
+}

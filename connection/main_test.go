@@ -1,0 +1,73 @@
+package connection
+
+import (
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/go-berth/berth/connection/transport"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// asleep is a dispatcher whose turns never come: the test does the actors' work itself.
+type asleep struct{}
+
+func (asleep) Schedule(func()) {}
+func (asleep) Throughput() int { return 1 }
+
+// newConnection returns a connection that is open and has no actors, only their state.
+func newConnection(options Options, socket transport.Conn) *Connection {
+	options = options.WithDefaults()
+	s := &Spawner{options: options, limits: options.limits(), later: func(f func()) { go f() }, epoch: time.Now()}
+	c := &Connection{shared: s, socket: socket, demand: unlimited, watch: newWatch(0)}
+	c.writer.c = c
+	c.mailbox.Init(c)
+	c.mailbox.RegisterHandlers(nil, asleep{})
+	c.writer.mailbox.Init(&c.writer)
+	c.writer.mailbox.RegisterHandlers(nil, asleep{})
+	c.setState(open)
+	return c
+}
+
+// taker is a socket that takes as many bytes as the test allows, then says again or fails.
+type taker struct {
+	transport.Conn // what a test does not expect to be called
+	took           []byte
+	allow          int
+	then           error
+	finished       int
+	aborted        int
+}
+
+func (s *taker) Writev(bufs [][]byte) (written int, err error) {
+	for _, p := range bufs {
+		n := min(len(p), s.allow)
+		s.took = append(s.took, p[:n]...)
+		s.allow -= n
+		written += n
+		if n < len(p) {
+			return written, s.then
+		}
+	}
+	return written, nil
+}
+
+func (s *taker) SendFile(f *os.File, n int64) (int64, error) {
+	p := make([]byte, min(int(n), s.allow))
+	got, err := f.Read(p)
+	s.took = append(s.took, p[:got]...)
+	s.allow -= got
+	if err == nil && int64(got) < n {
+		err = s.then
+	}
+	return int64(got), err
+}
+
+func (s *taker) CloseWrite() error    { s.finished++; return nil }
+func (s *taker) Abort()               { s.aborted++ }
+func (s *taker) LocalAddr() net.Addr  { return nil }
+func (s *taker) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7} }

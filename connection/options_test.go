@@ -1,0 +1,70 @@
+package connection
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheZeroOptionsAreTheAncestorsDefaults(t *testing.T) {
+	assert.Equal(t, Options{
+		ReadBufferSize: 8 << 10, WriteBufferSize: 32 << 10, WriteQueueSize: 64,
+		LowWater:         16 << 10,
+		HandshakeTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, CloseTimeout: 5 * time.Second,
+		DrainQuiet: 250 * time.Millisecond,
+	}, Options{}.WithDefaults())
+	require.NoError(t, Options{}.Validate())
+}
+
+func TestWhatIsSetStaysAndDefaultsAreFilledInOnce(t *testing.T) {
+	o := Options{ReadBufferSize: 1, WriteBufferSize: 2, WriteQueueSize: 3, HighWater: 9, LowWater: 4, IdleTimeout: 5,
+		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, DrainQuiet: 9}
+	assert.Equal(t, o, o.WithDefaults())
+	assert.Equal(t, Options{}.WithDefaults(), Options{}.WithDefaults().WithDefaults())
+}
+
+func TestNegativeLimitsAreOff(t *testing.T) {
+	o := Options{WriteBufferSize: -1, WriteQueueSize: -7, IdleTimeout: -1, HandshakeTimeout: -1, WriteTimeout: -1,
+		CloseTimeout: -1, DrainQuiet: -1}
+	require.NoError(t, o.Validate())
+	o = o.WithDefaults()
+	assert.Equal(t, maxBytes, o.WriteBufferSize)
+	assert.Equal(t, maxCount, o.WriteQueueSize)
+	for _, limit := range []time.Duration{o.IdleTimeout, o.HandshakeTimeout, o.WriteTimeout, o.CloseTimeout, o.DrainQuiet} {
+		assert.Negative(t, limit)
+	}
+	require.NoError(t, o.Validate())
+}
+
+func TestLowWaterIsHalfOfWhatItBelongsTo(t *testing.T) {
+	assert.Equal(t, 500, Options{HighWater: 1000}.WithDefaults().LowWater)
+	assert.Equal(t, 400, Options{WriteBufferSize: 800}.WithDefaults().LowWater)
+}
+
+func TestABadOptionIsOneSentence(t *testing.T) {
+	for text, o := range map[string]Options{
+		"ReadBufferSize cannot be off (-1)":                   {ReadBufferSize: -1},
+		"ReadBufferSize 1073741825 is over 1 GiB":             {ReadBufferSize: 1<<30 + 1},
+		"WriteBufferSize 1099511627776 is over 1099511627775": {WriteBufferSize: 1 << 40},
+		"WriteQueueSize 4194304 is over 4194303":              {WriteQueueSize: 1 << 22},
+		"ReadGate 3 is none of GateQuiet":                     {ReadGate: 3},
+		"ReadMode 2 is neither Push nor Pull":                 {ReadMode: 2},
+		"HighWater -1 and LowWater 0 must not be negative":    {HighWater: -1},
+		"HighWater 0 and LowWater -1 must not be negative":    {LowWater: -1},
+		"LowWater 10 must be below HighWater 10":              {HighWater: 10, LowWater: 10},
+	} {
+		err := o.Validate()
+		require.Error(t, err, text)
+		assert.Contains(t, err.Error(), text)
+		assert.True(t, strings.HasPrefix(err.Error(), "berth: "), text)
+		assert.NotContains(t, err.Error(), "\n")
+	}
+}
+
+func TestTheLargestOptionsAreGood(t *testing.T) {
+	o := Options{ReadBufferSize: 1 << 30, WriteBufferSize: maxBytes, WriteQueueSize: maxCount, ReadGate: GateOff, ReadMode: Pull}
+	assert.NoError(t, o.Validate())
+}

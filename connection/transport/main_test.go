@@ -1,0 +1,93 @@
+package transport_test
+
+import (
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/test/simnet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what comes at once; only a failing test waits that long.
+const patience = 20 * time.Second
+
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		require.FailNow(t, "nothing came")
+		panic("unreachable")
+	}
+}
+
+// events notes what a Stream announces.
+type events struct {
+	opened   chan error
+	readable chan struct{}
+}
+
+func newEvents() *events {
+	return &events{opened: make(chan error, 10), readable: make(chan struct{}, 10)}
+}
+
+func (e *events) Opened(err error) { e.opened <- err }
+func (e *events) Readable(bool)    { e.readable <- struct{}{} }
+func (e *events) Writable()        { panic("a Stream blocks instead") }
+
+// pairs are the kinds of net.Conn that a Stream is tried over: a function each that connects two of them.
+var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){
+	"simnet": func(*testing.T) (net.Conn, net.Conn) {
+		a, b := simnet.Pipe(simnet.Options{BufferSize: 1 << 10})
+		return a, b
+	},
+	"net.Pipe": func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() },
+	"TCP":      tcpPair,
+}
+
+func tcpPair(t *testing.T) (ours, theirs net.Conn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	theirs, err = net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	ours, err = l.Accept()
+	require.NoError(t, err)
+	return ours, theirs
+}
+
+// overEach runs a test with an open Stream and its peer over each kind, and requires that the reader ends with it.
+func overEach(t *testing.T, test func(t *testing.T, s *transport.Stream, e *events, peer net.Conn)) {
+	for name, connect := range pairs {
+		t.Run(name, func(t *testing.T) {
+			ours, peer := connect(t)
+			defer peer.Close()
+			var joined sync.WaitGroup
+			s, e := transport.NewStream(ours, &joined), newEvents()
+			require.True(t, s.Open(e))
+			test(t, s, e, peer)
+			_ = s.Close()
+			joined.Wait()
+		})
+	}
+}
+
+// fill asks until something comes.
+func fill(t *testing.T, s *transport.Stream, e *events, in *transport.Input, room int) (int, error) {
+	t.Helper()
+	for {
+		n, err := s.Fill(in, room)
+		if err != transport.ErrAgain {
+			return n, err
+		}
+		receive(t, e.readable)
+	}
+}

@@ -1,0 +1,107 @@
+package transport
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// PollSet is an epoll set: the Poller of a crew. Wait and Dispatch are called by one goroutine at a time, the rest by any.
+type PollSet struct {
+	table
+	epoll  int
+	waker  int // an eventfd
+	events [pollBatch]unix.EpollEvent
+}
+
+// pollBatch is the most events of one system call. More wait for the next, in order.
+const pollBatch = 256
+
+// NewPollSet fails where the process has no descriptor left; then nothing is left of it.
+func NewPollSet() (*PollSet, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("berth: no poll set: epoll_create1: %w", err)
+	}
+	waker, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("berth: no poll set: eventfd: %w", err)
+	}
+	s := &PollSet{epoll: epoll, waker: waker}
+	if err := s.register(waker, unix.EPOLLIN, 0); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("berth: no poll set: epoll_ctl: %w", err)
+	}
+	return s, nil
+}
+
+// Close releases the set's own descriptors. Nobody may be polling.
+func (s *PollSet) Close() {
+	_ = unix.Close(s.waker)
+	_ = unix.Close(s.epoll)
+}
+
+// add watches a connected socket: all events, edge-triggered, never modified afterwards.
+func (s *PollSet) add(fd int, w watcher) error {
+	return s.register(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, s.enter(fd, w))
+}
+
+// addListener watches a listening socket.
+func (s *PollSet) addListener(fd int, w watcher) error {
+	return s.register(fd, unix.EPOLLIN|unix.EPOLLET, s.enter(fd, w))
+}
+
+// forget stops watching a descriptor that stays open.
+func (s *PollSet) forget(fd int, w watcher) {
+	s.remove(fd, w)
+	_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+}
+
+func (s *PollSet) register(fd int, events uint32, generation uint32) error {
+	event := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: int32(generation)}
+	return unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &event)
+}
+
+// Wait implements tcpactor.Poller. Without block the system call is a raw one: it returns at once, and the scheduler
+// need not hear of it.
+func (s *PollSet) Wait(block bool) int {
+	for {
+		var n uintptr
+		var errno unix.Errno
+		if block {
+			n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.epoll), uintptr(unsafe.Pointer(&s.events[0])), pollBatch, ^uintptr(0), 0, 0)
+		} else {
+			n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.epoll), uintptr(unsafe.Pointer(&s.events[0])), pollBatch, 0, 0, 0)
+		}
+		if errno == 0 {
+			return int(n)
+		}
+		if errno != unix.EINTR {
+			return 0 // EBADF and EINVAL, the only others, would be a mistake of ours
+		}
+	}
+}
+
+// Dispatch implements tcpactor.Poller.
+func (s *PollSet) Dispatch(n int) {
+	const hangup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	for i := range s.events[:n] {
+		e := &s.events[i]
+		if int(e.Fd) == s.waker {
+			var count [8]byte
+			_, _ = unix.Read(s.waker, count[:])
+			continue
+		}
+		if w := s.find(int(e.Fd), uint32(e.Pad)); w != nil {
+			w.ready(e.Events&unix.EPOLLIN != 0, e.Events&unix.EPOLLOUT != 0, e.Events&hangup != 0)
+		}
+	}
+}
+
+// Wake implements tcpactor.Poller.
+func (s *PollSet) Wake() {
+	one := [8]byte{1}
+	_, _ = unix.Write(s.waker, one[:])
+}

@@ -1,0 +1,131 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/test/simnet"
+)
+
+// shy is a connection with a handshake that ends when told, or when the connection is closed.
+type shy struct {
+	net.Conn
+	result chan error
+	closed chan struct{}
+}
+
+func newShy(conn net.Conn) *shy {
+	return &shy{Conn: conn, result: make(chan error), closed: make(chan struct{})}
+}
+
+func (s *shy) HandshakeContext(context.Context) error {
+	select {
+	case err := <-s.result:
+		return err
+	case <-s.closed:
+		return net.ErrClosed
+	}
+}
+
+func (s *shy) Close() error {
+	close(s.closed)
+	return s.Conn.Close()
+}
+
+func TestAHandshakeIsAnnouncedAndThenThereIsInput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := simnet.Pipe(simnet.Options{})
+		conn := newShy(ours)
+		var joined sync.WaitGroup
+		s, e := transport.NewStream(conn, &joined), newEvents()
+		require.False(t, s.Open(e), "not yet")
+		synctest.Wait()
+		assert.Empty(t, e.opened)
+		conn.result <- nil
+		synctest.Wait()
+		require.Len(t, e.opened, 1)
+		require.NoError(t, <-e.opened)
+
+		_, _ = peer.Write([]byte("hello"))
+		var in transport.Input
+		_, err := fill(t, s, e, &in, 100)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(in.Bytes()))
+		in.Release()
+		_ = s.Close()
+		joined.Wait()
+		_ = peer.Close()
+	})
+}
+
+func TestAHandshakeThatFailsEndsTheReader(t *testing.T) {
+	ours, peer := net.Pipe()
+	defer peer.Close()
+	conn := newShy(ours)
+	var joined sync.WaitGroup
+	s, e := transport.NewStream(conn, &joined), newEvents()
+	s.Open(e)
+	refused := errors.New("refused")
+	conn.result <- refused
+	require.Equal(t, refused, receive(t, e.opened))
+	joined.Wait()
+	_ = s.Close()
+}
+
+func TestAbortEndsAHandshake(t *testing.T) {
+	ours, peer := net.Pipe()
+	defer peer.Close()
+	conn := newShy(ours)
+	var joined sync.WaitGroup
+	s, e := transport.NewStream(conn, &joined), newEvents()
+	s.Open(e)
+	s.Abort()
+	require.ErrorIs(t, receive(t, e.opened), net.ErrClosed)
+	joined.Wait()
+}
+
+func TestAbortBeforeOpenLeavesNoReader(t *testing.T) {
+	ours, peer := net.Pipe()
+	defer peer.Close()
+	var joined sync.WaitGroup
+	s := transport.NewStream(ours, &joined)
+	s.Abort()
+	s.Open(newEvents())
+	joined.Wait()
+}
+
+// A tls.Conn's Close first wants to say goodbye, for up to 5 s; a peer that does not read would keep an abort that long.
+func TestAbortSetsADeadlineBeforeItCloses(t *testing.T) {
+	ours, peer := net.Pipe()
+	defer peer.Close()
+	slow := &slowClose{Conn: ours}
+	transport.NewStream(slow, nil).Abort()
+	assert.True(t, slow.deadline.Before(time.Now()) && !slow.deadline.IsZero())
+	assert.Equal(t, []string{"deadline", "close"}, slow.calls)
+}
+
+type slowClose struct {
+	net.Conn
+	deadline time.Time
+	calls    []string
+}
+
+func (c *slowClose) SetDeadline(t time.Time) error {
+	c.deadline = t
+	c.calls = append(c.calls, "deadline")
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *slowClose) Close() error {
+	c.calls = append(c.calls, "close")
+	return c.Conn.Close()
+}

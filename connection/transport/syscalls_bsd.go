@@ -1,0 +1,75 @@
+//go:build darwin || freebsd || netbsd || openbsd || dragonfly
+
+package transport
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// read reads once.
+func read(fd int, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, ErrAgain
+	}
+	for {
+		n, err := unix.Read(fd, p)
+		if err != unix.EINTR {
+			return n, again(err)
+		}
+	}
+}
+
+// writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written before.
+func writev(fd int, bufs [][]byte) (int, error) {
+	bufs = bufs[:min(len(bufs), maxVector)]
+	asked := 0
+	for _, p := range bufs {
+		asked += len(p)
+	}
+	if asked == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := unix.SendmsgBuffers(fd, bufs, nil, nil, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n < asked {
+			return n, ErrAgain
+		}
+		return max(n, 0), again(err)
+	}
+}
+
+// maxVector is the most slices of one writev; the rest comes with the next.
+const maxVector = 64
+
+func again(err error) error {
+	if err == unix.EAGAIN {
+		return ErrAgain
+	}
+	return err
+}
+
+// sendfile copies: the BSDs' own calls differ from each other in every argument.
+func sendfile(fd int, f *os.File, n int) (int, error) {
+	c := NewChunk(min(n, 64<<10))
+	defer c.Release()
+	got, err := f.Read(c.Bytes[:min(n, len(c.Bytes))])
+	if err == io.EOF {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	sent, err := writev(fd, [][]byte{c.Bytes[:got]})
+	if sent < got {
+		if _, seekErr := f.Seek(int64(sent-got), io.SeekCurrent); seekErr != nil {
+			return sent, seekErr
+		}
+	}
+	return sent, err
+}

@@ -1,0 +1,89 @@
+package transport
+
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The sockets here never block, so the calls that move bytes are raw: they save telling the scheduler of a call that
+// returns in microseconds.
+
+// read reads once.
+func read(fd int, p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, ErrAgain
+	}
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return result(n, errno)
+		}
+	}
+}
+
+// writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written before.
+func writev(fd int, bufs [][]byte) (int, error) {
+	var vector [maxVector]unix.Iovec
+	count, asked := 0, 0
+	for _, p := range bufs {
+		if len(p) > 0 && count < maxVector {
+			vector[count].Base = &p[0]
+			vector[count].SetLen(len(p))
+			count++
+			asked += len(p)
+		}
+	}
+	if count == 0 {
+		return 0, nil
+	}
+	for {
+		var n uintptr
+		var errno unix.Errno
+		if count == 1 {
+			n, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(vector[0].Base)), uintptr(asked), unix.MSG_NOSIGNAL, 0, 0)
+		} else {
+			message := unix.Msghdr{Iov: &vector[0]}
+			message.SetIovlen(count)
+			n, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), unix.MSG_NOSIGNAL)
+		}
+		if errno == unix.EINTR {
+			continue
+		}
+		written, err := result(n, errno)
+		if err == nil && written < asked {
+			err = ErrAgain // a short write: the socket's buffer is full
+		}
+		return written, err
+	}
+}
+
+// maxVector is the most slices of one writev; the rest comes with the next.
+const maxVector = 64
+
+func result(n uintptr, errno unix.Errno) (int, error) {
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EAGAIN:
+		return 0, ErrAgain
+	default:
+		return 0, errno
+	}
+}
+
+func sendfile(fd int, f *os.File, n int) (int, error) {
+	for {
+		sent, err := unix.Sendfile(fd, int(f.Fd()), nil, n)
+		switch err {
+		case nil:
+			return sent, nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, ErrAgain
+		default:
+			return 0, err
+		}
+	}
+}

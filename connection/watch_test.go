@@ -1,0 +1,106 @@
+package connection
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+const second = time.Second
+
+// look tells what the sweep signals at a moment.
+func signalled(c *Connection, now time.Duration) uint32 {
+	c.look(now)
+	return c.signals.Swap(0)
+}
+
+func TestAnIdleConnectionIsNoticedAtItsLimitAndNotBefore(t *testing.T) {
+	c := newConnection(Options{IdleTimeout: 10 * second}, &taker{})
+	assert.Zero(t, signalled(c, 10*second-1))
+	assert.Equal(t, signalIdle, signalled(c, 10*second))
+}
+
+func TestTrafficInEitherDirectionKeepsAConnectionAliveAndMessagesDoNot(t *testing.T) {
+	for name, traffic := range map[string]func(*Connection){
+		"read":    func(c *Connection) { c.read.Add(1) },
+		"written": func(c *Connection) { c.written.Add(1) },
+	} {
+		c := newConnection(Options{IdleTimeout: 10 * second}, &taker{})
+		traffic(c)
+		assert.Zero(t, signalled(c, 8*second), name)
+		assert.Zero(t, signalled(c, 18*second-1), name)
+		assert.Equal(t, signalIdle, signalled(c, 18*second), name)
+	}
+	c := newConnection(Options{IdleTimeout: 10 * second}, &taker{})
+	assert.Zero(t, signalled(c, 8*second))
+	c.Pause()
+	c.Resume()
+	assert.Equal(t, signalIdle, signalled(c, 10*second))
+}
+
+func TestAStallIsPendingWritesWithoutProgress(t *testing.T) {
+	c := newConnection(Options{WriteTimeout: 10 * second}, &taker{})
+	assert.Zero(t, signalled(c, 100*second), "nothing is pending")
+	_, _ = c.Write(make([]byte, 100))
+	assert.Zero(t, signalled(c, 110*second-1))
+	assert.Equal(t, signalStall, signalled(c, 110*second))
+	c.written.Add(1)
+	assert.Zero(t, signalled(c, 111*second), "one byte is progress")
+	c.read.Add(1)
+	assert.Equal(t, signalStall, signalled(c, 121*second), "what the peer sends is none")
+}
+
+func TestAHandshakeAndACloseHaveTheirTimeFromWhenTheyWereSeenToBegin(t *testing.T) {
+	c := newConnection(Options{HandshakeTimeout: 3 * second, CloseTimeout: 2 * second, IdleTimeout: second}, &taker{})
+	c.setState(opening)
+	assert.Zero(t, signalled(c, 3*second-1), "and an opening connection is not idle")
+	assert.Equal(t, signalUnfinished, signalled(c, 3*second))
+
+	c.setState(flushing)
+	assert.Zero(t, signalled(c, 10*second))
+	c.written.Add(1)
+	assert.Zero(t, signalled(c, 12*second-1))
+	assert.Equal(t, signalLate, signalled(c, 12*second), "progress does not buy a flush more time")
+	c.setState(closing)
+	assert.Zero(t, signalled(c, 13*second), "each part of a close has its own time")
+	assert.Equal(t, signalLate, signalled(c, 15*second))
+	c.setState(closed)
+	assert.Zero(t, signalled(c, 100*second))
+}
+
+func TestWhileDrainingAQuietConnectionIsNoticed(t *testing.T) {
+	c := newConnection(Options{DrainQuiet: second}, &taker{})
+	assert.Zero(t, signalled(c, 100*second), "nobody drains")
+	c.shared.SetDeadline(time.Now())
+	_, _ = c.Write([]byte("pending"))
+	assert.Zero(t, signalled(c, 101*second), "its own writes are on their way")
+	c.credit.release(1, 7, &c.shared.limits)
+	c.written.Add(7)
+	assert.Zero(t, signalled(c, 102*second))
+	assert.Zero(t, signalled(c, 103*second-1))
+	assert.Equal(t, signalQuiet, signalled(c, 103*second))
+}
+
+func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
+	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, DrainQuiet: -1}, &taker{})
+	c.shared.SetDeadline(time.Now())
+	_, _ = c.Write([]byte("pending"))
+	for s := opening; s <= closed; s++ {
+		c.setState(s)
+		assert.Zero(t, signalled(c, 0))
+		assert.Zero(t, signalled(c, 1000*time.Hour), "%s", s)
+	}
+}
+
+func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
+	interval := func(o Options) time.Duration { return newConnection(o, nil).shared.Interval() }
+	assert.Equal(t, 500*time.Millisecond, interval(Options{}))
+	assert.Equal(t, second/8, interval(Options{IdleTimeout: second}))
+	assert.Equal(t, 10*time.Millisecond, interval(Options{WriteTimeout: time.Millisecond}))
+	assert.Equal(t, 500*time.Millisecond, interval(Options{HandshakeTimeout: -1, WriteTimeout: -1, CloseTimeout: -1}))
+	draining := newConnection(Options{DrainQuiet: 160 * time.Millisecond}, nil).shared
+	assert.Equal(t, 500*time.Millisecond, draining.Interval())
+	draining.SetDeadline(time.Now())
+	assert.Equal(t, 20*time.Millisecond, draining.Interval())
+}

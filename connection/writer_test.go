@@ -1,0 +1,214 @@
+package connection
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// turn does what a turn of the writer's mailbox does: its mail, then work until there is none. It reports whether it ended.
+func (w *writer) turn() bool {
+	for {
+		if message, ok := w.mailbox.Take(); ok {
+			w.queue = append(w.queue, message.(*entry))
+			continue
+		}
+		if w.Pull() == nil {
+			return w.ended
+		}
+		w.work()
+	}
+}
+
+// accepted is what a test knows of a write that was accepted.
+type accepted struct {
+	data      []byte
+	wants     bool // a completion
+	completed int
+	err       error
+}
+
+// However the writes are cut into slices and whatever parts of them the kernel takes at a time: the stream is the writes, in order;
+// each completes once; the credit is exact; accepted is written plus unsent.
+func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		socket := &taker{}
+		c := newConnection(Options{WriteQueueSize: 200, WriteBufferSize: 1 << 20}, socket)
+		var writes []*accepted
+		var all []byte
+		next := byte(0)
+		piece := func(t *rapid.T) []byte {
+			p := make([]byte, rapid.OneOf(rapid.IntRange(0, 5), rapid.IntRange(0, 5000)).Draw(t, "size"))
+			for i := range p {
+				p[i] = next
+				next++
+			}
+			return p
+		}
+		keep := func(err error, w *accepted) {
+			require.NoError(t, err)
+			writes = append(writes, w)
+			all = append(all, w.data...)
+		}
+		complete := func() { c.completions.run(func(one completion) { one.done(one.err) }) }
+		check := func(t *rapid.T) {
+			complete()
+			require.True(t, bytes.HasPrefix(all, socket.took))
+			require.EqualValues(t, len(socket.took), c.written.Load())
+			end, whole := 0, 0
+			for _, w := range writes {
+				end += len(w.data)
+				if end <= len(socket.took) {
+					whole++
+				}
+				require.LessOrEqual(t, w.completed, 1)
+				if w.completed == 1 && w.err == nil {
+					require.LessOrEqual(t, end, len(socket.took), "completed before it was written")
+				}
+			}
+			count, size := c.credit.pending()
+			require.Equal(t, len(all)-len(socket.took), size)
+			require.GreaterOrEqual(t, count, len(writes)-whole)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"write": func(t *rapid.T) {
+				p := piece(t)
+				if count, _ := c.credit.pending(); count == 200 {
+					t.Skip("full")
+				}
+				n, err := c.Write(p)
+				require.Equal(t, len(p), n)
+				keep(err, &accepted{data: p})
+			},
+			"buffers": func(t *rapid.T) {
+				if count, _ := c.credit.pending(); count == 200 {
+					t.Skip("full")
+				}
+				bufs := make([][]byte, rapid.IntRange(0, 70).Draw(t, "slices"))
+				for i := range bufs {
+					bufs[i] = piece(t)
+				}
+				if bytes := len(bytes.Join(bufs, nil)); bytes > 1<<18 {
+					t.Skip("too much at once")
+				} else if _, size := c.credit.pending(); size+bytes > 1<<20 {
+					t.Skip("full")
+				}
+				w := &accepted{data: bytes.Join(bufs, nil), wants: true}
+				keep(c.WriteBuffers(bufs, func(err error) { w.completed++; w.err = err }), w)
+			},
+			"turn": func(t *rapid.T) {
+				socket.allow = rapid.OneOf(rapid.IntRange(0, 20), rapid.IntRange(0, 20_000)).Draw(t, "allow")
+				socket.then = transport.ErrAgain
+				c.Writable()
+				require.False(t, c.writer.turn())
+			},
+			"": check,
+		})
+
+		// The end: everything goes out, or the kernel refuses after some more.
+		c.credit.close()
+		c.writer.order(orderFinish)
+		fails := rapid.Bool().Draw(t, "fails")
+		socket.allow, socket.then = 1<<30, transport.ErrAgain
+		if fails {
+			socket.allow, socket.then = rapid.IntRange(0, 10_000).Draw(t, "last"), syscall.EPIPE
+		}
+		c.Writable()
+		require.True(t, c.writer.turn())
+		complete()
+		require.True(t, c.credit.idle())
+		require.True(t, bytes.HasPrefix(all, socket.took))
+		require.EqualValues(t, len(all), c.written.Load()+c.unsent.Load())
+		if len(socket.took) == len(all) && c.writer.err == nil {
+			require.Equal(t, 1, socket.finished, "one FIN, after the last byte")
+			require.Zero(t, c.unsent.Load())
+		} else {
+			require.True(t, fails)
+			require.Zero(t, socket.finished)
+			require.ErrorIs(t, c.writer.err, syscall.EPIPE)
+		}
+		end := 0
+		for _, w := range writes {
+			end += len(w.data)
+			if w.wants {
+				require.Equal(t, 1, w.completed)
+				require.Equal(t, end > len(socket.took), w.err != nil || len(w.data) == 0 && end > len(socket.took), "%v", w.err)
+			}
+		}
+	})
+}
+
+func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
+	v := newVector()
+	defer v.free()
+	of := func(n int, file *os.File, bufs ...[]byte) *entry {
+		return &entry{data: bufs[0], more: bufs[1:], left: n, file: file}
+	}
+	text := func(bufs [][]byte) string { return string(bytes.Join(bufs, []byte("|"))) }
+	a, b, c := []byte("a"), []byte("b"), []byte("c")
+
+	assert.Equal(t, "a|b|c", text(v.fill([]*entry{of(2, nil, a, nil, b), of(0, nil, nil), of(1, nil, c)})), "empty slices take no place")
+	assert.Equal(t, "a", text(v.fill([]*entry{of(1, nil, a), of(9, os.Stdin, nil), of(1, nil, b)})), "up to the first file")
+	assert.Empty(t, v.fill([]*entry{of(9, os.Stdin, nil)}))
+
+	many := make([][]byte, maxVector+10)
+	for i := range many {
+		many[i] = a
+	}
+	assert.Len(t, v.fill([]*entry{of(len(many), nil, many...), of(1, nil, b)}), maxVector)
+	big := make([]byte, maxBatch)
+	assert.Len(t, v.fill([]*entry{of(2, nil, a), of(len(big), nil, big), of(1, nil, b)}), 2, "a batch is about %d bytes", maxBatch)
+}
+
+func TestAFileIsOneWriteInItsPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, []byte("0123456789"), 0o600))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	socket := &taker{then: transport.ErrAgain}
+	c := newConnection(Options{WriteBufferSize: 4}, socket)
+	_, err = c.Write([]byte("<"))
+	require.NoError(t, err)
+	var done []error
+	require.NoError(t, c.WriteFile(f, 10, func(err error) { done = append(done, err) }), "it needs none of the write buffer")
+	_, err = c.Write([]byte(">"))
+	require.NoError(t, err)
+	for range 6 {
+		socket.allow = 2
+		c.Writable()
+		c.writer.turn()
+	}
+	c.completions.run(func(one completion) { one.done(one.err) })
+	assert.Equal(t, "<0123456789>", string(socket.took))
+	assert.Equal(t, []error{nil}, done)
+	assert.True(t, c.credit.idle())
+}
+
+func TestGivingUpFailsEveryWriteWithTheCause(t *testing.T) {
+	socket := &taker{then: transport.ErrAgain, allow: 2}
+	c := newConnection(Options{}, socket)
+	var errs []error
+	for range 3 {
+		require.NoError(t, c.WriteOwned([]byte("abc"), func(err error) { errs = append(errs, err) }))
+	}
+	require.False(t, c.writer.turn())
+	cause := errors.New("cause")
+	c.kill(protocol.ReasonTransportError, cause)
+	require.True(t, c.writer.turn())
+	c.completions.run(func(one completion) { one.done(one.err) })
+	assert.Equal(t, []error{cause, cause, cause}, errs)
+	assert.EqualValues(t, 7, c.unsent.Load())
+	assert.Equal(t, 1, socket.aborted)
+	require.Equal(t, protocol.ErrClosed, c.WriteOwned([]byte("late"), nil))
+}

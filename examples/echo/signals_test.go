@@ -1,0 +1,90 @@
+package main
+
+import (
+	"crypto/sha256"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// drains: 20 clients are in the middle of what they send when the signal comes. Each gets every byte of it back.
+func drains(t *testing.T, path string) {
+	const clients = 20
+	p, addr := start(t, path)
+	data := randomBytes(2 << 20)
+	want := sha256.Sum256(data)
+	middle := newBarrier(clients)
+	var ended sync.WaitGroup
+	for range clients {
+		conn := dial(t, addr)
+		ended.Go(func() {
+			sent := make(chan error, 1)
+			go func() {
+				_, err := conn.Write(data[:len(data)/2])
+				middle.arrive() // half of it is on its way, and the signal comes before the rest
+				if err == nil {
+					_, err = conn.Write(data[len(data)/2:])
+				}
+				sent <- err
+			}()
+			hash := sha256.New()
+			_, err := io.Copy(hash, conn) // to the end of the connection, which the server closes
+			conn.Close()                  // and a client that has seen it closes too
+			assert.NoError(t, err)
+			assert.NoError(t, <-sent)
+			assert.Equal(t, want, [sha256.Size]byte(hash.Sum(nil)))
+		})
+	}
+	middle.await()
+	p.Signal(t, syscall.SIGTERM)
+	p.AwaitStderr(t, "msg=draining")
+	_, err := net.Dial("tcp", addr)
+	assert.Error(t, err, "no new clients while draining")
+	middle.pass()
+	ended.Wait()
+	assert.Zero(t, p.Wait(t), "standard error: %q", p.Stderr())
+	assert.Equal(t, []string{"listening on " + addr}, p.Stdout())
+}
+
+// barrier holds several goroutines until pass, and says when all have arrived.
+type barrier struct {
+	arrived sync.WaitGroup
+	open    chan struct{}
+}
+
+func newBarrier(n int) *barrier {
+	b := &barrier{open: make(chan struct{})}
+	b.arrived.Add(n)
+	return b
+}
+
+func (b *barrier) arrive() { b.arrived.Done(); <-b.open }
+func (b *barrier) await()  { b.arrived.Wait() }
+func (b *barrier) pass()   { close(b.open) }
+
+// abortsOnSecondSignal: a client that never reads keeps the server from draining; the second signal does not wait for it.
+func abortsOnSecondSignal(t *testing.T, path string) {
+	p, addr := start(t, path)
+	conn := dial(t, addr)
+	stuck, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		sendForEver(conn, func() { close(stuck) })
+	}()
+	<-stuck
+	p.Signal(t, syscall.SIGTERM)
+	p.AwaitStderr(t, "msg=draining")
+	p.Signal(t, syscall.SIGTERM)
+	assert.NotZero(t, p.Wait(t))
+	p.AwaitStderr(t, "aborted=1")
+	last := p.Stderr()[len(p.Stderr())-1]
+	assert.Contains(t, last, "1 connections aborted")
+	require.NotContains(t, strings.Join(p.Stderr(), "\n"), "goroutine ", "a stack")
+	<-ended
+}

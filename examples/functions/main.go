@@ -1,0 +1,81 @@
+// Functions counts lines. It shows the ancestor's door: three functions, accept, read and close, that thread a state of a type of
+// your own from one call to the next, so that no handler needs a field, a lock or a map of connections.
+//
+//	go run ./examples/functions
+//	nc 127.0.0.1 7001
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+// count is the state: a plain value, one per connection.
+type count struct{ lines, bytes int }
+
+// accept makes the first state.
+func accept(socket protocol.Socket) (count, error) {
+	_, err := fmt.Fprintln(socket, "type lines, and a dot to end")
+	return count{}, err
+}
+
+// read takes every complete line and returns the next state. What comes after the last line end stays in the buffer and leads the
+// next call. The answers go out as one write, so a burst of short lines takes one place in the write queue. An error ends the
+// connection, with it as the reason.
+func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, error) {
+	var answer bytes.Buffer
+	for {
+		line, ok := buffer.ReadLine()
+		if !ok {
+			break
+		}
+		if string(line) == "." {
+			fmt.Fprintf(&answer, "%d lines, %d bytes\n", c.lines, c.bytes)
+			defer socket.Close() // what was written before is flushed
+			break
+		}
+		c.lines++
+		c.bytes += len(line)
+		fmt.Fprintf(&answer, "%d: %s\n", c.lines, line)
+	}
+	_, err := answer.WriteTo(socket)
+	return c, err
+}
+
+// ended gets the last state, whatever ended the connection.
+func ended(c count, closed protocol.Closed) {
+	log.Printf("%s after %d lines", closed.Reason, c.lines)
+}
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:7001", "address to listen on")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	door := tcpactor.Functions[count]{Accept: accept, Read: read, Close: ended}
+	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
+	server, err := listener.Listen(actor.NewActorSystem().Root, *addr, door, options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on", server.Addr())
+	<-ctx.Done()
+	if err := server.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}

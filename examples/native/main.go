@@ -1,0 +1,45 @@
+// Native is a chat room. It shows a Proto.Actor actor that IS its connection: bytes and messages come to one Receive, which
+// changes its behaviour (Become) and spawns children that end with the connection. For other actors it is one more PID: the
+// room sends to it, and watches it.
+//
+//	go run ./examples/native
+//	nc 127.0.0.1 7002
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:7002", "address to listen on")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	system := actor.NewActorSystem()
+	room := system.Root.Spawn(actor.PropsFromProducer(newRoom))
+	door := tcpactor.Actors(func() actor.Actor { return newMember(room) })
+	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
+	server, err := listener.Listen(system.Root, *addr, door, options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("listening on", server.Addr())
+	<-ctx.Done()
+	if err := server.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}

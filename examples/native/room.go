@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"net"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// What members say to the room.
+type (
+	join struct{ name string }
+	say  struct{ name, text string }
+)
+
+// room is an actor like any other. Its members are PIDs; that there are sockets behind them shows in one message only, Write.
+type room struct {
+	members *actor.PIDSet
+	names   map[string]string // by the PID's id
+}
+
+func newRoom() actor.Actor { return &room{actor.NewPIDSet(), map[string]string{}} }
+
+// Receive implements actor.Actor.
+func (r *room) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *join:
+		ctx.Watch(ctx.Sender()) // however the connection ends, Terminated comes
+		r.members.Add(ctx.Sender())
+		r.names[ctx.Sender().Id] = m.name
+		r.tell(ctx, "* "+m.name+" is here")
+	case *say:
+		r.tell(ctx, m.name+": "+m.text)
+	case *protocol.WriteFailed:
+		if !errors.Is(m.Err, net.ErrClosed) { // its queue is full: it does not read, so there is nothing to wait for
+			ctx.Send(m.Ack.(*actor.PID), &protocol.Abort{})
+		}
+	case *actor.Terminated:
+		name := r.names[m.Who.Id]
+		r.members.Remove(m.Who)
+		delete(r.names, m.Who.Id)
+		r.tell(ctx, "* "+name+" has left")
+	}
+}
+
+// tell writes a line to every connection. What does not fit into a member's queue comes back as WriteFailed, with the Ack that says whose.
+func (r *room) tell(ctx actor.Context, line string) {
+	data := []byte(line + "\n")
+	r.members.ForEach(func(_ int, member *actor.PID) {
+		ctx.Request(member, &protocol.Write{Data: data, Ack: member})
+	})
+}

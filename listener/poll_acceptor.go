@@ -1,0 +1,158 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package listener
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+)
+
+// polling is the poll transport of one listener: the poll set, the crew that polls it and runs the actors, and the acceptor, which
+// pulls connections from the listening socket as a connection pulls bytes from its own. The acceptor has no
+// goroutine: an event, a permit that came back, a resumption or the end of a back-off gives it a turn.
+type polling struct {
+	server  *server
+	set     *transport.PollSet
+	crew    *tcpactor.Crew
+	socket  *transport.Acceptor
+	mailbox tcpactor.Mailbox
+	started atomic.Bool // before, there is no mailbox to schedule
+
+	mu      sync.Mutex // held while accepting, so that after stop no connection is added
+	stopped bool
+	wait    backoff
+	timer   *time.Timer // runs while the acceptor waits after a failed accept
+}
+
+// newPolling fails if the process has no descriptor left, or l is none of the system's sockets; then nothing is left of it.
+func newPolling(s *server) (*polling, error) {
+	p := &polling{server: s}
+	var err error
+	if p.set, err = transport.NewPollSet(); err != nil {
+		return nil, err
+	}
+	p.socket, err = transport.NewAcceptor(p.set, s.listener, p.Schedule)
+	if err == nil {
+		o := &s.options
+		err = p.socket.Tune(transport.SocketOptions{
+			NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
+		})
+	}
+	if err != nil {
+		p.set.Close()
+		return nil, err
+	}
+	workers := s.options.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	p.crew = tcpactor.NewCrew(p.set, workers)
+	p.mailbox.Init(p)
+	return p, nil
+}
+
+// pollable reports that l is one of the system's sockets.
+func pollable(l net.Listener) bool {
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return true
+	}
+	return false
+}
+
+func (p *polling) dispatcher() actor.Dispatcher { return p.crew }
+
+// props of the acceptor. All its incarnations are this one: what it knows must survive a restart.
+func (p *polling) props() *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return p },
+		actor.WithDispatcher(p.crew), actor.WithMailbox(func() actor.Mailbox { return &p.mailbox }))
+}
+
+// Schedule gives the acceptor a turn.
+func (p *polling) Schedule() {
+	if p.started.Load() {
+		p.mailbox.Schedule()
+	}
+}
+
+// again is the message of a turn on which there may be more to accept.
+type again struct{}
+
+var acceptAgain = &again{}
+
+// acceptBatch is how many connections are accepted before others get their turn.
+const acceptBatch = 64
+
+// Receive implements actor.Actor. Accepting happens in Pull.
+func (p *polling) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*actor.Started); ok {
+		p.started.Store(true)
+	}
+}
+
+// Drop implements tcpactor.Source.
+func (p *polling) Drop(any) {}
+
+// Pull implements tcpactor.Source: it accepts what is there.
+func (p *polling) Pull() any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range acceptBatch {
+		if p.stopped || p.timer != nil || !p.server.acceptsNow() {
+			return nil
+		}
+		conn, err := p.socket.Accept()
+		if err != nil {
+			p.server.notAccepted()
+			if err != transport.ErrAgain {
+				p.pause(err)
+			}
+			return nil
+		}
+		p.wait.reset()
+		if p.server.admit(conn.RemoteAddr) {
+			p.server.spawn(conn)
+		} else {
+			_ = conn.Close()
+		}
+	}
+	return acceptAgain
+}
+
+// pause waits after a failed accept; see acceptor.pause for what it can fail with.
+func (p *polling) pause(err error) {
+	d := p.wait.next()
+	p.server.acceptFailed(err, d)
+	p.timer = time.AfterFunc(d, func() {
+		p.mu.Lock()
+		p.timer = nil
+		p.mu.Unlock()
+		p.mailbox.Schedule()
+	})
+}
+
+// stop ends accepting for good. When it returns no connection is added any more, and the listening socket may be closed.
+func (p *polling) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.socket.Stop()
+}
+
+// close ends the crew and joins it. All its actors have stopped.
+func (p *polling) close() {
+	p.crew.Close()
+	p.crew.Wait()
+	p.set.Close()
+}

@@ -1,0 +1,25 @@
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
+
+package listener
+
+import (
+	"errors"
+	"net"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// polling does not exist on this platform; the stream transport serves everything.
+type polling struct{}
+
+func newPolling(*server) (*polling, error) {
+	return nil, errors.New("berth: no poll transport on this platform")
+}
+
+func pollable(net.Listener) bool { return false }
+
+func (*polling) dispatcher() actor.Dispatcher { return nil }
+func (*polling) props() *actor.Props          { return nil }
+func (*polling) Schedule()                    {}
+func (*polling) stop()                        {}
+func (*polling) close()                       {}

@@ -1,0 +1,11 @@
+// Package conformance holds the tests of the contract: one file per guarantee of the README, one for the faults of the
+// ancestor, and a few for what the guarantees rest on. Every test runs over every network of one table.
+//
+//	networks_test.go  the table: real sockets by transport, and simnet in a synctest bubble
+//	world_test.go     one test's surroundings: actor system, listeners, and what must not be left behind
+//	peer_test.go      the client's end of a connection
+//	tape_test.go      the record of one connection's handler calls, and the checks that hold for every connection
+//	doors_test.go     one script played through each of the three doors
+//
+// On real networks nothing sleeps: a test waits for an event. In a bubble time is virtual, and exact.
+package conformance

@@ -1,0 +1,183 @@
+package conformance
+
+import (
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+// script is what a handler does. A part left out does nothing; data left out consumes everything.
+type script struct {
+	accepted   func(t *tape) error
+	data       func(t *tape, b *protocol.Buffer) error
+	peerClosed func(t *tape) error
+	writable   func(t *tape, ready bool) error
+	draining   func(t *tape, deadline time.Time) error // if given, the handler decides itself when to close
+	message    func(t *tape, ctx actor.Context, message any) error
+	closed     func(t *tape)
+}
+
+// doorOf makes a door whose handlers play a script.
+type doorOf func(s *server, play script) tcpactor.Door
+
+var doors = map[string]doorOf{"handlers": handlersDoor, "functions": functionsDoor, "actors": actorsDoor}
+
+// player turns the events of one connection into a tape and a script's parts. The doors below only translate.
+type player struct {
+	s    *server
+	play script
+	tape *tape
+}
+
+func (p *player) accepted(socket protocol.Socket) error {
+	if p.tape != nil {
+		defer p.tape.enter()()
+		p.tape.record(event{what: "accepted"})
+		return nil
+	}
+	p.tape = newTape(p.s.w, socket)
+	defer p.tape.enter()()
+	p.tape.record(event{what: "accepted"})
+	p.s.accepted <- p.tape
+	if p.play.accepted == nil {
+		return nil
+	}
+	return p.play.accepted(p.tape)
+}
+
+func (p *player) data(b *protocol.Buffer) error {
+	defer p.tape.enter()()
+	return p.tape.show(b, b.AtEOF(), p.play.data)
+}
+
+func (p *player) peerClosed() error {
+	defer p.tape.enter()()
+	p.tape.record(event{what: "peerclosed"})
+	if p.play.peerClosed == nil {
+		return nil
+	}
+	return p.play.peerClosed(p.tape)
+}
+
+func (p *player) writable(ready bool) error {
+	defer p.tape.enter()()
+	p.tape.record(event{what: "writable", flag: ready})
+	if p.play.writable == nil {
+		return nil
+	}
+	return p.play.writable(p.tape, ready)
+}
+
+func (p *player) draining(deadline time.Time) error {
+	defer p.tape.enter()()
+	p.tape.record(event{what: "draining"})
+	if p.play.draining == nil {
+		return nil
+	}
+	return p.play.draining(p.tape, deadline)
+}
+
+func (p *player) message(ctx actor.Context, message any) error {
+	defer p.tape.enter()()
+	p.tape.record(event{what: "message", any: message})
+	if p.play.message == nil {
+		return nil
+	}
+	return p.play.message(p.tape, ctx, message)
+}
+
+func (p *player) closed(closed protocol.Closed) {
+	defer p.tape.enter()()
+	if p.play.closed != nil {
+		defer p.play.closed(p.tape)
+	}
+	p.tape.mu.Lock()
+	p.tape.closed = closed
+	p.tape.mu.Unlock()
+	p.tape.record(event{what: "closed"})
+}
+
+// The Go door.
+
+func handlersDoor(s *server, play script) tcpactor.Door {
+	return tcpactor.Handlers(func() tcpactor.Handler {
+		h := goHandler{&player{s: s, play: play}}
+		if play.draining != nil {
+			return drainingHandler{h}
+		}
+		return h
+	})
+}
+
+type goHandler struct{ player *player }
+
+func (h goHandler) Accepted(s protocol.Socket) error                  { return h.player.accepted(s) }
+func (h goHandler) Data(_ protocol.Socket, b *protocol.Buffer) error  { return h.player.data(b) }
+func (h goHandler) PeerClosed(protocol.Socket) error                  { return h.player.peerClosed() }
+func (h goHandler) Writable(_ protocol.Socket, ready bool) error      { return h.player.writable(ready) }
+func (h goHandler) Closed(_ protocol.Socket, closed *protocol.Closed) { h.player.closed(*closed) }
+func (h goHandler) Message(c actor.Context, _ protocol.Socket, m any) error {
+	return h.player.message(c, m)
+}
+
+type drainingHandler struct{ goHandler }
+
+func (h drainingHandler) Draining(_ protocol.Socket, deadline time.Time) error {
+	return h.player.draining(deadline)
+}
+
+// The ancestor's door. A panic in Accept leaves no state, so the players are found by their socket.
+
+func functionsDoor(s *server, play script) tcpactor.Door {
+	var players sync.Map
+	return tcpactor.Functions[protocol.Socket]{
+		Accept: func(socket protocol.Socket) (protocol.Socket, error) {
+			found, _ := players.LoadOrStore(socket.PID().Id, &player{s: s, play: play})
+			return socket, found.(*player).accepted(socket)
+		},
+		Read: func(state, socket protocol.Socket, b *protocol.Buffer) (protocol.Socket, error) {
+			found, _ := players.Load(state.PID().Id)
+			return socket, found.(*player).data(b)
+		},
+		Close: func(_ protocol.Socket, closed protocol.Closed) {
+			found, _ := players.Load(closed.Socket.PID().Id)
+			found.(*player).closed(closed)
+		},
+	}
+}
+
+// The Proto.Actor door. An actor has no error to return.
+
+func actorsDoor(s *server, play script) tcpactor.Door {
+	return tcpactor.Actors(func() actor.Actor { return &nativeActor{player{s: s, play: play}} })
+}
+
+type nativeActor struct{ player player }
+
+func (a *nativeActor) Receive(ctx actor.Context) {
+	var err error
+	switch m := ctx.Message().(type) {
+	case *protocol.Accepted:
+		err = a.player.accepted(m.Socket)
+	case *protocol.Data:
+		err = a.player.data(m.Buffer)
+	case *protocol.PeerClosed:
+		err = a.player.peerClosed()
+	case *protocol.Writable:
+		err = a.player.writable(m.Ready)
+	case *protocol.Draining:
+		err = a.player.draining(m.Deadline)
+	case *protocol.Closed:
+		a.player.closed(*m)
+	case actor.SystemMessage, actor.AutoReceiveMessage:
+	default:
+		err = a.player.message(ctx, m)
+	}
+	if err != nil {
+		panic(err)
+	}
+}

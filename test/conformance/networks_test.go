@@ -1,0 +1,98 @@
+package conformance
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/test/simnet"
+)
+
+// network is one way for bytes to travel between a client and a connection. A new transport is a new line of networks.
+type network struct {
+	name      string
+	family    string             // as in listener.Options.Network; "sim" is simnet
+	transport listener.Transport // nothing to choose for sim
+	resets    bool               // the client can send RST, and sees one as ECONNRESET
+}
+
+var networks = []network{
+	{name: "tcp-stream", family: "tcp", transport: listener.Stream, resets: true},
+	{name: "unix-stream", family: "unix", transport: listener.Stream},
+	{name: "simnet", family: "sim", resets: true},
+}
+
+// virtual reports that the clock is a bubble's.
+func (n network) virtual() bool { return n.family == "sim" }
+
+// run runs test where the network's clock ticks.
+func (n network) run(t *testing.T, test func(t *testing.T)) {
+	if n.virtual() {
+		synctest.Test(t, test)
+	} else {
+		test(t)
+	}
+}
+
+// dial connects one more client.
+type dial func() (net.Conn, error)
+
+// listen starts a listener on a free address of this network.
+func (n network) listen(w *world, door tcpactor.Door, options listener.Options) (*listener.Listener, dial) {
+	if n.virtual() {
+		return n.simulate(w, door, options)
+	}
+	options.Network, options.Transport = n.family, n.transport
+	address := "127.0.0.1:0"
+	if n.family == "unix" {
+		dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
+		require.NoError(w.t, err)
+		w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		address = filepath.Join(dir, "s")
+	}
+	l, err := listener.Listen(w.system.Root, address, door, options)
+	require.NoError(w.t, err)
+	return l, func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) }
+}
+
+func (n network) simulate(w *world, door tcpactor.Door, options listener.Options) (*listener.Listener, dial) {
+	sim := simnet.Listen(simnet.Options{})
+	l, err := listener.Serve(w.system.Root, sim, door, options)
+	require.NoError(w.t, err)
+	return l, func() (net.Conn, error) { return sim.Dial(context.Background()) }
+}
+
+// eachNetwork runs test once per network, each in a world of its own.
+func eachNetwork(t *testing.T, test func(w *world)) {
+	t.Helper()
+	for _, n := range networks {
+		t.Run(n.name, func(t *testing.T) {
+			n.run(t, func(t *testing.T) { inWorld(t, n, test) })
+		})
+	}
+}
+
+// eachDoor runs test once per network and door.
+func eachDoor(t *testing.T, test func(w *world, open doorOf)) {
+	t.Helper()
+	for name, open := range doors {
+		t.Run(name, func(t *testing.T) {
+			eachNetwork(t, func(w *world) { test(w, open) })
+		})
+	}
+}
+
+// inBubble runs test on the simulated network alone: for what only an exact clock can show.
+func inBubble(t *testing.T, test func(w *world)) {
+	t.Helper()
+	n := networks[len(networks)-1]
+	require.True(t, n.virtual())
+	n.run(t, func(t *testing.T) { inWorld(t, n, test) })
+}

@@ -1,0 +1,73 @@
+package conformance
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// peer is the client's end of a connection.
+type peer struct {
+	net.Conn
+	w *world
+}
+
+// send writes all of text. It blocks while the server does not read.
+func (p *peer) send(text string) {
+	p.w.t.Helper()
+	p.patiently()
+	_, err := io.WriteString(p.Conn, text)
+	require.NoError(p.w.t, err)
+}
+
+// expect reads exactly text.
+func (p *peer) expect(text string) {
+	p.w.t.Helper()
+	require.Equal(p.w.t, text, string(p.take(len(text))))
+}
+
+// take reads exactly n bytes.
+func (p *peer) take(n int) []byte {
+	p.w.t.Helper()
+	p.patiently()
+	b := make([]byte, n)
+	got, err := io.ReadFull(p.Conn, b)
+	require.NoError(p.w.t, err, "after %d of %d bytes", got, n)
+	return b
+}
+
+// rest reads until the server's FIN.
+func (p *peer) rest() string {
+	p.w.t.Helper()
+	b, err := p.all()
+	require.NoError(p.w.t, err)
+	return string(b)
+}
+
+// all reads until the end, whatever it is. The error is nil for a FIN.
+func (p *peer) all() ([]byte, error) {
+	p.patiently()
+	return io.ReadAll(p.Conn)
+}
+
+// patiently bounds the calls that follow.
+func (p *peer) patiently() { _ = p.SetDeadline(time.Now().Add(patience)) }
+
+// closeWrite sends FIN; reading goes on.
+func (p *peer) closeWrite() {
+	p.w.t.Helper()
+	require.NoError(p.w.t, p.Conn.(interface{ CloseWrite() error }).CloseWrite())
+}
+
+// reset sends RST.
+func (p *peer) reset() {
+	p.w.t.Helper()
+	require.NoError(p.w.t, p.Conn.(interface{ SetLinger(sec int) error }).SetLinger(0))
+	p.close()
+}
+
+// close closes as a client does that wants nothing more.
+func (p *peer) close() { assert.NoError(p.w.t, p.Conn.Close()) }

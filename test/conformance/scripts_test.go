@@ -1,0 +1,34 @@
+package conformance
+
+import (
+	"strings"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Parts of scripts that many tests use.
+
+// echo answers with what came. A refused write ends the connection with its error.
+func echo(t *tape, b *protocol.Buffer) error { return t.say(string(b.Next(b.Len()))) }
+
+// leave consumes nothing.
+func leave(*tape, *protocol.Buffer) error { return nil }
+
+// roomy are options under which a stall fits.
+func roomy() connection.Options {
+	return connection.Options{WriteBufferSize: 2 * stallSize, WriteTimeout: -1, DrainQuiet: -1}
+}
+
+func only(o connection.Options) listener.Options { return listener.Options{Connection: o} }
+
+// pattern returns n bytes in which a missing, doubled or swapped piece shows.
+func pattern(n int) string {
+	var b strings.Builder
+	b.Grow(n + 8)
+	for i := uint32(1); b.Len() < n; i = i*1664525 + 1013904223 {
+		b.Write([]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8)})
+	}
+	return b.String()[:n]
+}

@@ -1,0 +1,270 @@
+package conformance
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+// shared is the actor system of all tests on real networks: making one takes 5 ms, and none can be stopped.
+var shared *actor.ActorSystem
+
+// pinger is a connection that answers; see settle.
+var pinger net.Conn
+
+func TestMain(m *testing.M) {
+	shared = newSystem()
+	pinger = newPinger()
+	before := goleak.IgnoreCurrent()
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(before); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// newSystem returns a silent actor system. A dead letter that is logged starts a goroutine for the throttle's
+// interval, a second by default.
+func newSystem() *actor.ActorSystem {
+	return actor.NewActorSystem(
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+}
+
+func newPinger() net.Conn {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			_, _ = io.Copy(c, c)
+		}
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// world is the surroundings of one test on one network.
+type world struct {
+	t       *testing.T
+	network network
+	system  *actor.ActorSystem
+	servers []*server
+
+	mu      sync.Mutex
+	tapes   []*tape
+	letters []*actor.DeadLetterEvent
+}
+
+// server is a listener, with the means to connect to it and the tapes of its connections.
+type server struct {
+	*listener.Listener
+	w        *world
+	dial     dial
+	accepted chan *tape // the tapes, as their handlers get Accepted
+}
+
+// patience is how long a test waits for what must happen. In a bubble it costs nothing.
+const patience = 30 * time.Second
+
+func inWorld(t *testing.T, n network, test func(w *world)) {
+	w := &world{t: t, network: n, system: shared}
+	if n.virtual() {
+		w.system = newSystem()
+		// The dead letters' throttle may still run at the end.
+		defer func() { time.Sleep(2 * time.Second); synctest.Wait() }()
+	}
+	letters := w.system.EventStream.Subscribe(func(event any) {
+		if letter, ok := event.(*actor.DeadLetterEvent); ok {
+			w.mu.Lock()
+			w.letters = append(w.letters, letter)
+			w.mu.Unlock()
+		}
+	})
+	defer w.system.EventStream.Unsubscribe(letters)
+	defer w.end()
+	test(w)
+}
+
+// end closes what the test left open and looks whether anything remains.
+func (w *world) end() {
+	for _, s := range w.servers {
+		s.finish(w.t, func() { _ = s.Close() })
+	}
+	for _, tape := range w.tapes {
+		tape.verify()
+	}
+}
+
+// finish runs a call that must return.
+func (s *server) finish(t *testing.T, call func()) {
+	t.Helper()
+	returned := make(chan struct{})
+	go func() { defer close(returned); call() }()
+	select {
+	case <-returned:
+	case <-time.After(patience):
+		assert.Fail(t, "shutdown hangs")
+	}
+}
+
+// listen starts a listener whose connections play the script through the Go door.
+func (w *world) listen(play script, options listener.Options) *server {
+	w.t.Helper()
+	return w.open(handlersDoor, play, options)
+}
+
+// serve is listen with options of the connection alone.
+func (w *world) serve(play script, options connection.Options) *server {
+	w.t.Helper()
+	return w.listen(play, listener.Options{Connection: options})
+}
+
+// open starts a listener whose connections play the script through the given door.
+func (w *world) open(open doorOf, play script, options listener.Options) *server {
+	w.t.Helper()
+	s := &server{w: w, accepted: make(chan *tape, 1024)}
+	return s.start(open(s, play), options)
+}
+
+func (s *server) start(door tcpactor.Door, options listener.Options) *server {
+	s.Listener, s.dial = s.w.network.listen(s.w, door, options)
+	s.w.servers = append(s.w.servers, s)
+	return s
+}
+
+// connect returns both sides of a new connection.
+func (s *server) connect() (*peer, *tape) {
+	s.w.t.Helper()
+	p := s.client()
+	select {
+	case tape := <-s.accepted:
+		return p, tape
+	case <-time.After(patience):
+		require.Fail(s.w.t, "not accepted")
+		return nil, nil
+	}
+}
+
+// client returns the client's side of a new connection.
+func (s *server) client() *peer {
+	s.w.t.Helper()
+	c, err := s.dial()
+	require.NoError(s.w.t, err)
+	p := &peer{Conn: c, w: s.w}
+	s.w.t.Cleanup(func() { _ = c.Close() })
+	return p
+}
+
+// settle lets whatever is under way happen, where something must not happen. In a bubble that is exact; on a real network it is a
+// number of round trips on another connection, which any defect worth its name does not outlast.
+func (w *world) settle() {
+	w.t.Helper()
+	if w.network.virtual() {
+		synctest.Wait()
+		return
+	}
+	for range 25 {
+		var b [1]byte
+		_, err := pinger.Write(b[:])
+		require.NoError(w.t, err)
+		_, err = io.ReadFull(pinger, b[:])
+		require.NoError(w.t, err)
+	}
+}
+
+// deadLetters returns the messages that were dead-lettered for pid.
+func (w *world) deadLetters(pid *actor.PID) []any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var messages []any
+	for _, letter := range w.letters {
+		if letter.PID.Equal(pid) {
+			messages = append(messages, letter.Message)
+		}
+	}
+	return messages
+}
+
+// registered reports that pid is in the process registry.
+func (w *world) registered(pid *actor.PID) bool {
+	_, ok := w.system.ProcessRegistry.GetLocal(pid.Id)
+	return ok
+}
+
+// needsReset skips the test where a client cannot send RST.
+func (w *world) needsReset() {
+	w.t.Helper()
+	if !w.network.resets {
+		w.t.Skip("no RST on this network")
+	}
+}
+
+// asker is an actor that collects the answers to the commands it sends.
+type asker struct {
+	w       *world
+	pid     *actor.PID
+	answers chan any
+}
+
+func (w *world) asker() *asker {
+	a := &asker{w: w, answers: make(chan any, 4096)}
+	a.pid = w.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch ctx.Message().(type) {
+		case actor.SystemMessage, actor.AutoReceiveMessage:
+		default:
+			a.answers <- ctx.Message()
+		}
+	}))
+	w.t.Cleanup(func() { _ = w.system.Root.StopFuture(a.pid).Wait() })
+	return a
+}
+
+// send sends a command in the asker's name.
+func (a *asker) send(to *actor.PID, command any) {
+	a.w.system.Root.RequestWithCustomSender(to, command, a.pid)
+}
+
+// answer waits for the next answer.
+func (a *asker) answer() any {
+	a.w.t.Helper()
+	select {
+	case answer := <-a.answers:
+		return answer
+	case <-time.After(patience):
+		require.Fail(a.w.t, "no answer")
+		return nil
+	}
+}
+
+// ask sends a command and waits for its answer.
+func (a *asker) ask(to *actor.PID, command any) any {
+	a.w.t.Helper()
+	a.send(to, command)
+	return a.answer()
+}
+
+var _ = protocol.ErrClosed
