@@ -65,7 +65,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 		r.untilFlushed = true
 		c.wait(r)
 		c.credit.close()
-		c.writer.order(orderFinish)
+		c.writer.order(orderFlush | orderFIN)
 	case *protocol.Abort:
 		c.wait(r)
 		c.kill(protocol.ReasonLocalAborted, protocol.ErrAborted)
@@ -122,18 +122,23 @@ func (c *Connection) wait(r reply) {
 	}
 }
 
+// answerWaiting answers who waits for what is due. Callbacks are completions like any other, so that one of them that panics, ends
+// the goroutine or asks again disturbs no other.
 func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 	left := c.waiting[:0]
-	answered := c.waiting
-	c.waiting = nil // a callback may ask again
-	for _, r := range answered {
-		if due(r) {
-			c.answer(ctx, r, c.outcome(r))
-		} else {
+	for _, r := range c.waiting {
+		switch {
+		case !due(r):
 			left = append(left, r)
+		case r.done != nil:
+			c.completions.add(r.done, c.outcome(r))
+			c.signals.Or(signalCompletions)
+		default:
+			c.answer(ctx, r, c.outcome(r))
 		}
 	}
-	c.waiting = append(left, c.waiting...)
+	clear(c.waiting[len(left):])
+	c.waiting = left
 }
 
 // outcome is what a Close or CloseWrite came to: the error if accepted writes could not be flushed.

@@ -36,12 +36,24 @@ func (c *completions) run(call func(completion)) {
 			c.spare = due
 			return
 		}
-		for _, one := range due {
-			call(one)
-		}
+		callAll(due, call)
 		clear(due)
 		if cap(due) <= keepSpare {
 			c.spare = due[:0]
 		}
+	}
+}
+
+// callAll calls them in order. One that ends the goroutine (runtime.Goexit) does not take the others with it: deferred calls still run.
+func callAll(due []completion, call func(completion)) {
+	called := 0
+	defer func() {
+		if called < len(due) {
+			callAll(due[called:], call)
+		}
+	}()
+	for called < len(due) {
+		called++
+		call(due[called-1])
 	}
 }

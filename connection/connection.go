@@ -64,6 +64,7 @@ type flags struct {
 	writerGone  bool // its actor has stopped
 	salvage     bool // writing failed; what the peer sent before it went is still shown
 	highTold    bool // the last Writable said not ready
+	aborted     bool // the socket is reset: there is no input to wait for
 	draining    bool
 }
 
@@ -216,6 +217,7 @@ func (c *Connection) kill(reason protocol.Reason, err error) {
 	c.credit.close()
 	c.socket.Abort()
 	c.writer.order(orderGiveUp)
+	c.signal(signalAborted) // in closing the writer has ended already, and an aborted socket announces nothing
 }
 
 func (c *Connection) system() *actor.ActorSystem { return c.shared.system }

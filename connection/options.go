@@ -14,8 +14,8 @@ type Options struct {
 	// ReadBufferSize is the most unread bytes shown at once and held while the handler does not consume them. Default 8 KiB; it cannot be
 	// off: without it, a peer decides how much memory it takes.
 	ReadBufferSize int
-	// WriteBufferSize is the most bytes of accepted writes that wait for the kernel. Default 32 KiB. Off: a peer that
-	// does not read takes as much memory as the handler writes.
+	// WriteBufferSize is the most bytes of accepted writes that wait for the kernel. Default 32 KiB, or ReadBufferSize if that is
+	// more, so that what was read whole can be forwarded whole. Off: a peer that does not read takes as much memory as the handler writes.
 	WriteBufferSize int
 	// WriteQueueSize is the most accepted writes that wait for the kernel, however small. Default 64.
 	WriteQueueSize int
@@ -81,7 +81,7 @@ const (
 // WithDefaults returns o with every default filled in and what is off made unlimited.
 func (o Options) WithDefaults() Options {
 	orDefault(&o.ReadBufferSize, 8<<10, -1)
-	orDefault(&o.WriteBufferSize, 32<<10, maxBytes)
+	orDefault(&o.WriteBufferSize, max(32<<10, o.ReadBufferSize), maxBytes)
 	orDefault(&o.WriteQueueSize, 64, maxCount)
 	orDefault(&o.HandshakeTimeout, 5*time.Second, -1)
 	orDefault(&o.WriteTimeout, 30*time.Second, -1)

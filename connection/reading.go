@@ -32,7 +32,7 @@ func (c *Connection) willing() bool { return !c.paused.Load() && c.demand != 0 }
 
 // fetch returns Data if there is something to show, attend if the input is at its end, nil if neither.
 func (c *Connection) fetch() any {
-	if !c.willing() || c.flags.inputEnded {
+	if !c.willing() {
 		return nil
 	}
 	if c.flags.forced {
@@ -41,8 +41,11 @@ func (c *Connection) fetch() any {
 		}
 		c.flags.forced = false
 		if c.input.Len() > 0 {
-			return c.present(false)
+			return c.present(c.flags.inputEnded)
 		}
+	}
+	if c.flags.inputEnded {
+		return nil
 	}
 	room := c.shared.options.ReadBufferSize - c.input.Len()
 	if room <= 0 { // it was shown whole, and nothing of it was consumed

@@ -52,6 +52,7 @@ const (
 	signalStall      // WriteTimeout
 	signalLate       // CloseTimeout
 	signalUnfinished // HandshakeTimeout
+	signalAborted    // by kill
 )
 
 // start is the beginning of opening.
@@ -87,6 +88,9 @@ func (c *Connection) attend(ctx actor.Context) {
 	}
 	if is(signalDrain|signalQuiet) && c.state() == open {
 		c.drain(ctx, is(signalQuiet))
+	}
+	if is(signalAborted) {
+		c.flags.aborted = true
 	}
 	if is(signalWriterEnded) {
 		c.writerEnded(ctx)
@@ -127,7 +131,11 @@ func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error
 	c.setCause(reason, err)
 	c.setState(flushing)
 	c.credit.close()
-	c.writer.order(orderFinish)
+	if c.flags.inputEnded {
+		c.writer.order(orderFlush) // nothing is left to discard, so the close itself sends the FIN
+	} else {
+		c.writer.order(orderFlush | orderFIN)
+	}
 	c.advance(ctx)
 }
 
@@ -137,6 +145,7 @@ func (c *Connection) cutOff(err error) {
 		c.cause.CompareAndSwap(why, &cause{why.reason, err})
 	}
 	c.flags.salvage = false
+	c.flags.aborted = true
 	c.socket.Abort()
 	c.writer.order(orderGiveUp)
 }
@@ -187,7 +196,7 @@ func (c *Connection) advance(ctx actor.Context) {
 		switch {
 		case c.flags.salvage && !c.flags.inputEnded && c.willing():
 			// Pull goes on, and comes back with the end of the input.
-		case broken || c.flags.inputEnded:
+		case broken || c.flags.inputEnded || c.flags.aborted:
 			c.close(ctx)
 		default:
 			c.input.Release()
@@ -195,7 +204,7 @@ func (c *Connection) advance(ctx actor.Context) {
 			c.mailbox.Schedule() // Pull discards now
 		}
 	case closing:
-		if c.flags.inputEnded {
+		if c.flags.inputEnded || c.flags.aborted {
 			c.close(ctx)
 		}
 	case closed:
@@ -215,15 +224,33 @@ func (c *Connection) close(ctx actor.Context) {
 	c.setState(closed)
 	_ = c.socket.Close()
 	c.input.Release()
-	c.completions.run(func(one completion) { c.call(ctx, one) })
 	c.answerWaiting(ctx, func(reply) bool { return true })
 	why := c.cause.Load()
-	c.deliver(ctx, &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()})
+	apart(func() {
+		defer c.deliver(ctx, &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()})
+		c.completions.run(func(one completion) { c.call(ctx, one) })
+	})
 	if c.flags.writerGone {
-		ctx.Stop(ctx.Self())
+		stop(&c.mailbox)
 	} else {
-		ctx.Stop(c.writer.pid) // its Terminated comes back to us
+		stop(&c.writer.mailbox) // its Terminated comes back to us
 	}
+}
+
+// stop does what ctx.Stop does, without looking the actor up.
+func stop(mailbox *tcpactor.Mailbox) { mailbox.PostSystemMessage(stopMessage) }
+
+var stopMessage = &actor.Stop{}
+
+// apart runs the user's last calls on a goroutine of their own, and waits for it. Code that ends its goroutine (runtime.Goexit, and
+// so testing.T.FailNow) would otherwise take the actor's end with it: Proto.Actor asks us only once.
+func apart(calls func()) {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		calls()
+	}()
+	<-returned
 }
 
 // terminated takes note of the end of an actor: the writer's, or one the handler watches.
@@ -239,7 +266,7 @@ func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 		c.close(ctx)
 		return
 	}
-	ctx.Stop(ctx.Self())
+	stop(&c.mailbox)
 }
 
 // stopping is Proto.Actor's word that this actor stops: by us after closed, or by somebody else at any time.
@@ -248,6 +275,8 @@ func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 func (c *Connection) stopping(ctx actor.Context) {
 	if c.state() != closed {
 		c.kill(protocol.ReasonStopped, protocol.ErrStopped)
+	}
+	if !c.flags.writerGone { // also where somebody stops us between closed and the writer's end
 		ctx.Spawn(tcpactor.Adopt(c.writer.pid))
 	}
 	c.deliver(ctx, ctx.Message())

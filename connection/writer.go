@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -32,7 +33,8 @@ type writer struct {
 
 // Orders to the writer; anyone gives them, none is taken back but orderWritable.
 const (
-	orderFinish   uint32 = 1 << iota // write what was accepted, then FIN
+	orderFlush    uint32 = 1 << iota // write what was accepted, then end
+	orderFIN                         // and send FIN before
 	orderGiveUp                      // fail what was accepted
 	orderWritable                    // the kernel takes bytes again
 )
@@ -92,7 +94,7 @@ func (w *writer) Drop(any) {}
 
 // mayFinish reports that everything accepted is written, and that nothing accepted is still on its way.
 func (w *writer) mayFinish() bool {
-	return w.ordered(orderFinish) && len(w.queue) == 0 && w.c.credit.idle()
+	return w.ordered(orderFlush) && len(w.queue) == 0 && w.c.credit.idle()
 }
 
 func (w *writer) work() {
@@ -103,12 +105,19 @@ func (w *writer) work() {
 	case len(w.queue) > 0:
 		w.write()
 	case w.mayFinish():
-		err := w.c.socket.CloseWrite()
-		if err == transport.ErrNoHalfClose {
-			err = nil // the close that follows says it all
-		}
-		w.end(err)
+		w.end(w.sendFIN())
 	}
+}
+
+func (w *writer) sendFIN() error {
+	if !w.ordered(orderFIN) {
+		return nil
+	}
+	err := w.c.socket.CloseWrite()
+	if errors.Is(err, transport.ErrNoHalfClose) {
+		return nil // the close that follows says it all
+	}
+	return err
 }
 
 // write makes one system call for as much of the queue as fits one.

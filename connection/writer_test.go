@@ -117,7 +117,7 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 
 		// The end: everything goes out, or the kernel refuses after some more.
 		c.credit.close()
-		c.writer.order(orderFinish)
+		c.writer.order(orderFlush | orderFIN)
 		fails := rapid.Bool().Draw(t, "fails")
 		socket.allow, socket.then = 1<<30, transport.ErrAgain
 		if fails {

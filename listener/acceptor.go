@@ -42,7 +42,7 @@ func (a *acceptor) run() {
 	defer a.server.loops.Done()
 	defer close(a.done)
 	var wait backoff
-	for a.server.mayAccept(a.stop) {
+	for kicks := a.server.kicks.Load(); a.server.mayAccept(a.stop); kicks = a.server.kicks.Load() {
 		conn, err := a.server.listener.Accept()
 		if err == nil {
 			wait.reset()
@@ -53,7 +53,7 @@ func (a *acceptor) run() {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case isKick(err):
+		case a.server.isKick(err, kicks):
 			// A stop or a suspension wants to be noticed: mayAccept looks.
 		default:
 			a.pause(wait.next(), err)

@@ -94,7 +94,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 	}
 	s.sweeping.Add(1)
 	go s.reap()
-	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{s} },
+	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{server: s} },
 		actor.WithDispatcher(s.pool), actor.WithSupervisor(restartFailing))
 	return &Listener{server: s, pid: spawner.SpawnPrefix(props, "listener")}, nil
 }

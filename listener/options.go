@@ -132,10 +132,17 @@ func (o Options) validate() error {
 		return errors.New("berth: the poll transport does not exist on " + runtime.GOOS)
 	case o.Transport == Poll && o.TLSConfig != nil:
 		return errors.New("berth: TLS needs the stream transport, not Poll")
+	case o.TLSConfig != nil && !hasCertificate(o.TLSConfig):
+		return errors.New("berth: TLSConfig has no certificate: set one of Certificates, GetCertificate, GetConfigForClient")
 	case o.Workers < 0:
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
 	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
 		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
 	}
 	return o.Connection.Validate()
+}
+
+// hasCertificate reports that a server can show one; without, every handshake would fail.
+func hasCertificate(c *tls.Config) bool {
+	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 }

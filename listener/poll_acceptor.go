@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"fmt"
 	"net"
 	"runtime"
 	"sync"
@@ -23,8 +24,8 @@ type polling struct {
 	set     *transport.PollSet
 	crew    *tcpactor.Crew
 	socket  *transport.Acceptor
-	mailbox tcpactor.Mailbox
-	started atomic.Bool // before, there is no mailbox to schedule
+	spawned *tcpactor.Mailbox                // of the incarnation that is being spawned
+	mailbox atomic.Pointer[tcpactor.Mailbox] // of the one that has started; nil: there is nothing to schedule yet
 
 	mu      sync.Mutex // held while accepting, so that after stop no connection is added
 	stopped bool
@@ -39,23 +40,24 @@ func newPolling(s *server) (*polling, error) {
 	if p.set, err = transport.NewPollSet(); err != nil {
 		return nil, err
 	}
-	p.socket, err = transport.NewAcceptor(p.set, s.listener, p.Schedule)
-	if err == nil {
-		o := &s.options
-		err = p.socket.Tune(transport.SocketOptions{
-			NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
-		})
-	}
-	if err != nil {
+	if p.socket, err = transport.NewAcceptor(p.set, s.listener, p.Schedule); err != nil {
 		p.set.Close()
 		return nil, err
+	}
+	o := &s.options
+	err = p.socket.Tune(transport.SocketOptions{
+		NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
+	})
+	if err != nil {
+		p.socket.Close()
+		p.set.Close()
+		return nil, fmt.Errorf("berth: %w", err)
 	}
 	workers := s.options.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	p.crew = tcpactor.NewCrew(p.set, workers)
-	p.mailbox.Init(p)
 	return p, nil
 }
 
@@ -70,16 +72,21 @@ func pollable(l net.Listener) bool {
 
 func (p *polling) dispatcher() actor.Dispatcher { return p.crew }
 
-// props of the acceptor. All its incarnations are this one: what it knows must survive a restart.
+// props of the acceptor. All its incarnations are this one: what it knows must survive. Each has a mailbox of its own, as the last turn of
+// the one before may still be under way.
 func (p *polling) props() *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return p },
-		actor.WithDispatcher(p.crew), actor.WithMailbox(func() actor.Mailbox { return &p.mailbox }))
+		actor.WithDispatcher(p.crew), actor.WithMailbox(func() actor.Mailbox {
+			p.spawned = new(tcpactor.Mailbox)
+			p.spawned.Init(p)
+			return p.spawned
+		}))
 }
 
 // Schedule gives the acceptor a turn.
 func (p *polling) Schedule() {
-	if p.started.Load() {
-		p.mailbox.Schedule()
+	if m := p.mailbox.Load(); m != nil {
+		m.Schedule()
 	}
 }
 
@@ -94,7 +101,7 @@ const acceptBatch = 64
 // Receive implements actor.Actor. Accepting happens in Pull.
 func (p *polling) Receive(ctx actor.Context) {
 	if _, ok := ctx.Message().(*actor.Started); ok {
-		p.started.Store(true)
+		p.mailbox.Store(p.spawned)
 	}
 }
 
@@ -118,7 +125,7 @@ func (p *polling) Pull() any {
 			return nil
 		}
 		p.wait.reset()
-		if p.server.admit(conn.RemoteAddr) {
+		if p.server.admit(conn) {
 			p.server.spawn(conn)
 		} else {
 			_ = conn.Close()
@@ -135,11 +142,11 @@ func (p *polling) pause(err error) {
 		p.mu.Lock()
 		p.timer = nil
 		p.mu.Unlock()
-		p.mailbox.Schedule()
+		p.Schedule()
 	})
 }
 
-// stop ends accepting for good. When it returns no connection is added any more, and the listening socket may be closed.
+// stop closes the listening socket. When it returns no connection is added any more.
 func (p *polling) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,7 +154,7 @@ func (p *polling) stop() {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.socket.Stop()
+	p.socket.Close()
 }
 
 // close ends the crew and joins it. All its actors have stopped.

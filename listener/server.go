@@ -40,12 +40,14 @@ type server struct {
 	gate      sync.Mutex
 	suspended bool
 	resumed   chan struct{} // closed while accepting; under gate
+	kicks     atomic.Uint64 // how often Accept was called back
 
 	acceptCount  atomic.Uint64
 	rejectCount  atomic.Uint64
 	acceptErrors atomic.Uint64
 	spawned      atomic.Uint64 // connections made
 	gone         atomic.Uint64 // of those, how many have ended, actors and all
+	orphans      atomic.Bool   // the end of a connection may come to nobody: gone can no longer be relied on
 	ended        chan struct{} // signalled when one ends; room for one signal
 
 	loops     sync.WaitGroup // accept loops
@@ -57,13 +59,18 @@ type server struct {
 	done      chan struct{} // closed when nothing of ours is left
 }
 
-// start is the supervisor's Started, the first or one after a restart: connections, then acceptors.
-func (s *server) start(ctx actor.Context) {
+// startConnections spawns the parent of the connections, always under the same name: there are connections that know it.
+func (s *server) startConnections(ctx actor.Context) *actor.PID {
 	children, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &connections{s} },
 		actor.WithDispatcher(s.dispatcher), actor.WithSupervisor(stopFailing)), "connections")
 	if err != nil {
-		panic(err) // a fresh supervisor has no children; whoever supervises it decides
+		panic(err) // the one before has ended, so the name is free; whoever supervises us decides
 	}
+	return children
+}
+
+// begin is done once, by the supervisor's first start.
+func (s *server) begin(children *actor.PID) {
 	if s.spawner.Load() == nil {
 		s.spawner.Store(connection.NewSpawner(connection.Config{
 			System:     s.system,
@@ -76,7 +83,6 @@ func (s *server) start(ctx actor.Context) {
 		go s.sweep()
 		s.publish(&Started{Addr: s.addr})
 	}
-	ctx.Spawn(s.acceptorProps())
 }
 
 func (s *server) acceptorProps() *actor.Props {
@@ -117,7 +123,7 @@ func (s *server) acceptsNow() bool {
 
 // accepted makes a connection of conn, or turns it away.
 func (s *server) accepted(conn net.Conn) {
-	if !s.admit(conn.RemoteAddr) {
+	if !s.admit(conn) {
 		_ = conn.Close()
 		return
 	}
@@ -129,13 +135,13 @@ func (s *server) accepted(conn net.Conn) {
 }
 
 // admit decides whether a client that was accepted may stay, where clients are not left waiting before.
-func (s *server) admit(remote func() net.Addr) bool {
+func (s *server) admit(client interface{ RemoteAddr() net.Addr }) bool {
 	s.acceptCount.Add(1)
 	if s.options.WhenFull != Reject || s.permits.try() {
 		return true
 	}
 	s.rejectCount.Add(1)
-	s.publish(&Rejected{RemoteAddr: remote()})
+	s.publish(&Rejected{RemoteAddr: client.RemoteAddr()})
 	return false
 }
 
@@ -150,6 +156,9 @@ func (s *server) freed() {
 	if s.polling != nil {
 		s.polling.Schedule()
 	}
+	if s.orphans.Load() {
+		s.signalEnded()
+	}
 }
 
 // acceptFailed reports a failed accept; the next one is tried after wait.
@@ -161,10 +170,25 @@ func (s *server) acceptFailed(err error, wait time.Duration) {
 // left takes note that the actors of one connection have ended.
 func (s *server) left() {
 	s.gone.Add(1)
+	s.signalEnded()
+}
+
+// orphaned takes note that the parent of the connections stops before them: their own list must tell when the last one has ended.
+func (s *server) orphaned() {
+	s.orphans.Store(true)
+	s.signalEnded()
+}
+
+func (s *server) signalEnded() {
 	select {
 	case s.ended <- struct{}{}:
 	default:
 	}
+}
+
+// empty reports that every connection has ended.
+func (s *server) empty() bool {
+	return s.gone.Load() == s.spawned.Load() || s.orphans.Load() && s.open() == 0
 }
 
 // open returns how many connections there are.
@@ -195,12 +219,16 @@ func (s *server) kick() bool {
 		return true // the socket is closed: nobody is blocked
 	default:
 	}
+	s.kicks.Add(1)
 	l, ok := s.listener.(interface{ SetDeadline(time.Time) error })
 	return ok && l.SetDeadline(time.Unix(1, 0)) == nil
 }
 
-// isKick reports that Accept returned because of kick.
-func isKick(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+// isKick reports that Accept returned because of a kick that came after so many. A deadline that passed without one is
+// the listener's own affair, and a failure like any other: to try again at once would be to try for ever.
+func (s *server) isKick(err error, kicks uint64) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && s.kicks.Load() != kicks
+}
 
 func (s *server) suspend(suspended bool) {
 	s.gate.Lock()

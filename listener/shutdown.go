@@ -92,32 +92,34 @@ type drainer struct {
 	server   *server
 	spawner  *connection.Spawner
 	deadline time.Time // zero: none
+	closeAt  time.Time // when the time for draining is over; moves with the deadline only
 	aborted  int
 }
 
 // run goes through the phases, each ended by its time or by the end of the last connection.
 func (d *drainer) run() {
-	d.spawner.SetDeadline(d.closeAt())
+	d.setDeadline(d.deadline)
+	d.spawner.SetDeadline(d.closeAt)
 	d.each((*connection.Connection).Drain)
-	if d.ends(d.closeAt) {
+	if d.ends(&d.closeAt) {
 		return
 	}
 	d.each((*connection.Connection).Shutdown)
-	if d.ends(func() time.Time { return d.deadline }) {
+	if d.ends(&d.deadline) {
 		return
 	}
 	d.aborted = d.spawner.Len()
 	d.each((*connection.Connection).Kill)
 	last := time.Now().Add(grace)
-	d.ends(func() time.Time { return last })
+	d.ends(&last)
 }
 
-// closeAt is a tenth of the time that is left before the deadline, and at most closeEarly before it.
-func (d *drainer) closeAt() time.Time {
-	if d.deadline.IsZero() {
-		return d.deadline
+// setDeadline puts closeAt a tenth of the time that is left before the deadline, and at most closeEarly before it.
+func (d *drainer) setDeadline(deadline time.Time) {
+	d.deadline, d.closeAt = deadline, deadline
+	if !deadline.IsZero() {
+		d.closeAt = deadline.Add(-min(closeEarly, max(0, time.Until(deadline)/10)))
 	}
-	return d.deadline.Add(-min(closeEarly, max(0, time.Until(d.deadline)/10)))
 }
 
 func (d *drainer) each(do func(*connection.Connection)) {
@@ -126,19 +128,19 @@ func (d *drainer) each(do func(*connection.Connection)) {
 	}
 }
 
-// ends waits until the last connection has ended, true, or the time has come, false. The time is asked for again when
-// the deadline was moved.
-func (d *drainer) ends(at func() time.Time) bool {
+// ends waits until the last connection has ended, true, or the time has come, false. It is a pointer, because an earlier
+// deadline may come meanwhile.
+func (d *drainer) ends(at *time.Time) bool {
 	for {
-		if d.server.gone.Load() == d.server.spawned.Load() {
+		if d.server.empty() {
 			return true
 		}
-		timer := newDeadline(at())
+		timer := newDeadline(*at)
 		select {
 		case <-d.server.ended:
 		case earlier := <-d.server.deadlines:
 			if d.deadline.IsZero() || earlier.Before(d.deadline) {
-				d.deadline = earlier
+				d.setDeadline(earlier)
 			}
 		case <-timer.C:
 			return false

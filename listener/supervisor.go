@@ -13,14 +13,22 @@ import (
 //	supervisor ─┬─ acceptor      the accept loop
 //	            └─ connections ─── connection ─── writer, for every socket
 //
-// It keeps nothing itself: what must survive a restart of it lies in the server.
-type supervisor struct{ server *server }
+// What must survive a restart of it lies in the server. A child that fails is restarted by its strategy; one that somebody
+// stopped is made again here.
+type supervisor struct {
+	server   *server
+	children *actor.PID // connections
+	acceptor *actor.PID
+	ending   bool // its children are to end, by a stop or a restart of this actor
+}
 
 // Receive implements actor.Actor.
 func (s *supervisor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		s.server.start(ctx)
+		s.start(ctx)
+	case *actor.Terminated:
+		s.restore(ctx, m.Who)
 	case *protocol.SuspendAccepting:
 		s.server.suspend(true)
 	case *protocol.ResumeAccepting:
@@ -31,12 +39,33 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	case *protocol.Shutdown:
 		s.server.stopBy(m.Deadline)
 		ctx.Stop(ctx.Self())
+	case *actor.Restarting:
+		s.ending = true
 	case *actor.Stopping:
+		s.ending = true
 		// Whoever stops us, a handle, a message or the parent: draining is the same. It blocks here, because
 		// Proto.Actor takes the return for the end; the connections end on turns of their own.
 		s.server.drain()
 	case *actor.Stopped:
 		close(s.server.stopped)
+	}
+}
+
+// start is the first Started or one after a restart: connections, then the acceptor.
+func (s *supervisor) start(ctx actor.Context) {
+	s.children = s.server.startConnections(ctx)
+	s.server.begin(s.children)
+	s.acceptor = ctx.Spawn(s.server.acceptorProps())
+}
+
+// restore makes a child again that somebody stopped.
+func (s *supervisor) restore(ctx actor.Context, who *actor.PID) {
+	switch {
+	case s.ending:
+	case who.Equal(s.children):
+		s.children = s.server.startConnections(ctx)
+	case who.Equal(s.acceptor):
+		s.acceptor = ctx.Spawn(s.server.acceptorProps())
 	}
 }
 
@@ -46,8 +75,11 @@ type connections struct{ server *server }
 
 // Receive implements actor.Actor.
 func (c *connections) Receive(ctx actor.Context) {
-	if _, ok := ctx.Message().(*actor.Terminated); ok {
+	switch ctx.Message().(type) {
+	case *actor.Terminated:
 		c.server.left()
+	case *actor.Stopping:
+		c.server.orphaned()
 	}
 }
 

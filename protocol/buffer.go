@@ -21,7 +21,7 @@ type Buffer struct {
 func NewBuffer(p []byte) *Buffer { return &Buffer{unread: p} }
 
 // Bytes returns the unread bytes without consuming them.
-func (b *Buffer) Bytes() []byte { return b.unread }
+func (b *Buffer) Bytes() []byte { return b.Peek(len(b.unread)) }
 
 // Len returns the number of unread bytes.
 func (b *Buffer) Len() int { return len(b.unread) }

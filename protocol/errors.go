@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -16,7 +17,7 @@ func (e *sentinel) Error() string { return e.text }
 func (e *sentinel) Unwrap() error { return e.is }
 
 // Timeout makes the timeouts satisfy net.Error's usual question.
-func (e *sentinel) Timeout() bool { return e.is == os.ErrDeadlineExceeded }
+func (e *sentinel) Timeout() bool { return errors.Is(e.is, os.ErrDeadlineExceeded) }
 
 // What callers branch on with errors.Is.
 var (

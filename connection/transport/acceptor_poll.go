@@ -19,34 +19,58 @@ type Acceptor struct {
 	set      *PollSet
 	fd       int
 	local    net.Addr
+	owner    net.Listener // what fd is borrowed from, nil if it is our own
 	readable atomic.Bool
 	notify   func()
 }
 
-// NewAcceptor watches l, a *net.TCPListener or *net.UnixListener, which stays its owner's and must outlive the acceptor. notify is
-// called by the polling goroutine when there is something to accept; it must not wait.
+// NewAcceptor takes l over, a *net.TCPListener or *net.UnixListener, unless there is an error. notify is called by the polling
+// goroutine when there is something to accept; it must not wait.
 func NewAcceptor(set *PollSet, l net.Listener, notify func()) (*Acceptor, error) {
+	a := &Acceptor{set: set, fd: -1, local: l.Addr(), notify: notify}
+	a.readable.Store(true)
+	if err := a.takeOver(l); err != nil {
+		return nil, fmt.Errorf("berth: cannot poll the listening socket: %w", err)
+	}
+	if err := set.addListener(a.fd, a); err != nil {
+		a.closeOwn()
+		return nil, fmt.Errorf("berth: cannot poll the listening socket: %w", err)
+	}
+	if a.owner == nil {
+		_ = l.Close() // the socket lives on in our descriptor
+	}
+	return a, nil
+}
+
+// takeOver gets the descriptor of l. While l itself is open, its socket is also in the runtime's own poll set, and every
+// client would wake a thread there for nothing: a tenth of the cost of a short connection. So a TCP listener's socket
+// moves to a descriptor of ours. A unix listener's cannot: closing it may remove the path, and there is no telling whether it will.
+func (a *Acceptor) takeOver(l net.Listener) error {
 	raw, ok := l.(syscall.Conn)
 	if !ok {
-		return nil, fmt.Errorf("berth: a %T has no descriptor to poll", l)
+		return fmt.Errorf("a %T has no descriptor", l)
 	}
 	conn, err := raw.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("berth: %w", err)
+		return err
 	}
-	a := &Acceptor{set: set, local: l.Addr(), notify: notify}
+	_, tcp := l.(*net.TCPListener)
+	if !tcp {
+		a.owner = l
+	}
 	controlErr := conn.Control(func(fd uintptr) {
 		a.fd = int(fd)
-		a.readable.Store(true)
-		err = set.addListener(a.fd, a)
+		if tcp {
+			a.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		}
 	})
-	if err == nil {
-		err = controlErr
+	return errors.Join(err, controlErr)
+}
+
+func (a *Acceptor) closeOwn() {
+	if a.owner == nil {
+		closeFD(a.fd)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("berth: cannot poll the listening socket: %w", os.NewSyscallError("epoll_ctl", err))
-	}
-	return a, nil
 }
 
 // ready implements watcher.
@@ -78,8 +102,14 @@ func (a *Acceptor) Accept() (*Poll, error) {
 	}
 }
 
-// Stop stops watching.
-func (a *Acceptor) Stop() { a.set.forget(a.fd, a) }
+// Close stops watching and closes the listening socket. No Accept may be under way.
+func (a *Acceptor) Close() {
+	a.set.forget(a.fd, a)
+	a.closeOwn()
+	if a.owner != nil {
+		_ = a.owner.Close()
+	}
+}
 
 // SocketOptions are set on the listening socket: accepted ones inherit them, so they cost no system call per connection.
 type SocketOptions struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,19 +12,30 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// parse turns the command line into options. What is wrong with it is one sentence.
-func parse(args []string) (addr string, o listener.Options, err error) {
+// config is the command line.
+type config struct {
+	addr    string
+	sleep   time.Duration // how long a chunk that begins with "sleep" keeps its handler
+	options listener.Options
+}
+
+// parse reads the command line. What is wrong with it is one sentence.
+func parse(args []string) (c config, err error) {
+	o := &c.options
 	flags := flag.NewFlagSet("echo", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&addr, "addr", "127.0.0.1:7000", "address to listen on, a path with -network unix")
+	flags.StringVar(&c.addr, "addr", "127.0.0.1:7000", "address to listen on, a path with -network unix")
 	flags.StringVar(&o.Network, "network", "tcp", "tcp or unix")
 	flags.IntVar(&o.Connection.ReadBufferSize, "read-buffer-size", 0, "most unread bytes per connection (0: default)")
 	flags.IntVar(&o.Connection.WriteBufferSize, "write-buffer-size", 0, "most pending bytes per connection (0: default, negative: no limit)")
 	flags.IntVar(&o.Connection.WriteQueueSize, "write-queue-size", 0, "most pending writes per connection (0: default, negative: no limit)")
 	flags.DurationVar(&o.Connection.IdleTimeout, "idle-timeout", 5*time.Minute, "close a connection without traffic for so long (negative: never)")
 	flags.IntVar(&o.MaxConnections, "max-connections", 0, "most connections open at once (0: default, negative: no limit)")
+	flags.IntVar(&o.Workers, "workers", 0, "most goroutines that poll and run handlers at once, with -transport poll (0: default)")
+	flags.DurationVar(&c.sleep, "sleep", 0, "how long the handler sleeps before it echoes a chunk that begins with sleep")
 	oneOf(flags, &o.Transport, "transport", "how bytes move", []choice[listener.Transport]{
 		{"auto", listener.Auto},
+		{"poll", listener.Poll},
 		{"stream", listener.Stream},
 	})
 	oneOf(flags, &o.WhenFull, "when-full", "what becomes of a client beyond -max-connections", []choice[listener.WhenFull]{
@@ -31,20 +43,20 @@ func parse(args []string) (addr string, o listener.Options, err error) {
 		{"reject", listener.Reject},
 	})
 
-	if err := flags.Parse(args); err == flag.ErrHelp {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		flags.SetOutput(os.Stderr)
 		flags.Usage()
-		return "", o, err
+		return c, err
 	} else if err != nil {
-		return "", o, fmt.Errorf("echo: %w", err)
+		return c, fmt.Errorf("echo: %w", err)
 	}
 	if flags.NArg() > 0 {
-		return "", o, fmt.Errorf("echo: unexpected argument %q", flags.Arg(0))
+		return c, fmt.Errorf("echo: unexpected argument %q", flags.Arg(0))
 	}
 	if o.Network != "tcp" && o.Network != "unix" {
-		return "", o, fmt.Errorf("echo: -network %q is neither tcp nor unix", o.Network)
+		return c, fmt.Errorf("echo: -network %q is neither tcp nor unix", o.Network)
 	}
-	return addr, o, nil
+	return c, nil
 }
 
 // choice is one value of a flag whose values are words.

@@ -56,13 +56,13 @@ func assertExchange(t *testing.T, addr string, data []byte) {
 	assert.Equal(t, sha256.Sum256(data), back, "what came back is not what was sent")
 }
 
-func sendsEverything(t *testing.T, path string) {
-	_, addr := start(t, path)
+func sendsEverything(t *testing.T, echo starter) {
+	addr := echo().Addr(t)
 	assertExchange(t, addr, randomBytes(20<<20))
 }
 
-func repliesAfterHalfClose(t *testing.T, path string) {
-	_, addr := start(t, path)
+func repliesAfterHalfClose(t *testing.T, echo starter) {
+	addr := echo().Addr(t)
 	data, rounds := randomBytes(8<<20), 20
 	if testing.Short() {
 		rounds = 3
@@ -73,9 +73,10 @@ func repliesAfterHalfClose(t *testing.T, path string) {
 }
 
 // survivesDeafClients: 50 clients send for ever and read nothing. They fill the kernel's buffers and the connection's, and no more.
-func survivesDeafClients(t *testing.T, path string) {
+func survivesDeafClients(t *testing.T, echo starter) {
 	const clients = 50
-	p, addr := start(t, path)
+	p := echo()
+	addr := p.Addr(t)
 	good := dial(t, addr)
 	assertEchoes(t, good, "before")
 	before := residentKB(t, p.PID())
@@ -157,11 +158,12 @@ func residentKB(t *testing.T, pid int) (kb int) {
 	return kb
 }
 
-func forgetsResets(t *testing.T, path string) {
+func forgetsResets(t *testing.T, echo starter) {
 	if runtime.GOOS != "linux" {
 		t.Skip("descriptors are counted in /proc")
 	}
-	p, addr := start(t, path)
+	p := echo()
+	addr := p.Addr(t)
 	assertEchoes(t, dial(t, addr), "warm")
 	descriptors := func() int {
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID()))

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -24,12 +26,15 @@ import (
 )
 
 // echo is the Go door: one value per connection.
-type echo struct{}
+type echo struct{ sleep time.Duration }
 
 func (echo) Accepted(protocol.Socket) error { return nil }
 
-// Data gives all bytes back. Forward hands the memory over instead of copying it.
-func (echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
+// Data gives all bytes back. Forward hands the memory over instead of copying it. It may block: nobody else waits for it.
+func (e echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
+	if e.sleep > 0 && bytes.HasPrefix(buffer.Bytes(), []byte("sleep")) {
+		time.Sleep(e.sleep)
+	}
 	_, err := socket.Forward(buffer)
 	return err
 }
@@ -44,7 +49,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
-	addr, options, err := parse(args)
+	c, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
@@ -55,12 +60,13 @@ func run(args []string, stdout, stderr io.Writer) error {
 	defer stop()
 
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}))
 	listener.Log(system, logger)
 
-	server, err := listener.Listen(system.Root, addr, tcpactor.Handlers(func() tcpactor.Handler { return echo{} }), options)
+	door := tcpactor.Handlers(func() tcpactor.Handler { return echo{sleep: c.sleep} })
+	server, err := listener.Listen(system.Root, c.addr, door, c.options)
 	if err != nil {
 		return err
 	}

@@ -14,38 +14,45 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	transports "github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/examples/internal/program"
 )
 
 // TestEcho uses the program as its user would: it is built once, and every test starts it anew.
 func TestEcho(t *testing.T) {
 	path := program.Build(t, ".")
-	for _, test := range []struct {
-		says string
-		run  func(t *testing.T, path string)
-	}{
-		{"says one line and sends lines back", says},
-		{"serves a unix socket", servesUnix},
-		{"refuses what is wrong with one sentence", refuses},
-		{"turns clients away with -when-full reject", rejects},
-		{"closes who is idle", closesIdle},
-		{"sends 20 MB in random pieces back", sendsEverything},
-		{"sends whole replies after a half-close", repliesAfterHalfClose},
-		{"is not harmed by clients that never read", survivesDeafClients},
-		{"keeps no descriptor of reset connections", forgetsResets},
-		{"drains on SIGTERM", drains},
-		{"aborts on a second signal", abortsOnSecondSignal},
-	} {
-		t.Run(test.says, func(t *testing.T) { test.run(t, path) })
+	t.Run("refuses what is wrong with one sentence", func(t *testing.T) { refuses(t, path) })
+	for _, transport := range []string{"poll", "stream"} {
+		if transport == "poll" && !transports.PollSupported {
+			continue
+		}
+		for _, test := range []struct {
+			says string
+			run  func(t *testing.T, echo starter)
+		}{
+			{"says one line and sends lines back", says},
+			{"serves a unix socket", servesUnix},
+			{"turns clients away with -when-full reject", rejects},
+			{"closes who is idle", closesIdle},
+			{"delays only whose handler sleeps", sleeps},
+			{"sends 20 MB in random pieces back", sendsEverything},
+			{"sends whole replies after a half-close", repliesAfterHalfClose},
+			{"is not harmed by clients that never read", survivesDeafClients},
+			{"keeps no descriptor of reset connections", forgetsResets},
+			{"drains on SIGTERM", drains},
+			{"aborts on a second signal", abortsOnSecondSignal},
+		} {
+			t.Run(transport+" "+test.says, func(t *testing.T) {
+				test.run(t, func(arguments ...string) *program.Program {
+					return program.Start(t, path, append([]string{"-transport", transport, "-addr", "127.0.0.1:0"}, arguments...)...)
+				})
+			})
+		}
 	}
 }
 
-// start runs the program on a free port.
-func start(t *testing.T, path string, arguments ...string) (p *program.Program, addr string) {
-	t.Helper()
-	p = program.Start(t, path, append([]string{"-addr", "127.0.0.1:0"}, arguments...)...)
-	return p, p.Addr(t)
-}
+// starter runs the program on a free port, unless the arguments say otherwise.
+type starter func(arguments ...string) *program.Program
 
 // dial connects, with a deadline for everything: a test fails rather than hangs.
 func dial(t *testing.T, addr string) *net.TCPConn {
@@ -58,8 +65,9 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 }
 
 // says: standard output is one line, events are slog's text on standard error, and what is typed comes back.
-func says(t *testing.T, path string) {
-	p, addr := start(t, path)
+func says(t *testing.T, echo starter) {
+	p := echo()
+	addr := p.Addr(t)
 	conn := dial(t, addr)
 	lines := bufio.NewReader(conn)
 	for _, line := range []string{"hello\n", "\n", "a line that comes\r\n"} {
@@ -76,9 +84,9 @@ func says(t *testing.T, path string) {
 	assert.Equal(t, []string{"listening on " + addr}, p.Stdout())
 }
 
-func servesUnix(t *testing.T, path string) {
+func servesUnix(t *testing.T, echo starter) {
 	socket := filepath.Join(t.TempDir(), "s")
-	p := program.Start(t, path, "-network", "unix", "-addr", socket)
+	p := echo("-network", "unix", "-addr", socket)
 	assert.Equal(t, socket, p.Addr(t))
 	conn, err := net.Dial("unix", socket)
 	require.NoError(t, err)
@@ -116,6 +124,8 @@ func refuses(t *testing.T, path string) {
 		{"-write-buffer-size 9999999999999", "WriteBufferSize 9999999999999 is over"},
 		{"-write-queue-size 99999999", "WriteQueueSize 99999999 is over"},
 		{"-idle-timeout soon", `"soon" for flag -idle-timeout`},
+		{"-workers -1", "Workers -1 must not be negative"},
+		{"-sleep long", `"long" for flag -sleep`},
 		{"-max-connections 1.5", `"1.5" for flag -max-connections`},
 		{"serve", `unexpected argument "serve"`},
 	} {
@@ -129,8 +139,9 @@ func refuses(t *testing.T, path string) {
 	}
 }
 
-func rejects(t *testing.T, path string) {
-	p, addr := start(t, path, "-max-connections", "1", "-when-full", "reject")
+func rejects(t *testing.T, echo starter) {
+	p := echo("-max-connections", "1", "-when-full", "reject")
+	addr := p.Addr(t)
 	first := dial(t, addr)
 	assertEchoes(t, first, "first")
 	_, err := dial(t, addr).Read(make([]byte, 1))
@@ -139,10 +150,37 @@ func rejects(t *testing.T, path string) {
 	assertEchoes(t, first, "still here")
 }
 
-func closesIdle(t *testing.T, path string) {
-	_, addr := start(t, path, "-idle-timeout", "100ms")
-	conn := dial(t, addr)
+func closesIdle(t *testing.T, echo starter) {
+	conn := dial(t, echo("-idle-timeout", "100ms").Addr(t))
 	assertEchoes(t, conn, "not idle yet")
 	_, err := conn.Read(make([]byte, 1))
 	assert.Equal(t, io.EOF, err, fmt.Sprint("an idle connection ends in an orderly way: ", err))
+}
+
+// sleeps: while the handlers of eight connections sleep, more than there are processors, another connection is served.
+func sleeps(t *testing.T, echo starter) {
+	const nap = 500 * time.Millisecond
+	addr := echo("-sleep", nap.String()).Addr(t)
+	other := dial(t, addr)
+	assertEchoes(t, other, "awake")
+	var sleepers []net.Conn
+	for range 8 {
+		conn := dial(t, addr)
+		_, err := io.WriteString(conn, "sleep well")
+		require.NoError(t, err)
+		sleepers = append(sleepers, conn)
+	}
+	began := time.Now()
+	for time.Since(began) < nap/2 {
+		sent := time.Now()
+		assertEchoes(t, other, "still awake")
+		assert.Less(t, time.Since(sent), nap/2, "another connection waited")
+	}
+	for _, conn := range sleepers {
+		answer := make([]byte, len("sleep well"))
+		_, err := io.ReadFull(conn, answer)
+		require.NoError(t, err)
+		assert.Equal(t, "sleep well", string(answer))
+	}
+	assert.GreaterOrEqual(t, time.Since(began), nap-50*time.Millisecond)
 }

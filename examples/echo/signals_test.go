@@ -14,9 +14,10 @@ import (
 )
 
 // drains: 20 clients are in the middle of what they send when the signal comes. Each gets every byte of it back.
-func drains(t *testing.T, path string) {
+func drains(t *testing.T, echo starter) {
 	const clients = 20
-	p, addr := start(t, path)
+	p := echo()
+	addr := p.Addr(t)
 	data := randomBytes(2 << 20)
 	want := sha256.Sum256(data)
 	middle := newBarrier(clients)
@@ -69,8 +70,9 @@ func (b *barrier) await()  { b.arrived.Wait() }
 func (b *barrier) pass()   { close(b.open) }
 
 // abortsOnSecondSignal: a client that never reads keeps the server from draining; the second signal does not wait for it.
-func abortsOnSecondSignal(t *testing.T, path string) {
-	p, addr := start(t, path)
+func abortsOnSecondSignal(t *testing.T, echo starter) {
+	p := echo()
+	addr := p.Addr(t)
 	conn := dial(t, addr)
 	stuck, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -15,6 +15,7 @@ import (
 type service struct {
 	*outside
 	listener *listener.Listener
+	ending   bool
 }
 
 // outside is what survives a restart of the service, because it lies outside of the actor.
@@ -41,8 +42,11 @@ func (s *service) Receive(ctx actor.Context) {
 	case *fail:
 		fmt.Println("the service panics")
 		panic("an accident") // the guardian restarts us; Proto.Actor stops our children first, the listener among them
-	case *actor.Terminated:
-		if m.Who.Equal(s.listener.PID()) { // a parent is told of its children's end without a Watch
+	case *actor.Stopping, *actor.Restarting:
+		s.ending = true
+	case *actor.Terminated: // a parent is told of its children's end without a Watch
+		// Not while we end ourselves: Proto.Actor would wait for the new child for ever.
+		if m.Who.Equal(s.listener.PID()) && !s.ending {
 			fmt.Println("the listener has ended, the service listens again")
 			s.listen(ctx)
 		}

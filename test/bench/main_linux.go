@@ -53,6 +53,7 @@ func bench(o options) error {
 	began := time.Now()
 	r := report.Report{Meta: describe(o, binaries), Cases: o.cases, Servers: o.servers}
 	r.Measurements = measure(ctx, o, binaries, steps)
+	r.Meta.After = machine.Load()
 	r.Summarize()
 	summary, err := write(o.out, r)
 	if err != nil {
@@ -108,6 +109,7 @@ func describe(o options, binaries *launch.Binaries) report.Meta {
 		Kernel:   machine.Kernel(),
 		CPU:      machine.CPU(),
 		Cores:    runtime.NumCPU(),
+		Before:   machine.Load(),
 		Compiler: cepoll.Version(),
 		Versions: map[string]string{},
 	}

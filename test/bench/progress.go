@@ -23,7 +23,7 @@ func newProgress(steps int) *progress {
 		p.bar = progressbar.NewOptions(steps,
 			progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
 			progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+			progressbar.OptionClearOnFinish())
 	}
 	return p
 }

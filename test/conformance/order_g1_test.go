@@ -171,13 +171,15 @@ func TestHandlerCallsOfOneConnectionNeverOverlap(t *testing.T) {
 				}
 			})
 		}
-		all.Go(func() { _, _ = p.all() })
+		var reading sync.WaitGroup
+		reading.Go(func() { _, _ = p.all() })
 		for range 100 {
 			p.send("y")
 		}
-		p.closeWrite()
 		all.Wait()
+		tape.nth(200, "resumed")
+		p.closeWrite()
 		tape.ended()
-		assert.Equal(t, 200, tape.count("resumed"))
+		reading.Wait()
 	})
 }

@@ -54,7 +54,7 @@ func (p *peer) all() ([]byte, error) {
 }
 
 // patiently bounds the calls that follow.
-func (p *peer) patiently() { _ = p.SetDeadline(time.Now().Add(patience)) }
+func (p *peer) patiently() { _ = p.SetDeadline(time.Now().Add(p.w.patience())) }
 
 // closeWrite sends FIN; reading goes on.
 func (p *peer) closeWrite() {

@@ -97,7 +97,7 @@ func (t *tape) disturb(what string) {
 // until waits until enough is true of the events.
 func (t *tape) until(what string, enough func(events []event) bool) []event {
 	t.w.t.Helper()
-	limit := time.After(patience)
+	limit := time.After(t.w.patience())
 	for {
 		t.mu.Lock()
 		events, news := t.events, t.news
@@ -219,10 +219,15 @@ func (t *tape) owe(name string, n int, err error) {
 // say queues text without a completion.
 func (t *tape) say(text string) error {
 	n, err := t.socket.Write([]byte(text))
+	t.book(n)
+	return err
+}
+
+// book enters n accepted bytes into the books.
+func (t *tape) book(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.bytes += uint64(n)
-	return err
 }
 
 // stall queues more than the network takes while its peer does not read.

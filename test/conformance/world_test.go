@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,7 +19,6 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
 )
 
 // shared is the actor system of all tests on real networks: making one takes 5 ms, and none can be stopped.
@@ -88,7 +88,12 @@ type server struct {
 }
 
 // patience is how long a test waits for what must happen. In a bubble it costs nothing.
-const patience = 30 * time.Second
+func (w *world) patience() time.Duration {
+	if w.network.virtual() {
+		return time.Hour
+	}
+	return 20 * time.Second
+}
 
 func inWorld(t *testing.T, n network, test func(w *world)) {
 	w := &world{t: t, network: n, system: shared}
@@ -126,7 +131,7 @@ func (s *server) finish(t *testing.T, call func()) {
 	go func() { defer close(returned); call() }()
 	select {
 	case <-returned:
-	case <-time.After(patience):
+	case <-time.After(s.w.patience()):
 		assert.Fail(t, "shutdown hangs")
 	}
 }
@@ -163,7 +168,7 @@ func (s *server) connect() (*peer, *tape) {
 	select {
 	case tape := <-s.accepted:
 		return p, tape
-	case <-time.After(patience):
+	case <-time.After(s.w.patience()):
 		require.Fail(s.w.t, "not accepted")
 		return nil, nil
 	}
@@ -194,6 +199,15 @@ func (w *world) settle() {
 		_, err = io.ReadFull(pinger, b[:])
 		require.NoError(w.t, err)
 	}
+}
+
+// yield lets others run, where a test tries again until there is room. In a bubble the clock must get its turn, too.
+func (w *world) yield() {
+	if w.network.virtual() {
+		time.Sleep(time.Millisecond)
+		return
+	}
+	runtime.Gosched()
 }
 
 // deadLetters returns the messages that were dead-lettered for pid.
@@ -254,7 +268,7 @@ func (a *asker) answer() any {
 	select {
 	case answer := <-a.answers:
 		return answer
-	case <-time.After(patience):
+	case <-time.After(a.w.patience()):
 		require.Fail(a.w.t, "no answer")
 		return nil
 	}
@@ -266,5 +280,3 @@ func (a *asker) ask(to *actor.PID, command any) any {
 	a.send(to, command)
 	return a.answer()
 }
-
-var _ = protocol.ErrClosed

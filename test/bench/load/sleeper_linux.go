@@ -7,16 +7,6 @@ type sleeper struct {
 	pause int64
 }
 
-// sleepMessage begins with the word that servers started with -sleep look for.
-func sleepMessage(size int) []byte {
-	message := make([]byte, size)
-	for i := range message {
-		message[i] = '.'
-	}
-	copy(message, "sleep")
-	return message
-}
-
 func (sleeper) depth() int { return 1 }
 
 func (sleeper) start(*loop, *conn, int64) error { return nil }

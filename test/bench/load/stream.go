@@ -43,6 +43,16 @@ func RepeatedStream(message []byte) Stream {
 	return Stream{table: bytes.Repeat(message, 1+MaxChunk/len(message)), period: uint64(len(message))}
 }
 
+// sleepMessage begins with the word that servers started with -sleep look for.
+func sleepMessage(size int) []byte {
+	message := make([]byte, size)
+	for i := range message {
+		message[i] = '.'
+	}
+	copy(message, "sleep")
+	return message
+}
+
 // At gives the n bytes from position on; n is at most MaxChunk. They are shared: read only.
 func (s Stream) At(position uint64, n int) []byte {
 	offset := (s.start + position) % s.period

@@ -18,6 +18,16 @@ func Kernel() string {
 	return unix.ByteSliceToString(name.Release[:])
 }
 
+// Load is the load average over the last minute, or "unknown": whether others were at work here.
+func Load() string {
+	averages, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(averages), " ")
+	return first
+}
+
 // CPU is the processor's name as /proc/cpuinfo gives it, or "unknown" (not every architecture's does).
 func CPU() string {
 	info, err := os.ReadFile("/proc/cpuinfo")

@@ -70,7 +70,8 @@ func Cases() []Case {
 		memory(Case{ID: "memory-started", Title: "as started"}),
 		scaling(Case{ID: "scaling-100", Title: "100 active", Conns: 100}),
 		scaling(Case{ID: "scaling-1000", Title: "1,000 active", Conns: 1000}),
-		scaling(Case{ID: "scaling-10000", Title: "10,000 active", Conns: 10000}),
+		// At 50,000 messages a second a window of one would hold five messages of each connection.
+		scaling(Case{ID: "scaling-10000", Title: "10,000 active", Conns: 10000, Window: 3}),
 		blocking(Case{ID: "blocking", Title: "a handler blocks"}),
 		stalled(Case{ID: "stalled", Title: "peers do not read"}),
 	}

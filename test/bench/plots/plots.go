@@ -74,7 +74,7 @@ func save(dir, name string, panels []*plot.Plot) ([]string, error) {
 }
 
 func lay(panels []*plot.Plot, wide, high int, canvas draw.Canvas) {
-	const gap = 8 * vg.Millimeter / 4
+	const gap = 2 * vg.Millimeter
 	grid := make([][]*plot.Plot, high)
 	for i := range grid {
 		grid[i] = make([]*plot.Plot, wide)

@@ -55,6 +55,7 @@ func (r Report) conditions() string {
 	m := r.Meta
 	fmt.Fprintf(&text, "- Command: `%s` (preset %s, %d rounds, windows of %s)\n", m.Command, m.Preset, m.Rounds, m.Duration)
 	fmt.Fprintf(&text, "- Machine: %d cores, %s, Linux %s, %s\n", m.Cores, m.CPU, m.Kernel, m.Go)
+	fmt.Fprintf(&text, "- Load average: %s before, %s after (the benchmark alone: about %d)\n", m.Before, m.After, m.Cores)
 	for _, server := range r.Servers {
 		version, ok := m.Versions[server.ID]
 		if !ok {

@@ -33,6 +33,8 @@ type Meta struct {
 	Kernel   string            `json:"kernel"`
 	CPU      string            `json:"cpu"`
 	Cores    int               `json:"cores"`
+	Before   string            `json:"load_before"`        // load average as the run began
+	After    string            `json:"load_after"`         // and as it ended
 	Compiler string            `json:"compiler,omitempty"` // of the C server
 	Versions map[string]string `json:"versions"`           // by server ID
 }

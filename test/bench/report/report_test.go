@@ -27,7 +27,7 @@ func sample(t *testing.T) report.Report {
 	r := report.Report{
 		Meta: report.Meta{
 			Date: time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC), Command: "go run . -preset short", Preset: "short",
-			Rounds: 3, Duration: 250 * time.Millisecond, Go: "go1.26.8", Kernel: "6.18", CPU: "a processor", Cores: 2,
+			Rounds: 3, Duration: 250 * time.Millisecond, Go: "go1.26.8", Kernel: "6.18", CPU: "a processor", Cores: 2, Before: "0.10", After: "1.90",
 			Versions: map[string]string{"gnet": "v2.9.8"},
 		},
 		Cases: cases, Servers: servers,

@@ -1,0 +1,177 @@
+package listener
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/test/simnet"
+)
+
+// faulty is a listener whose accepts fail as the script says, before anything else happens.
+type faulty struct {
+	net.Listener
+	mu     sync.Mutex
+	script []error
+}
+
+func (f *faulty) Accept() (net.Conn, error) {
+	f.mu.Lock()
+	if len(f.script) > 0 {
+		err := f.script[0]
+		f.script = f.script[1:]
+		f.mu.Unlock()
+		return nil, err
+	}
+	f.mu.Unlock()
+	return f.Listener.Accept()
+}
+
+func (f *faulty) fail(errs ...error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.script = append(f.script, errs...)
+}
+
+// acceptErrors is what accept(2) may fail with, and what it may not.
+var acceptErrors = []error{
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+	syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM,
+	syscall.ENETDOWN, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.EOPNOTSUPP, syscall.ENETUNREACH,
+	syscall.EINTR, syscall.EAGAIN, syscall.EINVAL, syscall.EIO,
+	errors.New("unknown"), os.ErrDeadlineExceeded, errors.New(""),
+}
+
+// inABubble serves a faulty listener over simnet, in virtual time, and takes everything down afterwards.
+func inABubble(t *testing.T, options Options, test func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		network := simnet.Listen(simnet.Options{})
+		f := &faulty{Listener: network}
+		l, err := Serve(w.Root, f, of(newEcho()), options)
+		require.NoError(t, err)
+		defer func() { _ = l.Close() }() // a failing test, too, leaves an empty bubble
+		test(t, w, l, f, func() net.Conn {
+			c, err := network.Dial(t.Context())
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		})
+		require.NoError(t, l.Close())
+		assert.Empty(t, w.actors())
+		time.Sleep(2 * time.Second) // a dead letter's throttle
+		synctest.Wait()
+	})
+}
+
+// One of each kind alone: the next accept comes after the shortest wait, and everybody is served.
+func TestNoErrorOfAcceptEndsAListener(t *testing.T) {
+	for _, fault := range acceptErrors {
+		inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+			before := dial()
+			echoes(t, before)
+			f.fail(&net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", fault)})
+			echoes(t, dial()) // frees the accept that waits; the next one fails
+			synctest.Wait()
+			failed := published[*AcceptFailed](w)
+			require.Len(t, failed, 1, "%v", fault)
+			require.ErrorIs(t, failed[0].Err, fault)
+			assert.Equal(t, l.Addr(), failed[0].Addr)
+			jittered(t, 0, failed[0].Wait)
+			echoes(t, before)
+			echoes(t, dial())
+			assert.EqualValues(t, 1, l.Info().AcceptErrors)
+			assert.EqualValues(t, 3, l.Info().Accepted)
+		})
+	}
+}
+
+func TestFailuresInARowWaitTwiceAsLongEachUpToASecond(t *testing.T) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, _ *Listener, f *faulty, dial func() net.Conn) {
+		const failures = 12
+		live := dial()
+		echoes(t, live)
+		for range failures {
+			f.fail(syscall.EMFILE)
+		}
+		echoes(t, dial())
+		for n := range failures {
+			synctest.Wait()
+			failed := published[*AcceptFailed](w)
+			require.Len(t, failed, n+1, "one event for each step")
+			jittered(t, n, failed[n].Wait)
+			echoes(t, live)
+			time.Sleep(failed[n].Wait - 1)
+			synctest.Wait()
+			require.Len(t, published[*AcceptFailed](w), n+1, "not before the wait is over")
+			time.Sleep(1)
+		}
+		echoes(t, dial())
+		f.fail(syscall.EMFILE)
+		echoes(t, dial())
+		synctest.Wait()
+		failed := published[*AcceptFailed](w)
+		require.Len(t, failed, failures+1)
+		jittered(t, 0, failed[failures].Wait) // a success begins anew
+	})
+}
+
+func TestWhileAcceptsFailNoPermitIsLost(t *testing.T) {
+	for _, whenFull := range []WhenFull{Wait, Reject} {
+		inABubble(t, Options{MaxConnections: 2, WhenFull: whenFull}, func(t *testing.T, _ *world, _ *Listener, f *faulty, dial func() net.Conn) {
+			echoes(t, dial())
+			f.fail(acceptErrors...)
+			echoes(t, dial())
+			time.Sleep(time.Minute)
+		})
+		inABubble(t, Options{MaxConnections: 1, WhenFull: whenFull}, func(t *testing.T, _ *world, l *Listener, f *faulty, dial func() net.Conn) {
+			for range 5 {
+				f.fail(acceptErrors...)
+				c := dial()
+				echoes(t, c)
+				require.NoError(t, c.Close())
+				time.Sleep(time.Minute)
+				assert.Zero(t, l.Info().Open)
+			}
+		})
+	}
+}
+
+func TestAShutdownDoesNotWaitForTheBackoff(t *testing.T) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+		for range 20 {
+			f.fail(syscall.EMFILE)
+		}
+		c := dial()
+		echoes(t, c)
+		time.Sleep(10 * time.Second)
+		require.NoError(t, c.Close())
+		synctest.Wait()
+		began := time.Now()
+		require.NoError(t, l.Shutdown(t.Context()))
+		assert.Less(t, time.Since(began), 100*time.Millisecond)
+		assert.NotEmpty(t, published[*AcceptFailed](w))
+	})
+}
+
+func TestDuringABackoffASuspensionHolds(t *testing.T) {
+	inABubble(t, Options{}, func(t *testing.T, _ *world, l *Listener, f *faulty, dial func() net.Conn) {
+		f.fail(syscall.EMFILE)
+		echoes(t, dial())
+		l.Suspend()
+		c := dial()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		assert.EqualValues(t, 1, l.Info().Accepted)
+		l.Resume()
+		echoes(t, c)
+	})
+}

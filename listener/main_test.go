@@ -1,0 +1,197 @@
+package listener
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what comes at once; only a failing test waits that long.
+const patience = 20 * time.Second
+
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		require.FailNow(t, "nothing came")
+		panic("unreachable")
+	}
+}
+
+// world is an actor system that says nothing and keeps the events of listeners.
+type world struct {
+	*actor.ActorSystem
+	mu     sync.Mutex
+	events []any
+}
+
+func newWorld() *world {
+	w := &world{ActorSystem: actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond))}
+	w.EventStream.Subscribe(func(event any) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.events = append(w.events, event)
+	})
+	return w
+}
+
+// published returns the events of one type so far.
+func published[T any](w *world) []T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []T
+	for _, event := range w.events {
+		if one, ok := event.(T); ok {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// actors returns the ids of the actors that there are.
+func (w *world) actors() []string {
+	var ids []string
+	for _, shard := range w.ProcessRegistry.LocalPIDs.LocalPIDs {
+		shard.IterCb(func(id string, _ any) {
+			if id != "deadletter" && id != "eventstream" {
+				ids = append(ids, id)
+			}
+		})
+	}
+	return ids
+}
+
+// find waits for the one actor below a listener whose path has so many parts ("listener$1/connections/$5": 3) and ends in suffix.
+func (w *world) find(t *testing.T, l *Listener, parts int, suffix string) *actor.PID {
+	t.Helper()
+	var found string
+	eventually(t, func() bool {
+		for _, id := range w.actors() {
+			if strings.HasPrefix(id, l.PID().Id+"/") && strings.Count(id, "/") == parts-1 && strings.HasSuffix(id, suffix) {
+				if parts == 2 && suffix == "" && strings.HasSuffix(id, "connections") {
+					continue
+				}
+				found = id
+				return true
+			}
+		}
+		return false
+	})
+	return w.NewLocalPID(found)
+}
+
+// eventually polls what nobody announces.
+func eventually(t *testing.T, what func() bool) {
+	t.Helper()
+	require.Eventually(t, what, patience, time.Millisecond)
+}
+
+// echo sends back what comes and tells of its life.
+type echo struct {
+	accepted chan protocol.Socket
+	closed   chan *protocol.Closed
+}
+
+func (e *echo) Accepted(s protocol.Socket) error {
+	if e.accepted != nil {
+		e.accepted <- s
+	}
+	return nil
+}
+
+func (e *echo) Data(s protocol.Socket, b *protocol.Buffer) error {
+	_, err := s.Forward(b)
+	return err
+}
+
+func (e *echo) Closed(_ protocol.Socket, c *protocol.Closed) {
+	if e.closed != nil {
+		copied := *c
+		e.closed <- &copied
+	}
+}
+
+// of is a door behind which every connection has the same handler.
+func of(h tcpactor.Handler) tcpactor.Door {
+	return tcpactor.Handlers(func() tcpactor.Handler { return h })
+}
+
+func newEcho() *echo {
+	return &echo{accepted: make(chan protocol.Socket, 1000), closed: make(chan *protocol.Closed, 1000)}
+}
+
+const anyPort = "127.0.0.1:0"
+
+// listen starts a listener that is closed with the test, and then requires that no actor is left.
+func (w *world) listen(t *testing.T, door tcpactor.Door, options Options) *Listener {
+	t.Helper()
+	l, err := Listen(w.Root, anyPort, door, options)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-l.Done()
+		assert.Empty(t, w.actors())
+	})
+	return l
+}
+
+func dial(t *testing.T, l *Listener) net.Conn {
+	t.Helper()
+	c, err := net.Dial(l.Addr().Network(), l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// echoes requires that the connection is served.
+func echoes(t *testing.T, c net.Conn) {
+	t.Helper()
+	const text = "hello"
+	_ = c.SetDeadline(time.Now().Add(patience))
+	_, err := io.WriteString(c, text)
+	require.NoError(t, err)
+	p := make([]byte, len(text))
+	_, err = io.ReadFull(c, p)
+	require.NoError(t, err)
+	require.Equal(t, text, string(p))
+}
+
+// ends reads up to the end and returns it, nil for FIN.
+func ends(c net.Conn) error {
+	_ = c.SetDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, c)
+	return err
+}
+
+// within is a context for a Shutdown.
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d) //nolint:usetesting // used in cleanups too
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// descriptors counts the process's open files; 0 where nobody tells.
+func descriptors() int {
+	files, _ := os.ReadDir("/proc/self/fd")
+	return len(files)
+}

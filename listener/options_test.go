@@ -1,0 +1,78 @@
+package listener
+
+import (
+	"crypto/tls"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+)
+
+func TestTheZeroOptionsAreUseful(t *testing.T) {
+	o := Options{}.withDefaults()
+	assert.Equal(t, "tcp", o.Network)
+	assert.Equal(t, 15*time.Second, o.ShutdownTimeout)
+	assert.Equal(t, connection.Options{}.WithDefaults(), o.Connection)
+	assert.Equal(t, Wait, o.WhenFull)
+	assert.Equal(t, Auto, o.Transport)
+	require.NoError(t, Options{}.validate())
+}
+
+func TestByDefaultAFifthOfTheDescriptorsIsLeftToTheRestOfTheProcess(t *testing.T) {
+	most := Options{}.withDefaults().MaxConnections
+	assert.LessOrEqual(t, most, 16384)
+	if files := openFilesLimit(); files > 0 {
+		assert.Equal(t, int(min(16384, files/5*4)), most)
+	}
+	assert.Equal(t, unlimited, Options{MaxConnections: -1}.withDefaults().MaxConnections)
+	assert.Equal(t, 7, Options{MaxConnections: 7}.withDefaults().MaxConnections)
+}
+
+func TestWhatIsSetStays(t *testing.T) {
+	o := Options{Network: "unix", ShutdownTimeout: -1, KeepAlive: time.Minute}.withDefaults()
+	assert.Equal(t, "unix", o.Network)
+	assert.Negative(t, o.ShutdownTimeout)
+	assert.Equal(t, time.Minute, o.ListenConfig.KeepAlive)
+}
+
+// bad are options that cannot be, each with a part of the sentence about it.
+var bad = map[string]Options{
+	`Network "udp" is none of`:                    {Network: "udp"},
+	"WhenFull 2 is neither Wait nor Reject":       {WhenFull: 2},
+	"Transport 77 is none of":                     {Transport: 77},
+	"RecvBufferSize -1 and SendBufferSize 0 must": {RecvBufferSize: -1},
+	"RecvBufferSize 0 and SendBufferSize -1 must": {SendBufferSize: -1},
+	"ReadBufferSize cannot be off":                {Connection: connection.Options{ReadBufferSize: -1}},
+	"TLSConfig has no certificate":                {TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}},
+}
+
+func TestABadOptionIsOneSentenceAndNothingIsStarted(t *testing.T) {
+	w := newWorld()
+	before := descriptors()
+	for text, o := range bad {
+		_, err := Listen(w.Root, anyPort, of(&echo{}), o)
+		require.Error(t, err, text)
+		assert.Contains(t, err.Error(), text)
+		assert.True(t, strings.HasPrefix(err.Error(), "berth: "), text)
+		assert.NotContains(t, err.Error(), "\n")
+	}
+	assert.Empty(t, w.actors())
+	assert.Empty(t, published[*Started](w))
+	assert.Equal(t, before, descriptors())
+}
+
+func TestWithoutAHandlerOrAListenerNothingIsStarted(t *testing.T) {
+	w := newWorld()
+	_, err := Listen(w.Root, anyPort, nil, Options{})
+	require.EqualError(t, err, "berth: no handler: give one of Handlers, Functions, Actors")
+	_, err = Listen(w.Root, anyPort, tcpactor.Functions[int]{}, Options{})
+	require.EqualError(t, err, "berth: Functions needs a Read")
+	_, err = Serve(w.Root, nil, of(&echo{}), Options{})
+	require.EqualError(t, err, "berth: no net.Listener to serve")
+	assert.Empty(t, w.actors())
+}

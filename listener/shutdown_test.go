@@ -1,0 +1,260 @@
+package listener
+
+import (
+	"context"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
+)
+
+// brisk closes what is quiet at once, so that an orderly shutdown takes no time.
+var brisk = connection.Options{DrainQuiet: 10 * time.Millisecond}
+
+func TestAnOrderlyShutdownClosesEveryConnectionAndLeavesNothing(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w, before, handler := newWorld(), descriptors(), newEcho()
+		o.Connection = brisk
+		l, err := Listen(w.Root, anyPort, of(handler), o)
+		require.NoError(t, err)
+		const clients = 10
+		var ended sync.WaitGroup
+		for range clients {
+			c := dial(t, l)
+			echoes(t, c)
+			ended.Go(func() {
+				assert.NoError(t, ends(c), "FIN and not RST")
+				_ = c.Close()
+			})
+		}
+		require.NoError(t, l.Shutdown(within(t, patience)))
+		select {
+		case <-l.Done():
+		default:
+			assert.Fail(t, "Done comes before Shutdown returns")
+		}
+		ended.Wait()
+		for range clients {
+			closed := receive(t, handler.closed)
+			assert.Equal(t, protocol.ReasonShutdown, closed.Reason)
+			assert.NoError(t, closed.Err)
+		}
+		assert.Empty(t, w.actors())
+		assert.LessOrEqual(t, descriptors(), before)
+		assert.Equal(t, clients, published[*DrainStarted](w)[0].Open)
+		require.Len(t, published[*Stopped](w), 1)
+		assert.Zero(t, published[*Stopped](w)[0].Aborted)
+		assert.False(t, l.Info().Accepting)
+	})
+}
+
+// talker never becomes quiet, as long as nobody tells it to; Draining comes to it.
+type talker struct {
+	echo
+	draining chan time.Time
+}
+
+func (h *talker) Draining(_ protocol.Socket, deadline time.Time) error {
+	h.draining <- deadline
+	return nil // and no Close
+}
+
+func TestAtTheDeadlineTheRestIsClosedAndThenAborted(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		handler := &talker{echo: *newEcho(), draining: make(chan time.Time, 1)}
+		o.Connection.CloseTimeout = -1
+		l, err := Listen(w.Root, anyPort, of(handler), o)
+		require.NoError(t, err)
+		c := dial(t, l) // which does not close its side when ours is
+		echoes(t, c)
+		began := time.Now()
+		err = l.Shutdown(within(t, 300*time.Millisecond))
+		var late *ShutdownError
+		require.ErrorAs(t, err, &late)
+		assert.Equal(t, ShutdownError{Aborted: 1}, *late)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.EqualError(t, err, "berth: shutdown deadline passed, 1 connections aborted")
+		told := receive(t, handler.draining)
+		assert.True(t, told.After(began) && told.Before(began.Add(300*time.Millisecond)), "time is left to close in an orderly way")
+		assert.Equal(t, protocol.ReasonShutdown, receive(t, handler.closed).Reason)
+		assert.Empty(t, w.actors())
+		assert.Equal(t, 1, published[*Stopped](w)[0].Aborted)
+	})
+}
+
+// stuck does not return from Data until it is released.
+type stuck struct {
+	echo
+	inside  chan struct{}
+	release chan struct{}
+}
+
+func (h *stuck) Data(protocol.Socket, *protocol.Buffer) error {
+	h.inside <- struct{}{}
+	<-h.release
+	return nil
+}
+
+func TestAHandlerThatDoesNotReturnIsNamedAndEndsWhenItDoes(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		handler := &stuck{echo: *newEcho(), inside: make(chan struct{}, 1), release: make(chan struct{})}
+		l, err := Listen(w.Root, anyPort, of(handler), o)
+		require.NoError(t, err)
+		c := dial(t, l)
+		pid := receive(t, handler.accepted).PID()
+		_, _ = c.Write([]byte("x"))
+		receive(t, handler.inside)
+
+		err = l.Shutdown(within(t, 50*time.Millisecond))
+		var late *ShutdownError
+		require.ErrorAs(t, err, &late)
+		assert.Equal(t, 1, late.Aborted)
+		require.Len(t, late.Stuck, 1)
+		assert.True(t, pid.Equal(late.Stuck[0]))
+		assert.Contains(t, err.Error(), pid.Id)
+		require.Error(t, ends(c), "its socket is gone nevertheless")
+		require.Error(t, l.Close(), "and a later Close says so too")
+
+		close(handler.release)
+		receive(t, l.Done())
+		assert.Equal(t, protocol.ReasonShutdown, receive(t, handler.closed).Reason)
+		assert.Empty(t, w.actors())
+	})
+}
+
+func TestEveryShutdownAndCloseReturnsWhenTheListenerHasEnded(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		for range 5 {
+			w := newWorld()
+			l, err := Listen(w.Root, anyPort, of(newEcho()), o)
+			require.NoError(t, err)
+			for range 3 {
+				echoes(t, dial(t, l))
+			}
+			var calls sync.WaitGroup
+			for i := range 8 {
+				calls.Go(func() {
+					var err error
+					if i%2 == 0 {
+						err = l.Close()
+						assert.NoError(t, err)
+					} else {
+						_ = l.Shutdown(within(t, patience))
+					}
+					select {
+					case <-l.Done():
+					default:
+						assert.Fail(t, "something is left")
+					}
+					assert.Empty(t, w.actors())
+				})
+			}
+			calls.Wait()
+			_ = l.Shutdown(within(t, patience))
+			require.NoError(t, l.Close())
+			require.Len(t, published[*Stopped](w), 1)
+		}
+	})
+}
+
+func TestALaterCloseHurriesAShutdown(t *testing.T) {
+	w := newWorld()
+	handler := &talker{echo: *newEcho(), draining: make(chan time.Time, 1)}
+	l, err := Listen(w.Root, anyPort, of(handler), Options{ShutdownTimeout: -1})
+	require.NoError(t, err)
+	echoes(t, dial(t, l))
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(context.Background()) }()
+	assert.Zero(t, receive(t, handler.draining), "without a limit")
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, receive(t, result), os.ErrDeadlineExceeded)
+}
+
+func TestCancellingAShutdownAborts(t *testing.T) {
+	w := newWorld()
+	handler := &talker{echo: *newEcho(), draining: make(chan time.Time, 1)}
+	l, err := Listen(w.Root, anyPort, of(handler), Options{})
+	require.NoError(t, err)
+	echoes(t, dial(t, l))
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(ctx) }()
+	receive(t, handler.draining)
+	cancel()
+	require.ErrorIs(t, receive(t, result), os.ErrDeadlineExceeded)
+	assert.Empty(t, w.actors())
+}
+
+func TestAListenerCanBeShutDownByMessageAndByStop(t *testing.T) {
+	for name, end := range map[string]func(*world, *Listener){
+		"Shutdown": func(w *world, l *Listener) { w.Root.Send(l.PID(), &protocol.Shutdown{}) },
+		"with a deadline": func(w *world, l *Listener) {
+			w.Root.Send(l.PID(), &protocol.Shutdown{Deadline: time.Now().Add(patience)})
+		},
+		"Stop":   func(w *world, l *Listener) { w.Root.Stop(l.PID()) },
+		"Poison": func(w *world, l *Listener) { w.Root.Poison(l.PID()) },
+	} {
+		overEach(t, func(t *testing.T, o Options) {
+			w := newWorld()
+			o.Connection = brisk
+			l, err := Listen(w.Root, anyPort, of(newEcho()), o)
+			require.NoError(t, err)
+			c := dial(t, l)
+			echoes(t, c)
+			gone := make(chan error, 1)
+			go func() { gone <- ends(c); _ = c.Close() }()
+			end(w, l)
+			require.NoError(t, receive(t, gone), name)
+			receive(t, l.Done())
+			assert.Empty(t, w.actors(), name)
+			require.NoError(t, l.Close(), name)
+		})
+	}
+}
+
+// A connection that ends while the server drains must not move the moment at which the others are closed.
+func TestTheTimeForAnOrderlyCloseIsNotEatenByConnectionsThatEndMeanwhile(t *testing.T) {
+	w := newWorld()
+	handler := &talker{echo: *newEcho(), draining: make(chan time.Time, 100)}
+	l, err := Listen(w.Root, anyPort, of(handler), Options{Transport: Stream})
+	require.NoError(t, err)
+	last := dial(t, l)
+	echoes(t, last)
+	stop := make(chan struct{})
+	var leaving sync.WaitGroup
+	for i := range 40 {
+		c := dial(t, l)
+		echoes(t, c)
+		leaving.Go(func() {
+			defer c.Close()
+			timer := time.NewTimer(time.Duration(i) * 50 * time.Millisecond)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-stop:
+			}
+		})
+	}
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(within(t, 2*time.Second)) }()
+	told := receive(t, handler.draining)
+	require.NoError(t, ends(last))
+	assert.WithinDuration(t, told, time.Now(), 90*time.Millisecond, "what Draining said is what happens")
+	_ = last.Close()
+	close(stop)
+	leaving.Wait()
+	require.NoError(t, receive(t, result))
+}
+
+var _ tcpactor.DrainingHandler = (*talker)(nil)
+var _ actor.Actor = (*supervisor)(nil)

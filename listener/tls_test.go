@@ -1,0 +1,77 @@
+package listener
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/connection"
+)
+
+// certified returns a server's configuration and a client's that trusts it.
+func certified(t *testing.T) (server, client *tls.Config) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	pool.AddCert(certificate)
+	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}
+	return server, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
+}
+
+func TestTLSIsServedAndEndsInAnOrderlyWay(t *testing.T) {
+	w := newWorld()
+	server, client := certified(t)
+	l := w.listen(t, of(newEcho()), Options{TLSConfig: server, Connection: brisk})
+	c := tls.Client(dial(t, l), client)
+	echoes(t, c)
+	ended := make(chan error, 1)
+	go func() { ended <- ends(c); _ = c.Close() }()
+	require.NoError(t, l.Shutdown(within(t, patience)))
+	require.NoError(t, receive(t, ended), "with TLS's own goodbye")
+}
+
+func TestWhoDoesNotFinishTheHandshakeIsGoneInTimeAndNoHandlerSawHim(t *testing.T) {
+	w, handler := newWorld(), newEcho()
+	server, client := certified(t)
+	l := w.listen(t, of(handler), Options{TLSConfig: server, Connection: connection.Options{HandshakeTimeout: 100 * time.Millisecond}})
+	silent, garbage := dial(t, l), dial(t, l)
+	_, err := garbage.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+	require.NoError(t, err)
+	good := tls.Client(dial(t, l), client)
+	echoes(t, good) // meanwhile
+	require.Error(t, ends(silent))
+	_ = ends(garbage)
+	eventually(t, func() bool { return l.Info().Open == 1 })
+	assert.Len(t, handler.accepted, 1)
+	assert.Empty(t, handler.closed)
+}
+
+func TestAShutdownDuringHandshakesLeavesNothing(t *testing.T) {
+	w := newWorld()
+	server, _ := certified(t)
+	l, err := Listen(w.Root, anyPort, of(newEcho()), Options{TLSConfig: server})
+	require.NoError(t, err)
+	for range 5 {
+		dial(t, l)
+	}
+	eventually(t, func() bool { return l.Info().Open == 5 })
+	_ = l.Shutdown(within(t, 100*time.Millisecond))
+	receive(t, l.Done())
+	assert.Empty(t, w.actors())
+}
