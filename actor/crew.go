@@ -154,7 +154,7 @@ func (c *Crew) work(w *worker) {
 		if !finished { // a handler ended the goroutine by runtime.Goexit
 			c.mu.Lock()
 			c.dismiss(w)
-			if !c.closed {
+			if !c.closed || c.queue.len() > 0 { // what waits behind it must not wait for ever
 				c.reinforce(1)
 			}
 			c.mu.Unlock()

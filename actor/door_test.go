@@ -130,7 +130,8 @@ func TestAHandlersErrorIsTheReceivers(t *testing.T) {
 func TestAHandlerIsMadeForEachConnection(t *testing.T) {
 	made := 0
 	door := tcpactor.Handlers(func() tcpactor.Handler { made++; return &plain{} })
-	assert.NotSame(t, door.Open(), door.Open())
+	one, two := door.Open(), door.Open()
+	assert.NotSame(t, one, two)
 	assert.Equal(t, 2, made)
 }
 

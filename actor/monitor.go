@@ -31,8 +31,10 @@ func (c *Crew) monitor() {
 			continue
 		}
 		idle = 0
+		if !c.doze() {
+			continue
+		}
 		ticker.Stop()
-		c.dozing.Store(true)
 		select {
 		case <-c.rouse:
 		case <-c.stop:
@@ -40,6 +42,18 @@ func (c *Crew) monitor() {
 		}
 		ticker.Reset(tick)
 	}
+}
+
+// doze says that nobody looks from now on, unless a worker has been active since the last look: the turn it took then may
+// block, and it did not see that somebody must be woken to notice.
+func (c *Crew) doze() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.sleeping || c.active() > 0 {
+		return false
+	}
+	c.dozing.Store(true)
+	return true
 }
 
 func (c *Crew) wakeMonitor() {

@@ -10,20 +10,20 @@ import (
 
 func TestARingIsASliceWithABeginningAndAnEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var real ring
+		var r ring
 		var model []any
 		next := 0
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				for range rapid.IntRange(1, 20).Draw(t, "n") {
-					real.push(next)
+					r.push(next)
 					model = append(model, next)
 					next++
 				}
 			},
 			"pop": func(t *rapid.T) {
 				for range rapid.IntRange(1, 20).Draw(t, "n") {
-					got, ok := real.pop()
+					got, ok := r.pop()
 					require.Equal(t, len(model) > 0, ok)
 					if !ok {
 						require.Nil(t, got)
@@ -34,9 +34,9 @@ func TestARingIsASliceWithABeginningAndAnEnd(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				require.Equal(t, len(model), real.count)
+				require.Equal(t, len(model), r.count)
 				held := 0
-				for _, slot := range real.slots() {
+				for _, slot := range r.slots() {
 					if slot != nil {
 						held++
 					}

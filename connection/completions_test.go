@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 
@@ -76,4 +77,23 @@ func TestFewCompletionsNeedNoMemoryOfTheirOwn(t *testing.T) {
 		c.run(call)
 		c.run(call)
 	}))
+}
+
+// A t.FailNow in a callback must not cost another write its completion.
+func TestACompletionThatEndsItsGoroutineDoesNotTakeTheOthersWithIt(t *testing.T) {
+	var c completions
+	var got []int
+	c.add(func(error) { got = append(got, 1); runtime.Goexit() }, nil)
+	c.add(func(error) { got = append(got, 2) }, nil)
+	c.add(func(error) { got = append(got, 3); runtime.Goexit() }, nil)
+	c.add(func(error) { got = append(got, 4) }, nil)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.runAll()
+	}()
+	<-ended
+	assert.Equal(t, []int{1, 2, 3, 4}, got)
+	c.runAll()
+	assert.Len(t, got, 4)
 }

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -27,12 +28,12 @@ func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 			for range each {
 				n := random.IntN(400)
 				crossed, err := c.reserve(n, &l)
-				switch err {
-				case nil:
-				case protocol.ErrWriteQueueFull:
+				switch {
+				case err == nil:
+				case errors.Is(err, protocol.ErrWriteQueueFull):
 					full.Add(1)
 					continue
-				case protocol.ErrWriteBufferFull:
+				case errors.Is(err, protocol.ErrWriteBufferFull):
 					over.Add(1)
 					continue
 				default:

@@ -22,7 +22,7 @@ func (c *plainCredit) reserve(n int) (crossed bool, err error) {
 	switch {
 	case c.shut:
 		return false, protocol.ErrClosed
-	case c.count+1 > c.writes:
+	case c.count >= c.writes:
 		return false, protocol.ErrWriteQueueFull
 	case c.size+n > c.bytes:
 		return false, protocol.ErrWriteBufferFull
@@ -50,13 +50,13 @@ func TestCreditAgreesWithItsModel(t *testing.T) {
 			highWater: rapid.OneOf(rapid.Just(math.MaxInt), rapid.IntRange(1, 100)).Draw(t, "high"),
 		}
 		l.lowWater = rapid.IntRange(0, min(l.highWater-1, 100)).Draw(t, "low")
-		var real credit
+		var c credit
 		model := plainCredit{limits: l}
 		var held []int // the bytes of each reserved write, some of which may be released before it
 		t.Repeat(map[string]func(*rapid.T){
 			"reserve": func(t *rapid.T) {
 				n := rapid.IntRange(0, 110).Draw(t, "n")
-				crossed, err := real.reserve(n, &l)
+				crossed, err := c.reserve(n, &l)
 				wantCrossed, wantErr := model.reserve(n)
 				require.Equal(t, wantErr, err)
 				require.Equal(t, wantCrossed, crossed)
@@ -79,19 +79,19 @@ func TestCreditAgreesWithItsModel(t *testing.T) {
 					held[0] -= part
 					bytes += part
 				}
-				require.Equal(t, model.release(writes, bytes), real.release(writes, bytes, &l))
+				require.Equal(t, model.release(writes, bytes), c.release(writes, bytes, &l))
 			},
 			"close": func(t *rapid.T) {
 				if rapid.IntRange(0, 9).Draw(t, "seldom") == 0 {
-					real.close()
+					c.close()
 					model.shut = true
 				}
 			},
 			"": func(t *rapid.T) {
-				writes, bytes := real.pending()
+				writes, bytes := c.pending()
 				require.Equal(t, [2]int{model.count, model.size}, [2]int{writes, bytes})
-				require.Equal(t, model.count == 0, real.idle())
-				require.Equal(t, model.raised, real.high())
+				require.Equal(t, model.count == 0, c.idle())
+				require.Equal(t, model.raised, c.high())
 			},
 		})
 	})

@@ -48,7 +48,7 @@ type Options struct {
 	// that does not read makes every close wait for ever.
 	CloseTimeout time.Duration
 	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down closes it. Default
-	// 250 ms. Off: only the deadline closes it.
+	// 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
 
 	// Dispatcher is where handlers run. Default: goroutines of the listener's own. One of the caller's is
@@ -86,7 +86,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.HandshakeTimeout, 5*time.Second, -1)
 	orDefault(&o.WriteTimeout, 30*time.Second, -1)
 	orDefault(&o.CloseTimeout, 5*time.Second, -1)
-	orDefault(&o.DrainQuiet, 250*time.Millisecond, -1)
+	orDefault(&o.DrainQuiet, time.Second, -1)
 	if o.LowWater == 0 {
 		o.LowWater = o.HighWater / 2
 		if o.HighWater == 0 {

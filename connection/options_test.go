@@ -14,7 +14,7 @@ func TestTheZeroOptionsAreTheAncestorsDefaults(t *testing.T) {
 		ReadBufferSize: 8 << 10, WriteBufferSize: 32 << 10, WriteQueueSize: 64,
 		LowWater:         16 << 10,
 		HandshakeTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, CloseTimeout: 5 * time.Second,
-		DrainQuiet: 250 * time.Millisecond,
+		DrainQuiet: time.Second,
 	}, Options{}.WithDefaults())
 	require.NoError(t, Options{}.Validate())
 }

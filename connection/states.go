@@ -157,7 +157,7 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 	if c.writer.err != nil && c.state() == open {
 		// Writing failed. What the peer sent before it went is in the kernel still: it is shown first, within CloseTimeout.
 		c.setState(flushing)
-		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset) || c.endedBy(protocol.ReasonTransportError)
+		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset)
 	}
 }
 
@@ -189,12 +189,15 @@ func (c *Connection) advance(ctx actor.Context) {
 		c.close(ctx)
 	case open:
 		// CloseWrite was asked for, and its FIN is sent; input goes on.
-		if c.flags.inputEnded && c.flags.inputKnown {
+		switch {
+		case c.flags.aborted:
+			c.close(ctx) // the writer has ended already: it will not tell
+		case c.flags.inputEnded && c.flags.inputKnown:
 			c.finish(ctx, protocol.ReasonPeerClosed, nil)
 		}
 	case flushing:
 		switch {
-		case c.flags.salvage && !c.flags.inputEnded && c.willing():
+		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted && c.willing():
 			// Pull goes on, and comes back with the end of the input.
 		case broken || c.flags.inputEnded || c.flags.aborted:
 			c.close(ctx)

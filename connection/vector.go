@@ -21,6 +21,7 @@ func (v *vector) fill(queue []*entry) [][]byte {
 		if n == maxVector || bytes >= maxBatch {
 			return false
 		}
+		p = p[:min(len(p), maxBatch-bytes)] // a call that blocks for all of a large slice would look like a stall
 		if len(p) > 0 {
 			v.bufs[n] = p
 			n++

@@ -57,7 +57,8 @@ func (s *Spawner) Sweep() {
 	clear(s.swept) // keep no ended connection reachable
 }
 
-// Interval returns how often to Sweep so that no limit is overrun by more than an eighth of itself (or 10 ms).
+// Interval returns how often to Sweep so that no limit is overrun by more than an eighth of itself (or 10 ms): the beginning
+// of a wait is seen up to one interval late, and so is its end.
 func (s *Spawner) Interval() time.Duration {
 	shortest := 4 * time.Second
 	o := &s.options
@@ -69,5 +70,5 @@ func (s *Spawner) Interval() time.Duration {
 	if s.draining() && o.DrainQuiet > 0 {
 		shortest = min(shortest, o.DrainQuiet)
 	}
-	return max(shortest/8, 10*time.Millisecond)
+	return max(shortest/16, 5*time.Millisecond)
 }

@@ -127,7 +127,7 @@ func (w *writer) write() {
 	var err error
 	if head := w.queue[0]; head.file != nil {
 		var sent int64
-		sent, err = w.c.socket.SendFile(head.file, int64(head.left))
+		sent, err = w.c.socket.SendFile(head.file, int64(min(head.left, maxBatch)))
 		n = int(sent)
 	} else {
 		v := newVector()
@@ -141,8 +141,13 @@ func (w *writer) write() {
 	case err == nil:
 	case err == transport.ErrAgain:
 		w.blocked = true
-	default:
+	case transport.IsReset(err):
 		w.c.setCause(classify(err))
+		w.end(w.c.causeErr())
+	default:
+		// Nobody has told the peer. It must neither wait for the rest nor take what it got, of a file that turned out too short
+		// for example, for the whole.
+		w.c.kill(classify(err))
 		w.end(w.c.causeErr())
 	}
 }

@@ -35,6 +35,8 @@ func (f *faulty) Accept() (net.Conn, error) {
 	return f.Listener.Accept()
 }
 
+func (f *faulty) SetDeadline(t time.Time) error { return f.Listener.(*simnet.Listener).SetDeadline(t) }
+
 func (f *faulty) fail(errs ...error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

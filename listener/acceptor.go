@@ -25,8 +25,11 @@ func (a *acceptor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		a.stop, a.done = make(chan struct{}), make(chan struct{})
 		a.server.unkick()
-		a.server.loops.Add(1)
-		go a.run()
+		if a.server.mayLoop() {
+			go a.run()
+		} else {
+			close(a.done)
+		}
 	case *actor.Stopping, *actor.Restarting:
 		close(a.stop)
 		if a.server.kick() {

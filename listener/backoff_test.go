@@ -9,7 +9,7 @@ import (
 
 // nominal is the wait after so many failures before, without jitter.
 func nominal(failures int) time.Duration {
-	return min(5*time.Millisecond<<failures, time.Second)
+	return min(5*time.Millisecond<<min(failures, 10), time.Second)
 }
 
 // jittered requires that d is the nominal wait, with a fifth less or more, and never over a second.
@@ -23,9 +23,13 @@ func jittered(t *testing.T, failures int, d time.Duration) {
 func TestABackoffDoublesFrom5MillisecondsToASecond(t *testing.T) {
 	for range 100 {
 		var b backoff
-		for failures := range 20 {
-			jittered(t, failures, b.next())
+		spread := false
+		for failures := range 100 {
+			d := b.next()
+			jittered(t, failures, d)
+			spread = spread || failures > 10 && d < time.Second
 		}
+		assert.True(t, spread, "the longest waits are spread too")
 		b.reset()
 		jittered(t, 0, b.next())
 	}

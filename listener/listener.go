@@ -77,6 +77,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		ended:     make(chan struct{}, 1),
 		deadlines: make(chan time.Time, 1),
 		closing:   make(chan struct{}),
+		draining:  make(chan struct{}),
 		drained:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		done:      make(chan struct{}),

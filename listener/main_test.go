@@ -185,7 +185,7 @@ func ends(c net.Conn) error {
 
 // within is a context for a Shutdown.
 func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d) //nolint:usetesting // used in cleanups too
+	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -52,7 +52,8 @@ type server struct {
 
 	loops     sync.WaitGroup // accept loops
 	deadlines chan time.Time // a shutdown's deadline, and every earlier one that hurries it
-	closing   chan struct{}  // closed when draining begins
+	closing   chan struct{}  // closed when accepting ends for good
+	draining  chan struct{}  // closed when the connections know that they drain
 	outcome   *ShutdownError // written before drained is closed; nil: orderly
 	drained   chan struct{}
 	stopped   chan struct{} // closed when the supervisor has stopped
@@ -92,14 +93,32 @@ func (s *server) acceptorProps() *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool))
 }
 
+// mayLoop lets an accept loop begin, unless accepting has ended for good: then drain has counted the loops already.
+func (s *server) mayLoop() bool {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	select {
+	case <-s.closing:
+		return false
+	default:
+	}
+	s.loops.Add(1)
+	return true
+}
+
 // mayAccept waits while accepting is suspended and, where clients are to wait for a permit, until it holds one. False: the loop ends.
 func (s *server) mayAccept(stop <-chan struct{}) bool {
 	select {
 	case <-stop:
+	case <-s.closing:
+	case <-s.resumedChan():
+	}
+	select { // again: of several that are ready, select takes any
+	case <-stop:
 		return false
 	case <-s.closing:
 		return false
-	case <-s.resumedChan():
+	default:
 	}
 	return s.options.WhenFull != Wait || s.permits.take(stop)
 }

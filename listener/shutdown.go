@@ -61,7 +61,9 @@ func (s *server) stopBy(deadline time.Time) {
 // drain is the whole end of serving: no more accepts, then the connections, in order of patience. It
 // returns when the last one has ended or cannot be waited for.
 func (s *server) drain() {
+	s.gate.Lock() // see mayLoop
 	close(s.closing)
+	s.gate.Unlock()
 	s.permits.close()
 	if s.polling != nil {
 		s.polling.stop()
@@ -100,6 +102,7 @@ type drainer struct {
 func (d *drainer) run() {
 	d.setDeadline(d.deadline)
 	d.spawner.SetDeadline(d.closeAt)
+	close(d.server.draining)
 	d.each((*connection.Connection).Drain)
 	if d.ends(&d.closeAt) {
 		return
@@ -189,14 +192,14 @@ func (s *server) reap() {
 func (s *server) sweep() {
 	defer s.sweeping.Done()
 	spawner := s.spawner.Load()
-	closing := s.closing
+	draining := s.draining
 	for {
 		timer := time.NewTimer(spawner.Interval())
 		select {
 		case <-timer.C:
 			spawner.Sweep()
-		case <-closing:
-			closing = nil // draining needs a shorter interval
+		case <-draining:
+			draining = nil // draining needs a shorter interval
 		case <-s.stopped:
 			timer.Stop()
 			return

@@ -17,7 +17,8 @@ import (
 )
 
 // brisk closes what is quiet at once, so that an orderly shutdown takes no time.
-var brisk = connection.Options{DrainQuiet: 10 * time.Millisecond}
+// A client that does not close its side then is not waited for either.
+var brisk = connection.Options{DrainQuiet: 10 * time.Millisecond, CloseTimeout: 200 * time.Millisecond}
 
 func TestAnOrderlyShutdownClosesEveryConnectionAndLeavesNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {

@@ -16,6 +16,7 @@ import (
 type config struct {
 	addr    string
 	sleep   time.Duration // how long a chunk that begins with "sleep" keeps its handler
+	burn    time.Duration // how long every chunk keeps its handler busy
 	options listener.Options
 }
 
@@ -33,6 +34,7 @@ func parse(args []string) (c config, err error) {
 	flags.IntVar(&o.MaxConnections, "max-connections", 0, "most connections open at once (0: default, negative: no limit)")
 	flags.IntVar(&o.Workers, "workers", 0, "most goroutines that poll and run handlers at once, with -transport poll (0: default)")
 	flags.DurationVar(&c.sleep, "sleep", 0, "how long the handler sleeps before it echoes a chunk that begins with sleep")
+	flags.DurationVar(&c.burn, "burn", 0, "how long the handler computes before it echoes a chunk")
 	oneOf(flags, &o.Transport, "transport", "how bytes move", []choice[listener.Transport]{
 		{"auto", listener.Auto},
 		{"poll", listener.Poll},

@@ -29,8 +29,10 @@ func randomBytes(n int) []byte {
 	return p
 }
 
+func sum(p []byte) string { return fmt.Sprintf("%x", sha256.Sum256(p)) }
+
 // exchange sends data in random pieces, half-closes, and reads what comes back at the same time.
-func exchange(conn *net.TCPConn, data []byte) (back [sha256.Size]byte, n int64, err error) {
+func exchange(conn *net.TCPConn, data []byte) (back string, n int64, err error) {
 	sent := make(chan error, 1)
 	go func() {
 		for rest := data; len(rest) > 0; {
@@ -45,7 +47,7 @@ func exchange(conn *net.TCPConn, data []byte) (back [sha256.Size]byte, n int64, 
 	}()
 	hash := sha256.New()
 	n, err = io.Copy(hash, conn)
-	return [sha256.Size]byte(hash.Sum(nil)), n, errors.Join(err, <-sent)
+	return fmt.Sprintf("%x", hash.Sum(nil)), n, errors.Join(err, <-sent)
 }
 
 func assertExchange(t *testing.T, addr string, data []byte) {
@@ -53,7 +55,7 @@ func assertExchange(t *testing.T, addr string, data []byte) {
 	back, n, err := exchange(dial(t, addr), data)
 	assert.NoError(t, err)
 	assert.EqualValues(t, len(data), n)
-	assert.Equal(t, sha256.Sum256(data), back, "what came back is not what was sent")
+	assert.Equal(t, sum(data), back, "what came back is not what was sent")
 }
 
 func sendsEverything(t *testing.T, echo starter) {

@@ -26,7 +26,10 @@ import (
 )
 
 // echo is the Go door: one value per connection.
-type echo struct{ sleep time.Duration }
+type echo struct {
+	sleep time.Duration // before a chunk that begins with "sleep"
+	burn  time.Duration // of the processor, before every chunk
+}
 
 func (echo) Accepted(protocol.Socket) error { return nil }
 
@@ -34,6 +37,9 @@ func (echo) Accepted(protocol.Socket) error { return nil }
 func (e echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 	if e.sleep > 0 && bytes.HasPrefix(buffer.Bytes(), []byte("sleep")) {
 		time.Sleep(e.sleep)
+	}
+	for began := time.Now(); e.burn > 0 && time.Since(began) < e.burn; {
+		continue // a handler that computes
 	}
 	_, err := socket.Forward(buffer)
 	return err
@@ -65,7 +71,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}))
 	listener.Log(system, logger)
 
-	door := tcpactor.Handlers(func() tcpactor.Handler { return echo{sleep: c.sleep} })
+	door := tcpactor.Handlers(func() tcpactor.Handler { return echo{sleep: c.sleep, burn: c.burn} })
 	server, err := listener.Listen(system.Root, c.addr, door, c.options)
 	if err != nil {
 		return err

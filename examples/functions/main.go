@@ -38,6 +38,7 @@ func accept(socket protocol.Socket) (count, error) {
 // connection, with it as the reason.
 func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, error) {
 	var answer bytes.Buffer
+	end := false
 	for {
 		line, ok := buffer.ReadLine()
 		if !ok {
@@ -45,7 +46,7 @@ func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, erro
 		}
 		if string(line) == "." {
 			fmt.Fprintf(&answer, "%d lines, %d bytes\n", c.lines, c.bytes)
-			defer socket.Close() // what was written before is flushed
+			end = true
 			break
 		}
 		c.lines++
@@ -53,6 +54,9 @@ func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, erro
 		fmt.Fprintf(&answer, "%d: %s\n", c.lines, line)
 	}
 	_, err := answer.WriteTo(socket)
+	if end {
+		_ = socket.Close() // flushes first
+	}
 	return c, err
 }
 
@@ -62,6 +66,12 @@ func ended(c count, closed protocol.Closed) {
 }
 
 func main() {
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() error {
 	addr := flag.String("addr", "127.0.0.1:7001", "address to listen on")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -71,11 +81,9 @@ func main() {
 	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
 	server, err := listener.Listen(actor.NewActorSystem().Root, *addr, door, options)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	fmt.Println("listening on", server.Addr())
 	<-ctx.Done()
-	if err := server.Shutdown(context.Background()); err != nil {
-		log.Fatal(err)
-	}
+	return server.Shutdown(context.Background())
 }

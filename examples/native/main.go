@@ -24,6 +24,12 @@ import (
 )
 
 func main() {
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() error {
 	addr := flag.String("addr", "127.0.0.1:7002", "address to listen on")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -35,11 +41,9 @@ func main() {
 	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
 	server, err := listener.Listen(system.Root, *addr, door, options)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	fmt.Println("listening on", server.Addr())
 	<-ctx.Done()
-	if err := server.Shutdown(context.Background()); err != nil {
-		log.Fatal(err)
-	}
+	return server.Shutdown(context.Background())
 }

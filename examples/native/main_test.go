@@ -115,7 +115,7 @@ func (c *client) readsEither(first, second string) bool {
 	if c.lines.Text() == second {
 		return true
 	}
-	require.True(c.t, c.lines.Text() == first, "%.40q", c.lines.Text())
+	require.Equal(c.t, first, c.lines.Text())
 	return false
 }
 

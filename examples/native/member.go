@@ -29,7 +29,7 @@ func (m *member) Receive(ctx actor.Context) { m.behavior.Receive(ctx) }
 func (m *member) stranger(ctx actor.Context) {
 	switch event := ctx.Message().(type) {
 	case *protocol.Accepted:
-		fmt.Fprintln(event.Socket, "your name?")
+		_, _ = fmt.Fprintln(event.Socket, "your name?") // the write queue is empty
 	case *protocol.Data:
 		line, ok := event.Buffer.ReadLine()
 		if !ok {
@@ -65,7 +65,9 @@ func (m *member) obey(ctx actor.Context, socket protocol.Socket, line string) {
 		period, text, _ := strings.Cut(rest, " ")
 		interval, err := time.ParseDuration(period)
 		if err != nil || interval <= 0 {
-			fmt.Fprintln(socket, "usage: /every 2s something to say")
+			if _, err := fmt.Fprintln(socket, "usage: /every 2s something to say"); err != nil {
+				panic(err) // whatever goes wrong here ends this connection, and no other
+			}
 			return
 		}
 		ctx.Spawn(actor.PropsFromProducer(func() actor.Actor {

@@ -9,6 +9,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -58,7 +59,7 @@ func run() error {
 		_, err = client.Read(make([]byte, 1))
 		fmt.Println("client: the connection ended with", err)
 		client.Close()
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			return err
 		}
 	}

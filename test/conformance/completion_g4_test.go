@@ -16,7 +16,7 @@ import (
 // overlaps, none comes after Closed, none is missing and none comes twice.
 
 func TestAWriteCompletesOnceItsBytesWent(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, roomy()).connect()
 		tape.stall()
 		require.NoError(t, tape.write("after", "x"))
@@ -31,7 +31,7 @@ func TestAWriteCompletesOnceItsBytesWent(t *testing.T) {
 }
 
 func TestACompletionNeverRunsInsideTheCallThatQueuedIt(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
 			for range 50 {
@@ -47,7 +47,7 @@ func TestACompletionNeverRunsInsideTheCallThatQueuedIt(t *testing.T) {
 }
 
 func TestACompletionMayWriteAgain(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 1}).connect()
 		var again func(error)
 		left := 100
@@ -78,7 +78,7 @@ func TestCompletionsGetTheErrorThatEndedTheConnection(t *testing.T) {
 		"peer gone": {func(_ *world, _ *server, p *peer, _ *tape) { p.take(1); p.close() }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachNetwork(t, func(w *world) {
+			eachNetwork(t, func(t *testing.T, w *world) {
 				s := w.serve(script{}, roomy())
 				p, tape := s.connect()
 				tape.stall()
@@ -101,7 +101,7 @@ func TestCompletionsGetTheErrorThatEndedTheConnection(t *testing.T) {
 }
 
 func TestAPanicInACompletionEndsTheConnectionAndLosesNoOther(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
 			_ = t.write("first", "x")
@@ -119,7 +119,7 @@ func TestAPanicInACompletionEndsTheConnectionAndLosesNoOther(t *testing.T) {
 }
 
 func TestAGoexitInACompletionEndsTheConnectionAndLosesNoOther(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
 			_ = t.write("first", "x")
@@ -136,7 +136,7 @@ func TestAGoexitInACompletionEndsTheConnectionAndLosesNoOther(t *testing.T) {
 }
 
 func TestAGoexitInACompletionAtTheEndLosesNothing(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, roomy())
 		_, tape := s.connect()
 		tape.stall()
@@ -151,7 +151,7 @@ func TestAGoexitInACompletionAtTheEndLosesNothing(t *testing.T) {
 }
 
 func TestEveryCommandThroughTheHandleCompletes(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{}, only(connection.Options{})).connect()
 		tape.socket.Do(&protocol.Pause{}, tape.done("paused"))
 		tape.socket.Do(&protocol.Resume{}, tape.done("resumed"))
@@ -170,7 +170,7 @@ func TestEveryCommandThroughTheHandleCompletes(t *testing.T) {
 }
 
 func TestAnAbortCompletesBeforeClosed(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		_, tape := w.serve(script{}, connection.Options{}).connect()
 		tape.socket.Do(&protocol.Abort{}, tape.done("aborted"))
 		tape.ended()
@@ -179,7 +179,7 @@ func TestAnAbortCompletesBeforeClosed(t *testing.T) {
 }
 
 func TestACommandIsDoneInsideNoCallOfItsOwn(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
 			for _, command := range []protocol.Command{&protocol.Pause{}, &protocol.Resume{}, &protocol.Write{}, &protocol.Write{Data: make([]byte, 1<<20)}} {
@@ -195,7 +195,7 @@ func TestACommandIsDoneInsideNoCallOfItsOwn(t *testing.T) {
 }
 
 func TestEveryCommandByPIDIsAcknowledged(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{}, only(connection.Options{})).connect()
 		a, pid := w.asker(), tape.socket.PID()
 		assert.Equal(t, &protocol.Done{Ack: 1}, a.ask(pid, &protocol.Pause{Ack: 1}))
@@ -214,7 +214,7 @@ func TestEveryCommandByPIDIsAcknowledged(t *testing.T) {
 }
 
 func TestAnAbortByPIDIsAcknowledged(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		_, tape := w.serve(script{}, roomy()).connect()
 		tape.stall()
 		a := w.asker()
@@ -227,7 +227,7 @@ func TestAnAbortByPIDIsAcknowledged(t *testing.T) {
 }
 
 func TestAWriteWithoutAckIsNotAnswered(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		a := w.asker()
 		a.send(tape.socket.PID(), &protocol.Write{Data: []byte("silent")})

@@ -17,7 +17,7 @@ import (
 // a Resume; Resume with unread bytes forces a call, without any none.
 
 func TestTheInputIsWhatThePeerSent(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		random := rand.New(rand.NewPCG(1, 2))
 		p, tape := w.open(door, script{data: func(_ *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len() - b.Len()/3)
@@ -36,7 +36,7 @@ func TestTheInputIsWhatThePeerSent(t *testing.T) {
 }
 
 func TestNoDataShowsMoreThanTheReadBufferHolds(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{ReadBufferSize: 1000}).connect()
 		p.send(pattern(100_000))
 		p.closeWrite()
@@ -49,7 +49,7 @@ func TestNoDataShowsMoreThanTheReadBufferHolds(t *testing.T) {
 }
 
 func TestEverythingBeforeAFINIsShownBeforeClosed(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{accepted: func(t *tape) error { t.socket.Pause(); return nil }}, connection.Options{}).connect()
 		p.send("last words")
 		p.close()
@@ -61,7 +61,7 @@ func TestEverythingBeforeAFINIsShownBeforeClosed(t *testing.T) {
 }
 
 func TestEverythingBeforeARSTIsShownBeforeClosed(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		w.needsReset()
 		p, tape := w.serve(script{accepted: func(t *tape) error { t.socket.Pause(); return nil }}, connection.Options{}).connect()
 		p.send("last words")
@@ -74,7 +74,7 @@ func TestEverythingBeforeARSTIsShownBeforeClosed(t *testing.T) {
 }
 
 func TestEverythingBeforeARSTIsShownAlsoWhenWritingFailsFirst(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		w.needsReset()
 		p, tape := w.serve(script{}, roomy()).connect()
 		tape.stall() // and with it the read gate closes
@@ -86,7 +86,7 @@ func TestEverythingBeforeARSTIsShownAlsoWhenWritingFailsFirst(t *testing.T) {
 }
 
 func TestUnreadBytesLeadTheNextData(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error { b.Discard(1); return nil }}, connection.Options{}).connect()
 		p.send("abc")
 		assert.Equal(t, "abc", tape.nth(1, "data").text)
@@ -96,7 +96,7 @@ func TestUnreadBytesLeadTheNextData(t *testing.T) {
 }
 
 func TestNoCallComesWithoutNewBytes(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: leave}, connection.Options{}).connect()
 		p.send("abc")
 		tape.await("data")
@@ -106,7 +106,7 @@ func TestNoCallComesWithoutNewBytes(t *testing.T) {
 }
 
 func TestAResumeForcesACallWithTheUnreadBytes(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{data: leave}, only(connection.Options{})).connect()
 		p.send("abc")
 		tape.await("data")
@@ -118,7 +118,7 @@ func TestAResumeForcesACallWithTheUnreadBytes(t *testing.T) {
 }
 
 func TestAResumeWithoutUnreadBytesForcesNoCall(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{}, only(connection.Options{})).connect()
 		p.send("abc")
 		tape.sees("abc")
@@ -130,7 +130,7 @@ func TestAResumeWithoutUnreadBytesForcesNoCall(t *testing.T) {
 }
 
 func TestAResumeForcesACallAlsoAfterTheFIN(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: leave}, connection.Options{KeepOpenOnPeerClosed: true}).connect()
 		p.send("abc")
 		p.closeWrite()
@@ -146,7 +146,7 @@ func TestAResumeForcesACallAlsoAfterTheFIN(t *testing.T) {
 }
 
 func TestAtMostOneDataIsOutstanding(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		entered, release := make(chan struct{}), make(chan struct{})
 		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {
 			if b.IndexByte('!') >= 0 {
@@ -168,7 +168,7 @@ func TestAtMostOneDataIsOutstanding(t *testing.T) {
 }
 
 func TestTheLastDataIsMarkedEOF(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: leave}, connection.Options{}).connect()
 		p.send("half a li")
 		tape.await("data")
@@ -183,7 +183,7 @@ func TestTheLastDataIsMarkedEOF(t *testing.T) {
 }
 
 func TestAtEOFWithNothingUnreadThereIsNoMoreData(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		p.send("a line")
 		tape.sees("a line")
@@ -194,7 +194,7 @@ func TestAtEOFWithNothingUnreadThereIsNoMoreData(t *testing.T) {
 }
 
 func TestAFullReadBufferWithNothingConsumedEndsTheConnection(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: leave}, connection.Options{ReadBufferSize: 100}).connect()
 		p.send(pattern(150))
 		p.rest()
@@ -207,7 +207,7 @@ func TestAFullReadBufferWithNothingConsumedEndsTheConnection(t *testing.T) {
 }
 
 func TestAFullReadBufferCanBeHeld(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		full := true
 		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {
 			if !full {
@@ -227,7 +227,7 @@ func TestAFullReadBufferCanBeHeld(t *testing.T) {
 }
 
 func TestAFullReadBufferIsNoFaultWhilePaused(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: func(t *tape, b *protocol.Buffer) error {
 			if b.Len() == 100 {
 				t.socket.Pause()
@@ -242,7 +242,7 @@ func TestAFullReadBufferIsNoFaultWhilePaused(t *testing.T) {
 }
 
 func TestDetachedBytesStayTheHandlersOwn(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		var kept [][]byte
 		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error { kept = append(kept, b.Detach()); return nil }},
 			connection.Options{}).connect()

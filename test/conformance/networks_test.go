@@ -41,6 +41,9 @@ func (n network) run(t *testing.T, test func(t *testing.T)) {
 	}
 }
 
+// sendBuffer is the kernel's buffer at the server's side, small enough to be filled in no time.
+const sendBuffer = 64 << 10
+
 // dial connects one more client.
 type dial func() (net.Conn, error)
 
@@ -50,6 +53,9 @@ func (n network) listen(w *world, door tcpactor.Door, options listener.Options) 
 		return n.simulate(w, door, options)
 	}
 	options.Network, options.Transport = n.family, n.transport
+	if options.SendBufferSize == 0 {
+		options.SendBufferSize = sendBuffer
+	}
 	address := "127.0.0.1:0"
 	if n.family == "unix" {
 		dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
@@ -70,7 +76,7 @@ func (n network) simulate(w *world, door tcpactor.Door, options listener.Options
 }
 
 // eachNetwork runs test once per network, each in a world of its own.
-func eachNetwork(t *testing.T, test func(w *world)) {
+func eachNetwork(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	for _, n := range networks {
 		t.Run(n.name, func(t *testing.T) {
@@ -80,17 +86,17 @@ func eachNetwork(t *testing.T, test func(w *world)) {
 }
 
 // eachDoor runs test once per network and door.
-func eachDoor(t *testing.T, test func(w *world, open doorOf)) {
+func eachDoor(t *testing.T, test func(t *testing.T, w *world, open doorOf)) {
 	t.Helper()
 	for name, open := range doors {
 		t.Run(name, func(t *testing.T) {
-			eachNetwork(t, func(w *world) { test(w, open) })
+			eachNetwork(t, func(t *testing.T, w *world) { test(t, w, open) })
 		})
 	}
 }
 
 // inBubble runs test on the simulated network alone: for what only an exact clock can show.
-func inBubble(t *testing.T, test func(w *world)) {
+func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	n := networks[len(networks)-1]
 	require.True(t, n.virtual())

@@ -21,7 +21,7 @@ import (
 var errBroken = errors.New("broken")
 
 func TestAConnectionBeginsWithAcceptedAndEndsWithClosed(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{}, listener.Options{}).connect()
 		p.send("hello")
 		tape.sees("hello")
@@ -35,7 +35,7 @@ func TestAConnectionBeginsWithAcceptedAndEndsWithClosed(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAPanic(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{data: func(*tape, *protocol.Buffer) error { panic("broken") }}, listener.Options{}).connect()
 		p.send("hello")
 		p.rest()
@@ -45,7 +45,7 @@ func TestClosedComesOnceAfterAPanic(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAPanicInAccepted(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{accepted: func(*tape) error { panic("broken") }}, listener.Options{}).connect()
 		p.rest()
 		p.close()
@@ -55,7 +55,7 @@ func TestClosedComesOnceAfterAPanicInAccepted(t *testing.T) {
 }
 
 func TestClosedComesOnceAlsoIfItPanics(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{closed: func(*tape) { panic("broken") }}, listener.Options{})
 		p, tape := s.connect()
 		p.close()
@@ -66,7 +66,7 @@ func TestClosedComesOnceAlsoIfItPanics(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAnOutsideStop(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		_, tape := w.open(door, script{}, listener.Options{}).connect()
 		w.system.Root.Stop(tape.socket.PID())
 		closed := tape.ended()
@@ -76,7 +76,7 @@ func TestClosedComesOnceAfterAnOutsideStop(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAPoison(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		_, tape := w.open(door, script{}, listener.Options{}).connect()
 		w.system.Root.Poison(tape.socket.PID())
 		assert.Equal(t, protocol.ReasonStopped, tape.ended().Reason)
@@ -84,7 +84,7 @@ func TestClosedComesOnceAfterAPoison(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAServerStop(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{}, listener.Options{})
 		_, tape := s.connect()
 		require.NoError(t, s.Close())
@@ -94,7 +94,7 @@ func TestClosedComesOnceAfterAServerStop(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAShutdown(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{}, listener.Options{Connection: connection.Options{DrainQuiet: -1}})
 		p, tape := s.connect()
 		go p.close()
@@ -104,7 +104,7 @@ func TestClosedComesOnceAfterAShutdown(t *testing.T) {
 }
 
 func TestClosedComesOnceWhenTheListenersActorIsStopped(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{}, listener.Options{ShutdownTimeout: 1})
 		_, tape := s.connect()
 		w.system.Root.Stop(s.PID())
@@ -114,7 +114,7 @@ func TestClosedComesOnceWhenTheListenersActorIsStopped(t *testing.T) {
 }
 
 func TestAResumeAfterCloseChangesNothing(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
 			_ = t.socket.Close()
 			t.socket.Resume()
@@ -135,7 +135,7 @@ func TestAResumeAfterCloseChangesNothing(t *testing.T) {
 }
 
 func TestManyCausesOfEndAtOnceEndOnce(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error { return errBroken }}, listener.Options{})
 		for range 10 {
 			p, tape := s.connect()
@@ -159,7 +159,7 @@ func TestManyCausesOfEndAtOnceEndOnce(t *testing.T) {
 }
 
 func TestHandlerCallsOfOneConnectionNeverOverlap(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{data: echo}, listener.Options{Connection: connection.Options{ReadGate: connection.GateOff}})
 		p, tape := s.connect()
 		var all sync.WaitGroup

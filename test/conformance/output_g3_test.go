@@ -22,7 +22,7 @@ import (
 // the wire. That accepted = written + unsent is checked by the tape for every connection of this package.
 
 func TestAnEchoReturnsEveryByteInOrder(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{data: echo}, only(connection.Options{})).connect()
 		sent := pattern(1_000_000)
 		go func() {
@@ -36,7 +36,7 @@ func TestAnEchoReturnsEveryByteInOrder(t *testing.T) {
 }
 
 func TestConcurrentWritersAreNotMixed(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		const writers, lines = 6, 200
 		p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 8}).connect()
 		var all sync.WaitGroup
@@ -64,7 +64,7 @@ func TestConcurrentWritersAreNotMixed(t *testing.T) {
 }
 
 func TestARefusedWritePutsNoByteOnTheWire(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		o := roomy()
 		o.WriteQueueSize = 5
 		p, tape := w.serve(script{}, o).connect()
@@ -88,7 +88,7 @@ func TestARefusedWritePutsNoByteOnTheWire(t *testing.T) {
 }
 
 func TestAnAbortCountsWhatWasNotSent(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, roomy()).connect()
 		tape.stall()
 		require.NoError(t, tape.say("and more"))
@@ -102,7 +102,7 @@ func TestAnAbortCountsWhatWasNotSent(t *testing.T) {
 }
 
 func TestAPeerThatGoesAwayLeavesTheRestUnsent(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, roomy()).connect()
 		tape.stall()
 		p.take(1000)
@@ -115,7 +115,7 @@ func TestAPeerThatGoesAwayLeavesTheRestUnsent(t *testing.T) {
 }
 
 func TestWriteCopiesWhatItIsGiven(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, roomy()).connect()
 		tape.stall()
 		b := []byte("before")
@@ -129,7 +129,7 @@ func TestWriteCopiesWhatItIsGiven(t *testing.T) {
 }
 
 func TestWriteBuffersIsOneWrite(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 4, WriteBufferSize: 100}).connect()
 		var all sync.WaitGroup
 		for id := range 3 {
@@ -151,7 +151,7 @@ func TestWriteBuffersIsOneWrite(t *testing.T) {
 }
 
 func TestWriteBuffersIsTakenOrRefusedAsAWhole(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{WriteBufferSize: 10}).connect()
 		assert.ErrorIs(t, tape.writeBuffers("big", [][]byte{[]byte("12345"), []byte("678901")}), protocol.ErrWriteBufferFull)
 		require.NoError(t, tape.writeBuffers("fits", [][]byte{[]byte("abcde"), []byte("fghij")}))
@@ -161,7 +161,7 @@ func TestWriteBuffersIsTakenOrRefusedAsAWhole(t *testing.T) {
 }
 
 func TestWriteBuffersTakesMoreSlicesThanOneSystemCall(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, roomy()).connect()
 		whole := pattern(300_000)
 		var bufs [][]byte
@@ -178,7 +178,7 @@ func TestWriteBuffersTakesMoreSlicesThanOneSystemCall(t *testing.T) {
 }
 
 func TestAnEmptyWriteCompletes(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		_, tape := w.serve(script{}, connection.Options{}).connect()
 		require.NoError(t, tape.write("empty", ""))
 		require.NoError(t, tape.writeBuffers("none", nil))
@@ -188,7 +188,7 @@ func TestAnEmptyWriteCompletes(t *testing.T) {
 }
 
 func TestForwardEchoesWithoutACopy(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
 			n, err := t.socket.Forward(b)
 			t.book(n)
@@ -206,12 +206,12 @@ func TestForwardEchoesWithoutACopy(t *testing.T) {
 }
 
 func TestForwardGivesTheBytesToAnotherConnection(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		var to protocol.Socket
 		s := w.serve(script{data: func(t *tape, b *protocol.Buffer) error { _, err := to.Forward(b); return err }},
 			connection.Options{WriteBufferSize: -1})
 		out, target := s.connect()
-		target.foreseen, to = true, target.socket
+		target.unbooked, to = true, target.socket
 		in, _ := s.connect()
 		sent := pattern(200_000)
 		go func() { _, _ = io.WriteString(in.Conn, sent) }()
@@ -222,7 +222,7 @@ func TestForwardGivesTheBytesToAnotherConnection(t *testing.T) {
 }
 
 func TestARefusedForwardLeavesTheBuffer(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: func(t *tape, b *protocol.Buffer) error {
 			n, err := t.socket.Forward(b)
 			assert.Zero(t.w.t, n)
@@ -237,7 +237,7 @@ func TestARefusedForwardLeavesTheBuffer(t *testing.T) {
 }
 
 func TestWriteFileSendsFromTheFilesPosition(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{WriteBufferSize: 10}).connect()
 		content := pattern(3_000_000)
 		f := w.file(content)
@@ -253,7 +253,7 @@ func TestWriteFileSendsFromTheFilesPosition(t *testing.T) {
 }
 
 func TestAFileThatIsTooShortEndsTheConnection(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		err := tape.socket.WriteFile(w.file("short"), 100, tape.done("file"))
 		tape.owe("file", 100, err)

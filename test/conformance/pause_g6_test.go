@@ -27,7 +27,7 @@ func pauseOnce() script {
 }
 
 func TestAPauseLetsNoMoreDataThrough(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, pauseOnce(), only(connection.Options{})).connect()
 		p.send("first")
 		tape.await("data")
@@ -41,7 +41,7 @@ func TestAPauseLetsNoMoreDataThrough(t *testing.T) {
 }
 
 func TestAPauseHoldsTheBytesAlreadyRead(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(pauseOnce(), connection.Options{}).connect()
 		p.send("held")
 		tape.await("data")
@@ -51,7 +51,7 @@ func TestAPauseHoldsTheBytesAlreadyRead(t *testing.T) {
 }
 
 func TestAPauseInAcceptedComesBeforeAllData(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{accepted: func(t *tape) error { t.socket.Pause(); return nil }}, only(connection.Options{}))
 		p, tape := s.connect()
 		p.send("early")
@@ -63,7 +63,7 @@ func TestAPauseInAcceptedComesBeforeAllData(t *testing.T) {
 }
 
 func TestAPauseFromOutsideTakesEffectAtItsCompletion(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{ReadBufferSize: 64}).connect()
 		sent := strings.Repeat("stream of bytes ", 2000)
 		go func() { _, _ = p.Write([]byte(sent)) }()
@@ -81,7 +81,7 @@ func TestAPauseFromOutsideTakesEffectAtItsCompletion(t *testing.T) {
 }
 
 func TestPauseAndResumeAreFlags(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		for range 1000 {
 			tape.socket.Pause()
@@ -102,7 +102,7 @@ func TestPauseAndResumeAreFlags(t *testing.T) {
 }
 
 func TestAPausedConnectionStillWritesAndCloses(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{accepted: func(t *tape) error { t.socket.Pause(); return t.say("hello") }}, connection.Options{}).connect()
 		p.send("ignored")
 		p.expect("hello")
@@ -115,7 +115,7 @@ func TestAPausedConnectionStillWritesAndCloses(t *testing.T) {
 }
 
 func TestInPullModeEachResumeBringsOneData(t *testing.T) {
-	eachDoor(t, func(w *world, door doorOf) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{}, only(connection.Options{ReadMode: connection.Pull, ReadBufferSize: 4})).connect()
 		p.send("aaaabbbbccccdddd")
 		w.settle()
@@ -130,7 +130,7 @@ func TestInPullModeEachResumeBringsOneData(t *testing.T) {
 }
 
 func TestCreditsBringAsManyData(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		for _, mode := range []connection.Mode{connection.Push, connection.Pull} {
 			p, tape := w.serve(script{accepted: func(t *tape) error { t.socket.Pause(); return nil }},
 				connection.Options{ReadMode: mode, ReadBufferSize: 4}).connect()
@@ -148,7 +148,7 @@ func TestCreditsBringAsManyData(t *testing.T) {
 }
 
 func TestCreditsAddUpAndNeverOverflow(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{ReadMode: connection.Pull, ReadBufferSize: 4}).connect()
 		for range 5 {
 			tape.socket.Do(&protocol.Resume{Credit: math.MaxInt}, nil)
@@ -160,7 +160,7 @@ func TestCreditsAddUpAndNeverOverflow(t *testing.T) {
 }
 
 func TestInPushModeAResumeWithoutCreditLiftsTheLimit(t *testing.T) {
-	eachNetwork(t, func(w *world) {
+	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{accepted: func(t *tape) error { t.socket.Do(&protocol.Resume{Credit: 1}, nil); return nil }},
 			connection.Options{ReadBufferSize: 4}).connect()
 		p.send("aaaabbbbcccc")

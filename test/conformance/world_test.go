@@ -76,6 +76,7 @@ type world struct {
 
 	mu      sync.Mutex
 	tapes   []*tape
+	clients []net.Conn
 	letters []*actor.DeadLetterEvent
 }
 
@@ -95,7 +96,7 @@ func (w *world) patience() time.Duration {
 	return 20 * time.Second
 }
 
-func inWorld(t *testing.T, n network, test func(w *world)) {
+func inWorld(t *testing.T, n network, test func(t *testing.T, w *world)) {
 	w := &world{t: t, network: n, system: shared}
 	if n.virtual() {
 		w.system = newSystem()
@@ -111,13 +112,16 @@ func inWorld(t *testing.T, n network, test func(w *world)) {
 	})
 	defer w.system.EventStream.Unsubscribe(letters)
 	defer w.end()
-	test(w)
+	test(t, w)
 }
 
 // end closes what the test left open and looks whether anything remains.
 func (w *world) end() {
 	for _, s := range w.servers {
 		s.finish(w.t, func() { _ = s.Close() })
+	}
+	for _, c := range w.clients {
+		_ = c.Close()
 	}
 	for _, tape := range w.tapes {
 		tape.verify()
@@ -180,7 +184,7 @@ func (s *server) client() *peer {
 	c, err := s.dial()
 	require.NoError(s.w.t, err)
 	p := &peer{Conn: c, w: s.w}
-	s.w.t.Cleanup(func() { _ = c.Close() })
+	s.w.clients = append(s.w.clients, c)
 	return p
 }
 

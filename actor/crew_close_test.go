@@ -1,0 +1,127 @@
+package tcpactor
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// That nothing is left is what inBubble looks for: a goroutine or timer that remains fails the test.
+
+func TestCloseEndsACrewWhateverItsWorkersAreDoing(t *testing.T) {
+	for name, before := range map[string]func(c *Crew, b *bell){
+		"asleep": func(*Crew, *bell) {},
+		"parked": func(c *Crew, _ *bell) {
+			release := make(chan struct{})
+			for range 10 {
+				c.Schedule(func() { <-release })
+			}
+			after(c)
+			close(release)
+			synctest.Wait()
+		},
+		"about to be parked": func(c *Crew, _ *bell) {
+			release := make(chan struct{})
+			for range 10 {
+				c.Schedule(func() { <-release })
+			}
+			after(c)
+			close(release)
+		},
+		"working": func(c *Crew, _ *bell) { c.Schedule(func() {}) },
+		"polling": func(c *Crew, b *bell) {
+			f := func(bool) { b.before.Store(nil); runtime.Gosched() }
+			b.before.Store(&f)
+			b.ring(func() {})
+		},
+		"just started":            func(*Crew, *bell) {},
+		"without a monitor awake": func(c *Crew, _ *bell) { time.Sleep(time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 50 {
+				inBubble(t, 2, func(t *testing.T, c *Crew, b *bell) {
+					before(c, b)
+					began := time.Now()
+					end(c)
+					assert.Zero(t, time.Since(began))
+				})
+			}
+		})
+	}
+}
+
+func TestWhatWasScheduledBeforeCloseIsRun(t *testing.T) {
+	for _, workers := range []int{1, 3} {
+		inBubble(t, workers, func(t *testing.T, c *Crew, _ *bell) {
+			const turns = 3 * pollEvery
+			ran := make(chan int, turns)
+			wait := make(chan struct{})
+			c.Schedule(func() { <-wait })
+			for i := range turns {
+				c.Schedule(func() { ran <- i })
+			}
+			c.Close()
+			close(wait)
+			c.Wait()
+			assert.Len(t, ran, turns)
+		})
+	}
+}
+
+func TestCloseWaitsForABlockedTurnThatReturnsLater(t *testing.T) {
+	for _, counted := range []bool{true, false} {
+		inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+			began, afterwards := time.Now(), false
+			c.Schedule(func() {
+				time.Sleep(time.Minute)
+				c.Schedule(func() { afterwards = true })
+			})
+			synctest.Wait()
+			if counted { // out by the monitor
+				time.Sleep(3 * tick)
+				assert.Equal(t, 1, look(c).blocked)
+			}
+			c.Close()
+			c.Wait()
+			assert.Equal(t, time.Minute, time.Since(began))
+			synctest.Wait()
+			assert.True(t, afterwards)
+		})
+	}
+}
+
+func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+		for _, wait := range []bool{false, true} {
+			if wait {
+				c.Wait()
+			} else {
+				c.Close()
+			}
+			gate, ran := make(chan struct{}), false
+			c.Schedule(func() { <-gate; ran = true })
+			close(gate)
+			synctest.Wait()
+			assert.True(t, ran)
+		}
+	})
+}
+
+// The turns behind one that ends its goroutine belong to somebody else.
+func TestATurnThatEndsItsGoroutineTakesNobodysTurnWithItAfterCloseEither(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+		closed, ran := make(chan struct{}), 0
+		c.Schedule(func() { <-closed; runtime.Goexit() })
+		for range 10 {
+			c.Schedule(func() { ran++ })
+			c.Schedule(runtime.Goexit)
+		}
+		c.Close()
+		close(closed)
+		c.Wait()
+		assert.Equal(t, 10, ran)
+	})
+}

@@ -1,0 +1,184 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package transport_test
+
+import (
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/go-berth/berth/connection/transport"
+)
+
+// narrow sockets are full soon.
+var narrow = transport.SocketOptions{NoDelay: true, SendBuffer: 4 << 10, RecvBuffer: 4 << 10}
+
+// urgent sends out of band.
+func urgent(t *testing.T, c *net.TCPConn, p string) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte(p), unix.MSG_OOB, nil) }))
+	require.NoError(t, err)
+}
+
+func TestAPolledWriteThatTheKernelTookInPartGoesOnWhereItStopped(t *testing.T) {
+	overPoll(t, narrow, func(t *testing.T, h *harbour) {
+		p, a, peer := h.connect()
+		sent := text(2<<20, 3)
+		var bufs [][]byte
+		random := rand.New(rand.NewPCG(1, 1))
+		for rest := sent; len(rest) > 0; {
+			n := min(random.IntN(5000), len(rest)) // also none at all
+			bufs = append(bufs, append([]byte(nil), rest[:n]...))
+			rest = rest[n:]
+		}
+		n, err := p.Writev(bufs)
+		require.ErrorIs(t, err, transport.ErrAgain)
+		require.Positive(t, n)
+		require.Less(t, n, len(sent)/2, "in part")
+		again, err := p.Writev([][]byte{sent[n:]})
+		require.ErrorIs(t, err, transport.ErrAgain)
+		n += again
+		assert.Empty(t, a.writable, "nobody has read")
+		all := readAll(peer)
+		receive(t, a.writable)
+		assert.Positive(t, bring(t, p, a, sent[n:]))
+		require.NoError(t, p.CloseWrite())
+		same(t, sent, receive(t, all))
+	})
+}
+
+func TestAConnectionThatNeverBlockedAnnouncesNothingWritable(t *testing.T) {
+	overPoll(t, transport.SocketOptions{}, func(t *testing.T, h *harbour) {
+		p, a, peer := h.connect()
+		for range 100 {
+			n, err := p.Writev([][]byte{[]byte("he"), nil, []byte("llo")})
+			require.NoError(t, err)
+			require.Equal(t, 5, n)
+			_, err = io.ReadFull(peer, make([]byte, 5))
+			require.NoError(t, err)
+		}
+		n, err := p.Writev([][]byte{nil, {}})
+		require.NoError(t, err)
+		assert.Zero(t, n)
+		_, _ = peer.Write([]byte("x"))
+		receive(t, a.readable)
+		assert.Zero(t, a.writableCount.Load())
+	})
+}
+
+// The room may come between the kernel's no and our waiting for it. Were that event lost, nobody would ever write again.
+func TestInAStormOfFullBuffersNoRoomIsMissed(t *testing.T) {
+	overPoll(t, narrow, func(t *testing.T, h *harbour) {
+		p, a, peer := h.connect()
+		sent := text(3<<20, 4)
+		all := make(chan []byte, 1)
+		go func() {
+			got := make([]byte, 0, len(sent))
+			random := rand.New(rand.NewPCG(5, 6))
+			buf := make([]byte, 16<<10)
+			for {
+				n, err := peer.Read(buf[:1+random.IntN(len(buf))])
+				got = append(got, buf[:n]...)
+				if err != nil {
+					all <- got
+					return
+				}
+			}
+		}()
+		random, waits := rand.New(rand.NewPCG(7, 8)), 0
+		for rest := sent; len(rest) > 0; {
+			n := min(1+random.IntN(20000), len(rest))
+			waits += bring(t, p, a, rest[:n/2], rest[n/2:n])
+			rest = rest[n:]
+		}
+		require.NoError(t, p.CloseWrite())
+		same(t, sent, receive(t, all))
+		assert.Greater(t, waits, 10, "the buffers were never full: this shows nothing")
+	})
+}
+
+func TestAWriterThatWaitsForRoomIsToldOfTheReset(t *testing.T) {
+	h := newHarbour(t, "tcp4", "127.0.0.1:0", narrow)
+	p, a, peer := h.connect()
+	much := [][]byte{make([]byte, 8<<20)}
+	var err error
+	for err == nil {
+		_, err = p.Writev(much)
+	}
+	require.ErrorIs(t, err, transport.ErrAgain)
+	require.NoError(t, peer.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, peer.Close())
+	receive(t, a.writable)
+	_, err = p.Writev(much)
+	require.True(t, transport.IsReset(err), "%v", err)
+	var op *net.OpError
+	require.ErrorAs(t, err, &op)
+	assert.Equal(t, "write", op.Op)
+}
+
+func TestAFileIsSentFromWhereItStandsAsFarAsWasAsked(t *testing.T) {
+	content := text(1<<20, 5)
+	overPoll(t, narrow, func(t *testing.T, h *harbour) {
+		p, a, peer := h.connect()
+		f := fileOf(t, content)
+		_, err := f.Seek(1000, io.SeekStart)
+		require.NoError(t, err)
+		all := readAll(peer)
+		left, waits := int64(len(content)-3000), 0
+		for left > 0 {
+			n, err := p.SendFile(f, left)
+			left -= n
+			if err != nil {
+				require.ErrorIs(t, err, transport.ErrAgain)
+				receive(t, a.writable)
+				waits++
+			}
+		}
+		assert.Positive(t, waits)
+		bring(t, p, a, []byte("the end"))
+		require.NoError(t, p.CloseWrite())
+		same(t, append(content[1000:len(content)-2000:len(content)-2000], "the end"...), receive(t, all))
+	})
+}
+
+func TestAFileThatIsTooShortIsSentAndThenReported(t *testing.T) {
+	overPoll(t, transport.SocketOptions{}, func(t *testing.T, h *harbour) {
+		p, _, peer := h.connect()
+		f := fileOf(t, []byte("short"))
+		n, err := p.SendFile(f, 100)
+		require.NoError(t, err)
+		require.EqualValues(t, 5, n)
+		n, err = p.SendFile(f, 95)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		assert.Zero(t, n)
+		n, err = p.SendFile(f, 0)
+		require.NoError(t, err, "nothing of nothing is no failure")
+		assert.Zero(t, n)
+		require.NoError(t, f.Close())
+		_, err = p.SendFile(f, 1)
+		require.Error(t, err)
+		got := make([]byte, 5)
+		_, err = io.ReadFull(peer, got)
+		require.NoError(t, err)
+		assert.Equal(t, "short", string(got))
+	})
+}
+
+func fileOf(t *testing.T, content []byte) *os.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, content, 0o600))
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}

@@ -1,0 +1,194 @@
+package conformance
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
+)
+
+// G12: when Shutdown or Close returns, no socket, actor, goroutine, timer or file descriptor of ours remains, whatever the
+// moment; past the deadline the rest is aborted and counted. In a bubble, synctest itself finds a goroutine that is left.
+
+// actorsOf returns the processes of a listener that are still registered.
+func (w *world) actorsOf(s *server) (left []string) {
+	for _, shards := range w.system.ProcessRegistry.LocalPIDs.LocalPIDs {
+		shards.IterCb(func(id string, _ any) {
+			if strings.HasPrefix(id, s.PID().Id) {
+				left = append(left, id)
+			}
+		})
+	}
+	return left
+}
+
+func openFiles() int {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0 // not on this system
+	}
+	return len(files)
+}
+
+// moments bring a server to a state in which it is then shut down.
+var moments = map[string]func(w *world, s *server){
+	"fresh": func(*world, *server) {},
+	"idle":  func(_ *world, s *server) { s.connect(); s.connect() },
+	"accepting": func(w *world, s *server) {
+		for range 20 {
+			s.client()
+		}
+	},
+	"stalled":     func(_ *world, s *server) { _, tape := s.connect(); tape.stall() },
+	"paused":      func(_ *world, s *server) { p, tape := s.connect(); tape.socket.Pause(); p.send("unread") },
+	"half closed": func(_ *world, s *server) { p, tape := s.connect(); p.closeWrite(); tape.await("peerclosed") },
+	"flushing":    func(_ *world, s *server) { _, tape := s.connect(); tape.stall(); _ = tape.socket.Close() },
+	"discarding":  func(_ *world, s *server) { p, tape := s.connect(); _ = tape.socket.Close(); p.rest() },
+	"finished writing": func(_ *world, s *server) {
+		p, tape := s.connect()
+		tape.socket.CloseWrite()
+		p.rest()
+	},
+	"ending":    func(_ *world, s *server) { p, _ := s.connect(); p.close() },
+	"stopping":  func(w *world, s *server) { _, tape := s.connect(); w.system.Root.Stop(tape.socket.PID()) },
+	"suspended": func(_ *world, s *server) { s.connect(); s.Suspend(); s.client() },
+	"busy": func(w *world, s *server) {
+		for range 5 {
+			p, _ := s.connect()
+			go func() {
+				for {
+					if _, err := p.Write([]byte("more")); err != nil {
+						return
+					}
+					w.yield()
+				}
+			}()
+		}
+	},
+}
+
+// ends are the ways to shut a server down without patience.
+var ends = map[string]func(w *world, s *server){
+	"close": func(w *world, s *server) { assert.NoError(w.t, s.Close()) },
+	"shutdown": func(w *world, s *server) {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		_ = s.Shutdown(ctx)
+	},
+	"stop": func(w *world, s *server) { w.system.Root.Stop(s.PID()); _ = s.Close() },
+	"message": func(w *world, s *server) {
+		w.system.Root.Send(s.PID(), &protocol.Shutdown{Deadline: time.Now().Add(time.Millisecond)})
+		<-s.Done()
+	},
+}
+
+func TestNothingIsLeftWhateverTheMoment(t *testing.T) {
+	for moment, bring := range moments {
+		for end, shut := range ends {
+			t.Run(moment+"/"+end, func(t *testing.T) {
+				eachNetwork(t, func(t *testing.T, w *world) {
+					files, before := openFiles(), goleak.IgnoreCurrent()
+					o := roomy()
+					o.KeepOpenOnPeerClosed, o.DrainQuiet = true, time.Millisecond
+					s := w.serve(script{}, o)
+					bring(w, s)
+					s.finish(t, func() { shut(w, s) })
+					assert.Empty(t, w.actorsOf(s))
+					assert.Zero(t, s.Info().Open)
+					for _, tape := range w.tapes {
+						assert.Equal(t, 1, tape.count("closed"), "before the shutdown returned")
+					}
+					_, err := s.dial()
+					assert.Error(t, err, "nobody listens")
+					if w.network.virtual() {
+						return
+					}
+					for _, c := range w.clients {
+						_ = c.Close()
+					}
+					assert.NoError(t, goleak.Find(before))
+					assert.LessOrEqual(t, openFiles(), files)
+				})
+			})
+		}
+	}
+}
+
+func TestAShutdownAfterItsDeadlineCountsWhatItAborted(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		s := w.serve(script{}, roomy())
+		for range 3 {
+			_, tape := s.connect()
+			tape.stall()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+		defer cancel()
+		err := s.Shutdown(ctx)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		assert.Contains(t, err.Error(), "3 connections aborted")
+		for _, tape := range w.tapes {
+			assert.Equal(t, protocol.ReasonShutdown, tape.ended().Reason)
+		}
+	})
+}
+
+func TestAShutdownWaitsForWhatIsQuietAndFlushesIt(t *testing.T) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+		s := w.open(door, script{}, only(connection.Options{DrainQuiet: 10 * time.Millisecond, WriteBufferSize: stallSize}))
+		p, tape := s.connect()
+		tape.stall()
+		go func() {
+			b, _ := p.all()
+			assert.Len(t, b, stallSize)
+			p.close()
+		}()
+		s.finish(t, func() { assert.NoError(t, s.Shutdown(context.Background())) })
+		closed := tape.ended()
+		assert.Equal(t, protocol.ReasonShutdown, closed.Reason)
+		assert.Zero(t, closed.Stats.Unsent)
+	})
+}
+
+func TestAHandlerThatDrainsDecidesItselfWhenToClose(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		s := w.serve(script{draining: func(t *tape, deadline time.Time) error {
+			assert.True(w.t, deadline.After(time.Now()))
+			return t.say("finish please")
+		}, data: func(t *tape, b *protocol.Buffer) error { _ = t.socket.Close(); return nil }},
+			connection.Options{DrainQuiet: time.Millisecond})
+		p, tape := s.connect()
+		shut := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(context.Background(), w.patience())
+		defer cancel()
+		go func() { shut <- s.Shutdown(ctx) }()
+		p.expect("finish please")
+		assert.Equal(t, "open", tape.socket.Info().State)
+		p.send("done")
+		assert.Empty(t, p.rest())
+		p.close()
+		assert.NoError(t, <-shut)
+		assert.Equal(t, protocol.ReasonLocalClosed, tape.ended().Reason)
+		assert.Equal(t, 1, tape.count("draining"))
+	})
+}
+
+func TestACloseThatHurriesAShutdownEndsBoth(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		s := w.serve(script{draining: func(*tape, time.Time) error { return nil }}, connection.Options{})
+		_, tape := s.connect()
+		shut := make(chan error, 1)
+		go func() { shut <- s.Shutdown(context.Background()) }()
+		tape.await("draining")
+		s.finish(t, func() { assert.NoError(t, s.Close()) })
+		assert.ErrorIs(t, <-shut, os.ErrDeadlineExceeded)
+		assert.NoError(t, s.Close(), "again")
+	})
+}

@@ -1,0 +1,137 @@
+// Package layers_test holds the shape of the module: which package may import which, and that the README's table of options is the code's.
+package layers_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	root   = "../.."
+	module = "github.com/go-berth/berth/"
+	proto  = "github.com/asynkron/protoactor-go/"
+)
+
+// layers are the packages of the core, each with those of ours that its code may import.
+var layers = map[string][]string{
+	"protocol":             nil,
+	"protocol/wire":        {"protocol"},
+	"actor":                {"protocol"},
+	"connection/transport": nil,
+	"connection":           {"protocol", "actor", "connection/transport"},
+	"listener":             {"protocol", "actor", "connection", "connection/transport"},
+}
+
+// foreign is what the core may import of others, by prefix, and where.
+var foreign = map[string][]string{
+	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
+	proto + "actor":                     {"protocol", "actor", "connection", "listener"},
+	proto + "eventstream":               {"listener"},
+	"golang.org/x/sys/":                 {"connection/transport", "listener"},
+	"google.golang.org/protobuf/":       {"protocol/wire"},
+}
+
+// pure are the files that know neither actors nor sockets, so that they can be tested alone.
+var pure = []string{
+	"protocol/buffer.go", "protocol/reason.go",
+	"actor/ring.go", "actor/turns.go", "actor/policy.go",
+	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/watch.go",
+	"connection/transport/chunk.go", "connection/transport/input.go",
+	"listener/limiter.go", "listener/backoff.go",
+}
+
+// imports returns what each file below the folders imports, tests left out.
+func imports(t *testing.T, folder string) map[string][]string {
+	files, err := filepath.Glob(filepath.Join(root, folder, "*.go"))
+	require.NoError(t, err)
+	all := map[string][]string{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		name := filepath.ToSlash(filepath.Join(folder, filepath.Base(file)))
+		all[name] = nil
+		for _, spec := range parsed.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			all[name] = append(all[name], path)
+		}
+	}
+	return all
+}
+
+func standard(path string) bool { return !strings.Contains(strings.Split(path, "/")[0], ".") }
+
+func TestImportsRunOneWay(t *testing.T) {
+	for folder, allowed := range layers {
+		for file, paths := range imports(t, folder) {
+			for _, path := range paths {
+				ours, is := strings.CutPrefix(path, module)
+				assert.True(t, !is || slices.Contains(allowed, ours), "%s must not import %s", file, path)
+			}
+		}
+	}
+}
+
+func TestTheCoreImportsOfOthersOnlyProtoActorsActorAndSystemCalls(t *testing.T) {
+	allowed := func(folder, path string) bool {
+		for prefix, folders := range foreign {
+			if strings.HasPrefix(path, prefix) && slices.Contains(folders, folder) {
+				return true
+			}
+		}
+		return false
+	}
+	for folder := range layers {
+		for file, paths := range imports(t, folder) {
+			for _, path := range paths {
+				assert.True(t, standard(path) || strings.HasPrefix(path, module) || allowed(folder, path), "%s must not import %s", file, path)
+			}
+		}
+	}
+}
+
+func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
+	for _, file := range pure {
+		paths, found := imports(t, filepath.Dir(file))[file]
+		require.True(t, found, "%s is not there", file)
+		for _, path := range paths {
+			assert.False(t, path == "net" || strings.HasPrefix(path, proto) || strings.HasPrefix(path, "golang.org/"), "%s must not import %s", file, path)
+		}
+	}
+}
+
+func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
+	for _, top := range []string{"protocol", "actor", "connection", "listener"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
+				return err
+			}
+			files, err := filepath.Glob(filepath.Join(path, "*.go"))
+			if err != nil || len(files) == 0 {
+				return err
+			}
+			folder, err := filepath.Rel(root, path)
+			require.NoError(t, err)
+			assert.Contains(t, layers, filepath.ToSlash(folder))
+			return nil
+		}))
+	}
+	_, err := os.Stat(filepath.Join(root, "go.mod"))
+	require.NoError(t, err)
+}

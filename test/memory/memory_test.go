@@ -1,0 +1,138 @@
+package memory_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"runtime"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// writer answers with Write, which copies; forwarder with the memory it got.
+type (
+	writer    struct{}
+	forwarder struct{ writer }
+)
+
+func (writer) Accepted(protocol.Socket) error { return nil }
+func (writer) Data(s protocol.Socket, b *protocol.Buffer) error {
+	_, err := s.Write(b.Next(b.Len()))
+	return err
+}
+func (writer) Closed(protocol.Socket, *protocol.Closed) {}
+
+func (forwarder) Data(s protocol.Socket, b *protocol.Buffer) error {
+	_, err := s.Forward(b)
+	return err
+}
+
+// serve starts a server over connections in memory.
+func serve(t testing.TB, handler tcpactor.Handler) (conns chan<- *memory.Conn, stop func()) {
+	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.NewTextHandler(io.Discard, nil))
+	}))
+	sockets := memory.Listen()
+	l, err := listener.Serve(system.Root, sockets, tcpactor.Handlers(func() tcpactor.Handler { return handler }),
+		listener.Options{Connection: connection.Options{WriteTimeout: -1}})
+	require.NoError(t, err)
+	return sockets.Conns, func() { require.NoError(t, l.Close()) }
+}
+
+var hello = []byte("sixty-four bytes are a small message, and so this one is exactly")
+
+func exchange(t testing.TB, c *memory.Conn) {
+	if n := c.Exchange(hello); !bytes.Equal(c.Answer(n), hello) {
+		require.Equal(t, string(hello), string(c.Answer(n)))
+	}
+}
+
+func TestNoMessageMakesAnAllocation(t *testing.T) {
+	if raced {
+		t.Skip("the race detector's pools drop at random")
+	}
+	for name, handler := range map[string]tcpactor.Handler{"Write": writer{}, "Forward": forwarder{}} {
+		conns, stop := serve(t, handler)
+		c := memory.NewConn()
+		conns <- c
+		exchange(t, c)
+		require.Zero(t, testing.AllocsPerRun(2000, func() { exchange(t, c) }), name)
+		stop()
+	}
+}
+
+func BenchmarkEcho(b *testing.B) {
+	for name, handler := range map[string]tcpactor.Handler{"Write": writer{}, "Forward": forwarder{}} {
+		b.Run(name, func(b *testing.B) {
+			conns, stop := serve(b, handler)
+			defer stop()
+			c := memory.NewConn()
+			conns <- c
+			b.ReportAllocs()
+			for b.Loop() {
+				exchange(b, c)
+			}
+		})
+	}
+}
+
+// Regression bounds, generous: about half of each was measured with the stream transport.
+const (
+	mostHeap  = 10000
+	mostStack = 10000
+)
+
+// idle returns the bytes of heap and of stacks that each of so many connections holds after one message.
+func idle(t testing.TB, count int) (heap, stack float64) {
+	conns, stop := serve(t, writer{})
+	defer stop()
+	all := make([]*memory.Conn, count)
+	for i := range all {
+		all[i] = memory.NewConn()
+	}
+	before := inUse()
+	for _, c := range all {
+		conns <- c
+		exchange(t, c)
+	}
+	after := inUse()
+	runtime.KeepAlive(all)
+	per := func(after, before uint64) float64 { return (float64(after) - float64(before)) / float64(count) }
+	return per(after.HeapAlloc, before.HeapAlloc), per(after.StackInuse, before.StackInuse)
+}
+
+func inUse() (m runtime.MemStats) {
+	for range 3 { // pools survive one collection, finalizers another
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return m
+}
+
+func TestAnIdleConnectionIsSmall(t *testing.T) {
+	if raced {
+		t.Skip("the race detector has memory of its own")
+	}
+	heap, stack := idle(t, 2000)
+	t.Logf("%.0f bytes of heap and %.0f of stack per idle connection", heap, stack)
+	require.Less(t, heap, float64(mostHeap))
+	require.Less(t, stack, float64(mostStack))
+}
+
+func BenchmarkIdleConnection(b *testing.B) {
+	heap, stack := idle(b, 2000) // once, whatever b.N: it is no matter of time
+	b.ReportMetric(heap, "heap-B/conn")
+	b.ReportMetric(stack, "stack-B/conn")
+	b.ReportMetric(0, "ns/op")
+}
