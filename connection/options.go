@@ -122,6 +122,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("berth: ReadMode %d is neither Push nor Pull", o.ReadMode)
 	case o.HighWater < 0 || o.LowWater < 0:
 		return fmt.Errorf("berth: HighWater %d and LowWater %d must not be negative", o.HighWater, o.LowWater)
+	case o.HighWater > 0 && o.WithDefaults().WriteBufferSize < o.HighWater:
+		return fmt.Errorf("berth: HighWater %d cannot be reached with a WriteBufferSize of %d", o.HighWater, o.WithDefaults().WriteBufferSize)
 	case o.HighWater > 0 && o.LowWater >= o.HighWater:
 		return fmt.Errorf("berth: LowWater %d must be below HighWater %d", o.LowWater, o.HighWater)
 	}

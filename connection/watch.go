@@ -44,6 +44,8 @@ func (c *Connection) look(now time.Duration) {
 		c.signal(signalQuiet)
 	case (s == flushing || s == closing) && late(o.CloseTimeout, w.since):
 		c.signal(signalLate)
+	case s == closing && c.shared.draining() && late(o.DrainQuiet, max(w.trafficAt, w.since)):
+		c.signal(signalLate) // a server that shuts down does not wait long for a FIN that may never come
 	}
 }
 

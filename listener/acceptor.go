@@ -24,8 +24,8 @@ func (a *acceptor) Receive(ctx actor.Context) {
 	switch ctx.Message().(type) {
 	case *actor.Started:
 		a.stop, a.done = make(chan struct{}), make(chan struct{})
-		a.server.unkick()
 		if a.server.mayLoop() {
+			a.server.acceptUntil(time.Time{}) // counted already: a drain waits for us before it sets a deadline of its own
 			go a.run()
 		} else {
 			close(a.done)
@@ -34,6 +34,7 @@ func (a *acceptor) Receive(ctx actor.Context) {
 		close(a.stop)
 		if a.server.kick() {
 			<-a.done
+			return
 		}
 		// A listener of the user's without deadlines stays in Accept. Then the loop ends after the next
 		// accept, which it still serves, or with the listener.
@@ -55,6 +56,7 @@ func (a *acceptor) run() {
 		a.server.notAccepted()
 		switch {
 		case errors.Is(err, net.ErrClosed):
+			a.server.lost(err)
 			return
 		case a.server.isKick(err, kicks):
 			// A stop or a suspension wants to be noticed: mayAccept looks.

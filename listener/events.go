@@ -15,7 +15,7 @@ import (
 type (
 	// Started: the listener accepts.
 	Started struct{ Addr net.Addr }
-	// AcceptFailed: an accept failed, and the next one is tried after Wait.
+	// AcceptFailed: an accept failed, and the next one is tried after Wait; never again (0) if somebody closed the listening socket.
 	AcceptFailed struct {
 		Addr net.Addr
 		Err  error

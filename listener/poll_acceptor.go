@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -113,25 +114,33 @@ func (p *polling) Pull() any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for range acceptBatch {
-		if p.stopped || p.timer != nil || !p.server.acceptsNow() {
+		if p.stopped || p.timer != nil || !p.acceptOne() {
 			return nil
-		}
-		conn, err := p.socket.Accept()
-		if err != nil {
-			p.server.notAccepted()
-			if err != transport.ErrAgain {
-				p.pause(err)
-			}
-			return nil
-		}
-		p.wait.reset()
-		if p.server.admit(conn) {
-			p.server.spawn(conn)
-		} else {
-			_ = conn.Close()
 		}
 	}
 	return acceptAgain
+}
+
+// acceptOne returns false when there is nobody left to accept, or it failed.
+func (p *polling) acceptOne() bool {
+	if !p.server.takesMore() {
+		return false
+	}
+	conn, err := p.socket.Accept()
+	if err != nil {
+		p.server.notAccepted()
+		if !errors.Is(err, transport.ErrAgain) {
+			p.pause(err)
+		}
+		return false
+	}
+	p.wait.reset()
+	if p.server.admit(conn) {
+		p.server.spawn(conn)
+	} else {
+		_ = conn.Close()
+	}
+	return true
 }
 
 // pause waits after a failed accept; see acceptor.pause for what it can fail with.
@@ -146,11 +155,15 @@ func (p *polling) pause(err error) {
 	})
 }
 
-// stop closes the listening socket. When it returns no connection is added any more.
+// stop accepts who is in the backlog (see server.acceptBacklog) and closes the listening socket. When it returns no connection is added any more.
 func (p *polling) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true
+	p.socket.Look()
+	for left := mostBacklog; left > 0 && p.acceptOne(); left-- {
+		continue
+	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}

@@ -1,10 +1,7 @@
 package listener
 
 import (
-	"crypto/tls"
-	"errors"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +10,6 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -45,6 +41,7 @@ type server struct {
 	acceptCount  atomic.Uint64
 	rejectCount  atomic.Uint64
 	acceptErrors atomic.Uint64
+	socketLost   atomic.Bool   // somebody else closed the listening socket
 	spawned      atomic.Uint64 // connections made
 	gone         atomic.Uint64 // of those, how many have ended, actors and all
 	orphans      atomic.Bool   // the end of a connection may come to nobody: gone can no longer be relied on
@@ -86,89 +83,6 @@ func (s *server) begin(children *actor.PID) {
 	}
 }
 
-func (s *server) acceptorProps() *actor.Props {
-	if s.polling != nil {
-		return s.polling.props()
-	}
-	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool))
-}
-
-// mayLoop lets an accept loop begin, unless accepting has ended for good: then drain has counted the loops already.
-func (s *server) mayLoop() bool {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	select {
-	case <-s.closing:
-		return false
-	default:
-	}
-	s.loops.Add(1)
-	return true
-}
-
-// mayAccept waits while accepting is suspended and, where clients are to wait for a permit, until it holds one. False: the loop ends.
-func (s *server) mayAccept(stop <-chan struct{}) bool {
-	select {
-	case <-stop:
-	case <-s.closing:
-	case <-s.resumedChan():
-	}
-	select { // again: of several that are ready, select takes any
-	case <-stop:
-		return false
-	case <-s.closing:
-		return false
-	default:
-	}
-	return s.options.WhenFull != Wait || s.permits.take(stop)
-}
-
-// notAccepted gives back what mayAccept took.
-func (s *server) notAccepted() {
-	if s.options.WhenFull == Wait {
-		s.permits.give()
-	}
-}
-
-// acceptsNow is mayAccept for an acceptor that must not wait: it will be scheduled when the answer may have changed.
-func (s *server) acceptsNow() bool {
-	select {
-	case <-s.resumedChan():
-	default:
-		return false
-	}
-	return s.options.WhenFull != Wait || s.permits.try()
-}
-
-// accepted makes a connection of conn, or turns it away.
-func (s *server) accepted(conn net.Conn) {
-	if !s.admit(conn) {
-		_ = conn.Close()
-		return
-	}
-	s.tune(conn)
-	if s.options.TLSConfig != nil {
-		conn = tls.Server(conn, s.options.TLSConfig)
-	}
-	s.spawn(transport.NewStream(conn, &s.readers))
-}
-
-// admit decides whether a client that was accepted may stay, where clients are not left waiting before.
-func (s *server) admit(client interface{ RemoteAddr() net.Addr }) bool {
-	s.acceptCount.Add(1)
-	if s.options.WhenFull != Reject || s.permits.try() {
-		return true
-	}
-	s.rejectCount.Add(1)
-	s.publish(&Rejected{RemoteAddr: client.RemoteAddr()})
-	return false
-}
-
-func (s *server) spawn(conn transport.Conn) {
-	s.spawned.Add(1)
-	s.spawner.Load().Spawn(conn)
-}
-
 // freed gives the permit of an ended connection back.
 func (s *server) freed() {
 	s.permits.give()
@@ -178,12 +92,6 @@ func (s *server) freed() {
 	if s.orphans.Load() {
 		s.signalEnded()
 	}
-}
-
-// acceptFailed reports a failed accept; the next one is tried after wait.
-func (s *server) acceptFailed(err error, wait time.Duration) {
-	s.acceptErrors.Add(1)
-	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Wait: wait})
 }
 
 // left takes note that the actors of one connection have ended.
@@ -218,71 +126,9 @@ func (s *server) open() int {
 	return 0
 }
 
-// tune sets the socket options that a net.ListenConfig does not. Their errors are those of a connection that is gone already; reading will say so.
-func (s *server) tune(conn net.Conn) {
-	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && s.options.DisableNoDelay {
-		_ = c.SetNoDelay(false)
-	}
-	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && s.options.RecvBufferSize > 0 {
-		_ = c.SetReadBuffer(s.options.RecvBufferSize)
-	}
-	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && s.options.SendBufferSize > 0 {
-		_ = c.SetWriteBuffer(s.options.SendBufferSize)
-	}
-}
-
-// kick frees a blocked Accept without closing the socket. False: this listener cannot.
-func (s *server) kick() bool {
-	select {
-	case <-s.closing:
-		return true // the socket is closed: nobody is blocked
-	default:
-	}
-	s.kicks.Add(1)
-	l, ok := s.listener.(interface{ SetDeadline(time.Time) error })
-	return ok && l.SetDeadline(time.Unix(1, 0)) == nil
-}
-
-// isKick reports that Accept returned because of a kick that came after so many. A deadline that passed without one is
-// the listener's own affair, and a failure like any other: to try again at once would be to try for ever.
-func (s *server) isKick(err error, kicks uint64) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && s.kicks.Load() != kicks
-}
-
-func (s *server) suspend(suspended bool) {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	if suspended == s.suspended {
-		return
-	}
-	s.suspended = suspended
-	if suspended {
-		s.resumed = make(chan struct{})
-		s.kick()
-	} else {
-		s.unkick()
-		close(s.resumed)
-		if s.polling != nil {
-			s.polling.Schedule()
-		}
-	}
-}
-
-func (s *server) unkick() {
-	if l, ok := s.listener.(interface{ SetDeadline(time.Time) error }); ok {
-		_ = l.SetDeadline(time.Time{})
-	}
-}
-
-func (s *server) resumedChan() <-chan struct{} {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	return s.resumed
-}
-
 func (s *server) info() protocol.ListenerInfo {
 	s.gate.Lock()
-	accepting := !s.suspended
+	accepting := !s.suspended && !s.socketLost.Load()
 	s.gate.Unlock()
 	select {
 	case <-s.closing:

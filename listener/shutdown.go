@@ -67,6 +67,8 @@ func (s *server) drain() {
 	s.permits.close()
 	if s.polling != nil {
 		s.polling.stop()
+	} else {
+		s.acceptBacklog()
 	}
 	_ = s.listener.Close() // frees Accept
 	s.loops.Wait()         // from here on no connection is added

@@ -22,6 +22,7 @@ type Acceptor struct {
 	owner    net.Listener // what fd is borrowed from, nil if it is our own
 	readable atomic.Bool
 	notify   func()
+	buffers  SocketOptions // of a unix socket's: its connections inherit nothing
 }
 
 // NewAcceptor takes l over, a *net.TCPListener or *net.UnixListener, unless there is an error. notify is called by the polling
@@ -79,6 +80,9 @@ func (a *Acceptor) ready(_, _, _ bool) {
 	a.notify()
 }
 
+// Look makes the next Accept ask the kernel, whatever events have come.
+func (a *Acceptor) Look() { a.readable.Store(true) }
+
 // Accept returns the next connection, ErrAgain if there is none: notify will be called. It is called on one goroutine at a time.
 func (a *Acceptor) Accept() (*Poll, error) {
 	if !a.readable.Load() {
@@ -90,6 +94,7 @@ func (a *Acceptor) Accept() (*Poll, error) {
 		switch err {
 		case nil:
 			a.readable.Store(true)
+			_ = setBuffers(fd, &a.buffers) // fails where the connection is gone already; reading will say so
 			return NewPoll(a.set, fd, remote, a.local), nil
 		case unix.EINTR:
 			continue
@@ -111,7 +116,8 @@ func (a *Acceptor) Close() {
 	}
 }
 
-// SocketOptions are set on the listening socket: accepted ones inherit them, so they cost no system call per connection.
+// SocketOptions are set on the listening socket: accepted ones inherit them, so they cost no system call per connection. A unix
+// listener's inherit nothing; the buffers are set on each.
 type SocketOptions struct {
 	NoDelay    bool
 	KeepAlive  time.Duration // idle time and interval; 0: leave it to the system, negative: off
@@ -119,7 +125,7 @@ type SocketOptions struct {
 	SendBuffer int
 }
 
-// Tune sets options for the connections to come.
+// Tune sets options for the connections to come. It comes before the first Accept.
 func (a *Acceptor) Tune(o SocketOptions) error {
 	set := func(level, option, value int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(a.fd, level, option, value))
@@ -140,11 +146,18 @@ func (a *Acceptor) Tune(o SocketOptions) error {
 			err = errors.Join(err, keepAliveEvery(set, o.KeepAlive))
 		}
 	}
+	if _, local := a.local.(*net.UnixAddr); local {
+		a.buffers = o
+	}
+	return errors.Join(err, setBuffers(a.fd, &o))
+}
+
+func setBuffers(fd int, o *SocketOptions) (err error) {
 	if o.RecvBuffer > 0 {
-		err = errors.Join(err, set(unix.SOL_SOCKET, unix.SO_RCVBUF, o.RecvBuffer))
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, o.RecvBuffer)
 	}
 	if o.SendBuffer > 0 {
-		err = errors.Join(err, set(unix.SOL_SOCKET, unix.SO_SNDBUF, o.SendBuffer))
+		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, o.SendBuffer))
 	}
-	return err
+	return os.NewSyscallError("setsockopt", err)
 }

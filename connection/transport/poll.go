@@ -27,8 +27,10 @@ type Poll struct {
 	remote netip.AddrPort
 	local  net.Addr // the listener's, until the socket is asked
 
+	unwatched error // why the set did not take it; written by Open
+
 	readable atomic.Bool // a read may find something
-	hangup   atomic.Bool // the peer's FIN or RST was seen: a short read is not the end, read until it comes
+	hangup   atomic.Bool // the peer's FIN or RST (or urgent bytes) was seen: a short read is not the end, read until it comes
 	blocked  atomic.Bool // the writer waits for room
 }
 
@@ -47,8 +49,9 @@ func (p *Poll) Open(events Events) bool {
 	}
 	defer p.release()
 	if err := p.set.add(p.fd, p); err != nil {
-		// Out of memory or over max_user_watches. Reading and writing still report what is wrong, once asked.
-		p.hangup.Store(true)
+		// Out of memory or over max_user_watches. No event would ever come, so reading and writing fail at once: silence
+		// would hold the connection for ever.
+		p.unwatched = p.opError("poll", err)
 		p.readable.Store(true)
 		p.events.Readable(false)
 	}
@@ -74,13 +77,16 @@ func (p *Poll) Ready(int) bool { return p.readable.Load() }
 
 // Fill implements Conn: one read.
 func (p *Poll) Fill(in *Input, room int) (int, error) {
-	if !p.readable.Load() {
-		return 0, ErrAgain
-	}
 	if !p.lease.take() {
 		return 0, net.ErrClosed
 	}
 	defer p.release()
+	if p.unwatched != nil {
+		return 0, p.unwatched
+	}
+	if !p.readable.Load() {
+		return 0, ErrAgain
+	}
 	space := in.Space(room)
 	p.readable.Store(false) // before the read: an event that comes during it must not be lost
 	n, err := read(p.fd, space)
@@ -125,6 +131,9 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 		return 0, net.ErrClosed
 	}
 	defer p.release()
+	if p.unwatched != nil {
+		return 0, p.unwatched
+	}
 	p.blocked.Store(true)
 	n, err := write()
 	if err != ErrAgain {

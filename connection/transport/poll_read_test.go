@@ -148,24 +148,3 @@ func TestInAStormOfPiecesEveryByteIsRead(t *testing.T) {
 		same(t, sent, got)
 	})
 }
-
-// Urgent bytes end a read early although there is more behind them, for which no event will come.
-func TestBytesBehindUrgentOnesAreRead(t *testing.T) {
-	h := newHarbour(t, "tcp4", "127.0.0.1:0", transport.SocketOptions{NoDelay: true})
-	p, peer := h.accept()
-	_, err := io.WriteString(peer, "before")
-	require.NoError(t, err)
-	urgent(t, peer.(*net.TCPConn), "!")
-	_, err = io.WriteString(peer, "after")
-	require.NoError(t, err)
-	time.Sleep(20 * time.Millisecond) // all of it is there
-	a := newAnnounced()
-	require.True(t, p.Open(a))
-	got := ""
-	for len(got) < len("beforeafter") {
-		some, err := take(t, p, a, 100)
-		require.NoError(t, err)
-		got += string(some)
-	}
-	assert.Equal(t, "beforeafter", got)
-}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/go-berth/berth/connection/transport"
 )
@@ -20,19 +19,10 @@ import (
 // narrow sockets are full soon.
 var narrow = transport.SocketOptions{NoDelay: true, SendBuffer: 4 << 10, RecvBuffer: 4 << 10}
 
-// urgent sends out of band.
-func urgent(t *testing.T, c *net.TCPConn, p string) {
-	t.Helper()
-	raw, err := c.SyscallConn()
-	require.NoError(t, err)
-	require.NoError(t, raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte(p), unix.MSG_OOB, nil) }))
-	require.NoError(t, err)
-}
-
 func TestAPolledWriteThatTheKernelTookInPartGoesOnWhereItStopped(t *testing.T) {
 	overPoll(t, narrow, func(t *testing.T, h *harbour) {
 		p, a, peer := h.connect()
-		sent := text(2<<20, 3)
+		sent := text(1<<20, 3)
 		var bufs [][]byte
 		random := rand.New(rand.NewPCG(1, 1))
 		for rest := sent; len(rest) > 0; {
@@ -47,7 +37,6 @@ func TestAPolledWriteThatTheKernelTookInPartGoesOnWhereItStopped(t *testing.T) {
 		again, err := p.Writev([][]byte{sent[n:]})
 		require.ErrorIs(t, err, transport.ErrAgain)
 		n += again
-		assert.Empty(t, a.writable, "nobody has read")
 		all := readAll(peer)
 		receive(t, a.writable)
 		assert.Positive(t, bring(t, p, a, sent[n:]))

@@ -45,7 +45,7 @@ func (s *PollSet) Close() {
 
 // add watches a connected socket: all events, edge-triggered, never modified afterwards.
 func (s *PollSet) add(fd int, w watcher) error {
-	return s.register(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, s.enter(fd, w))
+	return s.register(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLPRI|unix.EPOLLRDHUP|unix.EPOLLET, s.enter(fd, w))
 }
 
 // addListener watches a listening socket.
@@ -86,7 +86,8 @@ func (s *PollSet) Wait(block bool) int {
 
 // Dispatch implements tcpactor.Poller.
 func (s *PollSet) Dispatch(n int) {
-	const hangup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	// Urgent bytes are like a hang-up in that a read may come back short before the end: it stops where they were.
+	const hangup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLPRI
 	for i := range s.events[:n] {
 		e := &s.events[i]
 		if int(e.Fd) == s.waker {

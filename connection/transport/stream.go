@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -61,7 +62,7 @@ func (s *Stream) Open(events Events) bool {
 		}
 		if handshake {
 			// No deadline here: HandshakeTimeout aborts the connection, which closes conn.
-			err := h.HandshakeContext(context.Background())
+			err := handshakeOf(h)
 			s.events.Opened(err)
 			if err != nil {
 				return
@@ -70,6 +71,16 @@ func (s *Stream) Open(events Events) bool {
 		s.read()
 	}()
 	return !handshake
+}
+
+// handshakeOf guards the handshake: a tls.Config's callbacks are the user's code.
+func handshakeOf(h handshaker) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("handshake panicked: %v", value)
+		}
+	}()
+	return h.HandshakeContext(context.Background())
 }
 
 func (s *Stream) read() {

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,21 +136,31 @@ func TestAThrowableInAHandlerLeavesTheSocketOpen(t *testing.T) {
 	})
 }
 
+// executor is a caller's own, that knows whether it was shut down.
+type executor struct {
+	*tcpactor.Pool
+	closed atomic.Bool
+}
+
+func (e *executor) Close() {
+	e.closed.Store(true)
+	e.Pool.Close()
+}
+
 func TestAStopDoesNotFlushAndShutsDownTheCallersOwnExecutor(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		executor := tcpactor.NewPool()
+		executor := &executor{Pool: tcpactor.NewPool()}
 		defer func() { executor.Close(); executor.Wait() }()
 		o := roomy()
 		o.Dispatcher, o.DrainQuiet = executor, time.Millisecond
 		s := w.serve(script{}, o)
 		p, tape := s.connect()
 		tape.stall()
-		go func() { b, _ := p.all(); assert.Len(t, b, stallSize); p.close() }()
+		came := p.drain()
 		s.finish(t, func() { assert.NoError(t, s.Shutdown(context.Background())) })
+		assert.Equal(t, stallSize, came())
 		assert.Zero(t, tape.ended().Stats.Unsent)
-		ran := make(chan struct{})
-		executor.Schedule(func() { close(ran) })
-		<-ran
+		assert.False(t, executor.closed.Load())
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"testing/synctest"
 
@@ -25,12 +26,17 @@ type network struct {
 
 var networks = []network{
 	{name: "tcp-stream", family: "tcp", transport: listener.Stream, resets: true},
+	{name: "tcp-poll", family: "tcp", transport: listener.Poll, resets: true},
+	{name: "unix-poll", family: "unix", transport: listener.Poll},
 	{name: "unix-stream", family: "unix", transport: listener.Stream},
 	{name: "simnet", family: "sim", resets: true},
 }
 
 // virtual reports that the clock is a bubble's.
 func (n network) virtual() bool { return n.family == "sim" }
+
+// available reports that this system has such a network.
+func (n network) available() bool { return n.transport != listener.Poll || runtime.GOOS != "windows" }
 
 // run runs test where the network's clock ticks.
 func (n network) run(t *testing.T, test func(t *testing.T)) {
@@ -80,6 +86,9 @@ func eachNetwork(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	for _, n := range networks {
 		t.Run(n.name, func(t *testing.T) {
+			if !n.available() {
+				t.Skip("not on " + runtime.GOOS)
+			}
 			n.run(t, func(t *testing.T) { inWorld(t, n, test) })
 		})
 	}

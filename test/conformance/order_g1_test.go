@@ -97,7 +97,7 @@ func TestClosedComesOnceAfterAShutdown(t *testing.T) {
 	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		s := w.open(door, script{}, listener.Options{Connection: connection.Options{DrainQuiet: -1}})
 		p, tape := s.connect()
-		go p.close()
+		p.closeWrite()
 		require.NoError(t, s.Shutdown(context.Background()))
 		assert.Equal(t, 1, tape.count("closed"))
 	})

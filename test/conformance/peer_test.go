@@ -71,3 +71,14 @@ func (p *peer) reset() {
 
 // close closes as a client does that wants nothing more.
 func (p *peer) close() { assert.NoError(p.w.t, p.Conn.Close()) }
+
+// drain reads until the end and closes, on a goroutine of its own; the function it returns waits for that and says how much came.
+func (p *peer) drain() (came func() int) {
+	read := make(chan int, 1)
+	go func() {
+		b, _ := p.all()
+		_ = p.Conn.Close()
+		read <- len(b)
+	}()
+	return func() int { return <-read }
+}

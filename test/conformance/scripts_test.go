@@ -27,7 +27,7 @@ func only(o connection.Options) listener.Options { return listener.Options{Conne
 func pattern(n int) string {
 	var b strings.Builder
 	b.Grow(n + 8)
-	for i := uint32(1); b.Len() < n; i = i*1664525 + 1013904223 {
+	for i := uint32(0x9E3779B9); b.Len() < n; i = i*1664525 + 1013904223 {
 		b.Write([]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8)})
 	}
 	return b.String()[:n]

@@ -1,0 +1,195 @@
+package listener
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/connection/transport"
+)
+
+// This file is the server as its acceptors see it: whether to accept, and what becomes of who was accepted.
+
+func (s *server) acceptorProps() *actor.Props {
+	if s.polling != nil {
+		return s.polling.props()
+	}
+	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool))
+}
+
+// mayLoop lets an accept loop begin, unless accepting has ended for good: then drain has counted the loops already.
+func (s *server) mayLoop() bool {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	select {
+	case <-s.closing:
+		return false
+	default:
+	}
+	s.loops.Add(1)
+	return true
+}
+
+// mayAccept waits while accepting is suspended and, where clients are to wait for a permit, until it holds one. False: the loop ends.
+func (s *server) mayAccept(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+	case <-s.closing:
+	case <-s.resumedChan():
+	}
+	select { // again: of several that are ready, select takes any
+	case <-stop:
+		return false
+	case <-s.closing:
+		return false
+	default:
+	}
+	return s.options.WhenFull != Wait || s.permits.take(stop)
+}
+
+// notAccepted gives back what mayAccept took.
+func (s *server) notAccepted() {
+	if s.options.WhenFull == Wait {
+		s.permits.give()
+	}
+}
+
+// takesMore is mayAccept for who must not wait. Whoever changes the answer schedules the poll transport's acceptor.
+func (s *server) takesMore() bool {
+	select {
+	case <-s.resumedChan():
+	default:
+		return false
+	}
+	return s.options.WhenFull != Wait || s.permits.try()
+}
+
+// accepted makes a connection of conn, or turns it away.
+func (s *server) accepted(conn net.Conn) {
+	if !s.admit(conn) {
+		_ = conn.Close()
+		return
+	}
+	s.tune(conn)
+	if s.options.TLSConfig != nil {
+		conn = tls.Server(conn, s.options.TLSConfig)
+	}
+	s.spawn(transport.NewStream(conn, &s.readers))
+}
+
+// admit decides whether a client that was accepted may stay, where clients are not left waiting before.
+func (s *server) admit(client interface{ RemoteAddr() net.Addr }) bool {
+	s.acceptCount.Add(1)
+	if s.options.WhenFull != Reject || s.permits.try() {
+		return true
+	}
+	s.rejectCount.Add(1)
+	s.publish(&Rejected{RemoteAddr: client.RemoteAddr()})
+	return false
+}
+
+func (s *server) spawn(conn transport.Conn) {
+	s.spawned.Add(1)
+	s.spawner.Load().Spawn(conn)
+}
+
+// acceptFailed reports a failed accept; the next one is tried after wait.
+func (s *server) acceptFailed(err error, wait time.Duration) {
+	s.acceptErrors.Add(1)
+	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Wait: wait})
+}
+
+// lost takes note that the listening socket was closed: by us, or by its maker, and then nothing more can be accepted. What is
+// connected stays.
+func (s *server) lost(err error) {
+	select {
+	case <-s.closing:
+	default:
+		s.socketLost.Store(true)
+		s.acceptFailed(err, 0)
+	}
+}
+
+// tune sets the socket options that a net.ListenConfig does not. Their errors are those of a connection that is gone already; reading will say so.
+func (s *server) tune(conn net.Conn) {
+	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && s.options.DisableNoDelay {
+		_ = c.SetNoDelay(false)
+	}
+	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && s.options.RecvBufferSize > 0 {
+		_ = c.SetReadBuffer(s.options.RecvBufferSize)
+	}
+	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && s.options.SendBufferSize > 0 {
+		_ = c.SetWriteBuffer(s.options.SendBufferSize)
+	}
+}
+
+// kick frees a blocked Accept without closing the socket. False: this listener cannot.
+func (s *server) kick() bool {
+	s.kicks.Add(1)
+	return s.acceptUntil(time.Unix(1, 0))
+}
+
+// acceptUntil sets the deadline of Accept; zero: none. False: this listener has no such thing.
+func (s *server) acceptUntil(deadline time.Time) bool {
+	l, ok := s.listener.(interface{ SetDeadline(time.Time) error })
+	return ok && l.SetDeadline(deadline) == nil
+}
+
+// acceptBacklog accepts the clients that had connected before the listener was told to shut down. To close the listening socket
+// over their heads would reset them, and they may have sent something already.
+func (s *server) acceptBacklog() {
+	if !s.kick() {
+		return
+	}
+	s.loops.Wait()
+	for left := mostBacklog; left > 0 && s.takesMore() && s.acceptUntil(time.Now().Add(backlogWait)); left-- {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			s.notAccepted()
+			return
+		}
+		s.accepted(conn)
+	}
+}
+
+// backlogWait is how long to look for one more client in the backlog. Package net looks once before it
+// minds the deadline, but not if that has passed already.
+const backlogWait = time.Millisecond
+
+// mostBacklog bounds the search where clients keep coming: Linux's own limit, net.core.somaxconn.
+const mostBacklog = 4096
+
+// isKick reports that Accept returned because of a kick that came after so many. A deadline that passed without one is
+// the listener's own affair, and a failure like any other: to try again at once would be to try for ever.
+func (s *server) isKick(err error, kicks uint64) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && s.kicks.Load() != kicks
+}
+
+func (s *server) suspend(suspended bool) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if suspended == s.suspended {
+		return
+	}
+	s.suspended = suspended
+	if suspended {
+		s.resumed = make(chan struct{})
+		s.kick()
+	} else {
+		s.acceptUntil(time.Time{})
+		close(s.resumed)
+		if s.polling != nil {
+			s.polling.Schedule()
+		}
+	}
+}
+
+func (s *server) resumedChan() <-chan struct{} {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	return s.resumed
+}

@@ -1,0 +1,145 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package listener
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+)
+
+// openFiles returns what the process has open, by kind: epoll, eventfd, sockets.
+func openFiles() map[string]int {
+	kinds := map[string]int{}
+	files, _ := os.ReadDir("/proc/self/fd")
+	for _, f := range files {
+		target, err := os.Readlink(filepath.Join("/proc/self/fd", f.Name()))
+		if err != nil {
+			continue // the directory itself
+		}
+		kind, _, _ := strings.Cut(target, ":[")
+		kinds[kind]++
+	}
+	return kinds
+}
+
+func TestAPollListenerThatEndedLeavesNoDescriptorOfAnyKind(t *testing.T) {
+	warm := newWorld()
+	l, err := Listen(warm.Root, anyPort, of(newEcho()), Options{Transport: Stream}) // the runtime's own poll set
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	for name, finish := range map[string]func(*Listener) error{
+		"Close":    (*Listener).Close,
+		"Shutdown": func(l *Listener) error { return l.Shutdown(within(t, patience)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := openFiles()
+			overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+				o := Options{Connection: brisk}
+				l := listen(of(newEcho()), o)
+				for range 5 {
+					c := dial(t, l)
+					echoes(t, c)
+					defer c.Close()
+				}
+				left := dial(t, l)
+				echoes(t, left)
+				require.NoError(t, left.Close())
+				require.NoError(t, finish(l))
+			})
+			eventually(t, func() bool { now := openFiles(); return assert.ObjectsAreEqual(before, now) })
+		})
+	}
+}
+
+func TestAUnixListenerKeepsTheCapTheSuspensionAndItsPath(t *testing.T) {
+	for _, whenFull := range []WhenFull{Wait, Reject} {
+		w := newWorld()
+		path := filepath.Join(t.TempDir(), "socket")
+		l, err := Listen(w.Root, path, of(newEcho()), Options{Transport: Poll, Network: "unix", MaxConnections: 2, WhenFull: whenFull})
+		require.NoError(t, err)
+		first, second := dial(t, l), dial(t, l)
+		echoes(t, first)
+		echoes(t, second)
+		third := dial(t, l)
+		if whenFull == Reject {
+			_ = ends(third)
+			assert.EqualValues(t, 1, l.Info().Rejected)
+		} else {
+			_, err = io.WriteString(third, "hello")
+			require.NoError(t, err)
+			echoes(t, second)
+			assert.EqualValues(t, 2, l.Info().Accepted)
+			require.NoError(t, first.Close())
+			p := make([]byte, 5)
+			_, err = io.ReadFull(third, p)
+			require.NoError(t, err)
+		}
+		_ = first.Close()
+		_ = third.Close()
+		eventually(t, func() bool { return l.Info().Open == 1 })
+
+		l.Suspend()
+		waiting := dial(t, l)
+		accepted := l.Info().Accepted
+		for range 20 {
+			echoes(t, second)
+		}
+		assert.Equal(t, accepted, l.Info().Accepted)
+		l.Resume()
+		echoes(t, waiting)
+
+		restart(w, w.find(t, l, 2, ""))
+		_ = waiting.Close()
+		eventually(t, func() bool { return l.Info().Open == 1 })
+		echoes(t, dial(t, l))
+		require.NoError(t, l.Close())
+		_, err = os.Stat(path)
+		require.ErrorIs(t, err, os.ErrNotExist, "the path goes with the listener")
+		assert.Empty(t, w.actors())
+	}
+}
+
+// Each incarnation of the acceptor has a mailbox of its own; a client must not fall between two.
+func TestAnAcceptorRestartedAllTheTimeMissesNoClient(t *testing.T) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+		l := listen(of(&echo{}), Options{})
+		var stop atomic.Bool
+		done := make(chan int, 1)
+		go func() {
+			kills := 0
+			for i := 0; !stop.Load(); i++ {
+				for _, id := range w.actors() {
+					if strings.Count(id, "/") != 1 || strings.HasSuffix(id, "connections") {
+						continue
+					}
+					if i%2 == 0 {
+						restart(w, w.NewLocalPID(id))
+					} else {
+						w.Root.Stop(w.NewLocalPID(id))
+					}
+					kills++
+				}
+				time.Sleep(time.Duration(i%5) * 100 * time.Microsecond)
+			}
+			done <- kills
+		}()
+		for range 300 {
+			c := dial(t, l)
+			echoes(t, c)
+			_ = c.Close()
+		}
+		stop.Store(true)
+		assert.Greater(t, receive(t, done), 50)
+		assert.Empty(t, published[*AcceptFailed](w))
+	})
+}
