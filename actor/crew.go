@@ -45,6 +45,7 @@ type Crew struct {
 	sincePoll int       // turns taken since the last poll
 	empty     int       // polls without block, in a row, that found nothing
 	closed    bool
+	late      int // turns under way that were scheduled after Close
 
 	policy  policy
 	retired uint64 // turns that dismissed workers ran
@@ -97,12 +98,17 @@ func NewCrew(poller Poller, workers int) *Crew {
 func (c *Crew) Throughput() int { return crewThroughput }
 
 // Schedule implements actor.Dispatcher: turn goes to the end of the queue. It never runs inside. Any goroutine may call it, also
-// after Close, when nobody joins the goroutine it runs on.
+// after Close: then the turn gets a goroutine of its own, which Wait joins as long as it has anything to join.
 func (c *Crew) Schedule(turn func()) {
 	c.mu.Lock()
 	if c.closed {
+		joined := len(c.workers)+c.late > 0
+		if joined {
+			c.late++
+			c.joining.Add(1)
+		}
 		c.mu.Unlock()
-		go turn()
+		go c.runLate(turn, joined)
 		return
 	}
 	c.queue.push(turn)
@@ -243,84 +249,3 @@ func (c *Crew) poll() {
 // skipAfter: when so many polls in a row found nothing, as with one client that waits for its answer, the
 // system call is saved.
 const skipAfter = 4
-
-// park waits until w is needed. false: it has been dismissed. The lock is given up meanwhile.
-func (c *Crew) park(w *worker) bool {
-	if c.closed {
-		c.dismiss(w)
-		return false
-	}
-	c.awake--
-	c.parked = append(c.parked, w)
-	c.mu.Unlock()
-	if w.timer == nil {
-		w.timer = time.NewTimer(parkedFor)
-	} else {
-		w.timer.Reset(parkedFor)
-	}
-	needed, late := false, false
-	select {
-	case needed = <-w.wake:
-	case <-w.timer.C:
-		late = true
-	}
-	w.timer.Stop()
-	c.mu.Lock()
-	if late {
-		select {
-		case needed = <-w.wake: // needed at the same moment
-		default:
-			c.unpark(w)
-			c.awake++ // dismiss counts it out again
-		}
-	}
-	if !needed {
-		c.dismiss(w)
-	}
-	return needed
-}
-
-func (c *Crew) unpark(w *worker) {
-	for i, other := range c.parked {
-		if other == w {
-			c.parked = append(c.parked[:i], c.parked[i+1:]...)
-			return
-		}
-	}
-}
-
-// dismiss ends an awake worker.
-func (c *Crew) dismiss(w *worker) {
-	if w.blocked {
-		w.blocked = false
-		c.blocked--
-	}
-	c.awake--
-	c.retired += w.inside.Load() / 2
-	for i, other := range c.workers {
-		if other == w {
-			last := len(c.workers) - 1
-			c.workers[i] = c.workers[last]
-			c.workers[last] = nil
-			c.workers = c.workers[:last]
-			return
-		}
-	}
-}
-
-// Close ends the workers when the queue is empty.
-func (c *Crew) Close() {
-	c.mu.Lock()
-	c.closed = true
-	for _, w := range c.parked {
-		c.awake++ // dismiss counts it out again
-		w.wake <- false
-	}
-	c.parked = nil
-	c.mu.Unlock()
-	close(c.stop)
-	c.poller.Wake()
-}
-
-// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this crew.
-func (c *Crew) Wait() { c.joining.Wait() }

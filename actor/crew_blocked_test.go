@@ -21,6 +21,7 @@ func after(c *Crew) time.Duration {
 }
 
 func TestATurnThatBlocksIsTakenOverAfterOneToTwoTicks(t *testing.T) {
+	require.Equal(t, 2*time.Millisecond, tick)
 	for phase := time.Duration(0); phase < 2*tick; phase += tick / 8 {
 		inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
 			after(c) // the monitor is awake
@@ -147,6 +148,7 @@ func TestBlockedTurnsThatAllReturnAtOnceLeaveNoMoreThanTargetActive(t *testing.T
 }
 
 func TestAParkedWorkerEndsAfterTenSecondsUnlessItIsNeeded(t *testing.T) {
+	require.Equal(t, 10*time.Second, parkedFor)
 	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
 		take := func() { // and give back
 			release := make(chan struct{})

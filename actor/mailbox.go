@@ -26,14 +26,15 @@ type Source interface {
 // It is embedded by value in the actor it belongs to and makes no allocation of its own in steady state.
 // Post*, Schedule, Run and Close may be called by any goroutine; Take on the mailbox's turn only.
 type Mailbox struct {
-	mu        sync.Mutex
-	mail      ring  // user messages, oldest first
-	system    []any // system messages, oldest first; they overtake mail
-	running   bool  // a turn is scheduled or under way: nobody else may start one
-	stirred   bool  // something happened during the turn that the turn may have missed
-	suspended bool  // the actor failed and awaits its supervisor: mail waits
-	closed    bool
-	mortal    bool // a restart is a stop
+	mu           sync.Mutex
+	mail         ring   // user messages, oldest first
+	system       []any  // system messages, oldest first; they overtake mail
+	systemInside [1]any // the first of them needs no memory elsewhere
+	running      bool   // a turn is scheduled or under way: nobody else may start one
+	stirred      bool   // something happened during the turn that the turn may have missed
+	suspended    bool   // the actor failed and awaits its supervisor: mail waits
+	closed       bool
+	mortal       bool // a restart is a stop
 
 	source     Source
 	invoker    actor.MessageInvoker
@@ -85,6 +86,9 @@ func (m *Mailbox) PostUserMessage(message any) {
 // PostSystemMessage implements actor.Mailbox. System messages are taken also after Close: a late Watch must be answered.
 func (m *Mailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
+	if m.system == nil {
+		m.system = m.systemInside[:0]
+	}
 	m.system = append(m.system, message)
 	m.stirAndUnlock()
 }
@@ -202,9 +206,9 @@ func (m *Mailbox) next() (any, kind) {
 		m.mu.Lock()
 		if len(m.system) > 0 {
 			message := m.system[0]
-			m.system = m.system[1:]
-			if len(m.system) == 0 {
-				m.system = nil // system messages are rare: keep no memory for them
+			m.system[0] = nil
+			if m.system = m.system[1:]; len(m.system) == 0 {
+				m.system = nil // rarely more than one waits: keep no memory for them
 			}
 			m.mu.Unlock()
 			return message, system

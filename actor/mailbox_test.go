@@ -220,8 +220,9 @@ func TestASuspendedMailboxKeepsItsMailUntilItIsResumed(t *testing.T) {
 	assert.Equal(t, 1, pulls)
 }
 
-func TestARestartBecomesAStop(t *testing.T) {
-	m, _, d, journal := newMailbox(1000)
+func TestARestartOfAMortalActorBecomesAStop(t *testing.T) {
+	m, s, d, journal := newMailbox(1000)
+	m.InitMortal(s)
 	m.PostSystemMessage(&actor.Restart{})
 	d.all()
 	require.Len(t, *journal, 1)

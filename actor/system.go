@@ -16,10 +16,8 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	for i := range compact.LocalPIDs {
 		compact.LocalPIDs[i] = cmap.New()
 	}
-	for _, bucket := range old.LocalPIDs { // the system's own: the dead letters, the event stream
-		for id, process := range bucket.Items() {
-			compact.GetBucket(id).Set(id, process)
-		}
+	for _, bucket := range old.LocalPIDs { // what there is, is the system's own: the dead letters, the event stream
+		bucket.IterCb(func(id string, process any) { compact.GetBucket(id).Set(id, process) })
 	}
 	system.ProcessRegistry.LocalPIDs = compact
 	return system

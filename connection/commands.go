@@ -12,7 +12,8 @@ type reply struct {
 	sender *actor.PID
 	ack    any
 
-	untilFlushed bool // wants to know of the FIN, not of the close
+	untilFlushed bool // CloseWrite: wants to know of the FIN, not of the end
+	orderly      bool // Close: wants to know whether everything accepted went out
 }
 
 // ackOf returns what a command that came by PID wants repeated.
@@ -51,6 +52,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 		c.resume(m.Credit)
 		c.answer(ctx, r, nil)
 	case *protocol.Close:
+		r.orderly = true
 		c.wait(r)
 		if c.state() == opening {
 			c.kill(protocol.ReasonLocalClosed, nil)
@@ -141,10 +143,13 @@ func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 	c.waiting = left
 }
 
-// outcome is what a Close or CloseWrite came to: the error if accepted writes could not be flushed.
+// outcome is what a command that ends something came to: for Close and CloseWrite the error if accepted writes could not be flushed.
 func (c *Connection) outcome(r reply) error {
 	if r.untilFlushed {
 		return c.writer.err
+	}
+	if r.orderly && c.unsent.Load() > 0 {
+		return c.causeErr()
 	}
 	return nil
 }

@@ -120,13 +120,13 @@ func (c *Connection) Receive(ctx actor.Context) {
 	case *actor.Stopping:
 		c.stopping(ctx)
 	case *actor.Stopped:
+		defer c.leave()
 		c.deliver(ctx, m)
-		c.leave()
 	case *actor.Terminated:
 		c.terminated(ctx, m)
 	default:
 		if c.state() == opening || c.state() == closed {
-			c.Drop(ctx.Message())
+			c.Drop(&actor.MessageEnvelope{Message: message, Sender: ctx.Sender()})
 			return
 		}
 		c.deliver(ctx, m)
@@ -202,6 +202,13 @@ func (c *Connection) setCause(reason protocol.Reason, err error) {
 	}
 }
 
+// blame gives the end an error that was orderly until err cut its flush off. The reason stays the first one.
+func (c *Connection) blame(err error) {
+	if why := c.cause.Load(); why != nil && why.err == nil {
+		c.cause.CompareAndSwap(why, &cause{why.reason, err})
+	}
+}
+
 // causeErr returns what writes fail with that the end of the connection cut off.
 func (c *Connection) causeErr() error {
 	if why := c.cause.Load(); why != nil && why.err != nil {
@@ -214,6 +221,9 @@ func (c *Connection) causeErr() error {
 // Closed as soon as it returns from what it is doing.
 func (c *Connection) kill(reason protocol.Reason, err error) {
 	c.setCause(reason, err)
+	if !c.credit.idle() {
+		c.blame(err)
+	}
 	c.credit.close()
 	c.socket.Abort()
 	c.writer.order(orderGiveUp)

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"fmt"
 	"net"
 	"os"
 
@@ -99,6 +100,9 @@ const smallPart = 4
 
 // WriteFile implements protocol.Socket.
 func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
+	if n < 0 {
+		return fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
+	}
 	crossed, err := c.credit.reserve(0, &c.shared.limits)
 	if err != nil {
 		return err

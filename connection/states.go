@@ -141,9 +141,7 @@ func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error
 
 // cutOff ends a flush that takes too long. The cause stays what it was; the writes fail with err.
 func (c *Connection) cutOff(err error) {
-	if why := c.cause.Load(); why != nil && why.err == nil {
-		c.cause.CompareAndSwap(why, &cause{why.reason, err})
-	}
+	c.blame(err)
 	c.flags.salvage = false
 	c.flags.aborted = true
 	c.socket.Abort()
@@ -228,15 +226,24 @@ func (c *Connection) close(ctx actor.Context) {
 	_ = c.socket.Close()
 	c.input.Release()
 	c.answerWaiting(ctx, func(reply) bool { return true })
+	// Deferred, because the user's last calls may end the goroutine (runtime.Goexit, and so testing.T.FailNow).
+	defer c.stopActors()
+	defer c.deliver(ctx, c.closedEvent())
+	c.completions.run(func(one completion) { c.call(ctx, one) })
+}
+
+func (c *Connection) closedEvent() *protocol.Closed {
 	why := c.cause.Load()
-	apart(func() {
-		defer c.deliver(ctx, &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()})
-		c.completions.run(func(one completion) { c.call(ctx, one) })
-	})
+	return &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()}
+}
+
+// stopActors stops the writer, whose Terminated comes back to us, and then this actor. Where the writer has gone already, its
+// Terminated is said again: Proto.Actor looks at what is left to wait for when one comes, and the last look may have ended with the goroutine.
+func (c *Connection) stopActors() {
 	if c.flags.writerGone {
-		stop(&c.mailbox)
+		c.mailbox.PostSystemMessage(&actor.Terminated{Who: c.writer.pid})
 	} else {
-		stop(&c.writer.mailbox) // its Terminated comes back to us
+		stop(&c.writer.mailbox)
 	}
 }
 
@@ -244,17 +251,6 @@ func (c *Connection) close(ctx actor.Context) {
 func stop(mailbox *tcpactor.Mailbox) { mailbox.PostSystemMessage(stopMessage) }
 
 var stopMessage = &actor.Stop{}
-
-// apart runs the user's last calls on a goroutine of their own, and waits for it. Code that ends its goroutine (runtime.Goexit, and
-// so testing.T.FailNow) would otherwise take the actor's end with it: Proto.Actor asks us only once.
-func apart(calls func()) {
-	returned := make(chan struct{})
-	go func() {
-		defer close(returned)
-		calls()
-	}()
-	<-returned
-}
 
 // terminated takes note of the end of an actor: the writer's, or one the handler watches.
 func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {

@@ -6,8 +6,8 @@ import "time"
 //
 // Every command may carry an Ack. When it is not nil and the message has a sender, the sender gets
 // one answer that repeats it: Written or WriteFailed for a Write, Done for every other command.
-// A command that reaches a connection after its end is dead-lettered, and a Write is answered
-// with WriteFailed.
+// A connection that has ended answers a Write with WriteFailed, or dead-letters it if nobody asked; once its
+// PID is forgotten, every message is a dead letter (and its sender gets Proto.Actor's DeadLetterResponse).
 
 // Command is one of Write, Pause, Resume, Close, CloseWrite, Abort. GetInfo is a question, not a
 // command: its answer is Info.

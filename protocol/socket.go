@@ -38,7 +38,8 @@ type Socket interface {
 	// Pause, Resume, Close, CloseWrite and Abort are the commands of the same names without an answer.
 	Pause()
 	Resume()
-	// Close always returns nil; it has the form of io.Closer.
+	// Close refuses every write from now on, also one that was sent to the PID and not read yet. It always returns nil;
+	// it has the form of io.Closer.
 	Close() error
 	CloseWrite()
 	Abort()

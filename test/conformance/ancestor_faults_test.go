@@ -78,7 +78,7 @@ func TestAPauseLetsOneMoreCallThrough(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(pauseOnce(), connection.Options{ReadBufferSize: 8}).connect()
 		p.send("first")
-		tape.await("data")
+		tape.paused()
 		p.send("second, and more than a buffer")
 		w.settle()
 		assert.Equal(t, 1, tape.count("data"))

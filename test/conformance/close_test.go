@@ -108,6 +108,22 @@ func TestAbortAfterCloseEndsTheDrain(t *testing.T) {
 	})
 }
 
+func TestAnAbortThatCutsOffAFlushIsWhatTheWritesFailWith(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		_, tape := w.serve(script{}, roomy()).connect()
+		tape.stall()
+		tape.socket.Do(&protocol.Close{}, nil)
+		for tape.socket.Info().State != "flushing" {
+			w.yield()
+		}
+		tape.socket.Abort()
+		closed := tape.ended()
+		assert.Equal(t, protocol.ReasonLocalClosed, closed.Reason, "the first cause")
+		assert.ErrorIs(t, closed.Err, protocol.ErrAborted)
+		assert.ErrorIs(t, tape.await("stall").err, protocol.ErrAborted)
+	})
+}
+
 func TestAbortResetsAtOnce(t *testing.T) {
 	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{}, only(roomy())).connect()

@@ -226,12 +226,13 @@ func TestARefusedForwardLeavesTheBuffer(t *testing.T) {
 		p, tape := w.serve(script{data: func(t *tape, b *protocol.Buffer) error {
 			n, err := t.socket.Forward(b)
 			assert.Zero(t.w.t, n)
-			assert.ErrorIs(t.w.t, err, protocol.ErrWriteBufferFull)
+			t.record(event{what: "refused", err: err})
 			return nil
 		}}, connection.Options{WriteBufferSize: 3}).connect()
 		p.send("hello")
-		tape.sees("hello")
+		assert.ErrorIs(t, tape.nth(1, "refused").err, protocol.ErrWriteBufferFull)
 		tape.socket.Resume()
+		assert.ErrorIs(t, tape.nth(2, "refused").err, protocol.ErrWriteBufferFull)
 		assert.Equal(t, "hello", tape.nth(2, "data").text)
 	})
 }

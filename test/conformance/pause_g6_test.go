@@ -26,11 +26,18 @@ func pauseOnce() script {
 	}}
 }
 
+// paused waits until a pause has taken effect.
+func (t *tape) paused() {
+	for !t.socket.Info().Paused {
+		t.w.yield()
+	}
+}
+
 func TestAPauseLetsNoMoreDataThrough(t *testing.T) {
 	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, pauseOnce(), only(connection.Options{})).connect()
 		p.send("first")
-		tape.await("data")
+		tape.paused()
 		p.send("second")
 		w.settle()
 		assert.Equal(t, 1, tape.count("data"))
@@ -44,7 +51,7 @@ func TestAPauseHoldsTheBytesAlreadyRead(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(pauseOnce(), connection.Options{}).connect()
 		p.send("held")
-		tape.await("data")
+		tape.paused()
 		tape.socket.Resume()
 		assert.Equal(t, "held", tape.nth(2, "data").text)
 	})

@@ -1,0 +1,101 @@
+package tcpactor
+
+import "time"
+
+// How the workers of a crew leave: parked, dismissed, closed.
+
+// park waits until w is needed. false: it has been dismissed. Under mu, which is given up meanwhile.
+func (c *Crew) park(w *worker) bool {
+	if c.closed {
+		c.dismiss(w)
+		return false
+	}
+	c.awake--
+	c.parked = append(c.parked, w)
+	c.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.NewTimer(parkedFor)
+	} else {
+		w.timer.Reset(parkedFor)
+	}
+	needed, late := false, false
+	select {
+	case needed = <-w.wake:
+	case <-w.timer.C:
+		late = true
+	}
+	w.timer.Stop()
+	c.mu.Lock()
+	if late {
+		select {
+		case needed = <-w.wake: // needed at the same moment
+		default:
+			c.unpark(w)
+			c.awake++ // dismiss counts it out again
+		}
+	}
+	if !needed {
+		c.dismiss(w)
+	}
+	return needed
+}
+
+// unpark takes w out. Under mu, as dismiss.
+func (c *Crew) unpark(w *worker) {
+	for i, other := range c.parked {
+		if other == w {
+			c.parked = append(c.parked[:i], c.parked[i+1:]...)
+			return
+		}
+	}
+}
+
+// dismiss ends an awake worker.
+func (c *Crew) dismiss(w *worker) {
+	if w.blocked {
+		w.blocked = false
+		c.blocked--
+	}
+	c.awake--
+	c.retired += w.inside.Load() / 2
+	for i, other := range c.workers {
+		if other == w {
+			last := len(c.workers) - 1
+			c.workers[i] = c.workers[last]
+			c.workers[last] = nil
+			c.workers = c.workers[:last]
+			return
+		}
+	}
+}
+
+// Close ends the workers when the queue is empty.
+func (c *Crew) Close() {
+	c.mu.Lock()
+	c.closed = true
+	for _, w := range c.parked {
+		c.awake++ // dismiss counts it out again
+		w.wake <- false
+	}
+	c.parked = nil
+	c.mu.Unlock()
+	close(c.stop)
+	c.poller.Wake()
+}
+
+// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this crew.
+func (c *Crew) Wait() { c.joining.Wait() }
+
+// runLate runs a turn after Close. A handler that returns so late still has its actor to end, by turns that schedule each other: Wait
+// must see the last of them, not only the first.
+func (c *Crew) runLate(turn func(), joined bool) {
+	defer func() { // also where a handler ends the goroutine
+		if joined {
+			c.mu.Lock()
+			c.late--
+			c.mu.Unlock()
+			c.joining.Done()
+		}
+	}()
+	turn()
+}
