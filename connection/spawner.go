@@ -26,11 +26,11 @@ type Spawner struct {
 	later   func(func())
 	epoch   time.Time
 
-	props       *actor.Props
-	writerProps *actor.Props
+	lanes []lane
 
 	spawning sync.Mutex
-	next     *Connection // the connection being spawned; under spawning
+	next     *Connection // the connection being spawned, and where; under spawning
+	nextLane lane
 
 	mu         sync.Mutex
 	live       []*Connection // under mu; Connection.index is the place
@@ -38,14 +38,18 @@ type Spawner struct {
 	drainUntil atomic.Pointer[time.Time]
 }
 
+// lane is where connections and their writers run. Props are shared: what differs between two connections is handed out by the producer.
+type lane struct{ connection, writer *actor.Props }
+
 // Config is what a Spawner is made of.
 type Config struct {
 	System  *actor.ActorSystem
 	Parent  *actor.PID
 	Door    tcpactor.Door
 	Options Options // with defaults and valid
-	// Dispatcher runs connections and writers; Options.Dispatcher, if there is one, runs the connections instead.
-	Dispatcher actor.Dispatcher
+	// Dispatchers run connections and writers, each connection's on one of them; Options.Dispatcher, if there is one, runs the
+	// connections instead.
+	Dispatchers []actor.Dispatcher
 	// Ended is called once for each connection, when nothing of it is left but its actor's last word to its parent.
 	Ended func(*Connection)
 }
@@ -59,25 +63,33 @@ func NewSpawner(config Config) *Spawner {
 		options: config.Options,
 		limits:  config.Options.limits(),
 		ended:   config.Ended,
-		later:   config.Dispatcher.Schedule,
+		later:   config.Dispatchers[0].Schedule,
 		epoch:   time.Now(),
 	}
-	dispatcher := config.Options.Dispatcher
-	if dispatcher == nil {
-		dispatcher = config.Dispatcher
+	for _, dispatcher := range config.Dispatchers {
+		s.lanes = append(s.lanes, s.newLane(dispatcher))
 	}
-	s.props = actor.PropsFromProducer(func() actor.Actor { return s.next },
-		actor.WithDispatcher(dispatcher),
-		actor.WithMailbox(func() actor.Mailbox { return &s.next.mailbox }),
-		actor.WithOnInit(s.initialise))
-	s.writerProps = actor.PropsFromProducer(func() actor.Actor { return &s.next.writer },
-		actor.WithDispatcher(config.Dispatcher),
-		actor.WithMailbox(func() actor.Mailbox { return &s.next.writer.mailbox }))
 	return s
 }
 
-// Spawn makes the connection of socket, which belongs to it from now on.
-func (s *Spawner) Spawn(socket transport.Conn) *Connection {
+func (s *Spawner) newLane(dispatcher actor.Dispatcher) lane {
+	handlers := s.options.Dispatcher
+	if handlers == nil {
+		handlers = dispatcher
+	}
+	return lane{
+		connection: actor.PropsFromProducer(func() actor.Actor { return s.next },
+			actor.WithDispatcher(handlers),
+			actor.WithMailbox(func() actor.Mailbox { return &s.next.mailbox }),
+			actor.WithOnInit(s.initialise)),
+		writer: actor.PropsFromProducer(func() actor.Actor { return &s.next.writer },
+			actor.WithDispatcher(dispatcher),
+			actor.WithMailbox(func() actor.Mailbox { return &s.next.writer.mailbox })),
+	}
+}
+
+// Spawn makes the connection of socket, which belongs to it from now on. It runs on the given one of the dispatchers.
+func (s *Spawner) Spawn(socket transport.Conn, lane int) *Connection {
 	now := s.now()
 	c := &Connection{shared: s, socket: socket, born: now, watch: newWatch(now), demand: unlimited}
 	if s.options.ReadMode == Pull {
@@ -89,9 +101,9 @@ func (s *Spawner) Spawn(socket transport.Conn) *Connection {
 	s.add(c)
 	s.spawning.Lock()
 	defer s.spawning.Unlock()
-	s.next = c
+	s.next, s.nextLane = c, s.lanes[lane]
 	// The id is new, so the name cannot exist: the only error there is cannot happen.
-	_, _ = tcpactor.SpawnLight(s.system, s.parent, s.props)
+	_, _ = tcpactor.SpawnLight(s.system, s.parent, s.nextLane.connection)
 	s.next = nil
 	return c
 }
@@ -99,7 +111,7 @@ func (s *Spawner) Spawn(socket transport.Conn) *Connection {
 // initialise runs before the connection's first turn: by then it has its PID and its writer.
 func (s *Spawner) initialise(ctx actor.Context) {
 	s.next.pid = ctx.Self()
-	s.next.writer.pid, _ = tcpactor.SpawnLight(s.system, ctx.Self(), s.writerProps)
+	s.next.writer.pid, _ = tcpactor.SpawnLight(s.system, ctx.Self(), s.nextLane.writer)
 }
 
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }

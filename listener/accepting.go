@@ -78,7 +78,7 @@ func (s *server) accepted(conn net.Conn) {
 	if s.options.TLSConfig != nil {
 		conn = tls.Server(conn, s.options.TLSConfig)
 	}
-	s.spawn(transport.NewStream(conn, &s.readers))
+	s.spawn(transport.NewStream(conn, &s.readers), 0)
 }
 
 // admit decides whether a client that was accepted may stay, where clients are not left waiting before.
@@ -92,9 +92,10 @@ func (s *server) admit(client interface{ RemoteAddr() net.Addr }) bool {
 	return false
 }
 
-func (s *server) spawn(conn transport.Conn) {
+// spawn makes a connection that runs on the given one of the dispatchers.
+func (s *server) spawn(conn transport.Conn, lane int) {
 	s.spawned.Add(1)
-	s.spawner.Load().Spawn(conn)
+	s.spawner.Load().Spawn(conn, lane)
 }
 
 // acceptFailed reports a failed accept; the next one is tried after wait.

@@ -83,11 +83,11 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		done:      make(chan struct{}),
 	}
 	close(s.resumed)
-	s.dispatcher = s.pool
+	s.dispatchers = []actor.Dispatcher{s.pool}
 	polls, err := options.polls(l)
 	if err == nil && polls {
 		if s.polling, err = newPolling(s); err == nil {
-			s.dispatcher = s.polling.dispatcher()
+			s.dispatchers = s.polling.dispatchers()
 		}
 	}
 	if err != nil {

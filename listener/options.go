@@ -30,6 +30,9 @@ type Options struct {
 	// Workers is the most goroutines that poll sockets and run actors at the same time, with the poll transport; blocked ones do not count.
 	// Default GOMAXPROCS; it cannot be negative.
 	Workers int
+	// Crews is how many crews share the workers, each with a poll set and a run queue of its own; connections are dealt out to them in turn. Default
+	// 1, which balances best; beyond about 16 workers one queue's lock begins to show. It cannot be negative.
+	Crews int
 
 	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
 	// open files. Off: accepting goes on until the process has no descriptor left.
@@ -85,6 +88,10 @@ func (o Options) withDefaults() Options {
 	case o.MaxConnections < 0:
 		o.MaxConnections = unlimited
 	}
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	o.Crews = max(o.Crews, 1)
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = 15 * time.Second
 	}
@@ -136,6 +143,8 @@ func (o Options) validate() error {
 		return errors.New("berth: TLSConfig has no certificate: set one of Certificates, GetCertificate, GetConfigForClient")
 	case o.Workers < 0:
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
+	case o.Crews < 0:
+		return fmt.Errorf("berth: Crews %d must not be negative", o.Crews)
 	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
 		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,32 +16,44 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// polling is the poll transport of one listener: the poll set, the crew that polls it and runs the actors, and the acceptor, which
-// pulls connections from the listening socket as a connection pulls bytes from its own. The acceptor has no
+// polling is the poll transport of one listener: poll sets, each with the crew that polls it and runs the actors, and the acceptor,
+// which pulls connections from the listening socket as a connection pulls bytes from its own. The acceptor has no
 // goroutine: an event, a permit that came back, a resumption or the end of a back-off gives it a turn.
 type polling struct {
 	server  *server
-	set     *transport.PollSet
-	crew    *tcpactor.Crew
-	socket  *transport.Acceptor
+	crews   []crew
+	socket  *transport.Acceptor              // in the first crew's set
 	spawned *tcpactor.Mailbox                // of the incarnation that is being spawned
 	mailbox atomic.Pointer[tcpactor.Mailbox] // of the one that has started; nil: there is nothing to schedule yet
 
 	mu      sync.Mutex // held while accepting, so that after stop no connection is added
+	dealt   int        // connections dealt out to the crews, in turn
 	stopped bool
 	wait    backoff
 	timer   *time.Timer // runs while the acceptor waits after a failed accept
 }
 
+type crew struct {
+	*tcpactor.Crew
+	set *transport.PollSet
+}
+
 // newPolling fails if the process has no descriptor left, or l is none of the system's sockets; then nothing is left of it.
-func newPolling(s *server) (*polling, error) {
-	p := &polling{server: s}
-	var err error
-	if p.set, err = transport.NewPollSet(); err != nil {
-		return nil, err
+func newPolling(s *server) (p *polling, err error) {
+	p = &polling{server: s}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	for range s.options.Crews {
+		set, err := transport.NewPollSet()
+		if err != nil {
+			return nil, err
+		}
+		p.crews = append(p.crews, crew{tcpactor.NewCrew(set, max(1, s.options.Workers/s.options.Crews)), set})
 	}
-	if p.socket, err = transport.NewAcceptor(p.set, s.listener, p.Schedule); err != nil {
-		p.set.Close()
+	if p.socket, err = transport.NewAcceptor(p.crews[0].set, s.listener, p.Schedule); err != nil {
 		return nil, err
 	}
 	o := &s.options
@@ -51,14 +62,8 @@ func newPolling(s *server) (*polling, error) {
 	})
 	if err != nil {
 		p.socket.Close()
-		p.set.Close()
 		return nil, fmt.Errorf("berth: %w", err)
 	}
-	workers := s.options.Workers
-	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	p.crew = tcpactor.NewCrew(p.set, workers)
 	return p, nil
 }
 
@@ -71,13 +76,18 @@ func pollable(l net.Listener) bool {
 	return false
 }
 
-func (p *polling) dispatcher() actor.Dispatcher { return p.crew }
+func (p *polling) dispatchers() (all []actor.Dispatcher) {
+	for _, c := range p.crews {
+		all = append(all, c)
+	}
+	return all
+}
 
 // props of the acceptor. All its incarnations are this one: what it knows must survive. Each has a mailbox of its own, as the last turn of
 // the one before may still be under way.
 func (p *polling) props() *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return p },
-		actor.WithDispatcher(p.crew), actor.WithMailbox(func() actor.Mailbox {
+		actor.WithDispatcher(p.crews[0]), actor.WithMailbox(func() actor.Mailbox {
 			p.spawned = new(tcpactor.Mailbox)
 			p.spawned.Init(p)
 			return p.spawned
@@ -126,7 +136,8 @@ func (p *polling) acceptOne() bool {
 	if !p.server.takesMore() {
 		return false
 	}
-	conn, err := p.socket.Accept()
+	lane := p.dealt % len(p.crews)
+	conn, err := p.socket.Accept(p.crews[lane].set)
 	if err != nil {
 		p.server.notAccepted()
 		if !errors.Is(err, transport.ErrAgain) {
@@ -136,7 +147,8 @@ func (p *polling) acceptOne() bool {
 	}
 	p.wait.reset()
 	if p.server.admit(conn) {
-		p.server.spawn(conn)
+		p.dealt++
+		p.server.spawn(conn, lane)
 	} else {
 		_ = conn.Close()
 	}
@@ -170,9 +182,13 @@ func (p *polling) stop() {
 	p.socket.Close()
 }
 
-// close ends the crew and joins it. All its actors have stopped.
+// close ends the crews and joins them. All their actors have stopped.
 func (p *polling) close() {
-	p.crew.Close()
-	p.crew.Wait()
-	p.set.Close()
+	for _, c := range p.crews {
+		c.Close()
+	}
+	for _, c := range p.crews {
+		c.Wait()
+		c.set.Close()
+	}
 }

@@ -1,4 +1,4 @@
-//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+//go:build linux
 
 package listener
 
@@ -110,7 +110,7 @@ func TestWithoutDescriptorsLiveConnectionsGoOnAndOthersAreServedOnceSomeAreFree(
 	for range clients {
 		c, err := net.Dial("tcp", p.addr)
 		require.NoError(t, err)
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		_ = c.SetDeadline(time.Now().Add(patience))
 		_, err = io.WriteString(c, "hello")
 		require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestWithoutDescriptorsLiveConnectionsGoOnAndOthersAreServedOnceSomeAreFree(
 	}
 	var served, open int
 	eventually(t, func() bool {
-		failed := 0
+		var failed int
 		failed, open = p.failures()
 		return failed > 2 && open > limit/2
 	})

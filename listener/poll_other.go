@@ -18,8 +18,8 @@ func newPolling(*server) (*polling, error) {
 
 func pollable(net.Listener) bool { return false }
 
-func (*polling) dispatcher() actor.Dispatcher { return nil }
-func (*polling) props() *actor.Props          { return nil }
-func (*polling) Schedule()                    {}
-func (*polling) stop()                        {}
-func (*polling) close()                       {}
+func (*polling) dispatchers() []actor.Dispatcher { return nil }
+func (*polling) props() *actor.Props             { return nil }
+func (*polling) Schedule()                       {}
+func (*polling) stop()                           {}
+func (*polling) close()                          {}

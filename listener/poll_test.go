@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -61,7 +62,7 @@ func converse(t *testing.T, c net.Conn, seed uint64, messages int) bool {
 		if _, err := io.ReadFull(c, got); !assert.NoError(t, err) {
 			return false
 		}
-		if !assert.True(t, string(sent) == string(got), "other bytes than were sent") {
+		if !assert.True(t, bytes.Equal(sent, got), "other bytes than were sent") {
 			return false
 		}
 	}

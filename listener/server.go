@@ -24,12 +24,12 @@ type server struct {
 	door     tcpactor.Door
 	options  Options
 
-	pool       *tcpactor.Pool
-	polling    *polling         // nil with the stream transport
-	dispatcher actor.Dispatcher // of connections: the pool or the crew
-	readers    sync.WaitGroup
-	sweeping   sync.WaitGroup
-	permits    *limiter
+	pool        *tcpactor.Pool
+	polling     *polling           // nil with the stream transport
+	dispatchers []actor.Dispatcher // of connections: the pool or the crews
+	readers     sync.WaitGroup
+	sweeping    sync.WaitGroup
+	permits     *limiter
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 
@@ -60,7 +60,7 @@ type server struct {
 // startConnections spawns the parent of the connections, always under the same name: there are connections that know it.
 func (s *server) startConnections(ctx actor.Context) *actor.PID {
 	children, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &connections{s} },
-		actor.WithDispatcher(s.dispatcher), actor.WithSupervisor(stopFailing)), "connections")
+		actor.WithDispatcher(s.dispatchers[0]), actor.WithSupervisor(stopFailing)), "connections")
 	if err != nil {
 		panic(err) // the one before has ended, so the name is free; whoever supervises us decides
 	}
@@ -71,12 +71,12 @@ func (s *server) startConnections(ctx actor.Context) *actor.PID {
 func (s *server) begin(children *actor.PID) {
 	if s.spawner.Load() == nil {
 		s.spawner.Store(connection.NewSpawner(connection.Config{
-			System:     s.system,
-			Parent:     children,
-			Door:       s.door,
-			Options:    s.options.Connection,
-			Dispatcher: s.dispatcher,
-			Ended:      func(*connection.Connection) { s.freed() },
+			System:      s.system,
+			Parent:      children,
+			Door:        s.door,
+			Options:     s.options.Connection,
+			Dispatchers: s.dispatchers,
+			Ended:       func(*connection.Connection) { s.freed() },
 		}))
 		go s.sweep()
 		s.publish(&Started{Addr: s.addr})

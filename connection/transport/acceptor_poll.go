@@ -83,8 +83,9 @@ func (a *Acceptor) ready(_, _, _ bool) {
 // Look makes the next Accept ask the kernel, whatever events have come.
 func (a *Acceptor) Look() { a.readable.Store(true) }
 
-// Accept returns the next connection, ErrAgain if there is none: notify will be called. It is called on one goroutine at a time.
-func (a *Acceptor) Accept() (*Poll, error) {
+// Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none: notify will be called. It is
+// called on one goroutine at a time.
+func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 	if !a.readable.Load() {
 		return nil, ErrAgain
 	}
@@ -95,7 +96,7 @@ func (a *Acceptor) Accept() (*Poll, error) {
 		case nil:
 			a.readable.Store(true)
 			_ = setBuffers(fd, &a.buffers) // fails where the connection is gone already; reading will say so
-			return NewPoll(a.set, fd, remote, a.local), nil
+			return NewPoll(set, fd, remote, a.local), nil
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:

@@ -100,7 +100,7 @@ func TestASocketThatCannotBeWatchedSaysSoToWhoeverReads(t *testing.T) {
 	peer, err := net.Dial("tcp4", l.Addr().String())
 	require.NoError(t, err)
 	defer peer.Close()
-	p, err := socket.Accept()
+	p, err := socket.Accept(dead)
 	require.NoError(t, err)
 	socket.Close()
 	dead.Close()

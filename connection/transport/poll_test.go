@@ -3,6 +3,7 @@
 package transport_test
 
 import (
+	"bytes"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -101,7 +102,7 @@ func (h *harbour) accept() (*transport.Poll, net.Conn) {
 	h.t.Cleanup(func() { _ = peer.Close() })
 	_ = peer.SetDeadline(time.Now().Add(patience))
 	for {
-		p, err := h.socket.Accept()
+		p, err := h.socket.Accept(h.set)
 		if err == nil {
 			h.t.Cleanup(func() { _ = p.Close() })
 			return p, peer
@@ -205,5 +206,5 @@ func readAll(c net.Conn) <-chan []byte {
 func same(t *testing.T, want, got []byte) {
 	t.Helper()
 	require.Len(t, got, len(want))
-	assert.True(t, string(want) == string(got), "other bytes than were sent")
+	assert.True(t, bytes.Equal(want, got), "other bytes than were sent")
 }
