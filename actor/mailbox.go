@@ -147,6 +147,7 @@ func (m *Mailbox) Take() (message any, ok bool) {
 // throughput is used up.
 func (m *Mailbox) run() {
 	var message any
+	var what kind
 	finished := false
 	defer func() {
 		if finished {
@@ -167,12 +168,11 @@ func (m *Mailbox) run() {
 			m.dispatcher.Schedule(m.turn) // still marked as running: nobody else starts a turn in between
 			return
 		}
-		kind := none
-		if message, kind = m.next(); kind == none {
+		if message, what = m.next(); what == none {
 			finished = true
 			return
 		}
-		if kind == user {
+		if what == user {
 			m.invoker.InvokeUserMessage(message)
 			continue
 		}

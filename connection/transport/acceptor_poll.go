@@ -92,14 +92,14 @@ func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 	a.readable.Store(false) // before the call: an event that comes during it must not be lost
 	for {
 		fd, remote, err := accept(a.fd)
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			a.readable.Store(true)
 			_ = setBuffers(fd, &a.buffers) // fails where the connection is gone already; reading will say so
 			return NewPoll(set, fd, remote, a.local), nil
-		case unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 			continue
-		case unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			return nil, ErrAgain
 		default:
 			a.readable.Store(true) // the client may still be there for the next try

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"math"
 	"net"
@@ -100,7 +101,7 @@ func (p *Poll) Fill(in *Input, room int) (int, error) {
 	case err == nil:
 		p.readable.Store(true) // the end is there for whoever asks again
 		return 0, io.EOF
-	case err == ErrAgain:
+	case errors.Is(err, ErrAgain):
 		return 0, err
 	default:
 		p.readable.Store(true)
@@ -136,7 +137,7 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 	}
 	p.blocked.Store(true)
 	n, err := write()
-	if err != ErrAgain {
+	if !errors.Is(err, ErrAgain) {
 		p.blocked.Store(false)
 		if err != nil {
 			err = p.opError("write", err)

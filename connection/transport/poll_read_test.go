@@ -17,22 +17,30 @@ import (
 
 func always(room int) func() int { return func() int { return room } }
 
+// drained requires that nothing is there to be read, however often an event says so: the socket's first one may come with, or after, the
+// first bytes.
+func drained(t *testing.T, p *transport.Poll) {
+	t.Helper()
+	_, err := p.Fill(new(transport.Input), 10)
+	require.ErrorIs(t, err, transport.ErrAgain)
+}
+
 func TestAPolledReadThatCameBackShortIsFollowedByAnEvent(t *testing.T) {
 	overPoll(t, transport.SocketOptions{NoDelay: true}, func(t *testing.T, h *harbour) {
 		p, a, peer := h.connect()
 		for _, word := range []string{"a", "bc", "def", "g"} {
-			require.False(t, p.Ready(10), "nothing has come")
-			_, err := p.Fill(new(transport.Input), 10)
-			require.ErrorIs(t, err, transport.ErrAgain)
+			drained(t, p)
 			before := a.readableCount.Load()
-			_, err = io.WriteString(peer, word)
+			_, err := io.WriteString(peer, word)
 			require.NoError(t, err)
-			receive(t, a.readable)
-			require.True(t, p.Ready(10))
 			got, err := take(t, p, a, 10)
 			require.NoError(t, err)
 			assert.Equal(t, word, string(got))
-			assert.EqualValues(t, 1, a.readableCount.Load()-before, "one event for one piece")
+			assert.Greater(t, a.readableCount.Load(), before)
+		}
+		drained(t, p)
+		for p.Ready(10) { // an event that came late
+			drained(t, p)
 		}
 	})
 }
@@ -40,10 +48,12 @@ func TestAPolledReadThatCameBackShortIsFollowedByAnEvent(t *testing.T) {
 // No event comes for what was there already: as long as reads come back full, there may be more.
 func TestAPolledReadThatCameBackFullLeavesTheConnectionReady(t *testing.T) {
 	overPoll(t, transport.SocketOptions{}, func(t *testing.T, h *harbour) {
-		p, a, peer := h.connect()
+		p, peer := h.accept()
 		_, err := io.WriteString(peer, "0123456789")
 		require.NoError(t, err)
-		receive(t, a.readable)
+		a := newAnnounced()
+		require.True(t, p.Open(a))
+		receive(t, a.readable) // the only one there will be
 		for _, part := range []string{"0123", "4567", "89"} {
 			require.True(t, p.Ready(4))
 			got, err := take(t, p, a, 4)

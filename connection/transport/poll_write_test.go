@@ -58,14 +58,13 @@ func TestAConnectionThatNeverBlockedAnnouncesNothingWritable(t *testing.T) {
 		n, err := p.Writev([][]byte{nil, {}})
 		require.NoError(t, err)
 		assert.Zero(t, n)
-		before := a.writableCount.Load() // the socket's first event may have met the first write
+		before := a.writableCount.Load() // room that came free may have met a write, which did not need it
 		for range 20 {
 			_, err = peer.Write([]byte("x"))
 			require.NoError(t, err)
 			_, err = take(t, p, a, 10)
 			require.NoError(t, err)
 		}
-		assert.LessOrEqual(t, before, int64(1))
 		assert.Equal(t, before, a.writableCount.Load())
 	})
 }

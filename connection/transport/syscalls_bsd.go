@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -16,7 +17,7 @@ func read(fd int, p []byte) (int, error) {
 	}
 	for {
 		n, err := unix.Read(fd, p)
-		if err != unix.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			return n, again(err)
 		}
 	}
@@ -34,7 +35,7 @@ func writev(fd int, bufs [][]byte) (int, error) {
 	}
 	for {
 		n, err := unix.SendmsgBuffers(fd, bufs, nil, nil, 0)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err == nil && n < asked {
@@ -48,7 +49,7 @@ func writev(fd int, bufs [][]byte) (int, error) {
 const maxVector = 64
 
 func again(err error) error {
-	if err == unix.EAGAIN {
+	if errors.Is(err, unix.EAGAIN) {
 		return ErrAgain
 	}
 	return err
@@ -59,7 +60,7 @@ func sendfile(fd int, f *os.File, n int) (int, error) {
 	c := NewChunk(min(n, 64<<10))
 	defer c.Release()
 	got, err := f.Read(c.Bytes[:min(n, len(c.Bytes))])
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return 0, nil
 	}
 	if err != nil {

@@ -25,38 +25,52 @@ func read(fd int, p []byte) (int, error) {
 
 // writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written before.
 func writev(fd int, bufs [][]byte) (int, error) {
+	if len(bufs) == 1 {
+		return send(fd, bufs[0])
+	}
 	var vector [maxVector]unix.Iovec
 	count, asked := 0, 0
-	for _, p := range bufs {
-		if len(p) > 0 && count < maxVector {
+	for _, p := range bufs[:min(len(bufs), maxVector)] {
+		if len(p) > 0 {
 			vector[count].Base = &p[0]
 			vector[count].SetLen(len(p))
 			count++
 			asked += len(p)
 		}
 	}
-	if count == 0 {
+	if asked == 0 {
+		return 0, nil
+	}
+	message := unix.Msghdr{Iov: &vector[0]}
+	message.SetIovlen(count)
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), unix.MSG_NOSIGNAL)
+		if errno != unix.EINTR {
+			return taken(n, errno, asked)
+		}
+	}
+}
+
+// send is writev for one slice.
+func send(fd int, p []byte) (int, error) {
+	if len(p) == 0 {
 		return 0, nil
 	}
 	for {
-		var n uintptr
-		var errno unix.Errno
-		if count == 1 {
-			n, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(vector[0].Base)), uintptr(asked), unix.MSG_NOSIGNAL, 0, 0)
-		} else {
-			message := unix.Msghdr{Iov: &vector[0]}
-			message.SetIovlen(count)
-			n, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), unix.MSG_NOSIGNAL)
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+		if errno != unix.EINTR {
+			return taken(n, errno, len(p))
 		}
-		if errno == unix.EINTR {
-			continue
-		}
-		written, err := result(n, errno)
-		if err == nil && written < asked {
-			err = ErrAgain // a short write: the socket's buffer is full
-		}
-		return written, err
 	}
+}
+
+// taken is result for a write, where less than asked means that the socket's buffer is full.
+func taken(n uintptr, errno unix.Errno, asked int) (int, error) {
+	written, err := result(n, errno)
+	if err == nil && written < asked {
+		err = ErrAgain
+	}
+	return written, err
 }
 
 // maxVector is the most slices of one writev; the rest comes with the next.

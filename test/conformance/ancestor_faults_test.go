@@ -94,7 +94,7 @@ func TestAfterAPeersHalfCloseTheReplyIsLost(t *testing.T) {
 		p.send("request")
 		p.closeWrite()
 		tape.await("data")
-		assert.True(t, pattern(stallSize) == p.rest())
+		same(t, pattern(stallSize), p.rest())
 		p.close()
 		assert.Zero(t, tape.ended().Stats.Unsent)
 	})

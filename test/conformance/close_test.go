@@ -62,6 +62,45 @@ func TestCloseTwiceIsCloseOnce(t *testing.T) {
 	})
 }
 
+func TestWhoAsksForACloseIsToldWhetherItWasOrderly(t *testing.T) {
+	for name, ask := range map[string]func(w *world, t *tape) (outcome func() error){
+		"handle": func(_ *world, t *tape) func() error {
+			t.socket.Do(&protocol.Close{}, t.done("closing"))
+			return func() error { return t.await("closing").err }
+		},
+		"PID": func(w *world, t *tape) func() error {
+			a := w.asker()
+			a.send(t.socket.PID(), &protocol.Close{Ack: "ack"})
+			return func() error {
+				done, ok := a.answer().(*protocol.Done)
+				require.True(w.t, ok)
+				assert.Equal(w.t, "ack", done.Ack)
+				return done.Err
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachNetwork(t, func(t *testing.T, w *world) {
+				o := roomy()
+				o.CloseTimeout = 50 * time.Millisecond
+				_, cutOff := w.serve(script{}, o).connect()
+				cutOff.stall() // and the peer does not read
+				outcome := ask(w, cutOff)
+				assert.ErrorIs(t, outcome(), protocol.ErrCloseTimeout)
+				assert.ErrorIs(t, cutOff.ended().Err, protocol.ErrCloseTimeout)
+
+				p, orderly := w.serve(script{}, roomy()).connect()
+				orderly.stall()
+				outcome = ask(w, orderly)
+				assert.Len(t, p.rest(), stallSize)
+				p.close()
+				assert.NoError(t, outcome())
+				assert.NoError(t, orderly.ended().Err)
+			})
+		})
+	}
+}
+
 func TestCloseWriteSendsFINAndReadsOn(t *testing.T) {
 	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
 		p, tape := w.open(door, script{}, only(roomy())).connect()
@@ -173,7 +212,7 @@ func TestRepliesOf8MBAreWholeAfterAHalfClose(t *testing.T) {
 			p, tape := s.connect()
 			p.send("request")
 			p.closeWrite()
-			assert.True(t, reply == p.rest())
+			same(t, reply, p.rest())
 			p.close()
 			assert.NoError(t, tape.await("reply").err)
 			assert.Equal(t, protocol.ReasonPeerClosed, tape.ended().Reason)

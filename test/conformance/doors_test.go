@@ -35,12 +35,14 @@ type player struct {
 
 func (p *player) accepted(socket protocol.Socket) error {
 	if p.tape != nil {
-		defer p.tape.enter()()
+		p.tape.enter()
+		defer p.tape.leave()
 		p.tape.record(event{what: "accepted"})
 		return nil
 	}
 	p.tape = newTape(p.s.w, socket)
-	defer p.tape.enter()()
+	p.tape.enter()
+	defer p.tape.leave()
 	p.tape.record(event{what: "accepted"})
 	defer func() { p.s.accepted <- p.tape }() // then the test comes after what the script does here
 	if p.play.accepted == nil {
@@ -50,12 +52,14 @@ func (p *player) accepted(socket protocol.Socket) error {
 }
 
 func (p *player) data(b *protocol.Buffer) error {
-	defer p.tape.enter()()
+	p.tape.enter()
+	defer p.tape.leave()
 	return p.tape.show(b, b.AtEOF(), p.play.data)
 }
 
 func (p *player) peerClosed() error {
-	defer p.tape.enter()()
+	p.tape.enter()
+	defer p.tape.leave()
 	p.tape.record(event{what: "peerclosed"})
 	if p.play.peerClosed == nil {
 		return nil
@@ -64,7 +68,8 @@ func (p *player) peerClosed() error {
 }
 
 func (p *player) writable(ready bool) error {
-	defer p.tape.enter()()
+	p.tape.enter()
+	defer p.tape.leave()
 	p.tape.record(event{what: "writable", flag: ready})
 	if p.play.writable == nil {
 		return nil
@@ -73,7 +78,8 @@ func (p *player) writable(ready bool) error {
 }
 
 func (p *player) draining(deadline time.Time) error {
-	defer p.tape.enter()()
+	p.tape.enter()
+	defer p.tape.leave()
 	p.tape.record(event{what: "draining"})
 	if p.play.draining == nil {
 		return nil
@@ -82,7 +88,8 @@ func (p *player) draining(deadline time.Time) error {
 }
 
 func (p *player) message(ctx actor.Context, message any) error {
-	defer p.tape.enter()()
+	p.tape.enter()
+	defer p.tape.leave()
 	p.tape.record(event{what: "message", any: message})
 	if p.play.message == nil {
 		return nil
@@ -91,7 +98,8 @@ func (p *player) message(ctx actor.Context, message any) error {
 }
 
 func (p *player) closed(closed protocol.Closed) {
-	defer p.tape.enter()()
+	p.tape.enter()
+	defer p.tape.leave()
 	if p.play.closed != nil {
 		defer p.play.closed(p.tape)
 	}

@@ -25,7 +25,7 @@ func TestDataComesOnlyWhileNoWriteIsPending(t *testing.T) {
 			_, _ = io.WriteString(p.Conn, sent)
 			_ = p.Conn.(interface{ CloseWrite() error }).CloseWrite()
 		}()
-		assert.True(t, sent == p.rest())
+		same(t, sent, p.rest())
 		p.close()
 		tape.ended()
 	})

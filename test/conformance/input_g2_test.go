@@ -31,7 +31,7 @@ func TestTheInputIsWhatThePeerSent(t *testing.T) {
 		}
 		p.closeWrite()
 		tape.ended()
-		assert.True(t, sent == tape.seen(), "%d bytes seen of %d", len(tape.seen()), len(sent))
+		same(t, sent, tape.seen())
 	})
 }
 
@@ -44,7 +44,7 @@ func TestNoDataShowsMoreThanTheReadBufferHolds(t *testing.T) {
 		for _, e := range tape.events {
 			assert.LessOrEqual(t, len(e.text), 1000)
 		}
-		assert.True(t, pattern(100_000) == tape.seen())
+		same(t, pattern(100_000), tape.seen())
 	})
 }
 
@@ -254,6 +254,6 @@ func TestDetachedBytesStayTheHandlersOwn(t *testing.T) {
 		for _, piece := range kept {
 			all.Write(piece)
 		}
-		assert.True(t, sent == all.String())
+		same(t, sent, all.String())
 	})
 }

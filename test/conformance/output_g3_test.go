@@ -29,7 +29,7 @@ func TestAnEchoReturnsEveryByteInOrder(t *testing.T) {
 			_, _ = io.WriteString(p.Conn, sent)
 			_ = p.Conn.(interface{ CloseWrite() error }).CloseWrite()
 		}()
-		assert.True(t, sent == p.rest())
+		same(t, sent, p.rest())
 		p.close()
 		assert.Equal(t, uint64(len(sent)), tape.ended().Stats.Written)
 	})
@@ -81,7 +81,7 @@ func TestARefusedWritePutsNoByteOnTheWire(t *testing.T) {
 		}
 		assert.Equal(t, 16, refused)
 		_ = tape.socket.Close()
-		assert.True(t, accepted == p.rest())
+		same(t, accepted, p.rest())
 		p.close()
 		assert.Zero(t, tape.ended().Stats.Unsent)
 	})
@@ -109,7 +109,7 @@ func TestAPeerThatGoesAwayLeavesTheRestUnsent(t *testing.T) {
 		p.close() // with unread input: a reset
 		closed := tape.ended()
 		assert.Equal(t, protocol.ReasonPeerReset, closed.Reason)
-		assert.Greater(t, closed.Stats.Unsent, uint64(0))
+		assert.Positive(t, closed.Stats.Unsent)
 		assert.GreaterOrEqual(t, closed.Stats.Written, uint64(1000))
 	})
 }
@@ -173,7 +173,7 @@ func TestWriteBuffersTakesMoreSlicesThanOneSystemCall(t *testing.T) {
 		require.NoError(t, tape.say("begin"))
 		require.NoError(t, tape.writeBuffers("many", bufs))
 		require.NoError(t, tape.say("end"))
-		assert.True(t, "begin"+whole+"end" == string(p.take(len(whole)+8)))
+		same(t, "begin"+whole+"end", string(p.take(len(whole)+8)))
 	})
 }
 
@@ -199,7 +199,7 @@ func TestForwardEchoesWithoutACopy(t *testing.T) {
 			_, _ = io.WriteString(p.Conn, sent)
 			_ = p.Conn.(interface{ CloseWrite() error }).CloseWrite()
 		}()
-		assert.True(t, sent == p.rest())
+		same(t, sent, p.rest())
 		p.close()
 		tape.ended()
 	})
@@ -215,7 +215,7 @@ func TestForwardGivesTheBytesToAnotherConnection(t *testing.T) {
 		in, _ := s.connect()
 		sent := pattern(200_000)
 		go func() { _, _ = io.WriteString(in.Conn, sent) }()
-		assert.True(t, sent == string(out.take(len(sent))))
+		same(t, sent, string(out.take(len(sent))))
 		target.socket.Abort()
 		assert.Equal(t, uint64(len(sent)), target.ended().Stats.Written)
 	})
@@ -248,7 +248,7 @@ func TestWriteFileSendsFromTheFilesPosition(t *testing.T) {
 		err = tape.socket.WriteFile(f, 2_000_000, tape.done("file"))
 		tape.owe("file", 2_000_000, err)
 		require.NoError(t, tape.say(">"), "a file takes no room in the write buffer")
-		assert.True(t, "<"+content[1000:2_001_000]+">" == string(p.take(2_000_002)))
+		same(t, "<"+content[1000:2_001_000]+">", string(p.take(2_000_002)))
 		assert.NoError(t, tape.await("file").err)
 	})
 }
@@ -264,6 +264,18 @@ func TestAFileThatIsTooShortEndsTheConnection(t *testing.T) {
 		closed := tape.ended()
 		assert.Equal(t, protocol.ReasonTransportError, closed.Reason)
 		assert.Equal(t, uint64(95), closed.Stats.Unsent)
+	})
+}
+
+func TestAFileOfNegativeLengthIsRefusedAndTakesNoPlace(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 1}).connect()
+		err := tape.socket.WriteFile(w.file("content"), -1, tape.done("file"))
+		tape.owe("file", 0, err)
+		require.ErrorIs(t, err, os.ErrInvalid)
+		require.NoError(t, tape.write("later", "later"))
+		p.expect("later")
+		assert.NoError(t, tape.await("later").err)
 	})
 }
 

@@ -2,6 +2,9 @@ package conformance
 
 import (
 	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
@@ -31,4 +34,17 @@ func pattern(n int) string {
 		b.Write([]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8)})
 	}
 	return b.String()[:n]
+}
+
+// same compares megabytes, of which a failure shows where they part.
+func same(t *testing.T, want, got string) {
+	t.Helper()
+	if want == got {
+		return
+	}
+	at := 0
+	for at < min(len(want), len(got)) && want[at] == got[at] {
+		at++
+	}
+	assert.Fail(t, "other bytes than were sent", "%d of %d bytes, the first %d as sent", len(got), len(want), at)
 }

@@ -92,6 +92,24 @@ func TestAMessageForAnEndedConnectionIsDeadLettered(t *testing.T) {
 	})
 }
 
+// While Closed is handled, the connection has ended and its PID is still there.
+func TestAMessageForAClosedConnectionWhosePIDIsStillThereIsDeadLetteredWithItsSender(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		a := w.asker()
+		s := w.serve(script{closed: func(tape *tape) {
+			assert.True(t, w.registered(tape.socket.PID()))
+			a.send(tape.socket.PID(), "late")
+		}}, connection.Options{})
+		p, tape := s.connect()
+		p.close()
+		tape.ended()
+		assert.IsType(t, &actor.DeadLetterResponse{}, a.answer(), "the sender is told")
+		require.NoError(t, s.Close())
+		assert.Zero(t, tape.count("message"))
+		assert.Equal(t, []any{"late"}, w.deadLetters(tape.socket.PID()))
+	})
+}
+
 func TestAMessageThatNoHandlerTakesIsDeadLettered(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.open(functionsDoor, script{}, only(connection.Options{}))

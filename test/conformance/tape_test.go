@@ -51,13 +51,14 @@ func newTape(w *world, socket protocol.Socket) *tape {
 	return t
 }
 
-// enter is the beginning of a handler call; the function it returns is the end.
-func (t *tape) enter() (leave func()) {
+// enter is the beginning of a handler call, leave its end.
+func (t *tape) enter() {
 	if t.inside.Add(1) != 1 {
 		t.overlaps.Add(1)
 	}
-	return func() { t.inside.Add(-1) }
 }
+
+func (t *tape) leave() { t.inside.Add(-1) }
 
 func (t *tape) record(e event) {
 	e.at = time.Now()
@@ -190,7 +191,8 @@ func (t *tape) sees(text string) {
 // done returns a completion that records itself as a handler call.
 func (t *tape) done(name string) func(error) {
 	return func(err error) {
-		defer t.enter()()
+		t.enter()
+		defer t.leave()
 		t.record(event{what: name, err: err})
 	}
 }
@@ -215,11 +217,12 @@ func (t *tape) write(name, text string) error {
 func (t *tape) owe(name string, n int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.promised[name] = t.promised[name] // a refused write must not complete
+	accepted := 0
 	if err == nil {
-		t.promised[name]++
+		accepted = 1
 		t.bytes += uint64(n)
 	}
+	t.promised[name] += accepted // with none it is entered too: a refused write must not complete
 }
 
 // say queues text without a completion.

@@ -63,7 +63,7 @@ func TestAWriteWithoutProgressEndsAtItsTimeout(t *testing.T) {
 		within(t, 30*time.Second, time.Since(start))
 		assert.Equal(t, protocol.ReasonWriteTimeout, closed.Reason)
 		assert.ErrorIs(t, tape.await("stall").err, protocol.ErrWriteTimeout)
-		assert.Greater(t, closed.Stats.Unsent, uint64(0))
+		assert.Positive(t, closed.Stats.Unsent)
 	})
 }
 

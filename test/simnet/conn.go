@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -62,9 +63,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 			l.settle()
 			return n, nil
 		}
-		switch err := c.end.readErr(); err {
-		case nil:
-		case io.EOF:
+		switch err := c.end.readErr(); {
+		case err == nil:
+		case errors.Is(err, io.EOF):
 			return 0, io.EOF
 		default:
 			return 0, c.failed("read", os.NewSyscallError("read", err))

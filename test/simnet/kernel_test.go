@@ -27,8 +27,7 @@ type ender interface {
 type transcript struct{ strings.Builder }
 
 func (tr *transcript) note(call string, err error) {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = fmt.Errorf("%T %s: %w", err, op.Op, op.Err)
 	}
 	fmt.Fprintf(tr, "%s %v\n", call, err)

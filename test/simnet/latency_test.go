@@ -1,7 +1,6 @@
 package simnet_test
 
 import (
-	"errors"
 	"io"
 	"syscall"
 	"testing"
@@ -37,7 +36,7 @@ func TestEverythingTakesExactlyTheLatency(t *testing.T) {
 				reading.blocked(t)
 				time.Sleep(1)
 				_, err := reading.returned(t)
-				require.True(t, errors.Is(err, arrives.want), "%v", err)
+				require.ErrorIs(t, err, arrives.want)
 				require.Equal(t, latency, time.Since(sent))
 			})
 		})
