@@ -121,9 +121,16 @@ func (c *Connection) Resume() { c.mailbox.PostUserMessage(resumeCommand) }
 
 // Close implements protocol.Socket. Writes are refused from now on, not only once the command is read.
 func (c *Connection) Close() error {
-	c.credit.close()
+	c.closeFromNow()
 	c.mailbox.PostUserMessage(closeCommand)
 	return nil
+}
+
+// closeFromNow does what of a Close cannot wait for the connection's turn: a handler that returns the ErrClosed of a write it tried
+// meanwhile did not end the connection.
+func (c *Connection) closeFromNow() {
+	c.setCause(protocol.ReasonLocalClosed, nil)
+	c.credit.close()
 }
 
 // CloseWrite implements protocol.Socket.
@@ -138,7 +145,9 @@ func (c *Connection) Abort() { c.kill(protocol.ReasonLocalAborted, protocol.ErrA
 // Do implements protocol.Socket.
 func (c *Connection) Do(command protocol.Command, done func(error)) {
 	switch command.(type) {
-	case *protocol.Close, *protocol.CloseWrite:
+	case *protocol.Close:
+		c.closeFromNow()
+	case *protocol.CloseWrite:
 		c.credit.close()
 	case *protocol.Abort:
 		defer c.Abort() // after the order is in the mailbox: done must not miss the end

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -191,7 +190,8 @@ func hoard(t *testing.T, left int) (release func()) {
 	}
 }
 
-// However few descriptors are left, a listener either serves or says in one sentence what is missing, and then nothing was started.
+// However few descriptors are left, a listener either serves or says in one sentence what is missing, and then nothing was started (no
+// goroutine either: TestMain looks).
 func TestWithTooFewDescriptorsForAPollSetThereIsOneSentenceAndNothingIsLeft(t *testing.T) {
 	w := newWorld()
 	warm, err := Listen(w.Root, anyPort, of(newEcho()), Options{Transport: Stream})
@@ -199,7 +199,7 @@ func TestWithTooFewDescriptorsForAPollSetThereIsOneSentenceAndNothingIsLeft(t *t
 	require.NoError(t, warm.Close())
 	refused := 0
 	for left := range 6 {
-		before, goroutines := openFiles(), runtime.NumGoroutine()
+		before := openFiles()
 		release := hoard(t, left)
 		set, setErr := transport.NewPollSet()
 		if setErr == nil {
@@ -219,7 +219,6 @@ func TestWithTooFewDescriptorsForAPollSetThereIsOneSentenceAndNothingIsLeft(t *t
 			assert.True(t, strings.HasPrefix(err.Error(), "berth: "), err.Error())
 			assert.NotContains(t, err.Error(), "\n")
 			assert.Nil(t, l)
-			assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines)
 		} else {
 			echoes(t, dial(t, l))
 			require.NoError(t, l.Close())

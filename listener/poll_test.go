@@ -154,9 +154,8 @@ func TestDescriptorsUsedAgainAtOnceMixNothingUp(t *testing.T) {
 			})
 		}
 		all.Wait()
-		eventually(t, func() bool { return l.Info().Open == 0 })
+		eventually(t, func() bool { return l.Info().Open == 0 && descriptors() <= before }) // some may still be in the backlog
 		assert.InDelta(t, clients*each, l.Info().Accepted, 50, "who resets at once may be gone before he is accepted")
-		assert.LessOrEqual(t, descriptors(), before)
 	})
 }
 

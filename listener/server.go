@@ -89,9 +89,7 @@ func (s *server) freed() {
 	if s.polling != nil {
 		s.polling.Schedule()
 	}
-	if s.orphans.Load() {
-		s.signalEnded()
-	}
+	s.signalEnded()
 }
 
 // left takes note that the actors of one connection have ended.

@@ -175,6 +175,9 @@ func (d *drainer) stuck() []*actor.PID {
 // reap waits for the supervisor's end and then for everything that is not an actor.
 func (s *server) reap() {
 	<-s.stopped
+	for s.open() > 0 { // handlers that have not returned: what they still have to end runs on the pool and the crews
+		<-s.ended
+	}
 	s.pool.Close()
 	s.readers.Wait()
 	s.pool.Wait()

@@ -28,7 +28,7 @@ func rawAddrPort(from *unix.RawSockaddrAny) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), networkOrder(a.Port))
 	case unix.AF_INET6:
 		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(from))
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), networkOrder(a.Port))
+		return netip.AddrPortFrom(zoned(a.Addr, a.Scope_id), networkOrder(a.Port))
 	}
 	return netip.AddrPort{}
 }

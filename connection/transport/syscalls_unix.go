@@ -3,7 +3,9 @@
 package transport
 
 import (
+	"net"
 	"net/netip"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +32,20 @@ func addrPort(addr unix.Sockaddr) netip.AddrPort {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+		return netip.AddrPortFrom(zoned(a.Addr, a.ZoneId), uint16(a.Port))
 	}
 	return netip.AddrPort{}
+}
+
+// zoned names the interface of a link-local address, as package net does.
+func zoned(ip [16]byte, zone uint32) netip.Addr {
+	addr := netip.AddrFrom16(ip).Unmap()
+	if zone == 0 {
+		return addr
+	}
+	name := strconv.Itoa(int(zone))
+	if i, err := net.InterfaceByIndex(int(zone)); err == nil {
+		name = i.Name
+	}
+	return addr.WithZone(name)
 }
