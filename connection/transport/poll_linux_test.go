@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,7 +21,6 @@ func TestBytesBehindUrgentOnesAreRead(t *testing.T) {
 	urgent(t, peer.(*net.TCPConn), "!")
 	_, err = io.WriteString(peer, "after")
 	require.NoError(t, err)
-	time.Sleep(20 * time.Millisecond) // all of it is there
 	a := newAnnounced()
 	require.True(t, p.Open(a))
 	got := ""

@@ -78,12 +78,14 @@ func TestWhatCameBeforeTheFINIsReadToTheLastByte(t *testing.T) {
 				if opened {
 					require.True(t, p.Open(a))
 				}
+				all := make(chan struct{})
 				go func() {
+					defer close(all)
 					_, _ = peer.Write(sent)
 					finish(peer)
 				}()
 				if !opened {
-					time.Sleep(20 * time.Millisecond)
+					<-all // on this machine what was written has arrived
 					require.True(t, p.Open(a))
 				}
 				got, err := takeAll(t, p, a, always(3000))
