@@ -14,15 +14,17 @@ type policy struct {
 	windowRuns uint64 // turns run at the beginning of this window
 
 	full   int    // windows in a row without a tick that found it asleep
-	trial  bool   // the last worker was added to see whether it helps
-	before uint64 // turns per window before it was
+	trial  int    // windows left until it is decided whether the last worker helps; 0: none is on trial
+	with   uint64 // turns run in this trial's windows so far
+	before uint64 // turns run in as many windows before it
+	last   uint64 // turns run in the window before this one
 	rest   int    // windows to wait before the next trial
 	wait   int    // how many the next failed trial makes it wait
 }
 
 const (
 	window    = 8   // ticks
-	fullFor   = 2   // windows without sleep before one more is tried
+	fullFor   = 2   // windows without sleep before one more is tried, and for how many it is: one alone is too noisy
 	firstWait = 4   // windows, doubled by each failed trial
 	mostWait  = 512 // windows: about 8 s
 )
@@ -51,10 +53,15 @@ func (p *policy) judge(done uint64) {
 		p.full = 0
 	}
 	p.rest = max(0, p.rest-1)
+	before := p.last + done
+	p.last = done
 	switch {
-	case p.trial:
-		p.trial = false
-		if p.worthIt(done) {
+	case p.trial > 1:
+		p.trial--
+		p.with += done
+	case p.trial == 1:
+		p.trial = 0
+		if p.worthIt(p.with + done) {
 			p.wait = firstWait
 			return
 		}
@@ -64,7 +71,7 @@ func (p *policy) judge(done uint64) {
 	case p.asleep >= window/2 && p.target > 1:
 		p.target--
 	case p.full >= fullFor && p.rest == 0 && p.target < p.most:
-		p.trial, p.before = true, done
+		p.trial, p.with, p.before = fullFor, 0, before
 		p.target++
 	}
 }

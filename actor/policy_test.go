@@ -72,9 +72,22 @@ func TestAWorkerIsKeptThatBringsAQuarterOfAnothersShare(t *testing.T) {
 			if c.wanted {
 				want++
 			}
+			assert.Equal(t, others+1, l.window(c.after, 0), "one window decides nothing")
 			assert.Equal(t, want, l.window(c.after, 0), "%d workers, %d turns before, %d after", others, before, c.after)
 		}
 	}
+}
+
+// One window in which more was run by chance must not keep a worker that brings nothing.
+func TestAWorkerIsJudgedByAsManyWindowsAsBeforeIt(t *testing.T) {
+	l := newLoad(2)
+	l.busy(fullFor, 100)
+	assert.Equal(t, 2, l.window(140, 0))
+	assert.Equal(t, 1, l.window(100, 0), "240 after 200")
+	l = newLoad(2)
+	l.busy(fullFor, 100)
+	l.window(100, 0)
+	assert.Equal(t, 2, l.window(150, 0), "250 after 200")
 }
 
 func TestAWorkerIsTriedAfterAnotherAsLongAsEachBringsEnough(t *testing.T) {
@@ -86,7 +99,8 @@ func TestAWorkerIsTriedAfterAnotherAsLongAsEachBringsEnough(t *testing.T) {
 // failed returns how many windows passed between the end of a failed trial and the next trial.
 func (l *load) failed(t *testing.T) (rest int) {
 	t.Helper()
-	require.True(t, l.trial)
+	require.Equal(t, fullFor, l.trial)
+	l.window(100, 0)
 	require.Equal(t, 1, l.window(100, 0), "twice the workers ran what one did")
 	for l.window(100, 0) == 1 {
 		rest++
@@ -112,6 +126,7 @@ func TestASuccessfulTrialBeginsTheRestsAnew(t *testing.T) {
 	for range 4 {
 		l.failed(t)
 	}
+	l.window(200, 0)
 	require.Equal(t, 2, l.window(200, 0), "kept")
 	l.window(0, window)
 	require.Equal(t, 1, l.target, "and taken away as there is nothing to do")
