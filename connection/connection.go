@@ -32,6 +32,7 @@ type Connection struct {
 	signals atomic.Uint32
 	cause   atomic.Pointer[cause]
 	phase   atomic.Uint32 // a state
+	paused  atomic.Bool   // set on the connection's turn
 	gated   atomic.Bool   // input waits for the writes to be released: whoever releases them wakes us
 	read    atomic.Uint64
 	written atomic.Uint64
@@ -48,7 +49,6 @@ type Connection struct {
 	data       protocol.Data
 	demand     int     // how many Data may be shown; unlimited where nobody counts
 	waiting    []reply // who asked for Close or CloseWrite and waits for it
-	paused     atomic.Bool
 	flags      flags
 
 	watch watch // the sweep's

@@ -86,5 +86,5 @@ func (c *connections) Receive(ctx actor.Context) {
 // stopFailing stops a failed child and leaves its siblings alone.
 var stopFailing = actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
 
-// restartFailing restarts a failed acceptor, and gives up on one that fails ten times in ten seconds.
+// restartFailing restarts a failed acceptor, and stops one that fails ten times in ten seconds: then restore makes a new one.
 var restartFailing = actor.NewOneForOneStrategy(10, 10*time.Second, func(any) actor.Directive { return actor.RestartDirective })
