@@ -20,7 +20,7 @@ import (
 // What other goroutines want is mail (commands, in order with everything else) or a signal (a bit that says
 // what happened; any number of times is once). Whatever ends the connection sets the cause first: the first one wins.
 type Connection struct {
-	shared  *Spawner // what all connections of one listener have in common
+	shared  *settings // what the connections of one listener have in common
 	socket  transport.Conn
 	pid     *actor.PID
 	mailbox tcpactor.Mailbox

@@ -21,9 +21,9 @@ func (asleep) Throughput() int { return 1 }
 
 // newConnection returns a connection that is open and has no actors, only their state.
 func newConnection(options Options, socket transport.Conn) *Connection {
-	options = options.WithDefaults()
-	s := &Spawner{options: options, limits: options.limits(), later: func(f func()) { go f() }, epoch: time.Now()}
-	c := &Connection{shared: s, socket: socket, demand: unlimited, watch: newWatch(0)}
+	s := &Spawner{later: func(f func()) { go f() }, epoch: time.Now()}
+	s.SetOptions(options.WithDefaults())
+	c := &Connection{shared: s.current.Load(), socket: socket, demand: unlimited, watch: newWatch(0)}
 	c.writer.c = c
 	c.mailbox.Init(c)
 	c.mailbox.RegisterHandlers(nil, asleep{})

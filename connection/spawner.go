@@ -17,16 +17,16 @@ import (
 //
 // Any goroutine may call its methods, except Sweep, which one goroutine calls.
 type Spawner struct {
-	system  *actor.ActorSystem
-	parent  *actor.PID // the actor that gets the connections' failures and Terminated
-	door    tcpactor.Door
-	options Options
-	limits  limits
-	ended   func(*Connection)
-	later   func(func())
-	epoch   time.Time
+	system *actor.ActorSystem
+	parent *actor.PID // the actor that gets the connections' failures and Terminated
+	door   tcpactor.Door
+	ended  func(*Connection)
+	later  func(func())
+	epoch  time.Time
 
-	lanes []lane
+	dispatchers []actor.Dispatcher
+	current     atomic.Pointer[settings] // of the next connections
+	shortest    atomic.Int64             // of the limits that any connection may have been given; see Interval
 
 	spawning sync.Mutex
 	next     *Connection // the connection being spawned, and where; under spawning
@@ -36,6 +36,14 @@ type Spawner struct {
 	live       []*Connection // under mu; Connection.index is the place
 	swept      []*Connection // the sweep's scratch
 	drainUntil atomic.Pointer[time.Time]
+}
+
+// settings are what the connections share that were spawned while they were in force.
+type settings struct {
+	*Spawner
+	options Options
+	limits  limits
+	lanes   []lane // one for each of the dispatchers
 }
 
 // lane is where connections and their writers run. Props are shared: what differs between two connections is handed out by the producer.
@@ -57,23 +65,30 @@ type Config struct {
 // NewSpawner returns a spawner without connections.
 func NewSpawner(config Config) *Spawner {
 	s := &Spawner{
-		system:  config.System,
-		parent:  config.Parent,
-		door:    config.Door,
-		options: config.Options,
-		limits:  config.Options.limits(),
-		ended:   config.Ended,
-		later:   config.Dispatchers[0].Schedule,
-		epoch:   time.Now(),
+		system:      config.System,
+		parent:      config.Parent,
+		door:        config.Door,
+		ended:       config.Ended,
+		later:       config.Dispatchers[0].Schedule,
+		epoch:       time.Now(),
+		dispatchers: config.Dispatchers,
 	}
-	for _, dispatcher := range config.Dispatchers {
-		s.lanes = append(s.lanes, s.newLane(dispatcher))
-	}
+	s.SetOptions(config.Options)
 	return s
 }
 
-func (s *Spawner) newLane(dispatcher actor.Dispatcher) lane {
-	handlers := s.options.Dispatcher
+// SetOptions puts options, with defaults and valid, in force for the connections spawned from now on.
+func (s *Spawner) SetOptions(options Options) {
+	next := &settings{Spawner: s, options: options, limits: options.limits()}
+	for _, dispatcher := range s.dispatchers {
+		next.lanes = append(next.lanes, s.newLane(dispatcher, options.Dispatcher))
+	}
+	s.noteLimits(&options)
+	s.current.Store(next)
+}
+
+// newLane runs the writers on dispatcher, and the connections too unless the user has one of his own for his handlers.
+func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 	if handlers == nil {
 		handlers = dispatcher
 	}
@@ -91,8 +106,9 @@ func (s *Spawner) newLane(dispatcher actor.Dispatcher) lane {
 // Spawn makes the connection of socket, which belongs to it from now on. It runs on the given one of the dispatchers.
 func (s *Spawner) Spawn(socket transport.Conn, lane int) *Connection {
 	now := s.now()
-	c := &Connection{shared: s, socket: socket, born: now, watch: newWatch(now), demand: unlimited}
-	if s.options.ReadMode == Pull {
+	shared := s.current.Load()
+	c := &Connection{shared: shared, socket: socket, born: now, watch: newWatch(now), demand: unlimited}
+	if shared.options.ReadMode == Pull {
 		c.demand = 0
 	}
 	c.writer.c = c
@@ -101,7 +117,7 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int) *Connection {
 	s.add(c)
 	s.spawning.Lock()
 	defer s.spawning.Unlock()
-	s.next, s.nextLane = c, s.lanes[lane]
+	s.next, s.nextLane = c, shared.lanes[lane]
 	// The id is new, so the name cannot exist: the only error there is cannot happen.
 	_, _ = tcpactor.SpawnLight(s.system, s.parent, s.nextLane.connection)
 	s.next = nil

@@ -62,15 +62,24 @@ func (s *Spawner) Sweep() {
 // Interval returns how often to Sweep so that no limit is overrun by more than an eighth of itself (or 10 ms): the beginning
 // of a wait is seen up to one interval late, and so is its end.
 func (s *Spawner) Interval() time.Duration {
+	shortest := time.Duration(s.shortest.Load())
+	if quiet := s.current.Load().options.DrainQuiet; s.draining() && quiet > 0 {
+		shortest = min(shortest, quiet)
+	}
+	return max(shortest/16, 5*time.Millisecond)
+}
+
+// noteLimits makes the sweep often enough for connections with these options. They may live for long, so later
+// options do not make it less often.
+func (s *Spawner) noteLimits(o *Options) {
 	shortest := 4 * time.Second
-	o := &s.options
+	if before := time.Duration(s.shortest.Load()); before > 0 {
+		shortest = before
+	}
 	for _, limit := range [...]time.Duration{o.HandshakeTimeout, o.IdleTimeout, o.WriteTimeout, o.CloseTimeout} {
 		if limit > 0 {
 			shortest = min(shortest, limit)
 		}
 	}
-	if s.draining() && o.DrainQuiet > 0 {
-		shortest = min(shortest, o.DrainQuiet)
-	}
-	return max(shortest/16, 5*time.Millisecond)
+	s.shortest.Store(int64(shortest))
 }

@@ -48,12 +48,12 @@ func (s *server) mayAccept(stop <-chan struct{}) bool {
 		return false
 	default:
 	}
-	return s.options.WhenFull != Wait || s.permits.take(stop)
+	return s.options().WhenFull != Wait || s.permits.take(stop)
 }
 
 // notAccepted gives back what mayAccept took.
 func (s *server) notAccepted() {
-	if s.options.WhenFull == Wait {
+	if s.options().WhenFull == Wait {
 		s.permits.give()
 	}
 }
@@ -65,7 +65,7 @@ func (s *server) takesMore() bool {
 	default:
 		return false
 	}
-	return s.options.WhenFull != Wait || s.permits.try()
+	return s.options().WhenFull != Wait || s.permits.try()
 }
 
 // accepted makes a connection of conn, or turns it away.
@@ -75,8 +75,8 @@ func (s *server) accepted(conn net.Conn) {
 		return
 	}
 	s.tune(conn)
-	if s.options.TLSConfig != nil {
-		conn = tls.Server(conn, s.options.TLSConfig)
+	if s.options().TLSConfig != nil {
+		conn = tls.Server(conn, s.options().TLSConfig)
 	}
 	s.spawn(transport.NewStream(conn, &s.readers), 0)
 }
@@ -84,7 +84,7 @@ func (s *server) accepted(conn net.Conn) {
 // admit decides whether a client that was accepted may stay, where clients are not left waiting before.
 func (s *server) admit(client interface{ RemoteAddr() net.Addr }) bool {
 	s.acceptCount.Add(1)
-	if s.options.WhenFull != Reject || s.permits.try() {
+	if s.options().WhenFull != Reject || s.permits.try() {
 		return true
 	}
 	s.rejectCount.Add(1)
@@ -117,14 +117,14 @@ func (s *server) lost(err error) {
 
 // tune sets the socket options that a net.ListenConfig does not. Their errors are those of a connection that is gone already; reading will say so.
 func (s *server) tune(conn net.Conn) {
-	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && s.options.DisableNoDelay {
+	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && s.options().DisableNoDelay {
 		_ = c.SetNoDelay(false)
 	}
-	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && s.options.RecvBufferSize > 0 {
-		_ = c.SetReadBuffer(s.options.RecvBufferSize)
+	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && s.options().RecvBufferSize > 0 {
+		_ = c.SetReadBuffer(s.options().RecvBufferSize)
 	}
-	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && s.options.SendBufferSize > 0 {
-		_ = c.SetWriteBuffer(s.options.SendBufferSize)
+	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && s.options().SendBufferSize > 0 {
+		_ = c.SetWriteBuffer(s.options().SendBufferSize)
 	}
 }
 

@@ -70,7 +70,6 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		listener:  l,
 		addr:      l.Addr(),
 		door:      door,
-		options:   options,
 		pool:      tcpactor.NewPool(),
 		permits:   newLimiter(options.MaxConnections),
 		resumed:   make(chan struct{}),
@@ -82,6 +81,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		stopped:   make(chan struct{}),
 		done:      make(chan struct{}),
 	}
+	s.current.Store(&options)
 	close(s.resumed)
 	s.dispatchers = []actor.Dispatcher{s.pool}
 	polls, err := options.polls(l)

@@ -46,17 +46,17 @@ func newPolling(s *server) (_ *polling, err error) {
 			p.close()
 		}
 	}()
-	for range s.options.Crews {
+	for range s.options().Crews {
 		set, err := transport.NewPollSet()
 		if err != nil {
 			return nil, err
 		}
-		p.crews = append(p.crews, crew{tcpactor.NewCrew(set, max(1, s.options.Workers/s.options.Crews)), set})
+		p.crews = append(p.crews, crew{tcpactor.NewCrew(set, max(1, s.options().Workers/s.options().Crews)), set})
 	}
 	if p.socket, err = transport.NewAcceptor(p.crews[0].set, s.listener, p.Schedule); err != nil {
 		return nil, err
 	}
-	o := &s.options
+	o := s.options()
 	err = p.socket.Tune(transport.SocketOptions{
 		NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
 	})

@@ -22,7 +22,7 @@ type server struct {
 	listener net.Listener
 	addr     net.Addr
 	door     tcpactor.Door
-	options  Options
+	current  atomic.Pointer[Options] // see options
 
 	pool        *tcpactor.Pool
 	polling     *polling           // nil with the stream transport
@@ -57,6 +57,9 @@ type server struct {
 	done      chan struct{} // closed when nothing of ours is left
 }
 
+// options returns those in force: for connections accepted from now on. Whoever asks twice may get two answers.
+func (s *server) options() *Options { return s.current.Load() }
+
 // startConnections spawns the parent of the connections, always under the same name: there are connections that know it.
 func (s *server) startConnections(ctx actor.Context) *actor.PID {
 	children, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &connections{s} },
@@ -74,7 +77,7 @@ func (s *server) begin(children *actor.PID) {
 			System:      s.system,
 			Parent:      children,
 			Door:        s.door,
-			Options:     s.options.Connection,
+			Options:     s.options().Connection,
 			Dispatchers: s.dispatchers,
 			Ended:       func(*connection.Connection) { s.freed() },
 		}))
@@ -137,7 +140,7 @@ func (s *server) info() protocol.ListenerInfo {
 		Addr:           s.addr.String(),
 		Accepting:      accepting,
 		Open:           s.open(),
-		MaxConnections: s.options.MaxConnections,
+		MaxConnections: s.options().MaxConnections,
 		Accepted:       s.acceptCount.Load(),
 		Rejected:       s.rejectCount.Load(),
 		AcceptErrors:   s.acceptErrors.Load(),

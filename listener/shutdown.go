@@ -41,10 +41,10 @@ const (
 // stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from now.
 func (s *server) stopBy(deadline time.Time) {
 	if deadline.IsZero() {
-		if s.options.ShutdownTimeout < 0 {
+		if s.options().ShutdownTimeout < 0 {
 			return
 		}
-		deadline = time.Now().Add(s.options.ShutdownTimeout)
+		deadline = time.Now().Add(s.options().ShutdownTimeout)
 	}
 	for {
 		select {
