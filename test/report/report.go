@@ -1,0 +1,62 @@
+// Package report collects the figures that long tests come to. A test adds a row; where the environment variable BERTH_REPORT
+// names a file, the row is appended to it as a line of JSON, for whoever writes test/REPORT.md. It is logged in any case.
+package report
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+	"time"
+)
+
+// File is the environment variable with the name of the file that rows are appended to.
+const File = "BERTH_REPORT"
+
+// Row is what one test has to say: a line of the report.
+type Row struct {
+	// ID is the line of the matrix, "D1".
+	ID string `json:"id"`
+	// Holds names the guarantees that the test holds, "G1-G6, G8".
+	Holds string `json:"holds,omitempty"`
+	// Figures are the numbers, by name: what was done and what came of it.
+	Figures map[string]any `json:"figures,omitempty"`
+	// Seeds says which random histories were run, "1-5000".
+	Seeds string `json:"seeds,omitempty"`
+	// Duration is how long it took.
+	Duration time.Duration `json:"-"`
+	// Skipped is why nothing, or not all, was done. Empty: all was.
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// line is a row as it is written, with what the test itself knows.
+type line struct {
+	Row
+	Seconds float64 `json:"seconds"`
+	Test    string  `json:"test"`
+	Failed  bool    `json:"failed"` // whether the test had failed when it added the row
+}
+
+// Add logs a row and appends it to the report, if there is one. It is the test's last act: a failure after it is not in the row. Any
+// goroutine of any number of processes may call it, as each row is one write at the end of the file.
+func Add(t testing.TB, row Row) {
+	t.Helper()
+	text, err := json.Marshal(line{row, row.Duration.Seconds(), t.Name(), t.Failed()})
+	if err != nil {
+		t.Errorf("row %s: %v", row.ID, err)
+		return
+	}
+	t.Logf("REPORT %s", text)
+	name := os.Getenv(File)
+	if name == "" {
+		return
+	}
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Errorf("row %s: %v", row.ID, err)
+		return
+	}
+	defer file.Close()
+	if _, err := file.Write(append(text, '\n')); err != nil {
+		t.Errorf("row %s: %v", row.ID, err)
+	}
+}
