@@ -19,6 +19,7 @@ type Acceptor struct {
 	set      *PollSet
 	fd       int
 	local    net.Addr
+	origins  []*origin    // one for each poll set that connections went to
 	owner    net.Listener // what fd is borrowed from, nil if it is our own
 	readable atomic.Bool
 	notify   func()
@@ -96,7 +97,7 @@ func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 		case err == nil:
 			a.readable.Store(true)
 			_ = setBuffers(fd, &a.buffers) // fails where the connection is gone already; reading will say so
-			return NewPoll(set, fd, remote, a.local), nil
+			return newPoll(a.origin(set), fd, remote), nil
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EAGAIN):
@@ -106,6 +107,17 @@ func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 			return nil, os.NewSyscallError("accept", err)
 		}
 	}
+}
+
+func (a *Acceptor) origin(set *PollSet) *origin {
+	for _, o := range a.origins { // as many as there are crews
+		if o.set == set {
+			return o
+		}
+	}
+	o := &origin{set: set, local: a.local}
+	a.origins = append(a.origins, o)
+	return o
 }
 
 // Close stops watching and closes the listening socket. No Accept may be under way.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"syscall"
 )
 
 // PollSupported says whether this platform has the poll transport.
@@ -20,27 +21,40 @@ const PollSupported = true
 //
 // Events are edge-triggered and registered once. So whoever meets "not now" waits for the next event, and whoever does not
 // meet it must go on: readable stays set until a read came back short, blocked is set before a write gives up.
+//
+// There is one for each connection: it is 64 bytes.
 type Poll struct {
-	set    *PollSet
-	events Events
-	fd     int
-	lease  lease
-	remote netip.AddrPort
-	local  net.Addr // the listener's, until the socket is asked
+	origin    *origin
+	events    Events
+	remote    netip.Addr // invalid: a unix socket
+	port      uint16     // the remote one
+	unwatched uint16     // the errno with which the set did not take it; written by Open
+	fd        int32
+	lease     lease
+	marks     atomic.Uint32
+}
 
-	unwatched error // why the set did not take it; written by Open
+// Marks of a Poll.
+const (
+	readable uint32 = 1 << iota // a read may find something
+	hangup                      // the peer's FIN or RST (or urgent bytes) was seen: a short read is not the end, read until it comes
+	blocked                     // the writer waits for room
+)
 
-	readable atomic.Bool // a read may find something
-	hangup   atomic.Bool // the peer's FIN or RST (or urgent bytes) was seen: a short read is not the end, read until it comes
-	blocked  atomic.Bool // the writer waits for room
+// origin is what the connections have in common that came from one listening socket into one poll set.
+type origin struct {
+	set   *PollSet
+	local net.Addr // the listener's
 }
 
 var _ Conn = (*Poll)(nil)
 
-// NewPoll makes a Conn of a connected, non-blocking descriptor, which belongs to it from now on. local is the listener's address.
-func NewPoll(set *PollSet, fd int, remote netip.AddrPort, local net.Addr) *Poll {
-	return &Poll{set: set, fd: fd, remote: remote, local: local}
+// newPoll makes a Conn of a connected, non-blocking descriptor, which belongs to it from now on.
+func newPoll(o *origin, fd int, remote netip.AddrPort) *Poll {
+	return &Poll{origin: o, fd: int32(fd), remote: remote.Addr(), port: remote.Port()}
 }
+
+func (p *Poll) marked(mark uint32) bool { return p.marks.Load()&mark != 0 }
 
 // Open implements Conn.
 func (p *Poll) Open(events Events) bool {
@@ -49,32 +63,35 @@ func (p *Poll) Open(events Events) bool {
 		return true // aborted already: the first read says so
 	}
 	defer p.release()
-	if err := p.set.add(p.fd, p); err != nil {
+	if err := p.origin.set.add(int(p.fd), p); err != nil {
 		// Out of memory or over max_user_watches. No event would ever come, so reading and writing fail at once: silence
 		// would hold the connection for ever.
-		p.unwatched = p.opError("poll", err)
-		p.readable.Store(true)
+		errno := syscall.EIO
+		_ = errors.As(err, &errno)
+		p.unwatched = uint16(errno)
+		p.marks.Or(readable)
 		p.events.Readable(false)
 	}
 	return true
 }
 
 // ready implements watcher: it runs on the polling worker and must not wait.
-func (p *Poll) ready(input, output, hangup bool) {
-	if hangup {
-		p.hangup.Store(true)
-	}
-	if input || hangup {
-		p.readable.Store(true)
+func (p *Poll) ready(input, output, ended bool) {
+	switch {
+	case ended:
+		p.marks.Or(readable | hangup)
+		p.events.Readable(false)
+	case input:
+		p.marks.Or(readable)
 		p.events.Readable(false)
 	}
-	if (output || hangup) && p.blocked.Load() && p.blocked.Swap(false) {
+	if (output || ended) && p.marked(blocked) && p.marks.And(^blocked)&blocked != 0 {
 		p.events.Writable()
 	}
 }
 
 // Ready implements Conn.
-func (p *Poll) Ready(int) bool { return p.readable.Load() }
+func (p *Poll) Ready(int) bool { return p.marked(readable) }
 
 // Fill implements Conn: one read.
 func (p *Poll) Fill(in *Input, room int) (int, error) {
@@ -82,42 +99,42 @@ func (p *Poll) Fill(in *Input, room int) (int, error) {
 		return 0, net.ErrClosed
 	}
 	defer p.release()
-	if p.unwatched != nil {
-		return 0, p.unwatched
+	if p.unwatched != 0 {
+		return 0, p.opError("poll", syscall.Errno(p.unwatched))
 	}
-	if !p.readable.Load() {
+	if !p.marked(readable) {
 		return 0, ErrAgain
 	}
 	space := in.Space(room)
-	p.readable.Store(false) // before the read: an event that comes during it must not be lost
-	n, err := read(p.fd, space)
+	p.marks.And(^readable) // before the read: an event that comes during it must not be lost
+	n, err := read(int(p.fd), space)
 	in.Filled(max(n, 0), space)
 	switch {
 	case n > 0:
-		if n == len(space) || p.hangup.Load() {
-			p.readable.Store(true)
+		if n == len(space) || p.marked(hangup) {
+			p.marks.Or(readable)
 		}
 		return n, nil
 	case err == nil:
-		p.readable.Store(true) // the end is there for whoever asks again
+		p.marks.Or(readable) // the end is there for whoever asks again
 		return 0, io.EOF
 	case errors.Is(err, ErrAgain):
 		return 0, err
 	default:
-		p.readable.Store(true)
+		p.marks.Or(readable)
 		return 0, p.opError("read", err)
 	}
 }
 
 // Writev implements Conn; it does not block.
 func (p *Poll) Writev(bufs [][]byte) (int, error) {
-	return p.attempt(func() (int, error) { return writev(p.fd, bufs) })
+	return p.attempt(func() (int, error) { return writev(int(p.fd), bufs) })
 }
 
 // SendFile implements Conn.
 func (p *Poll) SendFile(f *os.File, n int64) (int64, error) {
 	sent, err := p.attempt(func() (int, error) {
-		sent, err := sendfile(p.fd, f, int(min(n, math.MaxInt32)))
+		sent, err := sendfile(int(p.fd), f, int(min(n, math.MaxInt32)))
 		if sent == 0 && err == nil && n > 0 {
 			err = io.ErrUnexpectedEOF
 		}
@@ -132,13 +149,13 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 		return 0, net.ErrClosed
 	}
 	defer p.release()
-	if p.unwatched != nil {
-		return 0, p.unwatched
+	if p.unwatched != 0 {
+		return 0, p.opError("poll", syscall.Errno(p.unwatched))
 	}
-	p.blocked.Store(true)
+	p.marks.Or(blocked)
 	n, err := write()
 	if !errors.Is(err, ErrAgain) {
-		p.blocked.Store(false)
+		p.marks.And(^blocked)
 		if err != nil {
 			err = p.opError("write", err)
 		}
@@ -149,7 +166,7 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 // opError gives an errno the form that package net gives it.
 func (p *Poll) opError(op string, errno error) error {
 	return &net.OpError{
-		Op: op, Net: p.local.Network(), Source: p.local, Addr: p.RemoteAddr(),
+		Op: op, Net: p.origin.local.Network(), Source: p.origin.local, Addr: p.RemoteAddr(),
 		Err: os.NewSyscallError(op, errno),
 	}
 }
@@ -160,7 +177,7 @@ func (p *Poll) CloseWrite() error {
 		return net.ErrClosed
 	}
 	defer p.release()
-	return shutdownWrite(p.fd)
+	return shutdownWrite(int(p.fd))
 }
 
 // Close implements Conn. The descriptor is free for others once the last call that uses it has returned.
@@ -176,7 +193,7 @@ func (p *Poll) Abort() {
 	if !p.lease.take() {
 		return
 	}
-	resetOnClose(p.fd)
+	resetOnClose(int(p.fd))
 	_ = p.Close() // which happens when we, or whoever uses the descriptor longer, release it
 	p.release()
 }
@@ -188,27 +205,27 @@ func (p *Poll) release() {
 }
 
 func (p *Poll) closeNow() {
-	p.set.remove(p.fd, p)
-	closeFD(p.fd)
+	p.origin.set.remove(int(p.fd), p)
+	closeFD(int(p.fd))
 }
 
 // LocalAddr implements Conn. After the end of a connection to a listener on all interfaces it is the listener's.
 func (p *Poll) LocalAddr() net.Addr {
-	tcp, ok := p.local.(*net.TCPAddr)
+	tcp, ok := p.origin.local.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() || !p.lease.take() {
-		return p.local
+		return p.origin.local
 	}
 	defer p.release()
-	if addr := localAddr(p.fd); addr.IsValid() {
+	if addr := localAddr(int(p.fd)); addr.IsValid() {
 		return net.TCPAddrFromAddrPort(addr)
 	}
-	return p.local
+	return p.origin.local
 }
 
 // RemoteAddr implements Conn.
 func (p *Poll) RemoteAddr() net.Addr {
 	if p.remote.IsValid() {
-		return net.TCPAddrFromAddrPort(p.remote)
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.remote, p.port))
 	}
 	return &net.UnixAddr{Net: "unix"}
 }

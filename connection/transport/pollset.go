@@ -13,33 +13,48 @@ type watcher interface {
 // once, and an event for the one before must not reach the one after.
 type table struct {
 	mu    sync.Mutex
-	slots []slot // by descriptor
+	pages []*page // by descriptor
 }
 
-type slot struct {
-	watcher    watcher
-	generation uint32
+// page is a piece of a table. A table in pages grows without copying, and needs no more memory than there are descriptors.
+type page struct {
+	watchers    [pageSize]watcher
+	generations [pageSize]uint32
 }
+
+const pageSize = 64
 
 // enter returns the generation to register with.
 func (t *table) enter(fd int, w watcher) uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if fd >= len(t.slots) {
-		t.slots = append(t.slots, make([]slot, max(fd+1, 2*len(t.slots), 64)-len(t.slots))...)
+	for fd/pageSize >= len(t.pages) {
+		t.pages = append(t.pages, nil)
 	}
-	s := &t.slots[fd]
-	s.watcher = w
-	s.generation++
-	return s.generation
+	p := t.pages[fd/pageSize]
+	if p == nil {
+		p = new(page)
+		t.pages[fd/pageSize] = p
+	}
+	p.watchers[fd%pageSize] = w
+	p.generations[fd%pageSize]++
+	return p.generations[fd%pageSize]
+}
+
+// page returns nil where there has been no descriptor yet. Under mu.
+func (t *table) page(fd int) *page {
+	if fd/pageSize < len(t.pages) {
+		return t.pages[fd/pageSize]
+	}
+	return nil
 }
 
 // remove forgets w. It comes before the descriptor is closed, so its number cannot be anybody else's yet.
 func (t *table) remove(fd int, w watcher) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if fd < len(t.slots) && t.slots[fd].watcher == w {
-		t.slots[fd].watcher = nil
+	if p := t.page(fd); p != nil && p.watchers[fd%pageSize] == w {
+		p.watchers[fd%pageSize] = nil
 	}
 }
 
@@ -47,8 +62,8 @@ func (t *table) remove(fd int, w watcher) {
 func (t *table) find(fd int, generation uint32) watcher {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if fd < len(t.slots) && t.slots[fd].generation == generation {
-		return t.slots[fd].watcher
+	if p := t.page(fd); p != nil && p.generations[fd%pageSize] == generation {
+		return p.watchers[fd%pageSize]
 	}
 	return nil
 }

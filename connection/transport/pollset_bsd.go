@@ -110,8 +110,8 @@ func (s *PollSet) Dispatch(n int) {
 		}
 		s.mu.Lock()
 		var w watcher
-		if fd < len(s.slots) {
-			w = s.slots[fd].watcher
+		if p := s.page(fd); p != nil {
+			w = p.watchers[fd%pageSize]
 		}
 		s.mu.Unlock()
 		if w != nil {

@@ -38,11 +38,11 @@ func (forwarder) Data(s protocol.Socket, b *protocol.Buffer) error {
 	return err
 }
 
+var quiet = actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) })
+
 // serve starts a server over connections in memory.
 func serve(t testing.TB, handler tcpactor.Handler) (conns chan<- *memory.Conn, stop func()) {
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.NewTextHandler(io.Discard, nil))
-	}))
+	system := actor.NewActorSystem(quiet)
 	sockets := memory.Listen()
 	l, err := listener.Serve(system.Root, sockets, tcpactor.Handlers(func() tcpactor.Handler { return handler }),
 		listener.Options{Connection: connection.Options{WriteTimeout: -1}})
