@@ -148,6 +148,25 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 	})
 }
 
+// Who writes reserves first and posts then. A Close in between finds the write accepted, so it is flushed.
+func TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome(t *testing.T) {
+	socket := &taker{allow: 10}
+	c := newConnection(Options{}, socket)
+	_, err := c.credit.reserve(3, &c.shared.limits)
+	require.NoError(t, err)
+	c.credit.close()
+	c.writer.order(orderFlush | orderFIN)
+	require.Nil(t, c.writer.Pull(), "somebody is still coming")
+
+	e := newEntry()
+	e.data, e.left, e.reserved = []byte("abc"), 3, 3
+	c.post(e, false)
+	require.True(t, c.writer.turn())
+	assert.Equal(t, "abc", string(socket.took))
+	assert.Equal(t, 1, socket.finished)
+	assert.Zero(t, c.unsent.Load())
+}
+
 func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	v := newVector()
 	defer v.free(maxVector)

@@ -2,8 +2,10 @@ package listener
 
 import (
 	"context"
+	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,3 +261,43 @@ func TestTheTimeForAnOrderlyCloseIsNotEatenByConnectionsThatEndMeanwhile(t *test
 
 var _ tcpactor.DrainingHandler = (*talker)(nil)
 var _ actor.Actor = (*supervisor)(nil)
+
+// late is a connection whose Read takes its time to return after a Close.
+type late struct {
+	net.Conn
+	reading *atomic.Int32
+}
+
+func (c late) Read(p []byte) (int, error) {
+	c.reading.Add(1)
+	defer c.reading.Add(-1)
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		<-time.After(50 * time.Millisecond)
+	}
+	return n, err
+}
+
+type lateListener struct {
+	net.Listener
+	reading atomic.Int32
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return late{conn, &l.reading}, err
+}
+
+func TestAShutdownWaitsForReadersThatReturnLate(t *testing.T) {
+	bound, err := net.Listen("tcp", anyPort)
+	require.NoError(t, err)
+	slow := &lateListener{Listener: bound}
+	l, err := Serve(newWorld().Root, slow, of(newEcho()), Options{Connection: brisk})
+	require.NoError(t, err)
+	for range 3 {
+		echoes(t, dial(t, l))
+	}
+	eventually(t, func() bool { return slow.reading.Load() == 3 })
+	require.NoError(t, l.Close())
+	assert.Zero(t, slow.reading.Load(), "their goroutines are the listener's")
+}

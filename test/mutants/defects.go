@@ -1,0 +1,234 @@
+package main
+
+// defect is one fault put into the code on purpose: in File, the text Old, which occurs there once, becomes New. At least
+// one of the tests of CaughtBy must fail then.
+type defect struct {
+	Name      string // for the report and the command line
+	Guarantee string // of the README
+	What      string // what the code does wrong with it
+	File      string // from the module's root
+	Old, New  string
+	CaughtBy  []check
+}
+
+// check is a few tests of one package.
+type check struct {
+	Package string // from the module's root
+	Tests   string // for go test -run
+	Tags    string // build tags: berthdebug overwrites memory that was given back
+}
+
+// defects has at least one for each guarantee. They are what goes wrong in servers: an end told twice, a write lost between
+// two goroutines, a wake-up that comes a moment too early, a permit that nobody gives back.
+var defects = []defect{
+	{
+		Name: "closed-twice", Guarantee: "G1",
+		What: "Closed is delivered a second time",
+		File: "connection/states.go",
+		Old:  "	defer c.deliver(ctx, c.closedEvent())\n",
+		New:  "	defer c.deliver(ctx, c.closedEvent())\n	defer c.deliver(ctx, c.closedEvent())\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAConnectionBeginsWithAcceptedAndEndsWithClosed$"},
+		},
+	},
+	{
+		Name: "turns-overlap", Guarantee: "G1",
+		What: "a goroutine that is lent to a mailbox runs it although another one does already",
+		File: "actor/mailbox.go",
+		Old:  "	m.mu.Lock()\n	m.stirred = true\n	start := !m.running\n	m.running = true\n	m.mu.Unlock()\n	if start {\n		m.run()",
+		New:  "	m.mu.Lock()\n	m.stirred = true\n	start := true\n	m.running = true\n	m.mu.Unlock()\n	if start {\n		m.run()",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^(TestTurnsOfOneMailboxNeverOverlap|TestRunTakesATurnOnTheSpotUnlessOneIsScheduled)$"},
+		},
+	},
+	{
+		Name: "unread-forgotten", Guarantee: "G2",
+		What: "bytes that the handler did not consume are thrown away after the call",
+		File: "connection/reading.go",
+		Old:  "c.input.Keep(c.buffer.Len())",
+		New:  "c.input.Keep(0)",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestUnreadBytesLeadTheNextData$"},
+		},
+	},
+	{
+		Name: "reset-eats-input", Guarantee: "G2",
+		What: "what the peer sent before its reset is not shown if writing meets the reset first",
+		File: "connection/states.go",
+		Old:  "		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset)\n",
+		New:  "		c.flags.salvage = false\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestEverythingBeforeARSTIsShownAlsoWhenWritingFailsFirst$"},
+		},
+	},
+	{
+		Name: "last-write-dropped", Guarantee: "G3",
+		What: "the writer ends while an accepted write is still on its way to it",
+		File: "connection/writer.go",
+		Old:  "	return w.ordered(orderFlush) && len(w.queue) == 0 && w.c.credit.idle()\n",
+		New:  "	return w.ordered(orderFlush) && len(w.queue) == 0\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome$"},
+		},
+	},
+	{
+		Name: "two-writes-swapped", Guarantee: "G3",
+		What: "a write overtakes the one before it",
+		File: "connection/writer.go",
+		Old:  "	case *entry:\n		w.queue = append(w.queue, m)\n",
+		New:  "	case *entry:\n		w.queue = append(w.queue, m)\n		if n := len(w.queue); n > 2 {\n			w.queue[n-2], w.queue[n-1] = w.queue[n-1], w.queue[n-2]\n		}\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestConcurrentWritersAreNotMixed$"},
+		},
+	},
+	{
+		Name: "partial-write-forgotten", Guarantee: "G3",
+		What: "a write of which the kernel took a part counts as written",
+		File: "connection/writer.go",
+		Old:  "		e.advance(took)\n",
+		New:  "		if took > 0 {\n			e.advance(e.left)\n		}\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
+		},
+	},
+	{
+		Name: "buffer-returned-early", Guarantee: "G3",
+		What: "the memory of a forwarded buffer goes back to the pool before it is written",
+		File: "connection/handle.go",
+		Old:  "	e.chunk, e.left, e.reserved = chunk, n, n\n",
+		New:  "	e.left, e.reserved = n, n\n	chunk.Release()\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestForwardEchoesWithoutACopy$", Tags: "berthdebug"},
+		},
+	},
+	{
+		Name: "failure-completes-as-success", Guarantee: "G4",
+		What: "writes that the end of the connection cut off complete without an error",
+		File: "connection/writer.go",
+		Old:  "		w.settle(len(w.queue), bytes, err)\n",
+		New:  "		w.settle(len(w.queue), bytes, nil)\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestCompletionsGetTheErrorThatEndedTheConnection$"},
+		},
+	},
+	{
+		Name: "queue-one-too-long", Guarantee: "G5",
+		What: "one write more than WriteQueueSize is accepted",
+		File: "connection/credit.go",
+		Old:  "		if writes >= l.writes {\n",
+		New:  "		if writes > l.writes {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestTheWriteQueueHoldsAsManyWritesAsItMay$"},
+		},
+	},
+	{
+		Name: "pause-ignored", Guarantee: "G6",
+		What: "Data comes although the handler has paused",
+		File: "connection/reading.go",
+		Old:  "{ return !c.paused.Load() && c.demand != 0 }",
+		New:  "{ return c.demand != 0 }",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAPauseLetsNoMoreDataThrough$"},
+		},
+	},
+	{
+		Name: "gate-open", Guarantee: "G7",
+		What: "Data comes although own writes are pending",
+		File: "connection/reading.go",
+		Old:  "		return writes == 0\n",
+		New:  "		return writes >= 0\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestDataComesOnlyWhileNoWriteIsPending$"},
+		},
+	},
+	{
+		Name: "wake-up-lost", Guarantee: "G7",
+		What: "who releases the last write does not wake the connection that waits for it",
+		File: "connection/reading.go",
+		Old:  "	if c.gated.Load() && c.writesQuiet() && c.gated.CompareAndSwap(true, false) {\n		c.mailbox.Schedule()\n	}\n",
+		New:  "	if c.gated.Load() && c.writesQuiet() {\n		c.gated.CompareAndSwap(true, false)\n	}\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^(TestDataComesOnlyWhileNoWriteIsPending|TestAForcedCallWaitsForTheGateToo)$"},
+		},
+	},
+	{
+		Name: "panic-drops-writes", Guarantee: "G8",
+		What: "a panic resets the connection instead of closing it, and what was accepted before is lost",
+		File: "connection/connection.go",
+		Old:  "	c.finish(ctx, reason, err)\n",
+		New:  "	c.kill(reason, err)\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestWhatWasWrittenBeforeAPanicIsStillSent$"},
+		},
+	},
+	{
+		Name: "accept-error-fatal", Guarantee: "G9",
+		What: "the accept loop ends at the first error of accept",
+		File: "listener/acceptor.go",
+		Old:  "			a.pause(wait.next(), err)\n",
+		New:  "			a.pause(wait.next(), err)\n			return\n",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^TestNoErrorOfAcceptEndsAListener$"},
+		},
+	},
+	{
+		Name: "permit-forgotten", Guarantee: "G10",
+		What: "the permit of an accept that failed is not given back",
+		File: "listener/accepting.go",
+		Old:  "	if s.options().WhenFull == Wait {\n		s.permits.give()\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^TestWhileAcceptsFailNoPermitIsLost$"},
+		},
+	},
+	{
+		Name: "permit-too-many", Guarantee: "G10",
+		What: "one connection more than MaxConnections is let in",
+		File: "listener/limiter.go",
+		Old:  "	if l.taken >= l.most {\n",
+		New:  "	if l.taken > l.most {\n",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^(TestThePeakOfPermitsIsTheCapExactly|TestTryTakesWhatIsFree)$"},
+		},
+	},
+	{
+		Name: "messages-count-as-traffic", Guarantee: "G11",
+		What: "the write timeout is put off by every look at the connection, progress or not",
+		File: "connection/watch.go",
+		Old:  "	if written != w.written || idle {\n",
+		New:  "	if written >= w.written || idle {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAWriteWithoutProgressEndsAtItsTimeout$"},
+		},
+	},
+	{
+		Name: "shutdown-waits-for-nobody", Guarantee: "G12",
+		What: "a shutdown returns while readers still run",
+		File: "listener/shutdown.go",
+		Old:  "	s.readers.Wait()\n	s.pool.Wait()\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^TestAShutdownWaitsForReadersThatReturnLate$"},
+		},
+	},
+	{
+		Name: "write-lost-in-silence", Guarantee: "G13",
+		What: "a Write to an ended connection that nobody waits for vanishes",
+		File: "connection/commands.go",
+		Old:  "		c.system().DeadLetter.SendUserMessage(c.pid, m)\n		return\n",
+		New:  "		return\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAWriteByPIDToAClosingConnectionIsAnswered$"},
+		},
+	},
+	{
+		Name: "blocked-worker-unnoticed", Guarantee: "G14",
+		What: "nobody takes the place of a worker whose handler blocks",
+		File: "actor/monitor.go",
+		Old:  "		if inside&1 == 1 && inside == w.seen && !w.blocked {\n",
+		New:  "		if inside&1 == 2 && inside == w.seen && !w.blocked {\n",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestATurnThatBlocksIsTakenOverAfterOneToTwoTicks$"},
+		},
+	},
+}
