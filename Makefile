@@ -16,7 +16,7 @@ MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
-.PHONY: help test race modules fuzz lint vet cross tidy bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test race modules fuzz lint vet cross tidy mutants bench bench-short ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,9 @@ $(PLATFORMS):
 tidy: ## gofmt and go mod tidy would change nothing
 	gofmt -d .
 	go mod tidy -diff
+
+mutants: ## defects put in on purpose: each must be caught (5 minutes)
+	go test -count=1 -v -timeout 60m -run '^TestEveryDefectIsCaught$$' ./test/mutants -mutants all
 
 bench: ## every benchmark against its peers, about 15 minutes
 	cd test/bench && go run . -preset full

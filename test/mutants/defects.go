@@ -1,4 +1,4 @@
-package main
+package mutants
 
 // defect is one fault put into the code on purpose: in File, the text Old, which occurs there once, becomes New. At least
 // one of the tests of CaughtBy must fail then.

@@ -1,0 +1,130 @@
+package mutants
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/go-berth/berth/test/report"
+)
+
+var only = flag.String("mutants", "", "put these defects in and run their tests: part of a name or of a guarantee, or all")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestEveryGuaranteeHasADefectAndEveryDefectANameOfItsOwn(t *testing.T) {
+	names, guarantees := map[string]bool{}, map[string]bool{}
+	for _, d := range defects {
+		assert.False(t, names[d.Name], "%s occurs twice", d.Name)
+		assert.NotEmpty(t, d.CaughtBy, d.Name)
+		assert.NotEqual(t, d.Old, d.New, d.Name)
+		names[d.Name], guarantees[d.Guarantee] = true, true
+	}
+	for _, g := range strings.Fields("G1 G2 G3 G4 G5 G6 G7 G8 G9 G10 G11 G12 G13 G14") {
+		assert.True(t, guarantees[g], "no defect shows that %s is tested", g)
+	}
+}
+
+func TestTheReadmeNamesEveryDefectBesideItsGuarantee(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(readme)) {
+		for _, d := range defects {
+			mentioned, its := strings.Contains(line, "`"+d.Name+"`"), strings.HasPrefix(line, "| **"+d.Guarantee+"** ")
+			assert.Equal(t, its, mentioned, "%s in %s", d.Name, line)
+		}
+	}
+}
+
+// The code changes; a defect that no longer fits would be caught by nothing at all.
+func TestEveryDefectFitsTheCodeAndCompiles(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	for _, d := range defects {
+		t.Run(d.Name, func(t *testing.T) {
+			path, err := overlay(root, t.TempDir(), d)
+			require.NoError(t, err)
+			command := exec.Command("go", "vet", "-overlay", path, "./"+d.CaughtBy[0].Package)
+			command.Dir = root
+			output, err := command.CombinedOutput()
+			require.NoError(t, err, "%s", output)
+		})
+	}
+}
+
+func TestEveryDefectIsCaught(t *testing.T) {
+	if *only == "" {
+		t.Skip("some minutes: make mutants")
+	}
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	chosen := choose(*only)
+	require.NotEmpty(t, chosen, "no defect's name or guarantee contains %q", *only)
+	require.NoError(t, soundWithout(root, chosen))
+	began, caught := time.Now(), map[string]any{}
+	for _, d := range chosen {
+		t.Run(d.Name, func(t *testing.T) {
+			v, err := try(root, d)
+			require.NoError(t, err)
+			t.Logf("%s, %s: %s", d.Guarantee, d.What, v)
+			require.True(t, v.caught)
+			caught[d.Name] = v.by
+		})
+	}
+	figures := map[string]any{"defects": len(chosen), "caught": len(caught), "by": caught}
+	report.Add(t, report.Row{ID: "M", Holds: "the tests", Figures: figures, Duration: time.Since(began)})
+}
+
+func choose(only string) []defect {
+	var chosen []defect
+	for _, d := range defects {
+		if only == "all" || strings.Contains(d.Name, only) || d.Guarantee == only {
+			chosen = append(chosen, d)
+		}
+	}
+	return chosen
+}
+
+func TestADefectIsCaughtByName(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	for name, by := range map[string]string{
+		"queue-one-too-long": "TestTheWriteQueueHoldsAsManyWritesAsItMay",
+		"last-write-dropped": "TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome",
+	} {
+		chosen := choose(name)
+		require.Len(t, chosen, 1)
+		v, err := try(root, chosen[0])
+		require.NoError(t, err)
+		assert.Equal(t, "caught by "+by, v.String())
+	}
+}
+
+func TestADefectThatChangesNothingSurvives(t *testing.T) {
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	v, err := try(root, defect{
+		File: "connection/credit.go", Old: "		if writes >= l.writes {\n", New: "		if l.writes <= writes {\n",
+		CaughtBy: []check{{Package: "connection", Tests: "^TestBothLimitsHoldAtEveryInstantUnderManyWriters$"}},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "SURVIVED", v.String())
+}
+
+func TestHowARunFailedIsReadFromItsOutput(t *testing.T) {
+	for output, want := range map[string]string{
+		"--- FAIL: TestA (0.1s)\n    --- FAIL: TestA/x\nFAIL":                                 "TestA",
+		"panic: test timed out after 1m0s\n	running tests:\n\t\tTestB (1m0s)\n\ngoroutine 1:": "TestB (test timed out after 1m0s)",
+		"fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:":   "all goroutines are asleep - deadlock!",
+		"exit status 2": "the end of the run: exit status 2",
+	} {
+		assert.Equal(t, want, failure(output))
+	}
+}
