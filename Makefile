@@ -16,7 +16,7 @@ MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
-.PHONY: help test race modules fuzz lint vet cross tidy mutants bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test race modules fuzz lint vet cross tidy mutants chaos soak bench bench-short ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +57,12 @@ tidy: ## gofmt and go mod tidy would change nothing
 
 mutants: ## defects put in on purpose: each must be caught (5 minutes)
 	go test -count=1 -v -timeout 60m -run '^TestEveryDefectIsCaught$$' ./test/mutants -mutants all
+
+chaos: ## a random kill every 10 ms under 500 checked clients, a minute on each transport
+	go test -count=1 -v -timeout 30m -run TestUnderKills ./test/chaos -chaos.for 60s -chaos.clients 500
+
+soak: ## half an hour of everything at a low rate, both transports at once: nothing may grow
+	go test -count=1 -v -timeout 60m -run TestALongLife ./test/chaos -soak.for 30m
 
 bench: ## every benchmark against its peers, about 15 minutes
 	cd test/bench && go run . -preset full

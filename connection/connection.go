@@ -183,9 +183,10 @@ func (c *Connection) guard(ctx actor.Context, returned *bool) {
 	c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
 }
 
-// failed ends the connection because of its handler. What was accepted is still flushed: it may be the
+// failed ends the connection because of its handler, which is shown no more. What was accepted is still flushed: it may be the
 // error message for the peer.
 func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
+	c.flags.salvage = false
 	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
 	c.finish(ctx, reason, err)
 }

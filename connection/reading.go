@@ -22,6 +22,8 @@ func (c *Connection) Pull() any {
 	switch s := c.state(); {
 	case s == open && c.cause.Load() == nil, s == flushing && c.flags.salvage:
 		return c.fetch()
+	case s == flushing && c.flags.writerEnded:
+		return attendNow // the handler failed while it was shown the last words: there is nothing left to wait for
 	case s == closing:
 		return c.discard()
 	}

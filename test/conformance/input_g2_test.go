@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -82,6 +83,23 @@ func TestEverythingBeforeARSTIsShownAlsoWhenWritingFailsFirst(t *testing.T) {
 		p.reset()
 		assert.Equal(t, protocol.ReasonPeerReset, tape.ended().Reason)
 		assert.Equal(t, "last words", tape.seen())
+	})
+}
+
+func TestAHandlerThatFailsIsShownNoMoreAlsoOfTheLastWords(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		w.needsReset()
+		o := roomy()
+		o.ReadBufferSize = 4
+		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {
+			b.Discard(b.Len())
+			return errors.New("enough")
+		}}, o).connect()
+		tape.stall()
+		p.send("last words")
+		p.reset()
+		assert.Equal(t, protocol.ReasonPeerReset, tape.ended().Reason, "which came first")
+		assert.LessOrEqual(t, tape.count("data"), 1)
 	})
 }
 

@@ -1,0 +1,163 @@
+package chaos
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long anything may take that ought to happen at once. Only a failing test waits that long.
+const patience = 30 * time.Second
+
+// ledger is what was seen to go wrong, and counts of what went well.
+type ledger struct {
+	mu         sync.Mutex
+	violations []string
+
+	opened, ended      atomic.Int64 // connections, as their handlers were told
+	echoed             atomic.Int64 // messages, as clients got them back
+	dialled, cut, late atomic.Int64 // clients' connections; of those, ended by the other side; and those that began after the last kill
+}
+
+// violation notes that a guarantee did not hold.
+func (l *ledger) violation(guarantee, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.violations = append(l.violations, guarantee+": "+fmt.Sprintf(format, args...))
+}
+
+// found returns the violations so far, the first few of them in words.
+func (l *ledger) found() (count int, first string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.violations), strings.Join(l.violations[:min(5, len(l.violations))], "\n")
+}
+
+// echo gives every byte back and checks what its connection is told: one value for each.
+type echo struct {
+	ledger   *ledger
+	inside   atomic.Bool
+	opened   bool
+	failed   bool // returned an error, or panicked
+	closed   bool
+	accepted uint64 // bytes of accepted writes
+}
+
+// enter and leave enclose a handler call: they never overlap.
+func (e *echo) enter(call string) {
+	if e.inside.Swap(true) {
+		e.ledger.violation("G1", "%s overlaps another call", call)
+	}
+	if e.closed {
+		e.ledger.violation("G1", "%s after Closed", call)
+	}
+}
+
+func (e *echo) leave() { e.inside.Store(false) }
+
+// Accepted implements tcpactor.Handler.
+func (e *echo) Accepted(protocol.Socket) error {
+	e.enter("Accepted")
+	defer e.leave()
+	if e.opened {
+		e.ledger.violation("G1", "Accepted twice")
+	}
+	e.opened = true
+	e.ledger.opened.Add(1)
+	return nil
+}
+
+// Data implements tcpactor.Handler. A message that begins with "panic" is obeyed.
+func (e *echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
+	e.enter("Data")
+	defer e.leave()
+	if !e.opened {
+		e.ledger.violation("G1", "Data before Accepted")
+	}
+	if e.failed {
+		e.ledger.violation("G8", "Data after the handler had failed")
+	}
+	if string(buffer.Peek(5)) == "panic" {
+		e.failed = true
+		panic("as asked")
+	}
+	n, err := socket.Forward(buffer)
+	e.accepted += uint64(n)
+	e.failed = err != nil
+	return err
+}
+
+// Closed implements tcpactor.Handler.
+func (e *echo) Closed(_ protocol.Socket, closed *protocol.Closed) {
+	e.enter("Closed")
+	defer e.leave()
+	e.closed = true
+	s := closed.Stats
+	if s.Written+s.Unsent != e.accepted {
+		e.ledger.violation("G3", "%d bytes accepted, %d written, %d unsent", e.accepted, s.Written, s.Unsent)
+	}
+	if s.Read < e.accepted {
+		e.ledger.violation("G2", "%d bytes shown, %d read", e.accepted, s.Read)
+	}
+	e.ledger.ended.Add(1)
+}
+
+// newSystem returns an actor system that says nothing.
+func newSystem() *actor.ActorSystem {
+	return tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
+}
+
+func door(l *ledger) tcpactor.Door {
+	return tcpactor.Handlers(func() tcpactor.Handler { return &echo{ledger: l} })
+}
+
+// overEach runs a test over both transports, where there are two.
+func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport)) {
+	for name, transport := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
+		t.Run(name, func(t *testing.T) { test(t, transport) })
+	}
+}
+
+// below returns the ids of the actors under pid, and pid's own.
+func below(system *actor.ActorSystem, pid *actor.PID) (ids []string) {
+	for _, bucket := range system.ProcessRegistry.LocalPIDs.LocalPIDs {
+		bucket.IterCb(func(id string, _ any) {
+			if id == pid.Id || strings.HasPrefix(id, pid.Id+"/") {
+				ids = append(ids, id)
+			}
+		})
+	}
+	return ids
+}
+
+// descriptors counts the process's open files; 0 where nobody tells.
+func descriptors() int {
+	files, _ := os.ReadDir("/proc/self/fd")
+	return len(files)
+}
+
+// endsCleanly closes the listener and requires that nothing of it is left.
+func endsCleanly(t *testing.T, system *actor.ActorSystem, l *listener.Listener, seen *ledger) {
+	t.Helper()
+	require.NoError(t, l.Close())
+	assert.Empty(t, below(system, l.PID()), "actors")
+	assert.Equal(t, seen.opened.Load(), seen.ended.Load(), "every Accepted has its Closed")
+}
