@@ -54,10 +54,6 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Close:
 		r.orderly = true
 		c.wait(r)
-		if c.state() == opening {
-			c.kill(protocol.ReasonLocalClosed, nil)
-			return
-		}
 		c.finish(ctx, protocol.ReasonLocalClosed, nil)
 	case *protocol.CloseWrite:
 		if c.flags.writerEnded {

@@ -57,7 +57,8 @@ type Connection struct {
 
 // flags of the connection's turn.
 type flags struct {
-	forced      bool // a Resume asked for a call with the bytes that are there
+	shaking     bool // the handshake goes on
+	forced      bool // a Resume asked for a call with the bytes that are there, or they came with the handshake
 	inputEnded  bool // no input will come any more
 	inputKnown  bool // the handler's side has taken note of it
 	writerEnded bool

@@ -7,7 +7,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/connection/transport"
-	"github.com/go-berth/berth/protocol"
 )
 
 // Pull implements tcpactor.Source: all mail is read, so a Pause that came before the input has taken effect. At most one
@@ -26,6 +25,8 @@ func (c *Connection) Pull() any {
 		return attendNow // the handler failed while it was shown the last words: there is nothing left to wait for
 	case s == closing:
 		return c.discard()
+	case c.flags.shaking && c.cause.Load() == nil:
+		return c.shakeHands()
 	}
 	return nil
 }
@@ -177,12 +178,3 @@ func (c *Connection) Readable(lent bool) {
 
 // Writable implements transport.Events.
 func (c *Connection) Writable() { c.writer.order(orderWritable) }
-
-// Opened implements transport.Events.
-func (c *Connection) Opened(err error) {
-	if err != nil {
-		c.kill(protocol.ReasonHandshake, err)
-		return
-	}
-	c.signal(signalOpened)
-}

@@ -111,7 +111,7 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int) *Connection {
 	if shared.options.ReadMode == Pull {
 		c.demand = 0
 	}
-	c.writer.c = c
+	c.writer.c, c.writer.blocked = c, true
 	c.mailbox.InitMortal(c)
 	c.writer.mailbox.InitMortal(&c.writer)
 	s.add(c)

@@ -12,7 +12,7 @@ import (
 //
 //	opening ──► open ──► flushing ──► closing ──► closed
 //
-//	opening   the handshake goes on; there is no handler yet
+//	opening   the handshake goes on; there is no handler yet, and nothing is written
 //	open      Data is shown, writes are accepted
 //	flushing  nothing is accepted any more; the writer brings out what was, then FIN
 //	closing   FIN is sent; the peer's remaining input is discarded until its FIN
@@ -59,7 +59,24 @@ const (
 func (c *Connection) start(ctx actor.Context) {
 	if c.socket.Open(c) {
 		c.open(ctx)
+	} else {
+		c.flags.shaking = true // Pull goes on with it
 	}
+}
+
+// shakeHands goes on with the handshake. It returns attend when it is over.
+func (c *Connection) shakeHands() any {
+	err := c.socket.Handshake(&c.input, c.shared.options.ReadBufferSize)
+	if err == transport.ErrAgain {
+		return nil
+	}
+	c.flags.shaking = false
+	if err != nil {
+		c.kill(protocol.ReasonHandshake, err)
+	} else {
+		c.signals.Or(signalOpened)
+	}
+	return attendNow
 }
 
 // open is the beginning of open: the handler comes into being and gets Accepted.
@@ -68,9 +85,15 @@ func (c *Connection) open(ctx actor.Context) {
 		return // aborted meanwhile; nobody has seen this connection
 	}
 	c.setState(open)
+	c.read.Add(uint64(c.input.Len()))
+	c.flags.forced = c.input.Len() > 0
+	c.writer.open()
 	c.openDoor(ctx)
 	c.deliver(ctx, &actor.Started{})
 	c.deliver(ctx, &protocol.Accepted{Socket: c})
+	if c.shared.draining() {
+		c.signal(signalDrain) // the first one came too early for the handler
+	}
 }
 
 // attend looks at what was signalled.
@@ -125,7 +148,11 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 
 // finish leaves open in an orderly way: what was accepted is flushed. The first cause wins, a second call changes nothing.
 func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error) {
-	if c.state() >= flushing {
+	switch s := c.state(); {
+	case s >= flushing:
+		return
+	case s == opening: // nobody has seen it, and a FIN would come in the middle of the handshake
+		c.kill(reason, err)
 		return
 	}
 	c.setCause(reason, err)

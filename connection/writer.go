@@ -25,7 +25,7 @@ type writer struct {
 
 	// The rest belongs to the writer's turn.
 	queue   []*entry // accepted, oldest first
-	blocked bool     // the kernel takes no more for now; the transport tells when it does
+	blocked bool     // the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
 	ended   bool
 
 	err error // why it ended; read by the connection after it saw signalWriterEnded
@@ -54,6 +54,13 @@ func (w *writer) order(o uint32) {
 }
 
 func (w *writer) ordered(o uint32) bool { return w.orders.Load()&o != 0 }
+
+// open lets the writer begin. Until then it only keeps what was accepted.
+func (w *writer) open() {
+	if before := w.orders.Or(orderWritable); before&orderFlush != 0 || !w.c.credit.idle() {
+		w.mailbox.Schedule()
+	}
+}
 
 // Receive implements actor.Actor.
 func (w *writer) Receive(ctx actor.Context) {
@@ -94,7 +101,7 @@ func (w *writer) Drop(any) {}
 
 // mayFinish reports that everything accepted is written, and that nothing accepted is still on its way.
 func (w *writer) mayFinish() bool {
-	return w.ordered(orderFlush) && len(w.queue) == 0 && w.c.credit.idle()
+	return w.ordered(orderFlush) && !w.blocked && len(w.queue) == 0 && w.c.credit.idle()
 }
 
 func (w *writer) work() {

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -75,10 +74,11 @@ func (s *server) accepted(conn net.Conn) {
 		return
 	}
 	s.tune(conn)
-	if s.options().TLSConfig != nil {
-		conn = tls.Server(conn, s.options().TLSConfig)
+	if config := s.options().TLSConfig; config != nil {
+		s.spawn(transport.NewTLSStream(conn, config, &s.readers), 0)
+	} else {
+		s.spawn(transport.NewStream(conn, &s.readers), 0)
 	}
-	s.spawn(transport.NewStream(conn, &s.readers), 0)
 }
 
 // admit decides whether a client that was accepted may stay, where clients are not left waiting before.

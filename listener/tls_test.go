@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"math/big"
 	"net"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
 )
 
 // certified returns a server's configuration and a client's that trusts it.
@@ -74,4 +76,63 @@ func TestAShutdownDuringHandshakesLeavesNothing(t *testing.T) {
 	_ = l.Shutdown(within(t, 100*time.Millisecond))
 	receive(t, l.Done())
 	assert.Empty(t, w.actors())
+}
+
+// Whoever looks up the PID of such a connection can send it commands.
+func TestWritesAndAHalfCloseWaitForTheEndOfTheHandshake(t *testing.T) {
+	for text, commands := range map[string][]any{
+		"":      {&protocol.CloseWrite{}},
+		"early": {&protocol.Write{Data: []byte("early")}, &protocol.CloseWrite{}},
+	} {
+		w := newWorld()
+		server, client := certified(t)
+		handler := newEcho()
+		l := w.listen(t, of(handler), Options{TLSConfig: server, Connection: brisk})
+		plain := dial(t, l)
+		pid := w.find(t, l, 3, "")
+		for _, command := range commands {
+			w.Root.Send(pid, command)
+		}
+		_, err := w.Root.RequestFuture(pid, &protocol.GetInfo{}, patience).Result() // the commands were read before it
+		require.NoError(t, err)
+		c := tls.Client(plain, client)
+		_ = c.SetDeadline(time.Now().Add(patience))
+		all, err := io.ReadAll(c)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(all))
+		receive(t, handler.accepted)
+	}
+}
+
+// tells is a handler that decides itself what to do in a drain.
+type tells struct {
+	*echo
+	draining chan time.Time
+}
+
+func (h tells) Draining(s protocol.Socket, deadline time.Time) error {
+	h.draining <- deadline
+	return s.Close()
+}
+
+func TestAConnectionThatOpensDuringADrainIsToldOfIt(t *testing.T) {
+	w := newWorld()
+	server, client := certified(t)
+	h := tells{newEcho(), make(chan time.Time, 10)}
+	l := w.listen(t, of(h), Options{TLSConfig: server, Connection: connection.Options{DrainQuiet: -1}})
+	plain := dial(t, l)
+	pid := w.find(t, l, 3, "")
+	ended := make(chan error, 1)
+	go func() { ended <- l.Shutdown(within(t, patience)) }()
+	receive(t, l.server.draining)
+	for range 100 { // by then it has been told, and has no handler yet to tell
+		_, err := w.Root.RequestFuture(pid, &protocol.GetInfo{}, patience).Result()
+		require.NoError(t, err)
+	}
+	c := tls.Client(plain, client)
+	require.NoError(t, ends(c))
+	_ = c.Close()
+	receive(t, h.draining)
+	require.NoError(t, receive(t, ended))
+	assert.Empty(t, h.draining, "once")
 }

@@ -31,17 +31,15 @@ func receive[T any](t *testing.T, from <-chan T) T {
 
 // events notes what a Stream announces.
 type events struct {
-	opened   chan error
 	readable chan struct{}
 }
 
 func newEvents() *events {
-	return &events{opened: make(chan error, 10), readable: make(chan struct{}, 10)}
+	return &events{readable: make(chan struct{}, 10)}
 }
 
-func (e *events) Opened(err error) { e.opened <- err }
-func (e *events) Readable(bool)    { e.readable <- struct{}{} }
-func (e *events) Writable()        { panic("a Stream blocks instead") }
+func (e *events) Readable(bool) { e.readable <- struct{}{} }
+func (e *events) Writable()     { panic("a Stream blocks instead") }
 
 // pairs are the kinds of net.Conn that a Stream is tried over: a function each that connects two of them.
 var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){

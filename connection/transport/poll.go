@@ -75,6 +75,9 @@ func (p *Poll) Open(events Events) bool {
 	return true
 }
 
+// Handshake implements Conn: there is none.
+func (p *Poll) Handshake(*Input, int) error { return nil }
+
 // ready implements watcher: it runs on the polling worker and must not wait.
 func (p *Poll) ready(input, output, ended bool) {
 	switch {

@@ -28,8 +28,6 @@ func newAnnounced() *announced {
 	return &announced{readable: make(chan struct{}, 1), writable: make(chan struct{}, 1)}
 }
 
-func (a *announced) Opened(error) { panic("a Poll has no handshake") }
-
 func (a *announced) Readable(lent bool) {
 	if lent {
 		panic("the polling goroutine has other things to do")

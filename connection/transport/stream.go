@@ -1,8 +1,7 @@
 package transport
 
 import (
-	"context"
-	"fmt"
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -13,15 +12,17 @@ import (
 
 // Stream is a Conn over any net.Conn: TLS, Windows, listeners of the user, simulated networks.
 //
-// It has one goroutine, the reader, which reads only what was asked for: Ready asks for one read, the reader
-// does it and announces it. The reader is started by Open, ends after an error of the read or by Close or Abort (the closed
+// It has one goroutine, the reader, which does only what was asked for: Ready asks for one read, Handshake for the handshake; the
+// reader does it and announces it. The reader is started by Open, ends after an error or by Close or Abort (the closed
 // net.Conn fails the read, the closed channel the wait), and is joined through the WaitGroup given to NewStream.
 type Stream struct {
-	conn   net.Conn
+	socket net.Conn    // as it was given
+	config *tls.Config // Handshake puts TLS over it; nil: it has, or does not
+	conn   net.Conn    // what is read and written: socket, or TLS over it
 	events Events
 	joined *sync.WaitGroup
 
-	asked   chan int      // how much the reader may read; room for the one question that can be open
+	asked   chan int      // how much the reader may read, or handshake; room for the one question that can be open
 	stop    chan struct{} // closed by Close and Abort
 	stopped sync.Once
 
@@ -41,76 +42,59 @@ var _ Conn = (*Stream)(nil)
 
 // NewStream wraps conn, which belongs to the Stream from now on. joined, if not nil, is done when the reader has ended.
 func NewStream(conn net.Conn, joined *sync.WaitGroup) *Stream {
-	return &Stream{conn: conn, joined: joined, asked: make(chan int, 1), stop: make(chan struct{})}
-}
-
-// handshaker is what a tls.Conn has.
-type handshaker interface {
-	HandshakeContext(ctx context.Context) error
+	return &Stream{socket: conn, conn: conn, joined: joined, asked: make(chan int, 1), stop: make(chan struct{})}
 }
 
 // Open implements Conn.
 func (s *Stream) Open(events Events) bool {
 	s.events = events
-	h, handshake := s.conn.(handshaker)
 	if s.joined != nil {
 		s.joined.Add(1)
 	}
-	go func() {
-		if s.joined != nil {
-			defer s.joined.Done()
-		}
-		if handshake {
-			// No deadline here: HandshakeTimeout aborts the connection, which closes conn.
-			err := handshakeOf(h)
-			s.events.Opened(err)
-			if err != nil {
-				return
-			}
-		}
-		s.read()
-	}()
-	return !handshake
+	go s.answer()
+	_, ok := s.conn.(handshaker)
+	return s.config == nil && !ok
 }
 
-// handshakeOf guards the handshake: a tls.Config's callbacks are the user's code.
-func handshakeOf(h handshaker) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = fmt.Errorf("handshake panicked: %v", value)
-		}
-	}()
-	return h.HandshakeContext(context.Background())
-}
-
-func (s *Stream) read() {
-	for {
-		var room int
+// answer is the reader.
+func (s *Stream) answer() {
+	if s.joined != nil {
+		defer s.joined.Done()
+	}
+	for begun := false; s.err == nil; begun = true {
+		var question int
 		select {
-		case room = <-s.asked:
+		case question = <-s.asked:
 		case <-s.stop:
 			return
 		}
-		c := NewChunk(min(room, max(s.hint, minChunk)))
-		space := c.Bytes[:min(room, len(c.Bytes))]
-		n, err := s.conn.Read(space)
-		switch {
-		case n == len(space):
-			s.hint = 2 * len(space)
-		case n < len(space)/4:
-			s.hint = len(space) / 2
+		if !begun || question == handshake { // a read would do it too, and unguarded
+			s.err = shakeHands(s.conn)
 		}
-		if n == 0 {
-			c.Release()
-			c = nil
+		if question != handshake && s.err == nil {
+			s.read(question)
 		}
-		s.chunk, s.n, s.err = c, n, err
 		s.answered.Store(true)
 		s.events.Readable(true)
-		if err != nil {
-			return
-		}
 	}
+}
+
+// read does one read.
+func (s *Stream) read(room int) {
+	c := NewChunk(min(room, max(s.hint, minChunk)))
+	space := c.Bytes[:min(room, len(c.Bytes))]
+	n, err := s.conn.Read(space)
+	switch {
+	case n == len(space):
+		s.hint = 2 * len(space)
+	case n < len(space)/4:
+		s.hint = len(space) / 2
+	}
+	if n == 0 {
+		c.Release()
+		c = nil
+	}
+	s.chunk, s.n, s.err = c, n, err
 }
 
 // Ready implements Conn: it asks the reader if nobody did.
@@ -130,20 +114,24 @@ func (s *Stream) Fill(in *Input, room int) (int, error) {
 	if !s.Ready(room) {
 		return 0, ErrAgain
 	}
-	n, err := s.n, s.err
+	n := s.n
 	if n > 0 {
 		in.Append(s.chunk, n)
 		s.chunk, s.n = nil, 0
-		if err != nil {
+		if s.err != nil {
 			return n, nil // the error stays for the next call: what came before it is shown first
 		}
 	}
-	if err != nil {
-		return 0, err
+	return n, s.fetched()
+}
+
+// fetched takes note that the reader's answer was fetched. An error is its last and stays.
+func (s *Stream) fetched() error {
+	if s.err == nil {
+		s.asking = false
+		s.answered.Store(false)
 	}
-	s.asking = false
-	s.answered.Store(false)
-	return n, nil
+	return s.err
 }
 
 // Writev implements Conn; it blocks until all is written.
@@ -225,13 +213,12 @@ func (s *Stream) Close() (err error) {
 func (s *Stream) Abort() {
 	s.stopped.Do(func() {
 		close(s.stop)
-		// Past deadlines free whoever is blocked, also where Close would wait for them (a TLS
-		// connection's wants to say goodbye first).
-		_ = s.conn.SetDeadline(time.Unix(1, 0))
-		if l, ok := bottom(s.conn).(interface{ SetLinger(sec int) error }); ok {
+		// Past deadlines free whoever is blocked, also where Close would wait for them.
+		_ = s.socket.SetDeadline(time.Unix(1, 0))
+		if l, ok := bottom(s.socket).(interface{ SetLinger(sec int) error }); ok {
 			_ = l.SetLinger(0)
 		}
-		_ = s.conn.Close()
+		_ = s.socket.Close()
 	})
 }
 
@@ -244,7 +231,7 @@ func bottom(conn net.Conn) net.Conn {
 }
 
 // LocalAddr implements Conn.
-func (s *Stream) LocalAddr() net.Addr { return s.conn.LocalAddr() }
+func (s *Stream) LocalAddr() net.Addr { return s.socket.LocalAddr() }
 
 // RemoteAddr implements Conn.
-func (s *Stream) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
+func (s *Stream) RemoteAddr() net.Addr { return s.socket.RemoteAddr() }

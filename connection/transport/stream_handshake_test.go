@@ -41,6 +41,18 @@ func (s *shy) Close() error {
 	return s.Conn.Close()
 }
 
+// shakeHands asks until the handshake is over.
+func shakeHands(t *testing.T, s *transport.Stream, e *events, in *transport.Input) error {
+	t.Helper()
+	for {
+		err := s.Handshake(in, 100)
+		if err != transport.ErrAgain {
+			return err
+		}
+		receive(t, e.readable)
+	}
+}
+
 func TestAHandshakeIsAnnouncedAndThenThereIsInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, peer := simnet.Pipe(simnet.Options{})
@@ -48,15 +60,19 @@ func TestAHandshakeIsAnnouncedAndThenThereIsInput(t *testing.T) {
 		var joined sync.WaitGroup
 		s, e := transport.NewStream(conn, &joined), newEvents()
 		require.False(t, s.Open(e), "not yet")
+		var in transport.Input
+		for range 3 {
+			require.Equal(t, transport.ErrAgain, s.Handshake(&in, 100))
+		}
 		synctest.Wait()
-		assert.Empty(t, e.opened)
+		assert.Empty(t, e.readable)
 		conn.result <- nil
 		synctest.Wait()
-		require.Len(t, e.opened, 1)
-		require.NoError(t, <-e.opened)
+		assert.Len(t, e.readable, 1, "asked for once")
+		require.NoError(t, s.Handshake(&in, 100))
+		<-e.readable
 
 		_, _ = peer.Write([]byte("hello"))
-		var in transport.Input
 		_, err := fill(t, s, e, &in, 100)
 		require.NoError(t, err)
 		assert.Equal(t, "hello", string(in.Bytes()))
@@ -75,22 +91,56 @@ func TestAHandshakeThatFailsEndsTheReader(t *testing.T) {
 	s, e := transport.NewStream(conn, &joined), newEvents()
 	s.Open(e)
 	refused := errors.New("refused")
-	conn.result <- refused
-	require.Equal(t, refused, receive(t, e.opened))
+	go func() { conn.result <- refused }()
+	var in transport.Input
+	require.Equal(t, refused, shakeHands(t, s, e, &in))
 	joined.Wait()
+	_, err := s.Fill(&in, 100)
+	require.Equal(t, refused, err, "and there will never be input")
+	_ = s.Close()
+}
+
+func TestAHandshakeThatPanicsIsOneThatFails(t *testing.T) {
+	ours, peer := net.Pipe()
+	defer peer.Close()
+	s, e := transport.NewStream(panicking{ours}, nil), newEvents()
+	s.Open(e)
+	var in transport.Input
+	require.EqualError(t, shakeHands(t, s, e, &in), "handshake panicked: a callback's")
+	_ = s.Close()
+}
+
+type panicking struct{ net.Conn }
+
+func (panicking) HandshakeContext(context.Context) error { panic("a callback's") }
+
+// A header may be read before Handshake is called; a tls.Conn would then shake hands within Read, and nobody would catch its callbacks' panics.
+func TestAReadBeforeTheHandshakeIsGuardedAsTheHandshakeIs(t *testing.T) {
+	ours, peer := net.Pipe()
+	defer peer.Close()
+	s, e := transport.NewStream(panicking{ours}, nil), newEvents()
+	s.Open(e)
+	var in transport.Input
+	_, err := fill(t, s, e, &in, 100)
+	require.EqualError(t, err, "handshake panicked: a callback's")
 	_ = s.Close()
 }
 
 func TestAbortEndsAHandshake(t *testing.T) {
-	ours, peer := net.Pipe()
-	defer peer.Close()
-	conn := newShy(ours)
-	var joined sync.WaitGroup
-	s, e := transport.NewStream(conn, &joined), newEvents()
-	s.Open(e)
-	s.Abort()
-	require.ErrorIs(t, receive(t, e.opened), net.ErrClosed)
-	joined.Wait()
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := net.Pipe()
+		conn := newShy(ours)
+		var joined sync.WaitGroup
+		s, e := transport.NewStream(conn, &joined), newEvents()
+		s.Open(e)
+		var in transport.Input
+		require.Equal(t, transport.ErrAgain, s.Handshake(&in, 100))
+		synctest.Wait() // it has begun
+		s.Abort()
+		joined.Wait()
+		require.ErrorIs(t, s.Handshake(&in, 100), net.ErrClosed)
+		_ = peer.Close()
+	})
 }
 
 func TestAbortBeforeOpenLeavesNoReader(t *testing.T) {

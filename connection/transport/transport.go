@@ -10,12 +10,15 @@ import (
 
 // Conn is one connected socket. It never blocks its connection actor: what is not there yet is announced through Events.
 //
-// Ready, Fill are called on the connection actor's turn, Writev and SendFile on the writer actor's; the two
-// may run at the same time. Everything else may be called from any goroutine.
+// Handshake, Ready, Fill are called on the connection actor's turn, Writev and SendFile on the writer actor's, not before the
+// handshake is over; the two may run at the same time. Everything else may be called from any goroutine.
 type Conn interface {
 	// Open begins the conversation; events are announced from now on. It is called once, before everything else but Abort.
-	// opened false: a handshake goes on, and Events.Opened tells how it ended.
+	// opened false: a handshake comes first, which Handshake brings about.
 	Open(events Events) (opened bool)
+	// Handshake goes on with it, as far as that can be done without waiting. ErrAgain: call again, after Events.Readable. nil: it is
+	// over, and in holds what was read behind it, at most room bytes. It is not called again after nil or an error.
+	Handshake(in *Input, room int) error
 
 	// Ready reports that input, or the end of input, can be had now, at most room bytes of it. If not, Events.Readable
 	// is called once it can.
@@ -45,10 +48,8 @@ type Conn interface {
 
 // Events is what a Conn announces. Any goroutine calls it; the calls do not wait.
 type Events interface {
-	// Opened ends the handshake.
-	Opened(err error)
-	// Readable says that Ready would now return true. lent: the calling goroutine is the transport's own, has
-	// nothing else to do and may be blocked, so it can do the connection's work itself.
+	// Readable says that Ready would now return true, or that the handshake can go on. lent: the calling goroutine is the
+	// transport's own, has nothing else to do and may be blocked, so it can do the connection's work itself.
 	Readable(lent bool)
 	// Writable says that a Writev that returned ErrAgain may go on.
 	Writable()

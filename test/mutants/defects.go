@@ -65,8 +65,8 @@ var defects = []defect{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
-		Old:  "	return w.ordered(orderFlush) && len(w.queue) == 0 && w.c.credit.idle()\n",
-		New:  "	return w.ordered(orderFlush) && len(w.queue) == 0\n",
+		Old:  "	return w.ordered(orderFlush) && !w.blocked && len(w.queue) == 0 && w.c.credit.idle()\n",
+		New:  "	return w.ordered(orderFlush) && !w.blocked && len(w.queue) == 0\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome$"},
 		},

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+)
+
+// NewTLSStream is NewStream with TLS over conn, at the server's side.
+func NewTLSStream(conn net.Conn, config *tls.Config, joined *sync.WaitGroup) *Stream {
+	s := NewStream(conn, joined)
+	s.config = config
+	return s
+}
+
+// handshaker is what a tls.Conn has, ours or one that came from a listener of the user's.
+type handshaker interface {
+	HandshakeContext(ctx context.Context) error
+}
+
+// handshake as a question to the reader.
+const handshake = -1
+
+// Handshake implements Conn: it asks the reader. What was read before TLS is its beginning.
+func (s *Stream) Handshake(in *Input, _ int) error {
+	if s.config != nil {
+		s.conn = tls.Server(precede(in, s.socket), s.config)
+		s.config = nil
+	}
+	if _, ok := s.conn.(handshaker); !ok {
+		return nil
+	}
+	if s.answered.Load() {
+		return s.fetched()
+	}
+	if !s.asking {
+		s.asking = true
+		s.asked <- handshake
+	}
+	return ErrAgain
+}
+
+// shakeHands guards the handshake: a tls.Config's callbacks are the user's code. There is no deadline: HandshakeTimeout aborts the
+// connection, which closes the socket.
+func shakeHands(conn net.Conn) (err error) {
+	h, ok := conn.(handshaker)
+	if !ok {
+		return nil
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("handshake panicked: %v", value)
+		}
+	}()
+	return h.HandshakeContext(context.Background())
+}
+
+// preceded is a connection of which the first bytes have been read already.
+type preceded struct {
+	net.Conn
+	first []byte
+}
+
+// precede takes what is in in.
+func precede(in *Input, conn net.Conn) net.Conn {
+	if in.Len() == 0 {
+		return conn
+	}
+	defer in.Release()
+	return &preceded{conn, bytes.Clone(in.Bytes())}
+}
+
+// Read implements net.Conn.
+func (c *preceded) Read(p []byte) (int, error) {
+	if len(c.first) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.first)
+	c.first = c.first[n:]
+	return n, nil
+}
