@@ -22,9 +22,9 @@ type Stream struct {
 	events Events
 	joined *sync.WaitGroup
 
-	asked   chan int      // how much the reader may read, or handshake; room for the one question that can be open
-	stop    chan struct{} // closed by Close and Abort
-	stopped sync.Once
+	asked chan int      // how much the reader may read, or handshake; room for the one question that can be open
+	stop  chan struct{} // closed by Close and Abort
+	ended atomic.Bool   // by Close or Abort
 
 	asking bool // connection's turn only: a question is with the reader
 
@@ -201,28 +201,33 @@ func (s *Stream) CloseWrite() error {
 }
 
 // Close implements Conn.
-func (s *Stream) Close() (err error) {
-	s.stopped.Do(func() {
-		close(s.stop)
-		err = s.conn.Close()
-	})
-	return err
+func (s *Stream) Close() error {
+	if s.ended.Swap(true) {
+		return nil
+	}
+	close(s.stop)
+	return s.conn.Close()
 }
 
 // Abort implements Conn.
 func (s *Stream) Abort() {
-	s.stopped.Do(func() {
-		close(s.stop)
-		// Past deadlines free whoever is blocked, also where Close would wait for them.
-		_ = s.socket.SetDeadline(time.Unix(1, 0))
-		if l, ok := bottom(s.socket).(interface{ SetLinger(sec int) error }); ok {
-			_ = l.SetLinger(0)
-		}
-		_ = s.socket.Close()
-	})
+	socket := s.socket
+	if secured, ok := socket.(*tls.Conn); ok {
+		socket = secured.NetConn() // the other's Close first says goodbye, for up to 5 s where nobody listens
+	}
+	// Past deadlines free whoever is blocked, also in a Close that is under way.
+	_ = socket.SetDeadline(time.Unix(1, 0))
+	if s.ended.Swap(true) {
+		return
+	}
+	close(s.stop)
+	if l, ok := bottom(socket).(interface{ SetLinger(sec int) error }); ok {
+		_ = l.SetLinger(0)
+	}
+	_ = socket.Close()
 }
 
-// bottom returns the connection below TLS.
+// bottom returns the connection below others that tell of it, as a tls.Conn does.
 func bottom(conn net.Conn) net.Conn {
 	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		return t.NetConn()
