@@ -31,7 +31,7 @@ type Connection struct {
 	credit  credit
 	signals atomic.Uint32
 	cause   atomic.Pointer[cause]
-	phase   atomic.Uint32 // a state
+	phase   atomic.Uint32 // a state, and halfClosed
 	paused  atomic.Bool   // set on the connection's turn
 	gated   atomic.Bool   // input waits for the writes to be released: whoever releases them wakes us
 	read    atomic.Uint64

@@ -47,6 +47,10 @@ type Options struct {
 	// CloseTimeout bounds a close, that is the flush and then the wait for the peer's FIN, each. Default 5 s. Off: a peer
 	// that does not read makes every close wait for ever.
 	CloseTimeout time.Duration
+	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with KeepOpenOnPeerClosed or by CloseWrite, once
+	// nothing moved for so long. Default 1 minute: set more where an answer takes longer than that. Off: a peer that vanished after its FIN, or
+	// that never sends its own, holds its place for ever.
+	HalfCloseTimeout time.Duration
 	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down closes it. Default
 	// 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
@@ -86,6 +90,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.HandshakeTimeout, 5*time.Second, -1)
 	orDefault(&o.WriteTimeout, 30*time.Second, -1)
 	orDefault(&o.CloseTimeout, 5*time.Second, -1)
+	orDefault(&o.HalfCloseTimeout, time.Minute, -1)
 	orDefault(&o.DrainQuiet, time.Second, -1)
 	if o.LowWater == 0 {
 		o.LowWater = o.HighWater / 2

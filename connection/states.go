@@ -34,7 +34,10 @@ var stateNames = [...]string{"opening", "open", "flushing", "closing", "closed"}
 
 func (s state) String() string { return stateNames[s] }
 
-func (c *Connection) state() state     { return state(c.phase.Load()) }
+// halfClosed is a bit beside open: one direction has ended, the peer's or ours.
+const halfClosed = 1 << 8
+
+func (c *Connection) state() state     { return state(c.phase.Load() % halfClosed) }
 func (c *Connection) setState(s state) { c.phase.Store(uint32(s)) }
 
 // What happens to a connection besides its mail; any number of times is once.
@@ -51,6 +54,7 @@ const (
 	signalIdle       // IdleTimeout
 	signalStall      // WriteTimeout
 	signalLate       // CloseTimeout
+	signalHalf       // HalfCloseTimeout
 	signalUnfinished // HandshakeTimeout
 	signalAborted    // by kill
 )
@@ -133,6 +137,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
 	case is(signalIdle):
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
+	case is(signalHalf):
+		c.finish(ctx, protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout)
 	case is(signalShutdown):
 		c.finish(ctx, protocol.ReasonShutdown, nil)
 	case is(signalStall):
@@ -179,7 +185,11 @@ func (c *Connection) cutOff(err error) {
 func (c *Connection) writerEnded(ctx actor.Context) {
 	c.flags.writerEnded = true
 	c.answerWaiting(ctx, func(r reply) bool { return r.untilFlushed })
-	if c.writer.err != nil && c.state() == open {
+	switch {
+	case c.state() != open:
+	case c.writer.err == nil: // CloseWrite
+		c.phase.Or(halfClosed)
+	default:
 		// Writing failed. What the peer sent before it went is in the kernel still: it is shown first, within CloseTimeout.
 		c.setState(flushing)
 		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset)
@@ -197,6 +207,7 @@ func (c *Connection) inputEnded(ctx actor.Context) {
 		reason, err := classify(c.inputErr)
 		c.kill(reason, err)
 	case c.shared.options.KeepOpenOnPeerClosed && !c.flags.writerEnded:
+		c.phase.Or(halfClosed)
 		c.deliver(ctx, &protocol.PeerClosed{Socket: c})
 	default:
 		c.finish(ctx, protocol.ReasonPeerClosed, nil)

@@ -5,8 +5,8 @@ import "time"
 // watch is what the sweep remembers of a connection between two looks. The hot path reads no clock and keeps no timer: it counts
 // bytes anyway, and the sweep sees whether the counts have moved.
 type watch struct {
-	state     state
-	since     time.Duration // when the state was first seen, on the spawner's clock
+	phase     uint32        // Connection.phase
+	since     time.Duration // when that was first seen, on the spawner's clock
 	traffic   uint64
 	trafficAt time.Duration
 	written   uint64
@@ -20,10 +20,11 @@ func newWatch(now time.Duration) watch {
 // look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection
 // alive. One goroutine sweeps, so nothing here is shared.
 func (c *Connection) look(now time.Duration) {
-	w, o, s := &c.watch, &c.shared.options, c.state()
-	if s != w.state {
-		w.state, w.since = s, now
+	w, o, phase := &c.watch, &c.shared.options, c.phase.Load()
+	if phase != w.phase {
+		w.phase, w.since = phase, now
 	}
+	s, half := state(phase%halfClosed), phase&halfClosed != 0
 	written := c.written.Load()
 	if traffic := c.read.Load() + written; traffic != w.traffic {
 		w.traffic, w.trafficAt = traffic, now
@@ -40,6 +41,8 @@ func (c *Connection) look(now time.Duration) {
 		c.signal(signalIdle)
 	case s == open && late(o.WriteTimeout, w.writtenAt):
 		c.signal(signalStall)
+	case half && late(o.HalfCloseTimeout, max(w.trafficAt, w.since)):
+		c.signal(signalHalf)
 	case s == open && idle && c.shared.draining() && late(o.DrainQuiet, w.trafficAt):
 		c.signal(signalQuiet)
 	case (s == flushing || s == closing) && late(o.CloseTimeout, w.since):
@@ -76,7 +79,7 @@ func (s *Spawner) noteLimits(o *Options) {
 	if before := time.Duration(s.shortest.Load()); before > 0 {
 		shortest = before
 	}
-	for _, limit := range [...]time.Duration{o.HandshakeTimeout, o.IdleTimeout, o.WriteTimeout, o.CloseTimeout} {
+	for _, limit := range [...]time.Duration{o.HandshakeTimeout, o.IdleTimeout, o.WriteTimeout, o.CloseTimeout, o.HalfCloseTimeout} {
 		if limit > 0 {
 			shortest = min(shortest, limit)
 		}

@@ -102,8 +102,27 @@ func TestAServerThatShutsDownWaitsForAPeersFINOnlyUntilItIsQuiet(t *testing.T) {
 	assert.Equal(t, signalLate, signalled(c, 13*second))
 }
 
+func TestAHalfClosedConnectionIsNoticedOnceNothingHasMovedSinceItIs(t *testing.T) {
+	c := newConnection(Options{HalfCloseTimeout: 10 * second}, &taker{})
+	assert.Zero(t, signalled(c, 100*second), "both directions are open")
+	c.phase.Or(halfClosed)
+	assert.Equal(t, open, c.state())
+	assert.Zero(t, signalled(c, 105*second))
+	assert.Zero(t, signalled(c, 115*second-1))
+	assert.Equal(t, signalHalf, signalled(c, 115*second))
+	c.read.Add(1)
+	assert.Zero(t, signalled(c, 116*second))
+	c.written.Add(1)
+	assert.Zero(t, signalled(c, 120*second))
+	assert.Zero(t, signalled(c, 130*second-1))
+	assert.Equal(t, signalHalf, signalled(c, 130*second))
+	c.setState(flushing)
+	assert.Zero(t, signalled(c, 131*second), "a close has its own limit")
+}
+
 func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
-	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, DrainQuiet: -1}, &taker{})
+	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1}, &taker{})
+	c.phase.Or(halfClosed)
 	c.shared.SetDeadline(time.Now())
 	_, _ = c.Write([]byte("pending"))
 	for s := opening; s <= closed; s++ {
@@ -117,7 +136,8 @@ func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
 func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 	interval := func(o Options) time.Duration { return newConnection(o, nil).shared.Interval() }
 	for _, limit := range []time.Duration{time.Millisecond, 200 * time.Millisecond, second, 2 * second} {
-		for _, o := range []Options{{IdleTimeout: limit}, {HandshakeTimeout: limit}, {WriteTimeout: limit}, {CloseTimeout: limit}} {
+		for _, o := range []Options{{IdleTimeout: limit}, {HandshakeTimeout: limit}, {WriteTimeout: limit}, {CloseTimeout: limit},
+			{HalfCloseTimeout: limit}} {
 			late := 2 * interval(o)
 			assert.LessOrEqual(t, late, max(limit/8, 10*time.Millisecond))
 			assert.GreaterOrEqual(t, late, limit/10, "and not oftener than that takes")

@@ -35,9 +35,10 @@ var (
 	ErrStopped error = &sentinel{"berth: connection stopped", net.ErrClosed}
 	// ErrShutdown completes the writes that were cut off because the server's deadline had passed.
 	ErrShutdown error = &sentinel{"berth: server shut down", net.ErrClosed}
-	// ErrIdleTimeout, ErrWriteTimeout, ErrHandshakeTimeout and ErrCloseTimeout match os.ErrDeadlineExceeded.
+	// These match os.ErrDeadlineExceeded.
 	ErrIdleTimeout      error = &sentinel{"berth: idle timeout", os.ErrDeadlineExceeded}
 	ErrWriteTimeout     error = &sentinel{"berth: no progress in writing", os.ErrDeadlineExceeded}
+	ErrHalfCloseTimeout error = &sentinel{"berth: one direction closed and nothing moved in the other", os.ErrDeadlineExceeded}
 	ErrHandshakeTimeout error = &sentinel{"berth: handshake timeout", os.ErrDeadlineExceeded}
 	ErrCloseTimeout     error = &sentinel{"berth: writes not flushed within the close timeout", os.ErrDeadlineExceeded}
 	// ErrGoexit ends a connection whose handler called runtime.Goexit (as testing.T.FailNow does).

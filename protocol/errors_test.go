@@ -30,6 +30,7 @@ var sentinels = []struct {
 	{"ErrShutdown", protocol.ErrShutdown, net.ErrClosed},
 	{"ErrIdleTimeout", protocol.ErrIdleTimeout, os.ErrDeadlineExceeded},
 	{"ErrWriteTimeout", protocol.ErrWriteTimeout, os.ErrDeadlineExceeded},
+	{"ErrHalfCloseTimeout", protocol.ErrHalfCloseTimeout, os.ErrDeadlineExceeded},
 	{"ErrHandshakeTimeout", protocol.ErrHandshakeTimeout, os.ErrDeadlineExceeded},
 	{"ErrCloseTimeout", protocol.ErrCloseTimeout, os.ErrDeadlineExceeded},
 	{"ErrWriteQueueFull", protocol.ErrWriteQueueFull, nil},

@@ -27,6 +27,8 @@ const (
 	ReasonIdleTimeout
 	// ReasonWriteTimeout: writes were pending and the peer took no byte for WriteTimeout.
 	ReasonWriteTimeout
+	// ReasonHalfCloseTimeout: one direction had ended, and nothing moved in the other for HalfCloseTimeout.
+	ReasonHalfCloseTimeout
 	// ReasonTransportError: reading or writing failed in another way; Err says how.
 	ReasonTransportError
 	// ReasonShutdown: the server shut down.
@@ -36,20 +38,21 @@ const (
 )
 
 var reasonNames = [...]string{
-	ReasonNone:           "none",
-	ReasonHandshake:      "handshake failed",
-	ReasonPeerClosed:     "peer closed",
-	ReasonPeerReset:      "peer reset",
-	ReasonLocalClosed:    "closed",
-	ReasonLocalAborted:   "aborted",
-	ReasonHandlerError:   "handler error",
-	ReasonHandlerPanic:   "handler panic",
-	ReasonReadBufferFull: "read buffer full",
-	ReasonIdleTimeout:    "idle timeout",
-	ReasonWriteTimeout:   "write timeout",
-	ReasonTransportError: "transport error",
-	ReasonShutdown:       "shutdown",
-	ReasonStopped:        "stopped",
+	ReasonNone:             "none",
+	ReasonHandshake:        "handshake failed",
+	ReasonPeerClosed:       "peer closed",
+	ReasonPeerReset:        "peer reset",
+	ReasonLocalClosed:      "closed",
+	ReasonLocalAborted:     "aborted",
+	ReasonHandlerError:     "handler error",
+	ReasonHandlerPanic:     "handler panic",
+	ReasonReadBufferFull:   "read buffer full",
+	ReasonIdleTimeout:      "idle timeout",
+	ReasonWriteTimeout:     "write timeout",
+	ReasonHalfCloseTimeout: "half-close timeout",
+	ReasonTransportError:   "transport error",
+	ReasonShutdown:         "shutdown",
+	ReasonStopped:          "stopped",
 }
 
 // String returns the reason in words, "unknown" for a value that is none of the constants.

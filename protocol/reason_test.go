@@ -16,20 +16,21 @@ import (
 
 // The words are a promise too: they end up in logs and in the labels of metrics.
 var reasons = map[protocol.Reason]string{
-	protocol.ReasonNone:           "none",
-	protocol.ReasonHandshake:      "handshake failed",
-	protocol.ReasonPeerClosed:     "peer closed",
-	protocol.ReasonPeerReset:      "peer reset",
-	protocol.ReasonLocalClosed:    "closed",
-	protocol.ReasonLocalAborted:   "aborted",
-	protocol.ReasonHandlerError:   "handler error",
-	protocol.ReasonHandlerPanic:   "handler panic",
-	protocol.ReasonReadBufferFull: "read buffer full",
-	protocol.ReasonIdleTimeout:    "idle timeout",
-	protocol.ReasonWriteTimeout:   "write timeout",
-	protocol.ReasonTransportError: "transport error",
-	protocol.ReasonShutdown:       "shutdown",
-	protocol.ReasonStopped:        "stopped",
+	protocol.ReasonNone:             "none",
+	protocol.ReasonHandshake:        "handshake failed",
+	protocol.ReasonPeerClosed:       "peer closed",
+	protocol.ReasonPeerReset:        "peer reset",
+	protocol.ReasonLocalClosed:      "closed",
+	protocol.ReasonLocalAborted:     "aborted",
+	protocol.ReasonHandlerError:     "handler error",
+	protocol.ReasonHandlerPanic:     "handler panic",
+	protocol.ReasonReadBufferFull:   "read buffer full",
+	protocol.ReasonIdleTimeout:      "idle timeout",
+	protocol.ReasonWriteTimeout:     "write timeout",
+	protocol.ReasonHalfCloseTimeout: "half-close timeout",
+	protocol.ReasonTransportError:   "transport error",
+	protocol.ReasonShutdown:         "shutdown",
+	protocol.ReasonStopped:          "stopped",
 }
 
 func TestEveryReasonHasItsOwnWords(t *testing.T) {

@@ -154,6 +154,16 @@ func (t *tape) ended() protocol.Closed {
 	return t.closed
 }
 
+// left waits until the connection is no longer in that state. Nobody announces it, so it looks again and again.
+func (t *tape) left(state string) {
+	t.w.t.Helper()
+	limit := time.Now().Add(t.w.patience())
+	for t.socket.Info().State == state {
+		require.True(t.w.t, time.Now().Before(limit), "still %s", state)
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // count returns how many events of a kind there were.
 func (t *tape) count(what string) (n int) {
 	for _, kind := range t.kinds() {
