@@ -31,8 +31,8 @@ type WritableHandler interface {
 	Writable(socket protocol.Socket, ready bool) error
 }
 
-// DrainingHandler is told that the server shuts down, and then decides itself when to Close. A connection whose handler
-// does not have it is closed once it is quiet.
+// DrainingHandler is told that the server shuts down, or that the connection reached its MaxAge, and then decides itself when to Close. A
+// connection whose handler does not have it is closed once it is quiet.
 type DrainingHandler interface {
 	Draining(socket protocol.Socket, deadline time.Time) error
 }

@@ -66,7 +66,8 @@ type flags struct {
 	salvage     bool // writing failed; what the peer sent before it went is still shown
 	highTold    bool // the last Writable said not ready
 	aborted     bool // the socket is reset: there is no input to wait for
-	draining    bool
+	draining    bool // the handler knows of the shutdown
+	aged        bool // the handler knows of its MaxAge
 }
 
 // unlimited as a demand: nobody counts.

@@ -8,6 +8,8 @@
 //	writer.go      the writer actor
 //	credit.go      the write queue's limits
 //	watch.go       timeouts, by a coarse sweep
+//	drain.go       a shutdown, or MaxAge, as one connection sees it
+//	age.go         when that is, for each connection apart
 //	spawner.go     what the connections of one listener have in common
 //
 // Sockets themselves lie behind package transport.

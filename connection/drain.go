@@ -19,14 +19,26 @@ func (c *Connection) Shutdown() { c.signal(signalShutdown) }
 // Kill resets the connection because the server does not wait any longer. Any goroutine may call it.
 func (c *Connection) Kill() { c.kill(protocol.ReasonShutdown, protocol.ErrShutdown) }
 
-// drain tells the handler once, and closes what is quiet.
-func (c *Connection) drain(ctx actor.Context, quiet bool) {
-	if !c.flags.draining {
-		c.flags.draining = true
-		c.deliver(ctx, &protocol.Draining{Socket: c, Deadline: c.shared.deadline()})
+// drain tells the handler, once of its age and once of a shutdown, and closes what is quiet.
+func (c *Connection) drain(ctx actor.Context, bits uint32) {
+	is := func(bit uint32) bool { return bits&bit != 0 }
+	reason := protocol.ReasonMaxAge
+	if is(signalAged) {
+		c.tellDraining(ctx, &c.flags.aged, c.ageDeadline())
 	}
-	if quiet && !c.drainsItself() {
-		c.finish(ctx, protocol.ReasonShutdown, nil)
+	if is(signalDrain) || c.shared.draining() {
+		c.tellDraining(ctx, &c.flags.draining, c.shared.deadline())
+		reason = protocol.ReasonShutdown
+	}
+	if is(signalQuiet) && !c.drainsItself() {
+		c.finish(ctx, reason, nil)
+	}
+}
+
+func (c *Connection) tellDraining(ctx actor.Context, told *bool, deadline time.Time) {
+	if !*told && c.state() == open {
+		*told = true
+		c.deliver(ctx, &protocol.Draining{Socket: c, Deadline: deadline})
 	}
 }
 

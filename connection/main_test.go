@@ -23,7 +23,7 @@ func (asleep) Throughput() int { return 1 }
 func newConnection(options Options, socket transport.Conn) *Connection {
 	s := &Spawner{later: func(f func()) { go f() }, epoch: time.Now()}
 	s.SetOptions(options.WithDefaults())
-	c := &Connection{shared: s.current.Load(), socket: socket, demand: unlimited, watch: newWatch(0)}
+	c := &Connection{shared: s.current.Load(), socket: socket, demand: unlimited, watch: newWatch(0, 0)}
 	c.writer.c = c
 	c.mailbox.Init(c)
 	c.mailbox.RegisterHandlers(nil, asleep{})

@@ -51,8 +51,14 @@ type Options struct {
 	// nothing moved for so long. Default 1 minute: set more where an answer takes longer than that. Off: a peer that vanished after its FIN, or
 	// that never sends its own, holds its place for ever.
 	HalfCloseTimeout time.Duration
-	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down closes it. Default
-	// 1 s. Off: only the deadline closes it.
+	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were accepted together do not end together. At
+	// that age its handler gets Draining, and the connection is closed once it is quiet (see DrainQuiet; a handler that has Draining
+	// decides itself), at the latest MaxAgeGrace later. Default off.
+	MaxAge time.Duration
+	// MaxAgeGrace is how long a connection may go on after its MaxAge. Default 10 s. Off: until it is quiet, or its handler closes it.
+	MaxAgeGrace time.Duration
+	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down closes it, or before its
+	// MaxAge does. Default 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
 
 	// Dispatcher is where handlers run. Default: goroutines of the listener's own. One of the caller's is
@@ -91,6 +97,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.WriteTimeout, 30*time.Second, -1)
 	orDefault(&o.CloseTimeout, 5*time.Second, -1)
 	orDefault(&o.HalfCloseTimeout, time.Minute, -1)
+	orDefault(&o.MaxAgeGrace, 10*time.Second, -1)
 	orDefault(&o.DrainQuiet, time.Second, -1)
 	if o.LowWater == 0 {
 		o.LowWater = o.HighWater / 2

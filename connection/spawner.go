@@ -27,6 +27,7 @@ type Spawner struct {
 	dispatchers []actor.Dispatcher
 	current     atomic.Pointer[settings] // of the next connections
 	shortest    atomic.Int64             // of the limits that any connection may have been given; see Interval
+	dealt       atomic.Uint32            // see spread
 
 	spawning sync.Mutex
 	next     *Connection // the connection being spawned, and where; under spawning
@@ -107,7 +108,7 @@ func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 func (s *Spawner) Spawn(socket transport.Conn, lane int) *Connection {
 	now := s.now()
 	shared := s.current.Load()
-	c := &Connection{shared: shared, socket: socket, born: now, watch: newWatch(now), demand: unlimited}
+	c := &Connection{shared: shared, socket: socket, born: now, watch: newWatch(now, s.spread()), demand: unlimited}
 	if shared.options.ReadMode == Pull {
 		c.demand = 0
 	}

@@ -49,7 +49,9 @@ const (
 	signalCompletions
 	signalWater
 	signalDrain      // the server shuts down
-	signalQuiet      // draining, and nothing has moved for a while
+	signalAged       // MaxAge
+	signalQuiet      // draining or aged, and nothing has moved for a while
+	signalOverdue    // MaxAgeGrace
 	signalShutdown   // the time for draining is over
 	signalIdle       // IdleTimeout
 	signalStall      // WriteTimeout
@@ -113,8 +115,8 @@ func (c *Connection) attend(ctx actor.Context) {
 	if is(signalWater) {
 		c.tellWater(ctx)
 	}
-	if is(signalDrain|signalQuiet) && c.state() == open {
-		c.drain(ctx, is(signalQuiet))
+	if is(signalDrain | signalAged | signalQuiet) {
+		c.drain(ctx, bits)
 	}
 	if is(signalAborted) {
 		c.flags.aborted = true
@@ -139,6 +141,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
 	case is(signalHalf):
 		c.finish(ctx, protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout)
+	case is(signalOverdue):
+		c.finish(ctx, protocol.ReasonMaxAge, nil)
 	case is(signalShutdown):
 		c.finish(ctx, protocol.ReasonShutdown, nil)
 	case is(signalStall):

@@ -6,6 +6,8 @@ import "time"
 // bytes anyway, and the sweep sees whether the counts have moved.
 type watch struct {
 	phase     uint32        // Connection.phase
+	spread    uint16        // where in MaxAge's tolerance this connection's own limit lies; it never changes
+	aged      bool          // MaxAge was signalled
 	since     time.Duration // when that was first seen, on the spawner's clock
 	traffic   uint64
 	trafficAt time.Duration
@@ -13,8 +15,8 @@ type watch struct {
 	writtenAt time.Duration
 }
 
-func newWatch(now time.Duration) watch {
-	return watch{since: now, trafficAt: now, writtenAt: now}
+func newWatch(now time.Duration, spread uint16) watch {
+	return watch{spread: spread, since: now, trafficAt: now, writtenAt: now}
 }
 
 // look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection
@@ -34,6 +36,11 @@ func (c *Connection) look(now time.Duration) {
 		w.written, w.writtenAt = written, now
 	}
 	late := func(limit time.Duration, since time.Duration) bool { return limit > 0 && now-since >= limit }
+	aged := s == open && o.MaxAge > 0 && now-c.born >= c.ageLimit()
+	if aged && !w.aged {
+		w.aged = true
+		c.signal(signalAged)
+	}
 	switch {
 	case s == opening && late(o.HandshakeTimeout, w.since):
 		c.signal(signalUnfinished)
@@ -43,7 +50,9 @@ func (c *Connection) look(now time.Duration) {
 		c.signal(signalStall)
 	case half && late(o.HalfCloseTimeout, max(w.trafficAt, w.since)):
 		c.signal(signalHalf)
-	case s == open && idle && c.shared.draining() && late(o.DrainQuiet, w.trafficAt):
+	case aged && late(o.MaxAgeGrace, c.born+c.ageLimit()):
+		c.signal(signalOverdue)
+	case s == open && idle && (aged || c.shared.draining()) && late(o.DrainQuiet, w.trafficAt):
 		c.signal(signalQuiet)
 	case (s == flushing || s == closing) && late(o.CloseTimeout, w.since):
 		c.signal(signalLate)
@@ -79,7 +88,11 @@ func (s *Spawner) noteLimits(o *Options) {
 	if before := time.Duration(s.shortest.Load()); before > 0 {
 		shortest = before
 	}
-	for _, limit := range [...]time.Duration{o.HandshakeTimeout, o.IdleTimeout, o.WriteTimeout, o.CloseTimeout, o.HalfCloseTimeout} {
+	limits := []time.Duration{o.HandshakeTimeout, o.IdleTimeout, o.WriteTimeout, o.CloseTimeout, o.HalfCloseTimeout}
+	if o.MaxAge > 0 {
+		limits = append(limits, o.MaxAge, o.MaxAgeGrace, o.DrainQuiet)
+	}
+	for _, limit := range limits {
 		if limit > 0 {
 			shortest = min(shortest, limit)
 		}

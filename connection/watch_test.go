@@ -121,7 +121,8 @@ func TestAHalfClosedConnectionIsNoticedOnceNothingHasMovedSinceItIs(t *testing.T
 }
 
 func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
-	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1}, &taker{})
+	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, MaxAge: -1, DrainQuiet: -1},
+		&taker{})
 	c.phase.Or(halfClosed)
 	c.shared.SetDeadline(time.Now())
 	_, _ = c.Write([]byte("pending"))
@@ -137,7 +138,8 @@ func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 	interval := func(o Options) time.Duration { return newConnection(o, nil).shared.Interval() }
 	for _, limit := range []time.Duration{time.Millisecond, 200 * time.Millisecond, second, 2 * second} {
 		for _, o := range []Options{{IdleTimeout: limit}, {HandshakeTimeout: limit}, {WriteTimeout: limit}, {CloseTimeout: limit},
-			{HalfCloseTimeout: limit}} {
+			{HalfCloseTimeout: limit}, {MaxAge: limit, DrainQuiet: -1}, {MaxAge: time.Hour, MaxAgeGrace: limit, DrainQuiet: -1},
+			{MaxAge: time.Hour, DrainQuiet: limit}} {
 			late := 2 * interval(o)
 			assert.LessOrEqual(t, late, max(limit/8, 10*time.Millisecond))
 			assert.GreaterOrEqual(t, late, limit/10, "and not oftener than that takes")

@@ -35,8 +35,10 @@ type Writable struct {
 	Ready  bool
 }
 
-// Draining says that the server is shutting down: the handler has until Deadline to finish and to Close.
-// At the deadline the server closes, and a little later aborts.
+// Draining says that the server is shutting down, or that the connection reached its MaxAge: the handler has until Deadline (zero: no
+// limit) to finish and to Close. At the deadline the connection is closed, and a little later aborted.
+//
+// It comes once for each of the two, so it may come twice; then the earlier Deadline counts.
 type Draining struct {
 	Socket   Socket
 	Deadline time.Time

@@ -29,6 +29,8 @@ const (
 	ReasonWriteTimeout
 	// ReasonHalfCloseTimeout: one direction had ended, and nothing moved in the other for HalfCloseTimeout.
 	ReasonHalfCloseTimeout
+	// ReasonMaxAge: the connection reached its MaxAge.
+	ReasonMaxAge
 	// ReasonTransportError: reading or writing failed in another way; Err says how.
 	ReasonTransportError
 	// ReasonShutdown: the server shut down.
@@ -50,6 +52,7 @@ var reasonNames = [...]string{
 	ReasonIdleTimeout:      "idle timeout",
 	ReasonWriteTimeout:     "write timeout",
 	ReasonHalfCloseTimeout: "half-close timeout",
+	ReasonMaxAge:           "max age",
 	ReasonTransportError:   "transport error",
 	ReasonShutdown:         "shutdown",
 	ReasonStopped:          "stopped",

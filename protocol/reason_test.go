@@ -28,6 +28,7 @@ var reasons = map[protocol.Reason]string{
 	protocol.ReasonIdleTimeout:      "idle timeout",
 	protocol.ReasonWriteTimeout:     "write timeout",
 	protocol.ReasonHalfCloseTimeout: "half-close timeout",
+	protocol.ReasonMaxAge:           "max age",
 	protocol.ReasonTransportError:   "transport error",
 	protocol.ReasonShutdown:         "shutdown",
 	protocol.ReasonStopped:          "stopped",

@@ -80,7 +80,7 @@ func (p *player) writable(ready bool) error {
 func (p *player) draining(deadline time.Time) error {
 	p.tape.enter()
 	defer p.tape.leave()
-	p.tape.record(event{what: "draining"})
+	p.tape.record(event{what: "draining", any: deadline})
 	if p.play.draining == nil {
 		return nil
 	}

@@ -39,7 +39,7 @@ type event struct {
 	text string // data: what was shown
 	flag bool   // data: EOF; writable: ready
 	err  error  // completions
-	any  any    // messages
+	any  any    // messages; draining: the Deadline
 	at   time.Time
 }
 

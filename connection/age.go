@@ -1,0 +1,25 @@
+package connection
+
+import "time"
+
+// goldenStep is 2^32 divided by the golden ratio: its multiples, modulo 2^32, lie evenly spread wherever one begins and ends.
+const goldenStep = 0x9E3779B9
+
+// spread deals out the places of connections in MaxAge's tolerance: evenly, so that any number of connections accepted together end
+// one by one. Any goroutine may call it.
+func (s *Spawner) spread() uint16 { return uint16(s.dealt.Add(goldenStep) >> 16) }
+
+// ageLimit is the age at which this connection ends: MaxAge, give or take up to a tenth.
+func (c *Connection) ageLimit() time.Duration {
+	maxAge := c.shared.options.MaxAge
+	return maxAge - maxAge/10 + (maxAge/5>>16)*time.Duration(c.watch.spread)
+}
+
+// ageDeadline is when MaxAgeGrace is over, zero where it is off.
+func (c *Connection) ageDeadline() time.Time {
+	grace := c.shared.options.MaxAgeGrace
+	if grace < 0 {
+		return time.Time{}
+	}
+	return c.shared.epoch.Add(c.born + c.ageLimit() + grace)
+}
