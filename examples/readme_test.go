@@ -92,7 +92,7 @@ func TestTheDocumentsPointAtWhatExists(t *testing.T) {
 
 // The guarantees are fourteen, and the table has a test for each, by a name that is in the file it points at.
 func TestEveryGuaranteeHasItsTest(t *testing.T) {
-	rows := regexp.MustCompile(`(?m)^\| \*\*G(\d+)\*\* .*\|(.*)\|$`).FindAllStringSubmatch(readDocument(t, "README.md"), -1)
+	rows := regexp.MustCompile(`(?m)^\| \*\*G(\d+)\*\* [^|]*\|[^|]*\|([^|]*)\|`).FindAllStringSubmatch(readDocument(t, "README.md"), -1)
 	require.Len(t, rows, 14)
 	held := regexp.MustCompile("`(Test[^`]*)` in \\[[^]]*\\]\\(([^)]*)\\)")
 	for i, row := range rows {
