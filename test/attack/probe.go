@@ -1,0 +1,70 @@
+//go:build linux
+
+package attack
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"time"
+)
+
+// Latency is how long the answers to a good client took.
+type Latency struct{ Median, P99, Worst time.Duration }
+
+// String gives milliseconds.
+func (l Latency) String() string {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return fmt.Sprintf("median %.2f ms, p99 %.2f ms, worst %.2f ms", ms(l.Median), ms(l.P99), ms(l.Worst))
+}
+
+// probe is a good client: it asks a short line every two milliseconds.
+type probe struct {
+	target Target
+	conn   net.Conn
+}
+
+func newProbe(t Target) (*probe, error) {
+	conn, err := net.DialTimeout("tcp", t.Addr, Patience)
+	if err != nil {
+		return nil, fmt.Errorf("the good client is not let in: %w", err)
+	}
+	return &probe{t, conn}, nil
+}
+
+const askEvery = 2 * time.Millisecond
+
+// watch asks for so long.
+func (p *probe) watch(lasting time.Duration) (Latency, error) {
+	end := time.After(lasting)
+	stop := make(chan struct{})
+	go func() { <-end; close(stop) }()
+	return p.watchUntil(stop)
+}
+
+// watchUntil asks until stop is closed.
+func (p *probe) watchUntil(stop <-chan struct{}) (Latency, error) {
+	var took []time.Duration
+	ticker := time.NewTicker(askEvery)
+	defer ticker.Stop()
+	for {
+		began := time.Now()
+		_ = p.conn.SetDeadline(began.Add(Patience))
+		if err := p.target.exchange(p.conn, "are you there"); err != nil {
+			return Latency{}, fmt.Errorf("the good client is not answered: %w", err)
+		}
+		took = append(took, time.Since(began))
+		select {
+		case <-stop:
+			return summary(took), nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func summary(took []time.Duration) Latency {
+	slices.Sort(took)
+	return Latency{took[len(took)/2], took[len(took)*99/100], took[len(took)-1]}
+}
+
+func (p *probe) close() { _ = p.conn.Close() }
