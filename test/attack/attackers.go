@@ -32,20 +32,16 @@ func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers [
 		return r, nil, fmt.Errorf("before the attack: %w", err)
 	}
 	memory := t.Memory()
-	stop, watched := make(chan struct{}), make(chan error, 1)
-	go func() {
-		var err error
-		r.While, err = good.watchUntil(stop)
-		watched <- err
-	}()
 	attackers, err = gather(t, n, position)
-	time.Sleep(measured) // the attack, in position
 	r.Attackers = len(attackers)
-	r.EachKB = float64(t.Memory()-memory) / 1024 / float64(max(n, 1))
-	close(stop)
-	if failed := <-watched; err == nil {
-		err = failed
+	if err != nil {
+		return r, attackers, err
 	}
+	// Only now: while they come, it is this process as much as the server that keeps the good client waiting.
+	if r.While, err = good.watch(measured); err != nil {
+		return r, attackers, err
+	}
+	r.EachKB = float64(t.Memory()-memory) / 1024 / float64(max(n, 1))
 	r.New, _ = t.Serves(Patience)
 	return r, attackers, err
 }

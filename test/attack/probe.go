@@ -36,30 +36,18 @@ const askEvery = 2 * time.Millisecond
 
 // watch asks for so long.
 func (p *probe) watch(lasting time.Duration) (Latency, error) {
-	end := time.After(lasting)
-	stop := make(chan struct{})
-	go func() { <-end; close(stop) }()
-	return p.watchUntil(stop)
-}
-
-// watchUntil asks until stop is closed.
-func (p *probe) watchUntil(stop <-chan struct{}) (Latency, error) {
 	var took []time.Duration
 	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
-	for {
+	for end := time.Now().Add(lasting); time.Now().Before(end); <-ticker.C {
 		began := time.Now()
 		_ = p.conn.SetDeadline(began.Add(Patience))
 		if err := p.target.exchange(p.conn, "are you there"); err != nil {
 			return Latency{}, fmt.Errorf("the good client is not answered: %w", err)
 		}
 		took = append(took, time.Since(began))
-		select {
-		case <-stop:
-			return summary(took), nil
-		case <-ticker.C:
-		}
 	}
+	return summary(took), nil
 }
 
 func summary(took []time.Duration) Latency {
