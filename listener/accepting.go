@@ -141,9 +141,9 @@ func (s *server) acceptUntil(deadline time.Time) bool {
 }
 
 // acceptBacklog accepts the clients that had connected before the listener was told to shut down. To close the listening socket
-// over their heads would reset them, and they may have sent something already.
+// over their heads would reset them, and they may have sent something already. Where the socket lives on, the next process accepts them.
 func (s *server) acceptBacklog() {
-	if !s.kick() {
+	if s.livesOn() || !s.kick() {
 		return
 	}
 	s.loops.Wait()

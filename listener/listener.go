@@ -69,6 +69,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		system:    spawner.ActorSystem(),
 		listener:  l,
 		addr:      l.Addr(),
+		origin:    originOf(l),
 		door:      door,
 		pool:      tcpactor.NewPool(),
 		permits:   newLimiter(options.MaxConnections),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -173,13 +174,23 @@ func (p *polling) stop() {
 	defer p.mu.Unlock()
 	p.stopped = true
 	p.socket.Look()
-	for left := mostBacklog; left > 0 && p.acceptOne(); left-- {
+	for left := mostBacklog; left > 0 && !p.server.livesOn() && p.acceptOne(); left-- {
 		continue
 	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}
 	p.socket.Close()
+}
+
+// file returns a duplicate of the listening socket.
+func (p *polling) file() (*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return nil, errShutDown
+	}
+	return p.socket.File()
 }
 
 // close ends the crews and joins them. All their actors have stopped.

@@ -5,6 +5,7 @@ package listener
 import (
 	"errors"
 	"net"
+	"os"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -21,5 +22,6 @@ func pollable(net.Listener) bool { return false }
 func (*polling) dispatchers() []actor.Dispatcher { return nil }
 func (*polling) props() *actor.Props             { return nil }
 func (*polling) Schedule()                       {}
+func (*polling) file() (*os.File, error)         { return nil, errNoHandover }
 func (*polling) stop()                           {}
 func (*polling) close()                          {}

@@ -21,6 +21,7 @@ type server struct {
 	system   *actor.ActorSystem
 	listener net.Listener
 	addr     net.Addr
+	origin   origin // of the listening socket
 	door     tcpactor.Door
 	current  atomic.Pointer[Options] // see options
 
@@ -33,10 +34,11 @@ type server struct {
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 
-	gate      sync.Mutex
-	suspended bool
-	resumed   chan struct{} // closed while accepting; under gate
-	kicks     atomic.Uint64 // how often Accept was called back
+	gate       sync.Mutex
+	suspended  bool
+	resumed    chan struct{} // closed while accepting; under gate
+	handedOver bool          // another process serves the socket; under gate
+	kicks      atomic.Uint64 // how often Accept was called back
 
 	acceptCount  atomic.Uint64
 	rejectCount  atomic.Uint64

@@ -120,6 +120,15 @@ func (a *Acceptor) origin(set *PollSet) *origin {
 	return o
 }
 
+// File returns a duplicate of the listening socket's descriptor, non-blocking as it is, for another process. No Close may be under way.
+func (a *Acceptor) File() (*os.File, error) {
+	fd, err := unix.FcntlInt(uintptr(a.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("berth: cannot duplicate the listening socket: %w", os.NewSyscallError("fcntl", err))
+	}
+	return os.NewFile(uintptr(fd), a.local.String()), nil
+}
+
 // Close stops watching and closes the listening socket. No Accept may be under way.
 func (a *Acceptor) Close() {
 	a.set.forget(a.fd, a)

@@ -1,0 +1,70 @@
+package listener
+
+import (
+	"errors"
+	"os"
+	"runtime"
+)
+
+// This file is the listening socket in more than one process: a listener that hands it over, and ends without it.
+
+// errNoHandover is the answer of platforms whose sockets do not pass through an exec.
+var errNoHandover = errors.New("berth: a listening socket cannot be handed to another process on " + runtime.GOOS)
+
+// Files returns a duplicate of each listening socket, for a process that the caller starts; the caller closes them. They stay open when the
+// listener ends. Its socket they are nevertheless: what is set on one, O_NONBLOCK too, is set on all. A net.Listener that has no
+// descriptor is an error. Reexec does all of this.
+func (l *Listener) Files() ([]*os.File, error) {
+	file, err := l.server.file()
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{file}, nil
+}
+
+// HandedOver says that another process has the listening socket now and serves it, whatever becomes of this listener. It goes on
+// accepting, beside the other one. When it ends, it leaves the clients in the backlog and the path of a unix socket to the other. Reexec says it by
+// itself. It is an error after the listener's end, which did neither.
+func (l *Listener) HandedOver() error { return l.server.handOver(true) }
+
+// handOver takes note that another process serves the socket, or, false, that it does not after all.
+func (s *server) handOver(handedOver bool) error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.shutDown() {
+		return errShutDown
+	}
+	s.handedOver = handedOver
+	if local, ok := s.listener.(interface{ SetUnlinkOnClose(bool) }); ok && !s.origin.managed {
+		local.SetUnlinkOnClose(!handedOver)
+	}
+	return nil
+}
+
+var errShutDown = errors.New("berth: the listener has shut down, and its socket is closed")
+
+// livesOn reports that another process serves the socket, or will: a service manager keeps it for the next one.
+func (s *server) livesOn() bool {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	return s.handedOver || s.origin.managed
+}
+
+func (s *server) shutDown() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *server) file() (*os.File, error) {
+	if s.shutDown() {
+		return nil, errShutDown
+	}
+	if s.polling != nil {
+		return s.polling.file()
+	}
+	return duplicate(s.listener)
+}

@@ -1,0 +1,7 @@
+//go:build !unix || aix
+
+package listener
+
+func closeOnExec(int) error { return errNoHandover }
+
+func checkListening(int) error { return errNoHandover }
