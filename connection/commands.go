@@ -31,6 +31,8 @@ func ackOf(command protocol.Command) any {
 		return m.Ack
 	case *protocol.Abort:
 		return m.Ack
+	case *protocol.Uncount:
+		return m.Ack
 	}
 	return nil
 }
@@ -67,6 +69,9 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Abort:
 		c.wait(r)
 		c.kill(protocol.ReasonLocalAborted, protocol.ErrAborted)
+	case *protocol.Uncount:
+		c.Uncount()
+		c.answer(ctx, r, nil)
 	}
 }
 
@@ -177,7 +182,7 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 			c.refuseWrite(m, r.sender, protocol.ErrClosed)
 			return
 		}
-	case *protocol.Close, *protocol.Abort:
+	case *protocol.Close, *protocol.Abort, *protocol.Uncount:
 		// What was asked for is the case.
 		c.answerLater(r, nil)
 		return

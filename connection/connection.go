@@ -51,8 +51,9 @@ type Connection struct {
 	waiting    []reply // who asked for Close or CloseWrite and waits for it
 	flags      flags
 
-	watch watch // the sweep's
-	index int   // in Spawner.live; under its lock
+	watch watch  // the sweep's
+	index int    // in Spawner.live; under its lock
+	place *Place // until it is given back; under the Spawner's lock
 }
 
 // flags of the connection's turn.

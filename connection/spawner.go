@@ -20,7 +20,7 @@ type Spawner struct {
 	system *actor.ActorSystem
 	parent *actor.PID // the actor that gets the connections' failures and Terminated
 	door   tcpactor.Door
-	ended  func(*Connection)
+	onEnd  func(*Connection)
 	later  func(func())
 	epoch  time.Time
 
@@ -34,7 +34,9 @@ type Spawner struct {
 	nextLane lane
 
 	mu         sync.Mutex
-	live       []*Connection // under mu; Connection.index is the place
+	live       []*Connection // under mu, as what follows; Connection.index is where in it
+	uncounted  int           // of those, how many hold no Place any more
+	ended      ended
 	swept      []*Connection // the sweep's scratch
 	drainUntil atomic.Pointer[time.Time]
 }
@@ -69,7 +71,7 @@ func NewSpawner(config Config) *Spawner {
 		system:      config.System,
 		parent:      config.Parent,
 		door:        config.Door,
-		ended:       config.Ended,
+		onEnd:       config.Ended,
 		later:       config.Dispatchers[0].Schedule,
 		epoch:       time.Now(),
 		dispatchers: config.Dispatchers,
@@ -104,11 +106,11 @@ func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 	}
 }
 
-// Spawn makes the connection of socket, which belongs to it from now on. It runs on the given one of the dispatchers.
-func (s *Spawner) Spawn(socket transport.Conn, lane int) *Connection {
+// Spawn makes the connection of socket, which belongs to it from now on, as place does. It runs on the given one of the dispatchers.
+func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connection {
 	now := s.now()
 	shared := s.current.Load()
-	c := &Connection{shared: shared, socket: socket, born: now, watch: newWatch(now, s.spread()), demand: unlimited}
+	c := &Connection{shared: shared, socket: socket, place: place, born: now, watch: newWatch(now, s.spread()), demand: unlimited}
 	if shared.options.ReadMode == Pull {
 		c.demand = 0
 	}
@@ -156,8 +158,17 @@ func (s *Spawner) remove(c *Connection) {
 	s.live[c.index].index = c.index
 	s.live[last] = nil
 	s.live = s.live[:last]
+	place := c.place
+	c.place = nil
+	if place == nil {
+		s.uncounted--
+	}
+	s.ended.add(c)
 	s.mu.Unlock()
-	s.ended(c)
+	if place != nil {
+		place.Leave()
+	}
+	s.onEnd(c)
 }
 
 // Live returns the connections that have not ended, in no order.

@@ -8,7 +8,9 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
 )
 
 // This file is the server as its acceptors see it: whether to accept, and what becomes of who was accepted.
@@ -18,6 +20,13 @@ func (s *server) acceptorProps() *actor.Props {
 		return s.polling.props()
 	}
 	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool))
+}
+
+// scheduleAcceptor gives the poll transport's acceptor a turn.
+func (s *server) scheduleAcceptor() {
+	if s.polling != nil {
+		s.polling.Schedule()
+	}
 }
 
 // mayLoop lets an accept loop begin, unless accepting has ended for good: then drain has counted the loops already.
@@ -33,7 +42,7 @@ func (s *server) mayLoop() bool {
 	return true
 }
 
-// mayAccept waits while accepting is suspended and, where clients are to wait for a permit, until it holds one. False: the loop ends.
+// mayAccept waits while accepting is suspended and, where clients are to wait in the backlog, until there is room. False: the loop ends.
 func (s *server) mayAccept(stop <-chan struct{}) bool {
 	select {
 	case <-stop:
@@ -47,14 +56,7 @@ func (s *server) mayAccept(stop <-chan struct{}) bool {
 		return false
 	default:
 	}
-	return s.options().WhenFull != Wait || s.permits.take(stop)
-}
-
-// notAccepted gives back what mayAccept took.
-func (s *server) notAccepted() {
-	if s.options().WhenFull == Wait {
-		s.permits.give()
-	}
+	return s.admission.await(stop)
 }
 
 // takesMore is mayAccept for who must not wait. Whoever changes the answer schedules the poll transport's acceptor.
@@ -64,38 +66,46 @@ func (s *server) takesMore() bool {
 	default:
 		return false
 	}
-	return s.options().WhenFull != Wait || s.permits.try()
+	free, _ := s.admission.room()
+	return free
 }
 
-// accepted makes a connection of conn, or turns it away.
+// nextClient returns the next client to be accepted, those that are held first.
+func (s *server) nextClient() (net.Conn, error) {
+	if conn := s.held.pop(); conn != nil {
+		return conn, nil
+	}
+	conn, err := s.listener.Accept()
+	if err == nil {
+		s.acceptCount.Add(1)
+	}
+	return conn, err
+}
+
+// accepted makes a connection of conn, turns it away, or holds it until there is room.
 func (s *server) accepted(conn net.Conn) {
-	if !s.admit(conn) {
-		_ = conn.Close()
+	place, refusal := s.admission.admit(ipOf(conn))
+	switch {
+	case refusal != protocol.RefusalNone:
+		s.refuse(conn, refusal)
+		return
+	case place == nil:
+		s.held.push(conn)
 		return
 	}
-	s.tune(conn)
-	if config := s.options().TLSConfig; config != nil {
-		s.spawn(transport.NewTLSStream(conn, config, &s.readers), 0)
+	o := s.options()
+	tune(conn, o)
+	if o.TLSConfig != nil {
+		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
 	} else {
-		s.spawn(transport.NewStream(conn, &s.readers), 0)
+		s.spawn(transport.NewStream(conn, &s.readers), 0, place)
 	}
-}
-
-// admit decides whether a client that was accepted may stay, where clients are not left waiting before.
-func (s *server) admit(client interface{ RemoteAddr() net.Addr }) bool {
-	s.acceptCount.Add(1)
-	if s.options().WhenFull != Reject || s.permits.try() {
-		return true
-	}
-	s.rejectCount.Add(1)
-	s.publish(&Rejected{RemoteAddr: client.RemoteAddr()})
-	return false
 }
 
 // spawn makes a connection that runs on the given one of the dispatchers.
-func (s *server) spawn(conn transport.Conn, lane int) {
+func (s *server) spawn(conn transport.Conn, lane int, place *connection.Place) {
 	s.spawned.Add(1)
-	s.spawner.Load().Spawn(conn, lane)
+	s.spawner.Load().Spawn(conn, lane, place)
 }
 
 // acceptFailed reports a failed accept; the next one is tried after wait.
@@ -116,15 +126,15 @@ func (s *server) lost(err error) {
 }
 
 // tune sets the socket options that a net.ListenConfig does not. Their errors are those of a connection that is gone already; reading will say so.
-func (s *server) tune(conn net.Conn) {
-	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && s.options().DisableNoDelay {
+func tune(conn net.Conn, o *Options) {
+	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && o.DisableNoDelay {
 		_ = c.SetNoDelay(false)
 	}
-	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && s.options().RecvBufferSize > 0 {
-		_ = c.SetReadBuffer(s.options().RecvBufferSize)
+	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && o.RecvBufferSize > 0 {
+		_ = c.SetReadBuffer(o.RecvBufferSize)
 	}
-	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && s.options().SendBufferSize > 0 {
-		_ = c.SetWriteBuffer(s.options().SendBufferSize)
+	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && o.SendBufferSize > 0 {
+		_ = c.SetWriteBuffer(o.SendBufferSize)
 	}
 }
 
@@ -148,9 +158,8 @@ func (s *server) acceptBacklog() {
 	}
 	s.loops.Wait()
 	for left := mostBacklog; left > 0 && s.takesMore() && s.acceptUntil(time.Now().Add(backlogWait)); left-- {
-		conn, err := s.listener.Accept()
+		conn, err := s.nextClient()
 		if err != nil {
-			s.notAccepted()
 			return
 		}
 		s.accepted(conn)
@@ -183,9 +192,7 @@ func (s *server) suspend(suspended bool) {
 	} else {
 		s.acceptUntil(time.Time{})
 		close(s.resumed)
-		if s.polling != nil {
-			s.polling.Schedule()
-		}
+		s.scheduleAcceptor()
 	}
 }
 

@@ -47,13 +47,12 @@ func (a *acceptor) run() {
 	defer close(a.done)
 	var wait backoff
 	for kicks := a.server.kicks.Load(); a.server.mayAccept(a.stop); kicks = a.server.kicks.Load() {
-		conn, err := a.server.listener.Accept()
+		conn, err := a.server.nextClient()
 		if err == nil {
 			wait.reset()
 			a.server.accepted(conn)
 			continue
 		}
-		a.server.notAccepted()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			a.server.lost(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/eventstream"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
 )
 
 // What a listener publishes on the actor system's EventStream, besides connection.HandlerFailed. Nothing is logged anywhere else.
@@ -21,8 +22,11 @@ type (
 		Err  error
 		Wait time.Duration
 	}
-	// Rejected: a client was turned away because MaxConnections were open.
-	Rejected struct{ RemoteAddr net.Addr }
+	// Rejected: a client was accepted and turned away.
+	Rejected struct {
+		RemoteAddr net.Addr
+		Reason     protocol.Refusal
+	}
 	// DrainStarted: the listener shuts down; Open connections have until Deadline (zero: without limit).
 	DrainStarted struct {
 		Addr     net.Addr
@@ -46,7 +50,7 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 		case *AcceptFailed:
 			logger.Warn("accept failed", "addr", e.Addr, "error", e.Err, "wait", e.Wait)
 		case *Rejected:
-			logger.Warn("rejected: too many connections", "remote", e.RemoteAddr)
+			logger.Warn("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
 		case *DrainStarted:
 			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
 		case *Stopped:

@@ -72,7 +72,6 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		origin:    originOf(l),
 		door:      door,
 		pool:      tcpactor.NewPool(),
-		permits:   newLimiter(options.MaxConnections),
 		resumed:   make(chan struct{}),
 		ended:     make(chan struct{}, 1),
 		deadlines: make(chan time.Time, 1),
@@ -83,6 +82,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		done:      make(chan struct{}),
 	}
 	s.current.Store(&options)
+	s.admission = newAdmission(&options, s.scheduleAcceptor)
 	close(s.resumed)
 	s.dispatchers = []actor.Dispatcher{s.pool}
 	polls, err := options.polls(l)

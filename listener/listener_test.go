@@ -19,8 +19,12 @@ func TestAListenerServesAndTellsOfItself(t *testing.T) {
 	w := newWorld()
 	l := w.listen(t, of(newEcho()), Options{MaxConnections: 9})
 	echoes(t, dial(t, l))
+	eventually(t, func() bool { return l.Info().QueuedWrites == 0 }) // the answer came, and its release is on the way
 	info := l.Info()
-	assert.Equal(t, protocol.ListenerInfo{Addr: l.Addr().String(), Accepting: true, Open: 1, MaxConnections: 9, Accepted: 1}, info)
+	assert.Equal(t, protocol.ListenerInfo{
+		Addr: l.Addr().String(), Accepting: true, MaxConnections: 9, Accepted: 1,
+		Open: 1, ByState: map[string]int{"open": 1}, Read: 5, Written: 5,
+	}, info)
 	answer, err := w.Root.RequestFuture(l.PID(), &protocol.GetInfo{}, patience).Result()
 	require.NoError(t, err)
 	assert.Equal(t, &info, answer)

@@ -33,7 +33,7 @@ func TestWhenFullAClientWaitsUntilAPlaceIsFree(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "hello", string(p))
 		assert.Equal(t, 2, l.Info().Open)
-		assert.Zero(t, l.Info().Rejected)
+		assert.Empty(t, l.Info().Refused)
 	})
 }
 
@@ -51,7 +51,8 @@ func TestWhenFullAClientIsTurnedAwayIfItShallNotWait(t *testing.T) {
 		info := l.Info()
 		assert.Equal(t, 1, info.Open)
 		assert.EqualValues(t, 2, info.Accepted)
-		assert.EqualValues(t, 1, info.Rejected)
+		assert.Equal(t, map[protocol.Refusal]uint64{protocol.RefusalFull: 1}, info.Refused)
+		assert.Equal(t, protocol.RefusalFull, published[*Rejected](w)[0].Reason)
 		require.NoError(t, first.Close())
 		eventually(t, func() bool { return l.Info().Open == 0 })
 		echoes(t, dial(t, l))

@@ -4,8 +4,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
+	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/go-berth/berth/connection"
@@ -37,8 +40,25 @@ type Options struct {
 	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
 	// open files. Off: accepting goes on until the process has no descriptor left.
 	MaxConnections int
-	// WhenFull says what becomes of a client while MaxConnections are open. Default Wait.
+	// WhenFull says what becomes of a client while MaxConnections are open, or while AcceptRate is used up. Default Wait.
 	WhenFull WhenFull
+	// MaxConnectionsPerIP is the most connections open at once from one address, or from one network of PerIPPrefixV4 or PerIPPrefixV6.
+	// Whoever is beyond it is closed at once, also with Wait: his address is known only after the accept. Clients without an IP
+	// address, as those of a unix socket, are not counted. Switched on while the listener runs, it counts from then on. Default off.
+	MaxConnectionsPerIP int
+	// PerIPPrefixV4 and PerIPPrefixV6 are how many leading bits of an address make the network that MaxConnectionsPerIP counts. Default 32,
+	// one address, and 64, what one IPv6 site has. An IPv4-mapped IPv6 address is an IPv4 address.
+	PerIPPrefixV4 int
+	PerIPPrefixV6 int
+	// AcceptRate is the most connections that may begin in a second, on average, and AcceptBurst the most at once. Default off; AcceptBurst
+	// one second's worth, at least 1.
+	AcceptRate  float64
+	AcceptBurst int
+	// Allow and Deny say whose connections are accepted: everybody's that Deny does not name and, if Allow is not empty, Allow does.
+	// The others are closed at once. IPv4 addresses match IPv4 prefixes only. A client without an IP address is in neither list.
+	Allow []netip.Prefix
+	Deny  []netip.Prefix
+
 	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it waits until the last
 	// connection has ended by itself.
 	ShutdownTimeout time.Duration
@@ -87,6 +107,17 @@ func (o Options) withDefaults() Options {
 		o.MaxConnections = defaultMaxConnections()
 	case o.MaxConnections < 0:
 		o.MaxConnections = unlimited
+	}
+	o.MaxConnectionsPerIP = max(o.MaxConnectionsPerIP, 0)
+	if o.PerIPPrefixV4 == 0 {
+		o.PerIPPrefixV4 = 32
+	}
+	if o.PerIPPrefixV6 == 0 {
+		o.PerIPPrefixV6 = 64
+	}
+	o.AcceptRate = max(o.AcceptRate, 0)
+	if o.AcceptBurst == 0 {
+		o.AcceptBurst = int(min(max(o.AcceptRate, 1), unlimited))
 	}
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -145,8 +176,25 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
 	case o.Crews < 0:
 		return fmt.Errorf("berth: Crews %d must not be negative", o.Crews)
+	case o.PerIPPrefixV4 < 0 || o.PerIPPrefixV4 > 32:
+		return fmt.Errorf("berth: PerIPPrefixV4 %d is no length of an IPv4 prefix: 1 to 32", o.PerIPPrefixV4)
+	case o.PerIPPrefixV6 < 0 || o.PerIPPrefixV6 > 128:
+		return fmt.Errorf("berth: PerIPPrefixV6 %d is no length of an IPv6 prefix: 1 to 128", o.PerIPPrefixV6)
+	case math.IsNaN(o.AcceptRate) || math.IsInf(o.AcceptRate, 0):
+		return fmt.Errorf("berth: AcceptRate %v is no number of connections per second", o.AcceptRate)
+	case o.AcceptBurst < 0:
+		return fmt.Errorf("berth: AcceptBurst %d must not be negative", o.AcceptBurst)
+	case o.AcceptBurst > 0 && o.AcceptRate <= 0:
+		return fmt.Errorf("berth: AcceptBurst %d limits nothing without an AcceptRate", o.AcceptBurst)
+	case o.Network == "unix" && len(o.Allow)+len(o.Deny) > 0:
+		return errors.New("berth: Allow and Deny name IP addresses, and the clients of a unix socket have none")
 	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
 		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
+	}
+	for _, prefix := range slices.Concat(o.Allow, o.Deny) {
+		if !prefix.IsValid() {
+			return errors.New("berth: Allow and Deny must hold valid prefixes: use netip.ParsePrefix")
+		}
 	}
 	return o.Connection.Validate()
 }

@@ -15,6 +15,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
 )
 
 // polling is the poll transport of one listener: poll sets, each with the crew that polls it and runs the actors, and the acceptor,
@@ -27,8 +28,9 @@ type polling struct {
 	spawned *tcpactor.Mailbox                // of the incarnation that is being spawned
 	mailbox atomic.Pointer[tcpactor.Mailbox] // of the one that has started; nil: there is nothing to schedule yet
 
-	mu      sync.Mutex // held while accepting, so that after stop no connection is added
-	dealt   int        // connections dealt out to the crews, in turn
+	mu      sync.Mutex      // held while accepting, so that after stop no connection is added
+	dealt   int             // connections dealt out to the crews, in turn
+	held    *transport.Poll // an accepted client that waits for its place
 	stopped bool
 	wait    backoff
 	timer   *time.Timer // runs while the acceptor waits after a failed accept
@@ -137,21 +139,29 @@ func (p *polling) acceptOne() bool {
 	if !p.server.takesMore() {
 		return false
 	}
-	lane := p.dealt % len(p.crews)
-	conn, err := p.socket.Accept(p.crews[lane].set)
-	if err != nil {
-		p.server.notAccepted()
-		if !errors.Is(err, transport.ErrAgain) {
-			p.pause(err)
+	lane := p.dealt % len(p.crews) // the same for a client that is held: while it is, none is dealt out
+	conn := p.held
+	if conn == nil {
+		var err error
+		if conn, err = p.socket.Accept(p.crews[lane].set); err != nil {
+			if !errors.Is(err, transport.ErrAgain) {
+				p.pause(err)
+			}
+			return false
 		}
-		return false
+		p.wait.reset()
+		p.server.acceptCount.Add(1)
 	}
-	p.wait.reset()
-	if p.server.admit(conn) {
+	p.held = nil
+	switch place, refusal := p.server.admission.admit(ipOf(conn)); {
+	case place != nil:
 		p.dealt++
-		p.server.spawn(conn, lane)
-	} else {
-		_ = conn.Close()
+		p.server.spawn(conn, lane, place)
+	case refusal != protocol.RefusalNone:
+		p.server.refuse(conn, refusal)
+	default:
+		p.held = conn
+		return false
 	}
 	return true
 }
@@ -176,6 +186,9 @@ func (p *polling) stop() {
 	p.socket.Look()
 	for left := mostBacklog; left > 0 && !p.server.livesOn() && p.acceptOne(); left-- {
 		continue
+	}
+	if p.held != nil {
+		_ = p.held.Close()
 	}
 	if p.timer != nil {
 		p.timer.Stop()

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
 )
 
 // openFiles returns what the process has open, by kind: epoll, eventfd, sockets.
@@ -71,7 +72,7 @@ func TestAUnixListenerKeepsTheCapTheSuspensionAndItsPath(t *testing.T) {
 		third := dial(t, l)
 		if whenFull == Reject {
 			_ = ends(third)
-			assert.EqualValues(t, 1, l.Info().Rejected)
+			assert.EqualValues(t, 1, l.Info().Refused[protocol.RefusalFull])
 		} else {
 			_, err = io.WriteString(third, "hello")
 			require.NoError(t, err)

@@ -30,7 +30,9 @@ type server struct {
 	dispatchers []actor.Dispatcher // of connections: the pool or the crews
 	readers     sync.WaitGroup
 	sweeping    sync.WaitGroup
-	permits     *limiter
+	admission   *admission
+	held        held
+	refusals    refusals
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 
@@ -41,7 +43,6 @@ type server struct {
 	kicks      atomic.Uint64 // how often Accept was called back
 
 	acceptCount  atomic.Uint64
-	rejectCount  atomic.Uint64
 	acceptErrors atomic.Uint64
 	socketLost   atomic.Bool   // somebody else closed the listening socket
 	spawned      atomic.Uint64 // connections made
@@ -81,20 +82,11 @@ func (s *server) begin(children *actor.PID) {
 			Door:        s.door,
 			Options:     s.options().Connection,
 			Dispatchers: s.dispatchers,
-			Ended:       func(*connection.Connection) { s.freed() },
+			Ended:       func(*connection.Connection) { s.signalEnded() },
 		}))
 		go s.sweep()
 		s.publish(&Started{Addr: s.addr})
 	}
-}
-
-// freed gives the permit of an ended connection back.
-func (s *server) freed() {
-	s.permits.give()
-	if s.polling != nil {
-		s.polling.Schedule()
-	}
-	s.signalEnded()
 }
 
 // left takes note that the actors of one connection have ended.
@@ -138,15 +130,21 @@ func (s *server) info() protocol.ListenerInfo {
 		accepting = false
 	default:
 	}
-	return protocol.ListenerInfo{
+	info := protocol.ListenerInfo{
 		Addr:           s.addr.String(),
 		Accepting:      accepting,
-		Open:           s.open(),
 		MaxConnections: s.options().MaxConnections,
 		Accepted:       s.acceptCount.Load(),
-		Rejected:       s.rejectCount.Load(),
+		Refused:        s.refusals.all(),
 		AcceptErrors:   s.acceptErrors.Load(),
 	}
+	if spawner := s.spawner.Load(); spawner != nil {
+		t := spawner.Totals()
+		info.Open, info.ByState, info.Uncounted = t.Open, t.ByState, t.Uncounted
+		info.Ended, info.Read, info.Written = t.Ended, t.Read, t.Written
+		info.QueuedWrites, info.QueuedBytes = t.QueuedWrites, t.QueuedBytes
+	}
+	return info
 }
 
 func (s *server) publish(event any) { s.system.EventStream.Publish(event) }

@@ -41,10 +41,11 @@ const (
 // stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from now.
 func (s *server) stopBy(deadline time.Time) {
 	if deadline.IsZero() {
-		if s.options().ShutdownTimeout < 0 {
+		timeout := s.options().ShutdownTimeout
+		if timeout < 0 {
 			return
 		}
-		deadline = time.Now().Add(s.options().ShutdownTimeout)
+		deadline = time.Now().Add(timeout)
 	}
 	for {
 		select {
@@ -64,7 +65,7 @@ func (s *server) drain() {
 	s.gate.Lock() // see mayLoop
 	close(s.closing)
 	s.gate.Unlock()
-	s.permits.close()
+	s.admission.close()
 	if s.polling != nil {
 		s.polling.stop()
 	} else {
@@ -72,6 +73,9 @@ func (s *server) drain() {
 	}
 	_ = s.listener.Close() // frees Accept
 	s.loops.Wait()         // from here on no connection is added
+	for conn := s.held.pop(); conn != nil; conn = s.held.pop() {
+		_ = conn.Close()
+	}
 
 	d := &drainer{server: s, spawner: s.spawner.Load()}
 	select {

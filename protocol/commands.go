@@ -9,7 +9,7 @@ import "time"
 // A connection that has ended answers a Write with WriteFailed, or dead-letters it if nobody asked; once its
 // PID is forgotten, every message is a dead letter (and its sender gets Proto.Actor's DeadLetterResponse).
 
-// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort. GetInfo is a question, not a
+// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Uncount. GetInfo is a question, not a
 // command: its answer is Info.
 type Command interface{ command() }
 
@@ -49,6 +49,10 @@ type CloseWrite struct{ Ack any }
 // Abort closes at once with RST. Queued writes are not sent; they are counted as unsent in Closed.
 type Abort struct{ Ack any }
 
+// Uncount takes the connection out of its listener's count, for one that is to live long: its places among MaxConnections and
+// MaxConnectionsPerIP are free for others from now on. Twice is the same as once, and a connection that has ended is not counted either.
+type Uncount struct{ Ack any }
+
 // GetInfo asks a connection, or a listener, for its Info. The sender gets it as a reply.
 type GetInfo struct{}
 
@@ -58,6 +62,7 @@ func (*Resume) command()     {}
 func (*Close) command()      {}
 func (*CloseWrite) command() {}
 func (*Abort) command()      {}
+func (*Uncount) command()    {}
 
 // COMMANDS TO A LISTENER: what anyone may send to a listener's PID.
 

@@ -72,7 +72,7 @@ type WriteFailed struct {
 	Err error
 }
 
-// Done answers Pause, Resume, Close, CloseWrite and Abort with an Ack, once the command took effect.
+// Done answers Pause, Resume, Close, CloseWrite, Abort and Uncount with an Ack, once the command took effect.
 // Err is ErrClosed where the connection had already ended.
 type Done struct {
 	Ack any
@@ -100,9 +100,17 @@ func (*Closed) event()     {}
 type ListenerInfo struct {
 	Addr           string
 	Accepting      bool
-	Open           int    // connections open now
-	MaxConnections int    // how many may be
-	Accepted       uint64 // connections accepted since the start
-	Rejected       uint64 // of those, closed at once because MaxConnections were open
-	AcceptErrors   uint64 // failed accepts
+	MaxConnections int                // how many connections may be open
+	Accepted       uint64             // clients accepted since the start
+	Refused        map[Refusal]uint64 // of those, closed at once, by reason
+	AcceptErrors   uint64             // failed accepts
+
+	Open         int               // connections open now
+	ByState      map[string]int    // the same by Info's State
+	Uncounted    int               // of those, how many Uncount took out of the count
+	Ended        map[Reason]uint64 // connections that have ended since the start
+	Read         uint64            // bytes received since the start, of live and ended connections
+	Written      uint64            // bytes that the kernel took, likewise
+	QueuedWrites int               // accepted writes not yet taken by the kernel
+	QueuedBytes  int               // their bytes
 }

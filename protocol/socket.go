@@ -47,6 +47,9 @@ type Socket interface {
 	// (see the command), or the error. An Ack in the command is ignored.
 	Do(c Command, done func(error))
 
+	// Uncount is the command of the same name; it has taken effect when it returns.
+	Uncount()
+
 	// Info describes the connection at this moment.
 	Info() Info
 }

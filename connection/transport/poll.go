@@ -225,6 +225,9 @@ func (p *Poll) LocalAddr() net.Addr {
 	return p.origin.local
 }
 
+// RemoteIP returns the IP address of RemoteAddr, the zero Addr for a unix socket. It is no IPv4-mapped one.
+func (p *Poll) RemoteIP() netip.Addr { return p.remote }
+
 // RemoteAddr implements Conn.
 func (p *Poll) RemoteAddr() net.Addr {
 	if p.remote.IsValid() {

@@ -200,6 +200,7 @@ func TestEveryCommandByPIDIsAcknowledged(t *testing.T) {
 		a, pid := w.asker(), tape.socket.PID()
 		assert.Equal(t, &protocol.Done{Ack: 1}, a.ask(pid, &protocol.Pause{Ack: 1}))
 		assert.Equal(t, &protocol.Done{Ack: 2}, a.ask(pid, &protocol.Resume{Ack: 2}))
+		assert.Equal(t, &protocol.Done{Ack: "u"}, a.ask(pid, &protocol.Uncount{Ack: "u"}))
 		assert.Equal(t, &protocol.Written{Ack: "w"}, a.ask(pid, &protocol.Write{Data: []byte("hello"), Ack: "w"}))
 		tape.book(5)
 		p.expect("hello")

@@ -41,6 +41,7 @@ var foreign = map[string][]string{
 	proto + "actor":                     {"protocol", "actor", "connection", "listener"},
 	proto + "eventstream":               {"listener"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},
+	"golang.org/x/time/rate":            {"listener"},
 	"google.golang.org/protobuf/":       {"protocol/wire"},
 }
 

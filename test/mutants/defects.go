@@ -173,22 +173,22 @@ var defects = []defect{
 	},
 	{
 		Name: "permit-forgotten", Guarantee: "G10",
-		What: "the permit of an accept that failed is not given back",
-		File: "listener/accepting.go",
-		Old:  "	if s.options().WhenFull == Wait {\n		s.permits.give()\n	}\n",
+		What: "the permit of a connection that has ended is not given back",
+		File: "listener/admission.go",
+		Old:  "	a.limiter.give()\n",
 		New:  "",
 		CaughtBy: []check{
-			{Package: "listener", Tests: "^TestWhileAcceptsFailNoPermitIsLost$"},
+			{Package: "listener", Tests: "^TestAnAdmissionIsItsModel$"},
 		},
 	},
 	{
 		Name: "permit-too-many", Guarantee: "G10",
 		What: "one connection more than MaxConnections is let in",
 		File: "listener/limiter.go",
-		Old:  "	if l.taken >= l.most {\n",
-		New:  "	if l.taken > l.most {\n",
+		Old:  "{ return l.used < l.most }",
+		New:  "{ return l.used <= l.most }",
 		CaughtBy: []check{
-			{Package: "listener", Tests: "^(TestThePeakOfPermitsIsTheCapExactly|TestTryTakesWhatIsFree)$"},
+			{Package: "listener", Tests: "^(TestThePeakOfPermitsIsTheCapExactly|TestAnAdmissionIsItsModel)$"},
 		},
 	},
 	{

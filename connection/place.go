@@ -1,0 +1,23 @@
+package connection
+
+// Place is what a connection takes of its listener's limits: of MaxConnections, of the connections per address. Many
+// connections may share one value.
+type Place struct {
+	// Leave gives it back. It is called once for each connection that got the Place, on any goroutine: by the first Uncount, else at the end.
+	Leave func()
+}
+
+// Uncount implements protocol.Socket.
+func (c *Connection) Uncount() {
+	s := c.shared.Spawner
+	s.mu.Lock()
+	place := c.place
+	c.place = nil
+	if place != nil {
+		s.uncounted++
+	}
+	s.mu.Unlock()
+	if place != nil {
+		place.Leave()
+	}
+}

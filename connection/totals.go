@@ -1,0 +1,63 @@
+package connection
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// Totals are the counts of all connections of a Spawner, live and ended.
+type Totals struct {
+	Open         int                        // live ones
+	ByState      map[string]int             // the same by protocol.Info's State
+	Uncounted    int                        // of those, how many were taken out of the count
+	Ended        map[protocol.Reason]uint64 // since the beginning
+	Read         uint64                     // bytes, since the beginning
+	Written      uint64
+	QueuedWrites int // accepted writes that the kernel has not taken
+	QueuedBytes  int
+}
+
+// ended are the counts of the connections that have ended; under the Spawner's lock.
+type ended struct {
+	reasons       map[protocol.Reason]uint64
+	read, written uint64
+}
+
+func (e *ended) add(c *Connection) {
+	if e.reasons == nil {
+		e.reasons = map[protocol.Reason]uint64{}
+	}
+	reason := protocol.ReasonNone
+	if why := c.cause.Load(); why != nil {
+		reason = why.reason
+	}
+	e.reasons[reason]++
+	e.read += c.read.Load()
+	e.written += c.written.Load()
+}
+
+// Totals looks at every live connection once. Each connection is in it as live or as ended, never as both.
+func (s *Spawner) Totals() Totals {
+	s.mu.Lock()
+	live := slices.Clone(s.live)
+	t := Totals{
+		Open:      len(live),
+		ByState:   map[string]int{},
+		Uncounted: s.uncounted,
+		Ended:     maps.Clone(s.ended.reasons),
+		Read:      s.ended.read,
+		Written:   s.ended.written,
+	}
+	s.mu.Unlock()
+	for _, c := range live {
+		writes, bytes := c.credit.pending()
+		t.ByState[c.state().String()]++
+		t.Read += c.read.Load()
+		t.Written += c.written.Load()
+		t.QueuedWrites += writes
+		t.QueuedBytes += bytes
+	}
+	return t
+}

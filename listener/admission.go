@@ -1,0 +1,186 @@
+package listener
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
+)
+
+// admission decides who becomes a connection. All that it counts is under one lock, so that a client takes everything it needs or nothing.
+//
+// An acceptor asks twice. Before the accept: room, so that clients that are to wait stay in the kernel's backlog. After it: admit, which
+// takes the client's places. What was free before may be gone then, to another acceptor or because the options were changed: such a client
+// is held, as if it were still in the backlog. So nothing is taken that a failed accept would have to give back.
+//
+// Any goroutine may call its methods.
+type admission struct {
+	notify func() // there may be room again; called without the lock
+
+	mu      sync.Mutex
+	waits   bool // WhenFull is Wait
+	limiter limiter
+	perIP   perIP
+	pace    pace
+	allow   prefixes
+	deny    prefixes
+	counted connection.Place // of everybody who is not counted by address
+
+	hungry bool          // somebody asked for room when there was none
+	wake   chan struct{} // closed, and made anew, when there may be room again
+	timer  *time.Timer   // runs while somebody waits for the pace
+	shut   bool
+}
+
+func newAdmission(o *Options, notify func()) *admission {
+	a := &admission{notify: notify, wake: make(chan struct{})}
+	a.counted.Leave = func() { a.leave(nil) }
+	a.set(o)
+	return a
+}
+
+// set puts options, with defaults and valid, in force, for whoever is admitted from now on.
+func (a *admission) set(o *Options) {
+	allow, deny := newPrefixes(o.Allow), newPrefixes(o.Deny)
+	a.mu.Lock()
+	a.waits = o.WhenFull == Wait
+	a.limiter.most = o.MaxConnections
+	a.perIP.most, a.perIP.v4, a.perIP.v6 = o.MaxConnectionsPerIP, o.PerIPPrefixV4, o.PerIPPrefixV6
+	a.pace.set(o.AcceptRate, o.AcceptBurst)
+	a.allow, a.deny = allow, deny
+	a.stopTimer()
+	a.feedAndUnlock()
+}
+
+// room reports whether the next client may be accepted. If not, wake is closed, and notify called, when it is worth asking again.
+func (a *admission) room() (free bool, wake <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.waits {
+		return true, nil
+	}
+	if !a.limiter.free() {
+		a.hungry = true
+		return false, a.wake
+	}
+	if a.pace.wait() > 0 {
+		a.awaitPace()
+		return false, a.wake
+	}
+	return true, nil
+}
+
+// await waits for room; false if stop or close comes first.
+func (a *admission) await(stop <-chan struct{}) bool {
+	for {
+		free, wake := a.room()
+		if free {
+			return true
+		}
+		if a.closed() {
+			return false
+		}
+		select {
+		case <-wake:
+		case <-stop:
+			return false
+		}
+	}
+}
+
+// admit takes the places of an accepted client. Without a place and without a refusal it is to be held until there is room.
+func (a *admission) admit(ip netip.Addr) (*connection.Place, protocol.Refusal) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	prefix := a.perIP.prefix(ip)
+	switch {
+	case a.deny.contain(ip), !a.allow.empty() && !a.allow.contain(ip):
+		return nil, protocol.RefusalDenied
+	case a.perIP.full(prefix):
+		return nil, protocol.RefusalPerIP
+	case !a.limiter.free() && !a.waits:
+		return nil, protocol.RefusalFull
+	case !a.limiter.free():
+		a.hungry = true
+		return nil, protocol.RefusalNone
+	case a.pace.take():
+	case !a.waits:
+		return nil, protocol.RefusalRate
+	default:
+		a.awaitPace()
+		return nil, protocol.RefusalNone
+	}
+	a.limiter.take()
+	if !prefix.IsValid() {
+		return &a.counted, protocol.RefusalNone
+	}
+	entry := a.perIP.enter(prefix)
+	if entry.place.Leave == nil {
+		entry.place.Leave = func() { a.leave(entry) }
+	}
+	return &entry.place, protocol.RefusalNone
+}
+
+// leave gives back what admit took; without an entry of an address that was not counted.
+func (a *admission) leave(entry *perIPEntry) {
+	a.mu.Lock()
+	a.limiter.give()
+	if entry != nil {
+		a.perIP.leave(entry)
+	}
+	a.feedAndUnlock()
+}
+
+// awaitPace has somebody who found no room woken when the rate gives some.
+func (a *admission) awaitPace() {
+	a.hungry = true
+	if a.timer != nil || a.shut {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(a.pace.wait(), func() {
+		a.mu.Lock()
+		if a.timer == timer { // not one that was stopped too late
+			a.timer = nil
+		}
+		a.feedAndUnlock()
+	})
+	a.timer = timer
+}
+
+// feedAndUnlock wakes who found no room before.
+func (a *admission) feedAndUnlock() {
+	hungry := a.hungry
+	if hungry {
+		a.hungry = false
+		close(a.wake)
+		a.wake = make(chan struct{})
+	}
+	a.mu.Unlock()
+	if hungry {
+		a.notify()
+	}
+}
+
+func (a *admission) stopTimer() {
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
+}
+
+// close frees who waits; no timer runs from now on. What is free can still be had.
+func (a *admission) close() {
+	a.mu.Lock()
+	a.shut = true
+	a.stopTimer()
+	a.feedAndUnlock()
+}
+
+func (a *admission) closed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.shut
+}

@@ -1,0 +1,78 @@
+package listener
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/go-berth/berth/connection"
+)
+
+// perIP counts the open connections by the network their client is in: a prefix of its address. There is an entry only while one of its
+// connections is open, so a client cannot make it grow without holding descriptors. Its admission guards it.
+type perIP struct {
+	most    int // 0: unlimited, and nobody is counted
+	v4, v6  int // lengths of the prefixes
+	entries map[netip.Prefix]*perIPEntry
+}
+
+// perIPEntry is one network. Its connections share the one place.
+type perIPEntry struct {
+	prefix netip.Prefix
+	open   int
+	place  connection.Place
+}
+
+// prefix returns the network that ip is in, the zero Prefix if it is not counted.
+func (p *perIP) prefix(ip netip.Addr) netip.Prefix {
+	if p.most <= 0 {
+		return netip.Prefix{}
+	}
+	bits := p.v6
+	if ip.Is4() {
+		bits = p.v4
+	}
+	prefix, _ := ip.Prefix(bits) // fails for the zero Addr alone: the lengths are valid
+	return prefix
+}
+
+func (p *perIP) full(prefix netip.Prefix) bool {
+	e := p.entries[prefix]
+	return e != nil && e.open >= p.most
+}
+
+// enter counts one more connection of prefix. A new entry gets its place from the caller.
+func (p *perIP) enter(prefix netip.Prefix) *perIPEntry {
+	e := p.entries[prefix]
+	if e == nil {
+		e = &perIPEntry{prefix: prefix}
+		if p.entries == nil {
+			p.entries = map[netip.Prefix]*perIPEntry{}
+		}
+		p.entries[prefix] = e
+	}
+	e.open++
+	return e
+}
+
+// leave counts one less.
+func (p *perIP) leave(e *perIPEntry) {
+	if e.open--; e.open == 0 {
+		delete(p.entries, e.prefix)
+	}
+}
+
+// ipOf returns the IP address of a client, an IPv4-mapped one as IPv4; the zero Addr if it has none, as over a unix socket.
+func ipOf(c client) netip.Addr {
+	if c, ok := c.(interface{ RemoteIP() netip.Addr }); ok {
+		return c.RemoteIP() // without an allocation
+	}
+	switch addr := c.RemoteAddr().(type) {
+	case nil:
+		return netip.Addr{}
+	case *net.TCPAddr:
+		return addr.AddrPort().Addr().Unmap()
+	default:
+		port, _ := netip.ParseAddrPort(addr.String())
+		return port.Addr().Unmap()
+	}
+}

@@ -1,0 +1,69 @@
+package listener
+
+import (
+	"maps"
+	"net"
+	"sync"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// client is somebody who was accepted and is not a connection yet.
+type client interface {
+	RemoteAddr() net.Addr
+	Close() error
+}
+
+// refuse turns a client away.
+func (s *server) refuse(c client, why protocol.Refusal) {
+	s.refusals.add(why)
+	s.publish(&Rejected{RemoteAddr: c.RemoteAddr(), Reason: why})
+	_ = c.Close()
+}
+
+// refusals counts the clients that were turned away. Any goroutine may call its methods.
+type refusals struct {
+	mu     sync.Mutex
+	counts map[protocol.Refusal]uint64
+}
+
+func (r *refusals) add(why protocol.Refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counts == nil {
+		r.counts = map[protocol.Refusal]uint64{}
+	}
+	r.counts[why]++
+}
+
+func (r *refusals) all() map[protocol.Refusal]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.counts)
+}
+
+// held are clients that were accepted and wait for their places: an acceptor that lost a race for the last one put them here, so
+// they are no more than acceptors. Any goroutine may call its methods.
+type held struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (h *held) push(conn net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns = append(h.conns, conn)
+}
+
+// pop returns nil if there is none.
+func (h *held) pop() net.Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.conns) == 0 {
+		return nil
+	}
+	conn := h.conns[0]
+	h.conns[0] = nil
+	h.conns = h.conns[1:]
+	return conn
+}
