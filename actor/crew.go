@@ -99,7 +99,9 @@ func (c *Crew) Throughput() int { return crewThroughput }
 
 // Schedule implements actor.Dispatcher: turn goes to the end of the queue. It never runs inside. Any goroutine may call it, also
 // after Close: then the turn gets a goroutine of its own, which Wait joins as long as it has anything to join.
-func (c *Crew) Schedule(turn func()) {
+func (c *Crew) Schedule(turn func()) { c.schedule(function(turn)) }
+
+func (c *Crew) schedule(t turn) {
 	c.mu.Lock()
 	if c.closed {
 		joined := len(c.workers)+c.late > 0
@@ -108,10 +110,10 @@ func (c *Crew) Schedule(turn func()) {
 			c.joining.Add(1)
 		}
 		c.mu.Unlock()
-		go c.runLate(turn, joined)
+		go c.runLate(t, joined)
 		return
 	}
-	c.queue.push(turn)
+	c.queue.push(t)
 	wake := false
 	if active := c.active(); active == 0 || active < c.target && c.queue.len() > active {
 		wake = c.engage()
@@ -168,19 +170,19 @@ func (c *Crew) work(w *worker) {
 		c.joining.Done()
 	}()
 	for {
-		turn := c.next(w)
-		if turn == nil {
+		t := c.next(w)
+		if t == nil {
 			finished = true
 			return
 		}
 		w.inside.Add(1)
-		turn()
+		t.run()
 		w.inside.Add(1)
 	}
 }
 
 // next returns what w does next: a turn, after having polled or been parked in between. nil: w has been dismissed.
-func (c *Crew) next(w *worker) func() {
+func (c *Crew) next(w *worker) turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if w.blocked {

@@ -88,7 +88,7 @@ func (c *Crew) Wait() { c.joining.Wait() }
 
 // runLate runs a turn after Close. A handler that returns so late still has its actor to end, by turns that schedule each other: Wait
 // must see the last of them, not only the first.
-func (c *Crew) runLate(turn func(), joined bool) {
+func (c *Crew) runLate(t turn, joined bool) {
 	defer func() { // also where a handler ends the goroutine
 		if joined {
 			c.mu.Lock()
@@ -97,5 +97,5 @@ func (c *Crew) runLate(turn func(), joined bool) {
 			c.joining.Done()
 		}
 	}()
-	turn()
+	t.run()
 }

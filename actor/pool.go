@@ -18,7 +18,7 @@ type Pool struct {
 	workers sync.WaitGroup
 }
 
-type poolWorker struct{ work chan func() }
+type poolWorker struct{ work chan turn }
 
 var _ actor.Dispatcher = (*Pool)(nil)
 
@@ -37,13 +37,15 @@ func (p *Pool) Throughput() int { return throughput }
 
 // Schedule implements actor.Dispatcher: turn runs on a goroutine of the pool, never on the caller's.
 // After Close it still runs, on a goroutine that nobody joins: an actor must never be left without its turn.
-func (p *Pool) Schedule(turn func()) {
+func (p *Pool) Schedule(turn func()) { p.schedule(function(turn)) }
+
+func (p *Pool) schedule(t turn) {
 	p.mu.Lock()
 	if n := len(p.idle); n > 0 {
 		w := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		w.work <- turn // never blocks: an idle worker's channel is empty and has room for one
+		w.work <- t // never blocks: an idle worker's channel is empty and has room for one
 		return
 	}
 	closed := p.closed
@@ -52,21 +54,21 @@ func (p *Pool) Schedule(turn func()) {
 	}
 	p.mu.Unlock()
 	if closed {
-		go turn()
+		go t.run()
 		return
 	}
-	go p.serve(&poolWorker{work: make(chan func(), 1)}, turn)
+	go p.serve(&poolWorker{work: make(chan turn, 1)}, t)
 }
 
-func (p *Pool) serve(w *poolWorker, turn func()) {
+func (p *Pool) serve(w *poolWorker, t turn) {
 	defer p.workers.Done() // also where a handler ends the goroutine by runtime.Goexit
 	for {
-		turn()
+		t.run()
 		if !p.park(w) {
 			return
 		}
-		turn = <-w.work
-		if turn == nil {
+		t = <-w.work
+		if t == nil {
 			return
 		}
 	}

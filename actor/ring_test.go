@@ -3,7 +3,6 @@ package tcpactor
 import (
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -36,7 +35,7 @@ func TestARingIsASliceWithABeginningAndAnEnd(t *testing.T) {
 			"": func(t *rapid.T) {
 				require.Equal(t, len(model), r.count)
 				held := 0
-				for _, slot := range r.slots() {
+				for _, slot := range r.slots {
 					if slot != nil {
 						held++
 					}
@@ -45,38 +44,4 @@ func TestARingIsASliceWithABeginningAndAnEnd(t *testing.T) {
 			},
 		})
 	})
-}
-
-func TestARingGivesBackWhatABurstMadeItGrow(t *testing.T) {
-	var r ring
-	for i := range 1000 {
-		r.push(i)
-	}
-	assert.GreaterOrEqual(t, len(r.grown), 1000)
-	for range 1000 {
-		r.pop()
-	}
-	assert.Nil(t, r.grown)
-
-	for i := range 8 {
-		r.push(i)
-	}
-	for range 8 {
-		r.pop()
-	}
-	assert.Len(t, r.grown, 8, "a small one is kept: the next message would need it again")
-	assert.Equal(t, [2]any{}, r.inside)
-}
-
-func TestARingNeedsNoMemoryForTwoMessages(t *testing.T) {
-	var r ring
-	message := any(new(int))
-	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		r.push(message)
-		r.push(message)
-		r.pop()
-		r.push(message)
-		r.pop()
-		r.pop()
-	}))
 }

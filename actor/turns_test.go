@@ -9,7 +9,7 @@ import (
 )
 
 // numbered returns a turn that can be told from others: it writes its number.
-func numbered(n int, to *int) func() { return func() { *to = n } }
+func numbered(n int, to *int) turn { return function(func() { *to = n }) }
 
 // The model is a slice. Bursts are long, so that the ring wraps, grows and is given back.
 func TestTheRunQueueIsAQueueWhateverItGrowsTo(t *testing.T) {
@@ -27,7 +27,7 @@ func TestTheRunQueueIsAQueueWhateverItGrowsTo(t *testing.T) {
 			},
 			"pop": func(t *rapid.T) {
 				for range min(rapid.IntRange(1, 3*fewestTurns).Draw(t, "turns"), len(model)) {
-					q.pop()()
+					q.pop().run()
 					if ran != model[0] {
 						t.Fatalf("got turn %d instead of %d", ran, model[0])
 					}
@@ -58,7 +58,7 @@ func TestTheRunQueueGrowsByDoublingAndABurstsMemoryIsGivenBack(t *testing.T) {
 		q, ran := newTurns(turns)
 		require.Len(t, q.slots, slots, "%d turns", turns)
 		for i := range turns {
-			q.pop()()
+			q.pop().run()
 			require.Equal(t, i, *ran)
 		}
 		if turns > most {
@@ -67,7 +67,7 @@ func TestTheRunQueueGrowsByDoublingAndABurstsMemoryIsGivenBack(t *testing.T) {
 			assert.Len(t, q.slots, slots, "%d turns: what comes often is kept", turns)
 		}
 		q.push(numbered(-1, ran)) // also after that
-		q.pop()()
+		q.pop().run()
 		assert.Equal(t, -1, *ran)
 	}
 }

@@ -1,0 +1,32 @@
+package tcpactor
+
+import "github.com/asynkron/protoactor-go/actor"
+
+// turn is what a dispatcher runs: a mailbox, or a function.
+type turn interface{ run() }
+
+type function func()
+
+func (f function) run() { f() }
+
+// scheduler is a dispatcher as a mailbox uses it: a crew and a pool take the mailbox as it is.
+type scheduler interface {
+	Throughput() int
+	schedule(t turn)
+}
+
+// schedulerOf makes one of any dispatcher. Where it is none of ours, the mailbox needs memory for the function that it hands over.
+func schedulerOf(d actor.Dispatcher, t turn) scheduler {
+	if s, ok := d.(scheduler); ok {
+		return s
+	}
+	return &stranger{d, t.run}
+}
+
+// stranger schedules one turn, always the same, on a dispatcher that takes functions.
+type stranger struct {
+	actor.Dispatcher
+	run func()
+}
+
+func (s *stranger) schedule(turn) { s.Schedule(s.run) }
