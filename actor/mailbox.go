@@ -44,7 +44,10 @@ type Mailbox struct {
 var _ actor.Mailbox = (*Mailbox)(nil)
 
 // Init binds the mailbox to its actor. It comes before the spawn.
-func (m *Mailbox) Init(source Source) { m.source = source }
+func (m *Mailbox) Init(source Source) {
+	m.source = source
+	m.running = true // until Start: Proto.Actor enters an actor in its registry, and so lets others post, before it calls RegisterHandlers
+}
 
 // InitMortal is Init for an actor that cannot be born again, as it holds a socket: a restart stops it.
 func (m *Mailbox) InitMortal(source Source) {
@@ -58,7 +61,15 @@ func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher acto
 }
 
 // Start implements actor.Mailbox.
-func (m *Mailbox) Start() {}
+func (m *Mailbox) Start() {
+	m.mu.Lock()
+	start := m.stirred
+	m.running = start
+	m.mu.Unlock()
+	if start {
+		m.scheduler.schedule(m)
+	}
+}
 
 // UserMessageCount implements actor.Mailbox.
 func (m *Mailbox) UserMessageCount() int {

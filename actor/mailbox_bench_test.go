@@ -29,6 +29,7 @@ func BenchmarkMailbox(b *testing.B) {
 			var s bare
 			m.Init(&s)
 			m.RegisterHandlers(&s, &s)
+			m.Start()
 			message := new(int)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -47,6 +48,7 @@ func BenchmarkMailbox(b *testing.B) {
 		var s bare
 		m.Init(&s)
 		m.RegisterHandlers(&s, &s)
+		m.Start()
 		b.ReportAllocs()
 		for b.Loop() {
 			m.PostSystemMessage(stop)

@@ -42,6 +42,7 @@ func TestNoWakeUpIsLostAtTheEndOfATurn(t *testing.T) {
 	m := new(tcpactor.Mailbox)
 	m.Init(s)
 	m.RegisterHandlers(s, newPool(t))
+	m.Start()
 	for name, post := range map[string]func(){
 		"mail":     func() { m.PostUserMessage("mail") },
 		"system":   func() { m.PostSystemMessage("system") },
@@ -74,6 +75,7 @@ func TestTurnsOfOneMailboxNeverOverlap(t *testing.T) {
 	m := new(tcpactor.Mailbox)
 	m.Init(s)
 	m.RegisterHandlers(s, newPool(t))
+	m.Start()
 	for range posters {
 		go func() {
 			for range posts {
@@ -116,6 +118,7 @@ func TestEveryMessageIsHandledOrDroppedExactlyOnceWhileTheMailboxCloses(t *testi
 		}
 		m.Init(s)
 		m.RegisterHandlers(s, newPool(t))
+		m.Start()
 		var sending sync.WaitGroup
 		for sender := range senders {
 			sending.Go(func() {

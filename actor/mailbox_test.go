@@ -39,6 +39,26 @@ func TestMailIsInvokedInTheOrderOfPosting(t *testing.T) {
 	assert.Zero(t, m.UserMessageCount())
 }
 
+// Proto.Actor enters an actor in its registry before it gives the mailbox its dispatcher.
+func TestWhatComesBeforeTheStartWaitsForIt(t *testing.T) {
+	var journal []any
+	write := func(message any) { journal = append(journal, message) }
+	s := &script{user: write, system: write}
+	m := new(tcpactor.Mailbox)
+	m.Init(s)
+	m.PostUserMessage("mail")
+	m.PostSystemMessage("stop")
+	m.Run()
+	d := &byHand{throughput: 1000}
+	m.RegisterHandlers(s, d)
+	m.PostSystemMessage("started")
+	assert.Zero(t, d.waiting())
+	m.Start()
+	assert.Equal(t, 1, d.waiting())
+	d.all()
+	assert.Equal(t, []any{"stop", "started", "mail"}, journal)
+}
+
 func TestSystemMessagesOvertakeMail(t *testing.T) {
 	m, _, d, journal := newMailbox(1000)
 	m.PostUserMessage("mail")
@@ -221,12 +241,16 @@ func TestASuspendedMailboxKeepsItsMailUntilItIsResumed(t *testing.T) {
 }
 
 func TestARestartOfAMortalActorBecomesAStop(t *testing.T) {
-	m, s, d, journal := newMailbox(1000)
+	var journal []any
+	s, d := &script{system: func(message any) { journal = append(journal, message) }}, &byHand{throughput: 1000}
+	m := new(tcpactor.Mailbox)
 	m.InitMortal(s)
+	m.RegisterHandlers(s, d)
+	m.Start()
 	m.PostSystemMessage(&actor.Restart{})
 	d.all()
-	require.Len(t, *journal, 1)
-	assert.IsType(t, &actor.Stop{}, (*journal)[0])
+	require.Len(t, journal, 1)
+	assert.IsType(t, &actor.Stop{}, journal[0])
 }
 
 func TestCloseDropsWhatIsLeftAndWhatComesLaterButSystemMessagesAreTaken(t *testing.T) {
