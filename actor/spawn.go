@@ -4,10 +4,29 @@ import "github.com/asynkron/protoactor-go/actor"
 
 // SpawnLight spawns an actor whose parent is the given one without being entered in the parent's child set, which costs
 // 860 bytes per child and is never given back below its high-water mark. The parent gets the child's failures and
-// Terminated as usual; stopping it together with the parent is the spawner's business. Any goroutine may call it.
-func SpawnLight(system *actor.ActorSystem, parent *actor.PID, props *actor.Props) (*actor.PID, error) {
-	id := parent.Id + "/" + system.ProcessRegistry.NextId()
-	return actor.DefaultSpawner(system, id, props, lightParent{system.Root, parent})
+// Terminated as usual; stopping it together with the parent is the spawner's business. The parent is an actor's context, on its turn, or
+// a LightParent. The id is one of NewIDs.
+func SpawnLight(parent actor.SpawnerContext, id string, props *actor.Props) (*actor.PID, error) {
+	return actor.DefaultSpawner(parent.ActorSystem(), id, props, parent)
+}
+
+// LightParent makes pid a parent for SpawnLight. Any goroutine may use it.
+func LightParent(system *actor.ActorSystem, pid *actor.PID) actor.SpawnerContext {
+	return lightParent{system.Root, pid}
+}
+
+type lightParent struct {
+	actor.SpawnerContext
+	pid *actor.PID
+}
+
+func (p lightParent) Self() *actor.PID { return p.pid }
+
+// NewIDs returns an id for a child of parent that no actor has ever had, and the id of that child's own child of the given name. They
+// share their memory.
+func NewIDs(parent actor.SpawnerContext, name string) (child, grandchild string) {
+	grandchild = parent.Self().Id + "/" + parent.ActorSystem().ProcessRegistry.NextId() + "/" + name
+	return grandchild[:len(grandchild)-len(name)-1], grandchild
 }
 
 // Adopt returns props whose spawn starts nothing: it enters the running actor pid in the spawning actor's child set, so that
@@ -18,10 +37,3 @@ func Adopt(pid *actor.PID) *actor.Props {
 			return pid, nil
 		}))
 }
-
-type lightParent struct {
-	actor.SpawnerContext
-	pid *actor.PID
-}
-
-func (p lightParent) Self() *actor.PID { return p.pid }

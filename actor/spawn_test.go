@@ -31,11 +31,17 @@ func family(t *testing.T, system *actor.ActorSystem) (parent *actor.PID, ended c
 	}
 }
 
+func spawnLight(system *actor.ActorSystem, parent *actor.PID, props *actor.Props) (*actor.PID, error) {
+	light := tcpactor.LightParent(system, parent)
+	id, _ := tcpactor.NewIDs(light, "nobody")
+	return tcpactor.SpawnLight(light, id, props)
+}
+
 func TestALightChildIsNotInItsParentsChildSetButItsEndComesToTheParent(t *testing.T) {
 	system := newSystem()
 	parent, ended, children := family(t, system)
 	defer stop(t, system, parent)
-	child, err := tcpactor.SpawnLight(system, parent, actor.PropsFromFunc(func(actor.Context) {}))
+	child, err := spawnLight(system, parent, actor.PropsFromFunc(func(actor.Context) {}))
 	require.NoError(t, err)
 	assert.Contains(t, child.Id, parent.Id+"/", "its name says whose it is")
 	assert.Zero(t, children())
@@ -47,7 +53,7 @@ func TestALightChildsFailureIsItsParentsToDecide(t *testing.T) {
 	system := newSystem()
 	parent, ended, _ := family(t, system)
 	defer stop(t, system, parent)
-	child, err := tcpactor.SpawnLight(system, parent, actor.PropsFromFunc(func(ctx actor.Context) {
+	child, err := spawnLight(system, parent, actor.PropsFromFunc(func(ctx actor.Context) {
 		if ctx.Message() == "fail" {
 			panic("as told")
 		}
@@ -62,9 +68,9 @@ func TestTwoLightChildrenHaveTwoNames(t *testing.T) {
 	parent, ended, _ := family(t, system)
 	defer stop(t, system, parent)
 	nothing := actor.PropsFromFunc(func(actor.Context) {})
-	one, err := tcpactor.SpawnLight(system, parent, nothing)
+	one, err := spawnLight(system, parent, nothing)
 	require.NoError(t, err)
-	two, err := tcpactor.SpawnLight(system, parent, nothing)
+	two, err := spawnLight(system, parent, nothing)
 	require.NoError(t, err)
 	assert.NotEqual(t, one.Id, two.Id)
 	system.Root.Stop(one)
@@ -73,11 +79,38 @@ func TestTwoLightChildrenHaveTwoNames(t *testing.T) {
 	receive(t, ended)
 }
 
+func TestALightChildSpawnsOneOfItsOwnUnderTheIdThatWasMadeForIt(t *testing.T) {
+	system := newSystem()
+	parent, ended, _ := family(t, system)
+	defer stop(t, system, parent)
+	light := tcpactor.LightParent(system, parent)
+	id, below := tcpactor.NewIDs(light, "writer")
+	assert.Equal(t, id+"/writer", below)
+	spawned, told := make(chan *actor.PID, 1), make(chan *actor.PID, 1)
+	child, err := tcpactor.SpawnLight(light, id, actor.PropsFromFunc(func(ctx actor.Context) {
+		switch m := ctx.Message().(type) {
+		case *actor.Started:
+			own, _ := tcpactor.SpawnLight(ctx, below, actor.PropsFromFunc(func(actor.Context) {}))
+			spawned <- own
+		case *actor.Terminated:
+			told <- m.Who
+		}
+	}))
+	require.NoError(t, err)
+	assert.Equal(t, id, child.Id)
+	own := receive(t, spawned)
+	assert.Equal(t, below, own.Id)
+	system.Root.Stop(own)
+	assert.True(t, own.Equal(receive(t, told)), "its end comes to its parent")
+	system.Root.Stop(child)
+	receive(t, ended)
+}
+
 func TestWhoAdoptsAnActorWaitsForItsEnd(t *testing.T) {
 	system := newSystem()
 	parent, _, children := family(t, system)
 	ending, release := make(chan struct{}), make(chan struct{})
-	child, err := tcpactor.SpawnLight(system, parent, actor.PropsFromFunc(func(ctx actor.Context) {
+	child, err := spawnLight(system, parent, actor.PropsFromFunc(func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actor.Stopping); ok {
 			close(ending)
 			<-release

@@ -18,7 +18,7 @@ import (
 // Any goroutine may call its methods, except Sweep, which one goroutine calls.
 type Spawner struct {
 	system *actor.ActorSystem
-	parent *actor.PID // the actor that gets the connections' failures and Terminated
+	parent actor.SpawnerContext // of the actor that gets the connections' failures and Terminated
 	door   tcpactor.Door
 	onEnd  func(*Connection)
 	later  func(func())
@@ -32,6 +32,7 @@ type Spawner struct {
 	spawning sync.Mutex
 	next     *Connection // the connection being spawned, and where; under spawning
 	nextLane lane
+	writerID string
 
 	mu         sync.Mutex
 	live       []*Connection // under mu, as what follows; Connection.index is where in it
@@ -69,7 +70,7 @@ type Config struct {
 func NewSpawner(config Config) *Spawner {
 	s := &Spawner{
 		system:      config.System,
-		parent:      config.Parent,
+		parent:      tcpactor.LightParent(config.System, config.Parent),
 		door:        config.Door,
 		onEnd:       config.Ended,
 		later:       config.Dispatchers[0].Schedule,
@@ -121,8 +122,10 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 	s.spawning.Lock()
 	defer s.spawning.Unlock()
 	s.next, s.nextLane = c, shared.lanes[lane]
+	id, writerID := tcpactor.NewIDs(s.parent, "writer")
+	s.writerID = writerID
 	// The id is new, so the name cannot exist: the only error there is cannot happen.
-	_, _ = tcpactor.SpawnLight(s.system, s.parent, s.nextLane.connection)
+	_, _ = tcpactor.SpawnLight(s.parent, id, s.nextLane.connection)
 	s.next = nil
 	return c
 }
@@ -130,7 +133,7 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 // initialise runs before the connection's first turn: by then it has its PID and its writer.
 func (s *Spawner) initialise(ctx actor.Context) {
 	s.next.pid = ctx.Self()
-	s.next.writer.pid, _ = tcpactor.SpawnLight(s.system, ctx.Self(), s.nextLane.writer)
+	s.next.writer.pid, _ = tcpactor.SpawnLight(ctx, s.writerID, s.nextLane.writer)
 }
 
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }

@@ -65,8 +65,11 @@ func (s *server) options() *Options { return s.current.Load() }
 
 // startConnections spawns the parent of the connections, always under the same name: there are connections that know it.
 func (s *server) startConnections(ctx actor.Context) *actor.PID {
-	children, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &connections{s} },
-		actor.WithDispatcher(s.dispatchers[0]), actor.WithSupervisor(stopFailing)), "connections")
+	c := &connections{server: s}
+	c.mailbox.Init(c)
+	children, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return c },
+		actor.WithDispatcher(s.dispatchers[0]), actor.WithMailbox(func() actor.Mailbox { return &c.mailbox }),
+		actor.WithSupervisor(stopFailing)), "connections")
 	if err != nil {
 		panic(err) // the one before has ended, so the name is free; whoever supervises us decides
 	}

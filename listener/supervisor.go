@@ -5,6 +5,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -71,7 +72,16 @@ func (s *supervisor) restore(ctx actor.Context, who *actor.PID) {
 
 // connections is the parent of all connections. They are not in its child set: that would keep 860 bytes of each one for ever;
 // the server's own list serves their end. Their failures come here and stop them, one by one.
-type connections struct{ server *server }
+type connections struct {
+	server  *server
+	mailbox tcpactor.Mailbox
+}
+
+// Pull implements tcpactor.Source.
+func (c *connections) Pull() any { return nil }
+
+// Drop implements tcpactor.Source; its mailbox is never closed.
+func (c *connections) Drop(any) {}
 
 // Receive implements actor.Actor.
 func (c *connections) Receive(ctx actor.Context) {
