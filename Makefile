@@ -60,6 +60,7 @@ mutants: ## defects put in on purpose: each must be caught (5 minutes)
 
 attack: ## clients that misbehave, thousands of them, and what a good one feels of it
 	go test -count=1 -v -timeout 60m ./test/attack -attack.scale 1
+	cd test/attack/others && go test -count=1 -v -timeout 60m -run WhoSurvivesWhat . -attack.scale 1
 
 chaos: ## a random kill every 10 ms under 500 checked clients, a minute on each transport
 	go test -count=1 -v -timeout 30m -run TestUnderKills ./test/chaos -chaos.for 60s -chaos.clients 500

@@ -1,0 +1,98 @@
+package others
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/panjf2000/gnet/v2"
+	"github.com/tidwall/redcon"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+// servers serve addr until their process is ended.
+var servers = map[string]func(addr string) error{
+	"Berth": serveBerth, "goroutine per connection": serveGoroutines, "gnet": serveGnet, "redcon": serveRedcon,
+}
+
+func serveBerth(addr string) error {
+	lines := tcpactor.Functions[struct{}]{
+		Read: func(_ struct{}, socket protocol.Socket, buffer *protocol.Buffer) (struct{}, error) {
+			for {
+				line, ok := buffer.ReadLine()
+				if !ok {
+					return struct{}{}, nil
+				}
+				if _, err := fmt.Fprintf(socket, "%s\n", line); err != nil {
+					return struct{}{}, err
+				}
+			}
+		},
+	}
+	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
+	l, err := listener.Listen(actor.NewActorSystem(quiet).Root, addr, lines, listener.Options{
+		MaxConnections: -1, // as with the others: the kernel's limit is the only one
+		Connection:     connection.Options{IdleTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second},
+	})
+	if err != nil {
+		return err
+	}
+	<-l.Done()
+	return nil
+}
+
+// serveGoroutines is what a tutorial ends with: an error of Accept is skipped, and every connection has a goroutine.
+func serveGoroutines(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			continue
+		}
+		go func() {
+			defer conn.Close()
+			for lines := bufio.NewScanner(conn); lines.Scan(); {
+				if _, err := conn.Write(append(lines.Bytes(), '\n')); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+type gnetLines struct{ gnet.BuiltinEventEngine }
+
+func (*gnetLines) OnTraffic(conn gnet.Conn) gnet.Action {
+	unread, err := conn.Peek(-1)
+	if err != nil {
+		return gnet.Close
+	}
+	whole := bytes.LastIndexByte(unread, '\n') + 1
+	if _, err := conn.Write(unread[:whole]); err != nil {
+		return gnet.Close
+	}
+	if _, err := conn.Discard(whole); err != nil {
+		return gnet.Close
+	}
+	return gnet.None
+}
+
+func serveGnet(addr string) error { return gnet.Run(&gnetLines{}, "tcp://"+addr, gnet.WithMulticore(true)) }
+
+func serveRedcon(addr string) error {
+	return redcon.ListenAndServe(addr,
+		func(conn redcon.Conn, command redcon.Command) { conn.WriteBulk(command.Args[1]) },
+		func(redcon.Conn) bool { return true },
+		func(redcon.Conn, error) {})
+}
