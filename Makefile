@@ -16,7 +16,7 @@ MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
-.PHONY: help test race modules fuzz lint vet cross tidy mutants attack chaos soak bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test race modules fuzz lint vet cross tidy mutants storm attack chaos soak bench bench-short ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +57,9 @@ tidy: ## gofmt and go mod tidy would change nothing
 
 mutants: ## defects put in on purpose: each must be caught (5 minutes)
 	go test -count=1 -v -timeout 60m -run '^TestEveryDefectIsCaught$$' ./test/mutants -mutants all
+
+storm: ## what goes wrong once in a thousand times, a hundred thousand times
+	go test -count=1 -v -timeout 60m ./test/storm -storm.scale 1
 
 attack: ## clients that misbehave, thousands of them, and what a good one feels of it
 	go test -count=1 -v -timeout 60m ./test/attack -attack.scale 1

@@ -1,0 +1,79 @@
+package storm
+
+import (
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
+)
+
+// S8: many clients come, are all there at once, and go. The listener goes on; what it had of them is gone.
+func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
+	overEach(t, func(t *testing.T, transport listener.Transport) {
+		began, clients := time.Now(), of(10_000)
+		echo := handler{data: func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err }}
+		l, system := listen(t, doorOf(echo), listener.Options{Transport: transport})
+		wave := min(clients, 4000) // both ends are in this process, and its files have a limit
+		comeAndGo(t, l, min(wave, 100))
+		actors, files, goroutines := system.ProcessRegistry.LocalPIDs, openFiles(), runtime.NumGoroutine()
+		count := func() (n int) {
+			for _, bucket := range actors.LocalPIDs {
+				n += bucket.Count()
+			}
+			return n
+		}
+		before := count()
+		for left := clients; left > 0; left -= wave {
+			comeAndGo(t, l, min(wave, left))
+		}
+		left := func() (int, int, int) {
+			return max(0, count()-before), max(0, openFiles()-files), max(0, runtime.NumGoroutine()-goroutines)
+		}
+		// Idle goroutines of pools and crews stay for a while: that many, and no more, are theirs.
+		const idle = 80
+		require.Eventually(t, func() bool { a, f, g := left(); return a == 0 && f == 0 && g <= idle }, patience, 10*time.Millisecond)
+		a, f, g := left()
+		require.NoError(t, l.Close())
+		tell(t, report.Row{ID: "S8", Holds: "G12", Figures: map[string]any{
+			"clients": clients, "actors left": a, "descriptors left": f, "goroutines kept idle": g, "goroutines left after Close": max(0, runtime.NumGoroutine()-goroutines),
+		}}, began)
+	})
+}
+
+// comeAndGo connects n clients, has an answer for each, and disconnects them.
+func comeAndGo(t *testing.T, l *listener.Listener, n int) {
+	conns := make([]net.Conn, n)
+	var coming sync.WaitGroup
+	for part := range 16 {
+		coming.Go(func() {
+			for i := part; i < n; i += 16 {
+				conn := dial(t, l)
+				_, err := conn.Write([]byte("x"))
+				assert.NoError(t, err)
+				_, err = io.ReadFull(conn, make([]byte, 1))
+				assert.NoError(t, err)
+				conns[i] = conn
+			}
+		})
+	}
+	coming.Wait()
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	require.Eventually(t, func() bool { return l.Info().Open == 0 }, patience, time.Millisecond)
+}
+
+func openFiles() int {
+	files, _ := os.ReadDir("/proc/self/fd") // none where nobody tells
+	return len(files)
+}

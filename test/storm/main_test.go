@@ -1,0 +1,112 @@
+package storm
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	scale = flag.Float64("storm.scale", 0.02, "what part of the rounds is run, at most 1")
+	seed  = flag.Uint64("seed", 0, "of all random choices; 0: one is drawn, and printed")
+)
+
+// patience is how long anything may take that ought to happen at once. Only a failing test waits that long.
+const patience = 30 * time.Second
+
+func of(n int) int { return max(1, int(float64(n)**scale)) }
+
+func drawSeed(t *testing.T) uint64 {
+	n := *seed
+	if n == 0 {
+		n = rand.Uint64N(1 << 32)
+	}
+	t.Logf("again: go test ./test/storm -count=1 -run '%s' -seed %d -storm.scale %v", t.Name(), n, *scale)
+	return n
+}
+
+// tell adds a row to the report.
+func tell(t *testing.T, row report.Row, began time.Time) {
+	t.Helper()
+	row.Duration = time.Since(began)
+	if *scale < 1 {
+		row.Skipped = fmt.Sprintf("a part of %v of the rounds", *scale)
+	}
+	report.Add(t, row)
+}
+
+// overEach runs a test over both transports, where there are two.
+func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport)) {
+	for name, transport := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
+		t.Run(name, func(t *testing.T) { test(t, transport) })
+	}
+}
+
+// listen starts a listener on a free port; it is closed with the test.
+func listen(t *testing.T, door tcpactor.Door, options listener.Options) (*listener.Listener, *actor.ActorSystem) {
+	t.Helper()
+	system := tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
+	l, err := listener.Listen(system.Root, "127.0.0.1:0", door, options)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l, system
+}
+
+func dial(t testing.TB, l *listener.Listener) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return conn.(*net.TCPConn)
+}
+
+// handler is a handler made of functions; nil: nothing happens.
+type handler struct {
+	accepted func(protocol.Socket) error
+	data     func(protocol.Socket, *protocol.Buffer) error
+	closed   func(*protocol.Closed)
+}
+
+// Accepted implements tcpactor.Handler.
+func (h handler) Accepted(s protocol.Socket) error {
+	if h.accepted == nil {
+		return nil
+	}
+	return h.accepted(s)
+}
+
+// Data implements tcpactor.Handler.
+func (h handler) Data(s protocol.Socket, b *protocol.Buffer) error {
+	if h.data == nil {
+		return nil
+	}
+	return h.data(s, b)
+}
+
+// Closed implements tcpactor.Handler.
+func (h handler) Closed(_ protocol.Socket, c *protocol.Closed) {
+	if h.closed != nil {
+		h.closed(c)
+	}
+}
+
+func doorOf(h handler) tcpactor.Door {
+	return tcpactor.Handlers(func() tcpactor.Handler { return h })
+}

@@ -1,0 +1,176 @@
+package storm
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
+)
+
+// S1: goroutines write while the connection ends in one way or another. Whatever the moment: every accepted write is written or counted as
+// unsent, completes once and before Closed, and reaches the peer whole and in order if it reaches it at all, but for the last.
+func TestWritersThatRaceWithTheEndOfTheirConnectionLoseNothing(t *testing.T) {
+	overEach(t, func(t *testing.T, transport listener.Transport) {
+		began, seed, rounds := time.Now(), drawSeed(t), of(100_000)
+		var total tally
+		var racing sync.WaitGroup
+		tracks := 2 * runtime.GOMAXPROCS(0)
+		for track := range tracks {
+			r := &race{random: rand.New(rand.NewPCG(seed, uint64(track))), sockets: make(chan protocol.Socket, 1), ends: make(chan protocol.Closed, 1)}
+			l, _ := listen(t, doorOf(handler{accepted: r.open, closed: r.end}), listener.Options{Transport: transport})
+			racing.Go(func() {
+				for range (rounds + tracks - 1) / tracks {
+					if t.Failed() {
+						return
+					}
+					r.run(t, dial(t, l), &total)
+				}
+			})
+		}
+		racing.Wait()
+		tell(t, report.Row{ID: "S1", Holds: "G3 G4", Seeds: "one", Figures: map[string]any{
+			"rounds": rounds, "accepted": total.accepted.Load(), "refused": total.refused.Load(), "violations": 0,
+		}}, began)
+	})
+}
+
+type tally struct{ accepted, refused atomic.Int64 }
+
+// race is a series of rounds, one connection each.
+type race struct {
+	random  *rand.Rand
+	sockets chan protocol.Socket
+	ends    chan protocol.Closed
+	ended   atomic.Bool
+}
+
+func (r *race) open(s protocol.Socket) error {
+	r.ended.Store(false)
+	r.sockets <- s
+	return nil
+}
+
+func (r *race) end(c *protocol.Closed) {
+	r.ended.Store(true)
+	r.ends <- *c
+}
+
+// Every write is its writer's number, its place in the order of that writer, its length, and so many bytes.
+const (
+	writers    = 3
+	mostWrites = 20
+	header     = 8
+	biggest    = 2000
+)
+
+func (r *race) run(t *testing.T, peer *net.TCPConn, total *tally) {
+	defer peer.Close()
+	socket := <-r.sockets
+	var accepted, bytes, completed, late, succeeded atomic.Int64
+	var writing, reading sync.WaitGroup
+	for w := range writers {
+		sizes := make([]int, 1+r.random.IntN(mostWrites))
+		for i := range sizes {
+			sizes[i] = header + r.random.IntN(biggest)
+		}
+		writing.Go(func() {
+			for i, size := range sizes {
+				p := make([]byte, size)
+				p[0], p[1] = byte(w), byte(i)
+				binary.BigEndian.PutUint32(p[4:], uint32(size))
+				err := socket.WriteOwned(p, func(err error) {
+					completed.Add(1)
+					if err == nil {
+						succeeded.Add(int64(size))
+					}
+					if r.ended.Load() {
+						late.Add(1)
+					}
+				})
+				switch {
+				case err == nil:
+					accepted.Add(1)
+					bytes.Add(int64(size))
+				case errors.Is(err, protocol.ErrClosed), errors.Is(err, protocol.ErrWriteBufferFull), errors.Is(err, protocol.ErrWriteQueueFull):
+					total.refused.Add(1)
+					return // a gap in the order would look like a loss
+				default:
+					t.Errorf("refused with %v", err)
+				}
+			}
+		})
+	}
+	got := make(chan int64, 1)
+	reads := r.random.IntN(4) > 0
+	reading.Go(func() {
+		if reads {
+			got <- readInOrder(t, peer)
+		}
+	})
+	for range r.random.IntN(200) {
+		runtime.Gosched()
+	}
+	switch r.random.IntN(4) {
+	case 0:
+		_ = socket.Close()
+	case 1:
+		socket.Abort()
+	case 2:
+		_ = peer.SetLinger(0)
+		_ = peer.Close()
+	case 3:
+		_ = peer.CloseWrite()
+	}
+	if !reads { // else Close would wait for somebody to take what was accepted
+		_ = peer.SetLinger(0)
+		_ = peer.Close()
+	}
+	writing.Wait()
+	reading.Wait()
+	_ = peer.Close() // after a Close of ours, a FIN is waited for
+	closed := <-r.ends
+	total.accepted.Add(accepted.Load())
+	s := closed.Stats
+	require.EqualValues(t, bytes.Load(), s.Written+s.Unsent, "accepted = written + unsent")
+	require.Equal(t, accepted.Load(), completed.Load(), "each completes once")
+	require.Zero(t, late.Load(), "before Closed")
+	require.LessOrEqual(t, succeeded.Load(), int64(s.Written), "success means written")
+	if reads {
+		require.LessOrEqual(t, <-got, int64(s.Written))
+	}
+}
+
+// readInOrder reads to the end and returns how many bytes of whole writes came.
+func readInOrder(t *testing.T, peer net.Conn) (n int64) {
+	in := bufio.NewReader(peer)
+	var next [writers]byte
+	for {
+		var h [header]byte
+		if _, err := io.ReadFull(in, h[:]); err != nil {
+			return n
+		}
+		size := int64(binary.BigEndian.Uint32(h[4:]))
+		if int(h[0]) >= writers || h[1] != next[h[0]] || size < header || size >= header+biggest {
+			t.Errorf("not the next write of anybody: % x", h)
+			return n
+		}
+		next[h[0]]++
+		if _, err := io.CopyN(io.Discard, in, size-header); err != nil {
+			return n
+		}
+		n += size
+	}
+}
