@@ -16,7 +16,7 @@ MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
-.PHONY: help test race modules fuzz lint vet cross tidy mutants storm attack chaos soak bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test race modules fuzz lint vet cross tidy mutants storm attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -70,6 +70,14 @@ chaos: ## a random kill every 10 ms under 500 checked clients, a minute on each 
 
 soak: ## half an hour of everything at a low rate, both transports at once: nothing may grow
 	go test -count=1 -v -timeout 60m -run TestALongLife ./test/chaos -soak.for 30m
+
+# A failing test is in the report too, so the others still run.
+report: ## all of these, about an hour and a half; writes test/REPORT.md
+	rm -f $(CURDIR)/test/rows.jsonl
+	-for verb in sim mutants storm attack chaos soak; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl $(MAKE) --no-print-directory $$verb; done
+	go run ./test/report/write test/rows.jsonl >test/REPORT.md.new
+	mv test/REPORT.md.new test/REPORT.md
+	rm test/rows.jsonl
 
 bench: ## every benchmark against its peers, about 15 minutes
 	cd test/bench && go run . -preset full

@@ -1,0 +1,187 @@
+// Write turns the rows that tests added to the file of BERTH_REPORT into test/REPORT.md.
+//
+//	go run ./test/report/write rows.jsonl >test/REPORT.md
+//
+// make report runs the long form of every test that adds rows, and then this.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// row is what a test wrote, see package report.
+type row struct {
+	ID, Holds, Seeds, Skipped, Test string
+	Figures                         map[string]any
+	Seconds                         float64
+	Failed                          bool
+}
+
+// matrix is what each row is about, in the order of the report.
+var matrix = []struct{ id, load string }{
+	{"D1", "seeded random operations of user, peer, clock and faults in virtual time; a pure checker judges the history"},
+	{"D2", "every sequence of six over Write, Close, peer's FIN, peer's RST, Pause, panic, Stop"},
+	{"D3", "a shutdown at every step of a fixed scenario"},
+	{"D4", "every timeout: a moment before, at it, put off by traffic, not put off by messages"},
+	{"D5", "any faults for a while, then none: a fresh client is served within the largest back-off"},
+	{"F1", "credit and queue against a small model, concurrently"},
+	{"F2", "the buffer under any split of the stream"},
+	{"S1", "writers against Close, Abort, the peer's RST and FIN at random moments"},
+	{"S4", "two causes of end at once, every pair"},
+	{"S5", "a panic in every callback, under every directive"},
+	{"S6", "handlers that keep or change what they were given"},
+	{"S7", "a handler that never returns, and a shutdown"},
+	{"S8", "many connections come and go"},
+	{"S9", "a million Write messages to a stalled peer's PID"},
+	{"A1", "clients that say nothing"},
+	{"A2", "clients that never finish a line"},
+	{"A3", "clients that never read"},
+	{"A4", "more clients than descriptors"},
+	{"A5", "a flood of resets"},
+	{"A6", "many dials at once at a full server"},
+	{"A7", "a peer that vanishes, a partition that heals"},
+	{"A8", "TLS: a stall at each flight, garbage, plain text"},
+	{"A10", "one connection at full speed beside many"},
+	{"A1-A10, others", "the same attacks on other servers"},
+	{"R1", "half-closes, both ways"},
+	{"R3", "a close with unread input"},
+	{"C1", "a random actor is killed every 10 ms under checked clients"},
+	{"C2", "everything at a low rate for a long time"},
+	{"M", "defects put into the code on purpose"},
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, out io.Writer) error {
+	if len(args) != 1 {
+		return errors.New("give the one file of rows that BERTH_REPORT named")
+	}
+	file, err := os.Open(args[0])
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	rows, err := read(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return write(out, rows, describe())
+}
+
+func read(in io.Reader) (rows []row, err error) {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var r row
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("line %d: %w", len(rows)+1, err)
+		}
+		rows = append(rows, r)
+	}
+	return rows, lines.Err()
+}
+
+// describe says what was tested where.
+func describe() string {
+	said := func(name string, args ...string) string {
+		text, err := exec.Command(name, args...).Output()
+		if err != nil {
+			return "unknown"
+		}
+		return strings.TrimSpace(string(text))
+	}
+	tree := ""
+	if said("git", "status", "--porcelain", "--untracked-files=no") != "" {
+		tree = " with changes"
+	}
+	return fmt.Sprintf("Commit %s%s, %s; %s, %s %s, %d processors, %s.", said("git", "rev-parse", "--short=12", "HEAD"), tree,
+		time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.Version(), runtime.GOOS, said("uname", "-r"), runtime.NumCPU(), runtime.GOARCH)
+}
+
+func write(out io.Writer, rows []row, where string) error {
+	text := &strings.Builder{}
+	fmt.Fprintf(text, "# Report\n\nWritten by `make report`; nobody edits it. %s\n\n", where)
+	failed, seconds := 0, 0.0
+	byID := map[string][]row{}
+	for _, r := range rows {
+		byID[r.ID] = append(byID[r.ID], r)
+		seconds += r.Seconds
+		if r.Failed {
+			failed++
+		}
+	}
+	fmt.Fprintf(text, "%d rows, %d failed, %.0f minutes of tests.\n\n", len(rows), failed, seconds/60)
+	fmt.Fprint(text, "| | Load or fault | Holds | Figures | Seeds | Time | Test |\n|---|---|---|---|---|--:|---|\n")
+	for _, m := range matrix {
+		for _, r := range byID[m.id] {
+			fmt.Fprintln(text, line(r, m.load))
+		}
+		delete(byID, m.id)
+	}
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		for _, r := range byID[id] {
+			fmt.Fprintln(text, line(r, ""))
+		}
+	}
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+func line(r row, load string) string {
+	figures := words(r.Figures)
+	if r.Failed {
+		figures = "**failed** " + figures
+	}
+	if r.Skipped != "" {
+		figures += " (skipped: " + r.Skipped + ")"
+	}
+	cells := []string{r.ID, load, r.Holds, figures, r.Seeds, fmt.Sprintf("%.1f s", r.Seconds), "`" + r.Test + "`"}
+	for i, cell := range cells {
+		cells[i] = strings.ReplaceAll(cell, "|", "\\|")
+	}
+	return "| " + strings.Join(cells, " | ") + " |"
+}
+
+// words gives figures as "name: value", by name.
+func words(figures map[string]any) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(figures)) {
+		value := fmt.Sprint(figures[name])
+		switch v := figures[name].(type) {
+		case map[string]any:
+			value = "(" + words(v) + ")"
+		case float64:
+			value = number(v)
+		}
+		all = append(all, name+": "+value)
+	}
+	return strings.Join(all, ", ")
+}
+
+// number gives 1234567 as 1,234,567, and what is no whole number with two places.
+func number(v float64) string {
+	if v != float64(int64(v)) {
+		return fmt.Sprintf("%.2f", v)
+	}
+	digits := fmt.Sprint(int64(v))
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
