@@ -79,17 +79,28 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
 	crossed, err := c.credit.reserve(len(data), &c.shared.limits)
 	if err != nil {
-		if r.done != nil {
-			c.call(ctx, completion{r.done, err})
-			return
-		}
-		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack}, r.sender, err)
+		c.unacceptedMail(ctx, data, r, err)
 		return
 	}
 	e := newEntry()
 	e.data, e.left, e.reserved = data, len(data), len(data)
 	e.done, e.sender, e.ack = r.done, r.sender, r.ack
 	c.post(e, crossed)
+}
+
+// unacceptedMail is the end of a Write that came by mail and that err kept out of the queue.
+func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err error) {
+	switch {
+	case c.overflow(len(data), err):
+		c.drop(len(data), r.done)
+		if r.sender != nil && r.ack != nil {
+			answerWrite(c.system(), r.sender, r.ack, protocol.ErrDropped)
+		}
+	case r.done != nil:
+		c.call(ctx, completion{r.done, err})
+	default:
+		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack}, r.sender, err)
+	}
 }
 
 // post hands a reserved entry to the writer.

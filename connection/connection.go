@@ -37,6 +37,7 @@ type Connection struct {
 	read    atomic.Uint64
 	written atomic.Uint64
 	unsent  atomic.Uint64
+	rare    atomic.Pointer[rare] // nil until needed
 
 	completions completions
 

@@ -7,9 +7,11 @@
 //	handle.go      the methods of protocol.Socket
 //	writer.go      the writer actor
 //	credit.go      the write queue's limits
+//	slow.go        what becomes of writes that do not fit
 //	watch.go       timeouts, by a coarse sweep
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
 //	age.go         when that is, for each connection apart
+//	rare.go        what few connections have
 //	spawner.go     what the connections of one listener have in common
 //
 // Sockets themselves lie behind package transport.

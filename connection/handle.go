@@ -34,7 +34,10 @@ func (c *Connection) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 func (c *Connection) Write(p []byte) (int, error) {
 	crossed, err := c.credit.reserve(len(p), &c.shared.limits)
 	if err != nil {
-		return 0, err
+		if err = c.unaccepted(len(p), len(p), err, nil); err != nil {
+			return 0, err
+		}
+		return len(p), nil
 	}
 	e := newEntry()
 	e.left, e.reserved = len(p), len(p)
@@ -66,7 +69,7 @@ func (c *Connection) WriteBuffers(bufs [][]byte, done func(error)) error {
 func (c *Connection) queue(data []byte, more [][]byte, n int, done func(error)) error {
 	crossed, err := c.credit.reserve(n, &c.shared.limits)
 	if err != nil {
-		return err
+		return c.unaccepted(n, n, err, done)
 	}
 	e := newEntry()
 	e.data, e.more, e.left, e.reserved, e.done = data, more, n, n, done
@@ -85,7 +88,10 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	}
 	crossed, err := c.credit.reserve(n, &c.shared.limits)
 	if err != nil {
-		return 0, err
+		if err = c.unaccepted(n, n, err, nil); err != nil {
+			return 0, err
+		}
+		return b.Discard(n), nil
 	}
 	e := newEntry()
 	e.data, _ = b.Hand()
@@ -105,7 +111,7 @@ func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
 	}
 	crossed, err := c.credit.reserve(0, &c.shared.limits)
 	if err != nil {
-		return err
+		return c.unaccepted(int(n), 0, err, done)
 	}
 	e := newEntry()
 	e.file, e.left, e.done = f, int(n), done
@@ -180,12 +186,16 @@ func text(addr net.Addr) string {
 }
 
 func (c *Connection) stats() protocol.Stats {
-	return protocol.Stats{
+	stats := protocol.Stats{
 		Read:     c.read.Load(),
 		Written:  c.written.Load(),
 		Unsent:   c.unsent.Load(),
 		Duration: c.shared.now() - c.born,
 	}
+	if r := c.rare.Load(); r != nil {
+		stats.Dropped, stats.DroppedWrites = r.dropped.Load(), r.droppedWrites.Load()
+	}
+	return stats
 }
 
 // tellWater tells the handler on which side of the water marks the queue is, if that has changed since the last time.

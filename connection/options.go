@@ -20,6 +20,9 @@ type Options struct {
 	// WriteQueueSize is the most accepted writes that wait for the kernel, however small. Default 64.
 	WriteQueueSize int
 
+	// SlowConsumer says what becomes of a write that does not fit because the peer is slow. Default SlowRefuse.
+	SlowConsumer SlowPolicy
+
 	// ReadGate says when Data may be delivered although own writes are pending. Default GateQuiet: not at all, so a server
 	// that answers stops reading from a peer that does not read.
 	ReadGate Gate
@@ -128,6 +131,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("berth: WriteBufferSize %d is over %d", o.WriteBufferSize, maxBytes)
 	case o.WriteQueueSize > maxCount:
 		return fmt.Errorf("berth: WriteQueueSize %d is over %d", o.WriteQueueSize, maxCount)
+	case o.SlowConsumer > SlowDropNewest:
+		return fmt.Errorf("berth: SlowConsumer %d is none of SlowRefuse, SlowClose, SlowDropNewest", o.SlowConsumer)
 	case o.ReadGate > GateOff:
 		return fmt.Errorf("berth: ReadGate %d is none of GateQuiet, GateLowWater, GateOff", o.ReadGate)
 	case o.ReadMode > Pull:

@@ -56,6 +56,7 @@ const (
 	signalIdle       // IdleTimeout
 	signalStall      // WriteTimeout
 	signalLate       // CloseTimeout
+	signalSlow       // SlowClose
 	signalHalf       // HalfCloseTimeout
 	signalUnfinished // HandshakeTimeout
 	signalAborted    // by kill
@@ -143,6 +144,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 		c.finish(ctx, protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout)
 	case is(signalOverdue):
 		c.finish(ctx, protocol.ReasonMaxAge, nil)
+	case is(signalSlow):
+		c.finish(ctx, protocol.ReasonSlowConsumer, c.causeErr())
 	case is(signalShutdown):
 		c.finish(ctx, protocol.ReasonShutdown, nil)
 	case is(signalStall):
@@ -264,7 +267,7 @@ func (c *Connection) close(ctx actor.Context) {
 	if c.state() == closed {
 		return
 	}
-	c.setState(closed)
+	c.ended()
 	_ = c.socket.Close()
 	c.input.Release()
 	c.answerWaiting(ctx, func(reply) bool { return true })

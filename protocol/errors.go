@@ -27,6 +27,8 @@ var (
 	ErrWriteQueueFull error = &sentinel{"berth: write queue full", nil}
 	// ErrWriteBufferFull refuses a write because its bytes and the pending ones exceed WriteBufferSize.
 	ErrWriteBufferFull error = &sentinel{"berth: write buffer full", nil}
+	// ErrDropped completes a write that SlowDropNewest dropped: not one byte of it was sent.
+	ErrDropped error = &sentinel{"berth: write dropped, the peer is slow", nil}
 	// ErrReadBufferFull ends a connection whose handler consumed nothing of a full read buffer.
 	ErrReadBufferFull error = &sentinel{"berth: read buffer full and nothing consumed", nil}
 	// ErrAborted completes the writes that an Abort cut off.

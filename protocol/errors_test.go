@@ -35,6 +35,7 @@ var sentinels = []struct {
 	{"ErrCloseTimeout", protocol.ErrCloseTimeout, os.ErrDeadlineExceeded},
 	{"ErrWriteQueueFull", protocol.ErrWriteQueueFull, nil},
 	{"ErrWriteBufferFull", protocol.ErrWriteBufferFull, nil},
+	{"ErrDropped", protocol.ErrDropped, nil},
 	{"ErrReadBufferFull", protocol.ErrReadBufferFull, nil},
 	{"ErrGoexit", protocol.ErrGoexit, nil},
 }

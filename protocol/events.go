@@ -52,12 +52,15 @@ type Closed struct {
 	Stats  Stats
 }
 
-// Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of Written and Unsent.
+// Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of Written and Unsent; a write that was dropped
+// was not accepted.
 type Stats struct {
-	Read     uint64        // bytes received from the kernel
-	Written  uint64        // bytes of accepted writes that the kernel took
-	Unsent   uint64        // bytes of accepted writes that it did not
-	Duration time.Duration // from accept to close, or until now
+	Read          uint64        // bytes received from the kernel
+	Written       uint64        // bytes of accepted writes that the kernel took
+	Unsent        uint64        // bytes of accepted writes that it did not
+	Dropped       uint64        // bytes of writes that SlowDropNewest dropped
+	DroppedWrites uint64        // and how many writes
+	Duration      time.Duration // from accept to close, or until now
 }
 
 // REPLIES: what a connection answers to the sender of a command.

@@ -31,6 +31,8 @@ const (
 	ReasonHalfCloseTimeout
 	// ReasonMaxAge: the connection reached its MaxAge.
 	ReasonMaxAge
+	// ReasonSlowConsumer: a write did not fit, and SlowConsumer is SlowClose; Err is the limit's.
+	ReasonSlowConsumer
 	// ReasonTransportError: reading or writing failed in another way; Err says how.
 	ReasonTransportError
 	// ReasonShutdown: the server shut down.
@@ -53,6 +55,7 @@ var reasonNames = [...]string{
 	ReasonWriteTimeout:     "write timeout",
 	ReasonHalfCloseTimeout: "half-close timeout",
 	ReasonMaxAge:           "max age",
+	ReasonSlowConsumer:     "slow consumer",
 	ReasonTransportError:   "transport error",
 	ReasonShutdown:         "shutdown",
 	ReasonStopped:          "stopped",

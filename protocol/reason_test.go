@@ -29,6 +29,7 @@ var reasons = map[protocol.Reason]string{
 	protocol.ReasonWriteTimeout:     "write timeout",
 	protocol.ReasonHalfCloseTimeout: "half-close timeout",
 	protocol.ReasonMaxAge:           "max age",
+	protocol.ReasonSlowConsumer:     "slow consumer",
 	protocol.ReasonTransportError:   "transport error",
 	protocol.ReasonShutdown:         "shutdown",
 	protocol.ReasonStopped:          "stopped",

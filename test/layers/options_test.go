@@ -18,22 +18,23 @@ import (
 
 // special are the defaults that are no value of the field, or that the code works out when it starts.
 var special = map[string]string{
-	"Workers":             "GOMAXPROCS",
-	"Crews":               "1",
-	"Connection.LowWater": "half of HighWater",
-	"MaxConnections":      "min(16384, 80% of RLIMIT_NOFILE)",
-	"Connection.ReadGate": "GateQuiet",
-	"Connection.ReadMode": "Push",
-	"Transport":           "Auto",
-	"WhenFull":            "Wait",
-	"MaxConnectionsPerIP": "off",
-	"PerIPPrefixV4":       "32",
-	"PerIPPrefixV6":       "64",
-	"AcceptRate":          "off",
-	"AcceptBurst":         "one second's worth",
-	"Network":             "tcp",
-	"ShutdownTimeout":     "15s",
-	"KeepAlive":           "15s",
+	"Workers":                 "GOMAXPROCS",
+	"Crews":                   "1",
+	"Connection.LowWater":     "half of HighWater",
+	"MaxConnections":          "min(16384, 80% of RLIMIT_NOFILE)",
+	"Connection.ReadGate":     "GateQuiet",
+	"Connection.ReadMode":     "Push",
+	"Transport":               "Auto",
+	"WhenFull":                "Wait",
+	"MaxConnectionsPerIP":     "off",
+	"PerIPPrefixV4":           "32",
+	"PerIPPrefixV6":           "64",
+	"AcceptRate":              "off",
+	"AcceptBurst":             "one second's worth",
+	"Network":                 "tcp",
+	"ShutdownTimeout":         "15s",
+	"KeepAlive":               "15s",
+	"Connection.SlowConsumer": "SlowRefuse",
 }
 
 // row is one line of the table.
@@ -68,6 +69,7 @@ func TestTheReadmesTableOfOptionsIsTheCodes(t *testing.T) {
 func TestTheZeroEnumerationsAreTheOnesTheTableNames(t *testing.T) {
 	assert.Zero(t, connection.GateQuiet)
 	assert.Zero(t, connection.Push)
+	assert.Zero(t, connection.SlowRefuse)
 	assert.Zero(t, listener.Auto)
 	assert.Zero(t, listener.Wait)
 }

@@ -1,0 +1,70 @@
+package connection
+
+import "github.com/go-berth/berth/protocol"
+
+// SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more slowly than they are written.
+type SlowPolicy uint8
+
+const (
+	// SlowRefuse refuses the write with ErrWriteQueueFull or ErrWriteBufferFull: the writer decides.
+	SlowRefuse SlowPolicy = iota
+	// SlowClose refuses it as well, and ends the connection: what was accepted before is flushed, within CloseTimeout.
+	SlowClose
+	// SlowDropNewest drops the write, whole, and tells the caller that it was accepted. Its completion gets ErrDropped, and Stats counts it.
+	SlowDropNewest
+)
+
+// overflow applies the policy to a write that err kept out of the queue; it needs size bytes of the buffer. It reports that the write is to be
+// dropped. A write that would not fit into an empty buffer is refused under every policy: that is no fault of the peer's. Any goroutine may call it.
+func (c *Connection) overflow(size int, err error) (drop bool) {
+	if err == protocol.ErrClosed || size > c.shared.limits.bytes {
+		return false
+	}
+	switch c.shared.options.SlowConsumer {
+	case SlowDropNewest:
+		return true
+	case SlowClose:
+		c.setCause(protocol.ReasonSlowConsumer, err)
+		c.credit.close()
+		c.signal(signalSlow)
+	}
+	return false
+}
+
+// unaccepted is the end of a write of n bytes through the handle that err kept out of the queue. nil: it was dropped.
+func (c *Connection) unaccepted(n, size int, err error, done func(error)) error {
+	switch {
+	case !c.overflow(size, err):
+		return err
+	case !c.drop(n, done):
+		return protocol.ErrClosed
+	}
+	return nil
+}
+
+// drop counts a write of n bytes as dropped and makes its completion due, unless the connection has ended meanwhile. A dropped write holds no
+// credit, so the end would not wait for it; but the two exclude each other, see ended. Any goroutine may call it.
+func (c *Connection) drop(n int, done func(error)) bool {
+	c.completions.mu.Lock()
+	live := c.state() != closed
+	if live {
+		r := c.makeRare()
+		r.droppedWrites.Add(1)
+		r.dropped.Add(uint64(n))
+		if done != nil {
+			c.completions.due = append(c.completions.due, completion{done, protocol.ErrDropped})
+		}
+	}
+	c.completions.mu.Unlock()
+	if live && done != nil {
+		c.signal(signalCompletions)
+	}
+	return live
+}
+
+// ended sets the last state. What was dropped before is counted, and its completion due; nothing is dropped any more.
+func (c *Connection) ended() {
+	c.completions.mu.Lock()
+	c.setState(closed)
+	c.completions.mu.Unlock()
+}
