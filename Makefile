@@ -60,6 +60,7 @@ mutants: ## defects put in on purpose: each must be caught (5 minutes)
 
 storm: ## what goes wrong once in a thousand times, a hundred thousand times
 	go test -count=1 -v -timeout 60m ./test/storm -storm.scale 1
+	go test -count=1 -v -timeout 60m -race -run TestBothLimits ./connection -credit.operations 50000000
 
 attack: ## clients that misbehave, thousands of them, and what a good one feels of it
 	go test -count=1 -v -timeout 60m ./test/attack -attack.scale 1

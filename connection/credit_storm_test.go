@@ -2,22 +2,28 @@ package connection
 
 import (
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
 )
 
-// F1, the short form: many writers at once, and at every instant neither limit is exceeded. What a writer holds is counted after its
+var creditOperations = flag.Int("credit.operations", 240_000, "how often the storm asks for credit")
+
+// F1: many writers at once, and at every instant neither limit is exceeded. What a writer holds is counted after its
 // reserve and before its release, so the true count is never below the one that is checked.
 func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
-	const writers, each = 8, 30_000
+	const writers = 8
+	began, each := time.Now(), *creditOperations/writers
 	var c credit
 	l := limits{writes: 5, bytes: 1000, highWater: 600, lowWater: 200}
 	var count, size, most atomic.Int64
@@ -71,7 +77,10 @@ func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 	for name, n := range map[string]*atomic.Int64{"accepted": &accepted, "rises": &rises, "more than one at once": &most} {
 		require.NotZero(t, n.Load(), name)
 	}
-	t.Logf("%d accepted, %d and %d refused, %d rises, %d at once", accepted.Load(), full.Load(), over.Load(), rises.Load(), most.Load())
+	report.Add(t, report.Row{ID: "F1", Holds: "G3 G5", Duration: time.Since(began), Figures: map[string]any{
+		"operations": each * writers, "accepted": accepted.Load(), "queue full": full.Load(), "buffer full": over.Load(),
+		"rises to high water": rises.Load(), "most at once": most.Load(),
+	}})
 }
 
 // Whatever closes the credit, nothing is accepted afterwards: who reserved before it is counted, everybody else has the error.

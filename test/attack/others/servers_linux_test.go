@@ -88,7 +88,9 @@ func (*gnetLines) OnTraffic(conn gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-func serveGnet(addr string) error { return gnet.Run(&gnetLines{}, "tcp://"+addr, gnet.WithMulticore(true)) }
+func serveGnet(addr string) error {
+	return gnet.Run(&gnetLines{}, "tcp://"+addr, gnet.WithMulticore(true))
+}
 
 func serveRedcon(addr string) error {
 	return redcon.ListenAndServe(addr,

@@ -1,0 +1,58 @@
+package storm
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
+)
+
+// S7: a handler that does not return does not keep a shutdown beyond its deadline, and is named.
+func TestAShutdownNamesTheHandlerThatDoesNotReturn(t *testing.T) {
+	overEach(t, func(t *testing.T, transport listener.Transport) {
+		entered, release := make(chan protocol.Socket, 1), make(chan struct{})
+		l, system := listenOnly(t, doorOf(handler{data: func(s protocol.Socket, _ *protocol.Buffer) error {
+			entered <- s
+			<-release
+			return nil
+		}}), listener.Options{Transport: transport})
+		peer := dial(t, l)
+		defer peer.Close()
+		_, err := peer.Write([]byte("x"))
+		require.NoError(t, err)
+		stuck := <-entered
+
+		const deadline = 200 * time.Millisecond
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		err = l.Shutdown(ctx)
+		took := time.Since(began)
+		var late *listener.ShutdownError
+		require.ErrorAs(t, err, &late)
+		require.Len(t, late.Stuck, 1)
+		assert.True(t, late.Stuck[0].Equal(stuck.PID()))
+		close(release)
+		<-l.Done()
+		left := 0
+		for _, bucket := range system.ProcessRegistry.LocalPIDs.LocalPIDs {
+			bucket.IterCb(func(id string, _ any) {
+				if id != "deadletter" && id != "eventstream" {
+					left++
+				}
+			})
+		}
+		report.Add(t, report.Row{ID: "S7", Holds: "G12", Figures: map[string]any{
+			"deadline": deadline.String(), "returned after": took.Round(time.Millisecond).String(), "named": len(late.Stuck), "actors left once it returned": left,
+		}, Duration: took})
+		assert.Zero(t, left)
+		require.False(t, errors.Is(err, context.DeadlineExceeded), "it is the server's own error, %v", err)
+	})
+}

@@ -1,0 +1,80 @@
+package storm
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
+)
+
+// A6: everybody dials at once. However many come, so many and no more are open as may be, and with Wait all are served in the end.
+func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
+	for name, whenFull := range map[string]listener.WhenFull{"wait": listener.Wait, "reject": listener.Reject} {
+		t.Run(name, func(t *testing.T) {
+			overEach(t, func(t *testing.T, transport listener.Transport) {
+				began, clients := time.Now(), of(10_000)
+				most := max(5, clients/20)
+				var open, peak, served atomic.Int64
+				enter := func(protocol.Socket) error {
+					for now := open.Add(1); ; {
+						if was := peak.Load(); now <= was || peak.CompareAndSwap(was, now) {
+							return nil
+						}
+					}
+				}
+				l, _ := listen(t, doorOf(handler{
+					accepted: enter,
+					data:     func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err },
+					closed:   func(*protocol.Closed) { open.Add(-1) },
+				}), listener.Options{
+					Transport: transport, MaxConnections: most, WhenFull: whenFull,
+					Connection: connection.Options{CloseTimeout: time.Second},
+				})
+				// They leave once the house is full, so that the peak is reached; who came too late for that leaves at once.
+				full := make(chan struct{})
+				var once sync.Once
+				var crowd sync.WaitGroup
+				start := make(chan struct{})
+				for range clients {
+					crowd.Go(func() {
+						<-start
+						conn := dial(t, l)
+						defer conn.Close()
+						_, _ = conn.Write([]byte("x"))
+						if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+							return // sent away
+						}
+						if served.Add(1) >= int64(most) {
+							once.Do(func() { close(full) })
+						}
+						<-full
+					})
+				}
+				close(start)
+				crowd.Wait()
+				refused := uint64(0)
+				for _, n := range l.Info().Refused {
+					refused += n
+				}
+				tell(t, report.Row{ID: "A6", Holds: "G10", Figures: map[string]any{
+					"when full": name, "clients": clients, "may be open": most, "peak": peak.Load(), "served": served.Load(), "refused": refused,
+				}}, began)
+				assert.EqualValues(t, most, peak.Load())
+				if whenFull == listener.Wait {
+					require.EqualValues(t, clients, served.Load())
+				} else {
+					require.EqualValues(t, clients, uint64(served.Load())+refused)
+				}
+			})
+		})
+	}
+}

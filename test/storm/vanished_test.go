@@ -1,0 +1,92 @@
+package storm
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
+	"github.com/go-berth/berth/test/simnet"
+)
+
+// A7: the network between the two ends is cut. In the bubble the clock is exact.
+func TestAPeerBehindACutNetworkIsGivenUpInTimeAndLosesNothingIfItHeals(t *testing.T) {
+	const idle, stall = 10 * time.Second, 4 * time.Second
+	for name, c := range map[string]struct {
+		asks   bool          // whether the server has something to say when the network is cut
+		cut    time.Duration // how long; 0: for ever
+		reason protocol.Reason
+		within time.Duration
+	}{
+		"silent, for ever":      {false, 0, protocol.ReasonIdleTimeout, idle},
+		"writing, for ever":     {true, 0, protocol.ReasonWriteTimeout, stall},
+		"silent, for a moment":  {false, idle / 2, protocol.ReasonPeerClosed, 0},
+		"writing, for a moment": {true, stall / 2, protocol.ReasonPeerClosed, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+					return slog.New(slog.NewTextHandler(io.Discard, nil))
+				}))
+				net := simnet.Listen(simnet.Options{})
+				sockets, ends := make(chan protocol.Socket, 1), make(chan protocol.Closed, 1)
+				l, err := listener.Serve(system.Root, net, doorOf(handler{
+					accepted: func(s protocol.Socket) error { sockets <- s; return nil },
+					data:     func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err },
+					closed:   func(c *protocol.Closed) { ends <- *c },
+				}), listener.Options{Connection: connection.Options{IdleTimeout: idle, WriteTimeout: stall, CloseTimeout: time.Second, WriteBufferSize: 8 << 20}})
+				require.NoError(t, err)
+				peer, err := net.Dial(context.Background())
+				require.NoError(t, err)
+				socket := <-sockets
+
+				peer.Partition()
+				text := make([]byte, 4<<20) // more than the network holds
+				if c.asks {
+					_, err := socket.Write(text)
+					require.NoError(t, err)
+				} else {
+					_, err := peer.Write(text[:1000])
+					require.NoError(t, err)
+					text = text[:1000]
+				}
+				cut := time.Now()
+				lost := 0
+				if c.cut > 0 {
+					time.Sleep(c.cut)
+					peer.Heal()
+					_ = peer.CloseWrite()
+					got, err := io.ReadAll(peer)
+					require.NoError(t, err)
+					lost = len(text) - len(got)
+					assert.Zero(t, lost, "bytes")
+				}
+				closed := <-ends
+				took := time.Since(cut)
+				assert.Equal(t, c.reason, closed.Reason)
+				if c.cut == 0 {
+					assert.GreaterOrEqual(t, took, c.within)
+					assert.Less(t, took, c.within+c.within/4)
+				}
+				_ = peer.Close()
+				require.NoError(t, l.Close())
+				report.Add(t, report.Row{ID: "A7", Holds: "G11 G3", Figures: map[string]any{
+					"network cut": name, "ended with": closed.Reason.String(), "after": took.Round(time.Millisecond).String(), "bytes lost": lost,
+				}, Duration: time.Since(began)})
+				time.Sleep(2 * time.Second) // Proto.Actor's goroutine for dead letters
+			})
+		})
+	}
+}
