@@ -30,7 +30,23 @@ func Build(t *testing.T, dir string, flags ...string) string {
 	arguments := append([]string{"build", "-o", path}, flags...)
 	output, err := exec.Command("go", append(arguments, dir)...).CombinedOutput()
 	require.NoError(t, err, "go build %s: %s", dir, output)
+	lookAtSources(t, dir, flags)
 	return path
+}
+
+// lookAtSources makes the program's sources, and those of what it imports, files that the test has seen: go test does not answer from its cache once
+// one of them has changed.
+func lookAtSources(t *testing.T, dir string, flags []string) {
+	t.Helper()
+	const format = `{{if .Module}}{{if .Module.Main}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}{{"/"}}{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
+	arguments := append([]string{"list", "-deps", "-f", format}, flags...)
+	files, err := exec.Command("go", append(arguments, dir)...).Output()
+	require.NoError(t, err)
+	names := strings.Fields(string(files))
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		_, _ = os.Stat(name) // a file of an overlay is nowhere
+	}
 }
 
 // Program is one running program. Its output is collected by two goroutines, and a third waits for its end; all of them end
@@ -44,7 +60,14 @@ type Program struct {
 // Start runs the program at path.
 func Start(t *testing.T, path string, arguments ...string) *Program {
 	t.Helper()
-	p := &Program{command: exec.Command(path, arguments...), exited: make(chan struct{})}
+	return StartCommand(t, exec.Command(path, arguments...))
+}
+
+// StartCommand runs a command that says more than Start can. If it starts processes that outlive it, it has not exited before
+// they have, as they have its output: a test that fails must end them.
+func StartCommand(t *testing.T, command *exec.Cmd) *Program {
+	t.Helper()
+	p := &Program{command: command, exited: make(chan struct{})}
 	var collecting sync.WaitGroup
 	for _, stream := range []struct {
 		pipe func() (io.ReadCloser, error)
