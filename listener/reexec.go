@@ -23,9 +23,10 @@ import (
 //	server, err := listener.Serve(root, inherited[0], door, options)
 //	err = listener.Ready()
 //
-// command is the program; nil means the running one's file, with its arguments, environment, directory and standard files. A new version
-// that lies elsewhere (os.Executable follows a symbolic link when the program starts) needs a command, which must not
-// have been started and must not have ExtraFiles. The new process must be the command's own, not a child of it.
+// command is the program; nil means the running one's file, with its arguments, environment, directory and standard files. That is
+// os.Executable: another file of the same name will do, but a renamed file is found again, and of a symbolic link the file it led to. A new version that comes
+// by one of these ways needs a command. It must not have been started and must not have ExtraFiles, and the new process must be its own, not
+// a child of it.
 //
 // With an error nothing has changed: this process serves on. If the new process ended before it was ready, the error says how; if
 // ctx was over first, or a listener was shut down meanwhile, it was killed. What it had accepted by then is lost: give it the time that it
