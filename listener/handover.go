@@ -3,13 +3,9 @@ package listener
 import (
 	"errors"
 	"os"
-	"runtime"
 )
 
 // This file is the listening socket in more than one process: a listener that hands it over, and ends without it.
-
-// errNoHandover is the answer of platforms whose sockets do not pass through an exec.
-var errNoHandover = errors.New("berth: a listening socket cannot be handed to another process on " + runtime.GOOS)
 
 // Files returns a duplicate of each listening socket, for a process that the caller starts; the caller closes them. They stay open when the
 // listener ends. Its socket they are nevertheless: what is set on one, O_NONBLOCK too, is set on all. A net.Listener that has no

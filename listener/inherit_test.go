@@ -1,4 +1,4 @@
-//go:build unix && !aix
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
 package listener
 
