@@ -7,7 +7,8 @@ import (
 // Door makes the receiver of one connection: Handlers, Functions or Actors. The doors differ in
 // how a handler is written; the guarantees are the same behind each.
 type Door interface {
-	// Open is called once per connection, on the connection's own turn, before Accepted.
+	// Open is called once per connection, on the connection's own turn, before Accepted; again for each handler that replaces one that
+	// panicked.
 	Open() Receiver
 }
 

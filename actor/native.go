@@ -10,6 +10,9 @@ import (
 // package protocol, every other message sent to the PID, and Proto.Actor's own (Started before Accepted, Stopping and
 // Stopped around the end); it may spawn children, watch, become. To end the connection it sends a command through the
 // Socket, or panics.
+//
+// With connection.RestartHandler an actor that panics gets Restarting, its children are stopped, and once they have ended a new
+// actor gets Started and Accepted. What the old one watched stays watched.
 func Actors(newActor func() actor.Actor) Door { return actors(newActor) }
 
 type actors func() actor.Actor
@@ -33,7 +36,7 @@ func (r *nativeReceiver) Receive(ctx actor.Context, message any) error {
 // pointers; comparing any message would panic for types that have no ==.
 func nested(ctx actor.Context, message any) bool {
 	switch message.(type) {
-	case protocol.Event, *actor.Started:
+	case protocol.Event, *actor.Started, *actor.Restarting:
 		return ctx.Message() != message
 	}
 	return false

@@ -44,6 +44,7 @@ type Connection struct {
 	// The connection's turn only.
 	receiver   tcpactor.Receiver // nil until open: a failed handshake has no handler
 	delivering any               // the event the handler is being called with
+	restarts   *restarts         // nil until the first
 	input      transport.Input
 	inputErr   error // why the input ended, if not by FIN
 	buffer     protocol.Buffer
@@ -59,8 +60,9 @@ type Connection struct {
 
 // flags of the connection's turn.
 type flags struct {
+	tenure      tenure
 	shaking     bool // the handshake goes on
-	forced      bool // a Resume asked for a call with the bytes that are there, or they came with the handshake
+	forced      bool // a Resume, or a new handler, wants a call with the bytes that are there, or they came with the handshake
 	inputEnded  bool // no input will come any more
 	inputKnown  bool // the handler's side has taken note of it
 	writerEnded bool
@@ -137,8 +139,17 @@ func (c *Connection) Receive(ctx actor.Context) {
 	}
 }
 
-// deliver calls the handler, and turns whatever goes wrong there into the end of this connection and of nothing else.
+// deliver calls the handler. Whatever goes wrong there ends this connection, or only its handler, and nothing else.
 func (c *Connection) deliver(ctx actor.Context, message any) {
+	if c.flags.tenure != serving && !final(message) {
+		return // a new handler is reminded of what still holds
+	}
+	c.try(ctx, message)
+	c.replace(ctx)
+}
+
+// try calls the handler, guarded. One that panics may be left broken, for replace.
+func (c *Connection) try(ctx actor.Context, message any) {
 	if c.receiver == nil {
 		return
 	}
@@ -146,7 +157,7 @@ func (c *Connection) deliver(ctx actor.Context, message any) {
 	defer c.guard(ctx, &returned)
 	defer c.delivered(c.delivering)
 	switch message.(type) {
-	case protocol.Event, *actor.Started:
+	case protocol.Event, *actor.Started, *actor.Restarting:
 		c.delivering = message
 	}
 	err := c.receiver.Receive(ctx, message)
@@ -158,8 +169,13 @@ func (c *Connection) deliver(ctx actor.Context, message any) {
 
 func (c *Connection) delivered(before any) { c.delivering = before }
 
-// call runs a completion.
+// call runs a completion. It is the handler's code as much as what the connection calls itself.
 func (c *Connection) call(ctx actor.Context, one completion) {
+	c.tryCall(ctx, one)
+	c.replace(ctx)
+}
+
+func (c *Connection) tryCall(ctx actor.Context, one completion) {
 	returned := false
 	defer c.guard(ctx, &returned)
 	one.done(one.err)
@@ -167,11 +183,10 @@ func (c *Connection) call(ctx actor.Context, one completion) {
 }
 
 // openDoor makes the handler.
-func (c *Connection) openDoor(ctx actor.Context) {
-	returned := false
-	defer c.guard(ctx, &returned)
+func (c *Connection) openDoor(ctx actor.Context) (opened bool) {
+	defer c.guard(ctx, &opened)
 	c.receiver = c.shared.door.Open()
-	returned = true
+	return true
 }
 
 // guard is deferred around every piece of the user's code.
@@ -180,10 +195,11 @@ func (c *Connection) guard(ctx actor.Context, returned *bool) {
 		return
 	}
 	if value := recover(); value != nil {
-		c.failed(ctx, protocol.ReasonHandlerPanic, &protocol.PanicError{Value: value, Stack: debug.Stack()})
+		c.panicked(ctx, &protocol.PanicError{Value: value, Stack: debug.Stack()})
 		return
 	}
-	// runtime.Goexit: the goroutine ends, the mailbox escalates, and our supervisor stops us.
+	// runtime.Goexit: the goroutine ends, the mailbox escalates, and our supervisor stops us. A new handler would not help: the goroutine
+	// may be the one that reads the socket.
 	c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
 }
 

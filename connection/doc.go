@@ -6,6 +6,7 @@
 //	commands.go    commands and their answers
 //	handle.go      the methods of protocol.Socket
 //	writer.go      the writer actor
+//	restart.go     a new handler for one that panicked
 //	credit.go      the write queue's limits
 //	slow.go        what becomes of writes that do not fit
 //	watch.go       timeouts, by a coarse sweep

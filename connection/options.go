@@ -39,6 +39,10 @@ type Options struct {
 	HighWater int
 	LowWater  int
 
+	// RestartHandler keeps a connection whose handler panics: a new handler takes its place on the same socket. Default: a panic closes
+	// the connection.
+	RestartHandler RestartHandler
+
 	// IdleTimeout ends a connection on which no byte came or went for so long. Default off, as in ranch and
 	// package net; then silent clients hold their places for ever.
 	IdleTimeout time.Duration
@@ -102,6 +106,9 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.HalfCloseTimeout, time.Minute, -1)
 	orDefault(&o.MaxAgeGrace, 10*time.Second, -1)
 	orDefault(&o.DrainQuiet, time.Second, -1)
+	if o.RestartHandler.Max > 0 {
+		orDefault(&o.RestartHandler.Within, 10*time.Second, -1)
+	}
 	if o.LowWater == 0 {
 		o.LowWater = o.HighWater / 2
 		if o.HighWater == 0 {
@@ -144,7 +151,7 @@ func (o Options) Validate() error {
 	case o.HighWater > 0 && o.LowWater >= o.HighWater:
 		return fmt.Errorf("berth: LowWater %d must be below HighWater %d", o.LowWater, o.HighWater)
 	}
-	return nil
+	return o.RestartHandler.validate()
 }
 
 const maxReadBuffer = 1 << 30

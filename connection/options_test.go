@@ -21,7 +21,8 @@ func TestTheZeroOptionsAreTheAncestorsDefaults(t *testing.T) {
 
 func TestWhatIsSetStaysAndDefaultsAreFilledInOnce(t *testing.T) {
 	o := Options{ReadBufferSize: 1, WriteBufferSize: 2, WriteQueueSize: 3, HighWater: 9, LowWater: 4, IdleTimeout: 5,
-		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, HalfCloseTimeout: 9, MaxAge: 10, MaxAgeGrace: 11, DrainQuiet: 12}
+		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, HalfCloseTimeout: 9, MaxAge: 10, MaxAgeGrace: 11, DrainQuiet: 12,
+		RestartHandler: RestartHandler{Max: 13, Within: 14}}
 	assert.Equal(t, o, o.WithDefaults())
 	assert.Equal(t, Options{}.WithDefaults(), Options{}.WithDefaults().WithDefaults())
 }
@@ -40,6 +41,14 @@ func TestNegativeLimitsAreOff(t *testing.T) {
 	require.NoError(t, o.Validate())
 }
 
+func TestPanicsAreCountedOverTenSecondsIfAtAll(t *testing.T) {
+	assert.Zero(t, Options{}.WithDefaults().RestartHandler)
+	assert.Equal(t, 10*time.Second, Options{RestartHandler: RestartHandler{Max: 1}}.WithDefaults().RestartHandler.Within)
+	o := Options{RestartHandler: RestartHandler{Max: 1, Within: -7}}
+	require.NoError(t, o.Validate())
+	assert.Negative(t, o.WithDefaults().RestartHandler.Within)
+}
+
 func TestLowWaterIsHalfOfWhatItBelongsTo(t *testing.T) {
 	assert.Equal(t, 500, Options{HighWater: 1000}.WithDefaults().LowWater)
 	assert.Equal(t, 400, Options{WriteBufferSize: 800}.WithDefaults().LowWater)
@@ -56,6 +65,8 @@ func TestABadOptionIsOneSentence(t *testing.T) {
 		"HighWater -1 and LowWater 0 must not be negative":    {HighWater: -1},
 		"HighWater 0 and LowWater -1 must not be negative":    {LowWater: -1},
 		"LowWater 10 must be below HighWater 10":              {HighWater: 10, LowWater: 10},
+		"RestartHandler.Max -1 must not be negative":          {RestartHandler: RestartHandler{Max: -1}},
+		"RestartHandler.Within 1s has no Max":                 {RestartHandler: RestartHandler{Within: time.Second}},
 	} {
 		err := o.Validate()
 		require.Error(t, err, text)

@@ -49,7 +49,11 @@ func (c *Connection) fetch() any {
 		}
 	}
 	if c.flags.inputEnded {
-		return nil
+		if c.flags.inputKnown {
+			return nil
+		}
+		c.signals.Or(signalInputEnded) // a new handler has not heard of it
+		return attendNow
 	}
 	room := c.shared.options.ReadBufferSize - c.input.Len()
 	if room <= 0 { // it was shown whole, and nothing of it was consumed

@@ -145,6 +145,9 @@ type HandlerFailed struct {
 	PID    *actor.PID
 	Reason protocol.Reason // ReasonHandlerPanic or ReasonHandlerError
 	Err    error           // a *protocol.PanicError for a panic
+	// Restarted: a new handler takes its place on the same socket (see RestartHandler), unless the connection ends before. False:
+	// the connection ends, or was ending already.
+	Restarted bool
 }
 
 func (s *Spawner) add(c *Connection) {

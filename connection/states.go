@@ -95,9 +95,8 @@ func (c *Connection) open(ctx actor.Context) {
 	c.read.Add(uint64(c.input.Len()))
 	c.flags.forced = c.input.Len() > 0
 	c.writer.open()
-	c.openDoor(ctx)
-	c.deliver(ctx, &actor.Started{})
-	c.deliver(ctx, &protocol.Accepted{Socket: c})
+	c.flags.tenure = dismissed // there is no handler yet: as if there had been one
+	c.replace(ctx)
 	if c.shared.draining() {
 		c.signal(signalDrain) // the first one came too early for the handler
 	}
@@ -300,7 +299,11 @@ var stopMessage = &actor.Stop{}
 // terminated takes note of the end of an actor: the writer's, or one the handler watches.
 func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 	if !m.Who.Equal(c.writer.pid) {
-		c.deliver(ctx, m)
+		if c.flags.tenure == dismissed {
+			c.childEnded(ctx)
+		} else {
+			c.deliver(ctx, m)
+		}
 		return
 	}
 	c.flags.writerGone = true

@@ -56,7 +56,7 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 		case *Stopped:
 			logger.Info("stopped", "addr", e.Addr, "aborted", e.Aborted, "stuck", e.Stuck)
 		case *connection.HandlerFailed:
-			logger.Error("handler failed", "pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err)
+			logger.Error("handler failed", "pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
 		}
 	})
 }

@@ -5,14 +5,19 @@ import "time"
 // EVENTS: what a connection tells its handler, one at a time.
 //
 // In the life of one connection: Accepted once and first; then Data, PeerClosed, Writable and
-// Draining; Closed once and last. Calls for one connection never overlap.
+// Draining; Closed once and last. Calls for one connection never overlap. Where handlers that panic are replaced (see
+// connection.RestartHandler), each new one gets Accepted once and first, and the last one Closed.
 // An event is valid during the call that delivers it; the connection uses it again afterwards.
 
 // Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closed.
 type Event interface{ event() }
 
 // Accepted opens the conversation: the socket is connected (and its TLS handshake done).
-type Accepted struct{ Socket Socket }
+type Accepted struct {
+	Socket Socket
+	// Restarts counts the handlers of this connection that panicked and were replaced. Above 0 the conversation is under way already.
+	Restarts int
+}
 
 // Data shows the unread bytes. What the handler does not consume stays and leads the next Data. There is at most one
 // Data outstanding, and none while the connection's own writes are pending (see ReadGate).

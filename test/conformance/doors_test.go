@@ -13,6 +13,7 @@ import (
 // script is what a handler does. A part left out does nothing; data left out consumes everything.
 type script struct {
 	accepted   func(t *tape) error
+	again      func(t *tape) error // accepted, of a handler that replaces one that panicked
 	data       func(t *tape, b *protocol.Buffer) error
 	peerClosed func(t *tape) error
 	writable   func(t *tape, ready bool) error
@@ -34,6 +35,10 @@ type player struct {
 }
 
 func (p *player) accepted(socket protocol.Socket) error {
+	if before, found := p.s.tapes.Load(socket.PID().Id); found && p.s.restarting {
+		p.tape = before.(*tape)
+		return p.again()
+	}
 	if p.tape != nil {
 		p.tape.enter()
 		defer p.tape.leave()
@@ -41,6 +46,7 @@ func (p *player) accepted(socket protocol.Socket) error {
 		return nil
 	}
 	p.tape = newTape(p.s.w, socket)
+	p.s.tapes.Store(socket.PID().Id, p.tape)
 	p.tape.enter()
 	defer p.tape.leave()
 	p.tape.record(event{what: "accepted"})
@@ -49,6 +55,16 @@ func (p *player) accepted(socket protocol.Socket) error {
 		return nil
 	}
 	return p.play.accepted(p.tape)
+}
+
+func (p *player) again() error {
+	p.tape.enter()
+	defer p.tape.leave()
+	p.tape.record(event{what: "again"})
+	if p.play.again == nil {
+		return nil
+	}
+	return p.play.again(p.tape)
 }
 
 func (p *player) data(b *protocol.Buffer) error {

@@ -35,7 +35,7 @@ type tape struct {
 
 // event is one handler call or completion.
 type event struct {
-	what string // accepted, data, peerclosed, writable, draining, message, closed, or the name of a completion
+	what string // accepted, again, data, peerclosed, writable, draining, message, closed, or the name of a completion
 	text string // data: what was shown
 	flag bool   // data: EOF; writable: ready
 	err  error  // completions

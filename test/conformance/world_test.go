@@ -86,6 +86,9 @@ type server struct {
 	w        *world
 	dial     dial
 	accepted chan *tape // the tapes, as their handlers get Accepted
+
+	tapes      sync.Map // the same by PID
+	restarting bool     // a handler may replace another, and goes on with its tape
 }
 
 // patience is how long a test waits for what must happen. In a bubble it costs nothing.
@@ -160,6 +163,7 @@ func (w *world) open(open doorOf, play script, options listener.Options) *server
 }
 
 func (s *server) start(door tcpactor.Door, options listener.Options) *server {
+	s.restarting = options.Connection.RestartHandler.Max > 0
 	s.Listener, s.dial = s.w.network.listen(s.w, door, options)
 	s.w.servers = append(s.w.servers, s)
 	return s
