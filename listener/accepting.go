@@ -111,7 +111,7 @@ func (s *server) spawn(conn transport.Conn, lane int, place *connection.Place) {
 // acceptFailed reports a failed accept; the next one is tried after wait.
 func (s *server) acceptFailed(err error, wait time.Duration) {
 	s.acceptErrors.Add(1)
-	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Wait: wait})
+	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Class: classify(err), Wait: wait})
 }
 
 // lost takes note that the listening socket was closed: by us, or by its maker, and then nothing more can be accepted. What is

@@ -65,13 +65,7 @@ func (a *acceptor) run() {
 	}
 }
 
-// pause waits after a failed accept. What an accept can fail with besides our own close, accept(2):
-//
-//	EMFILE, ENFILE, ENOBUFS, ENOMEM  the process, the machine or the kernel is out of something: it passes
-//	ECONNABORTED, EPROTO             the client went away between its SYN and our accept: the next one did not
-//	EPERM                            a firewall rule forbids this one
-//	ENETDOWN, EHOSTUNREACH, …        errors of the new socket's network, reported early by Linux
-//	anything else                    unknown; dying of it would be worse than waiting
+// pause waits after a failed accept.
 func (a *acceptor) pause(d time.Duration, err error) {
 	a.server.acceptFailed(err, d)
 	timer := time.NewTimer(d)

@@ -18,9 +18,10 @@ type (
 	Started struct{ Addr net.Addr }
 	// AcceptFailed: an accept failed, and the next one is tried after Wait; never again (0) if somebody closed the listening socket.
 	AcceptFailed struct {
-		Addr net.Addr
-		Err  error
-		Wait time.Duration
+		Addr  net.Addr
+		Err   error
+		Class AcceptClass
+		Wait  time.Duration
 	}
 	// Rejected: a client was accepted and turned away.
 	Rejected struct {
@@ -48,7 +49,7 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 		case *Started:
 			logger.Info("listening", "addr", e.Addr)
 		case *AcceptFailed:
-			logger.Warn("accept failed", "addr", e.Addr, "error", e.Err, "wait", e.Wait)
+			logger.Warn("accept failed", "addr", e.Addr, "error", e.Err, "class", e.Class.String(), "wait", e.Wait)
 		case *Rejected:
 			logger.Warn("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
 		case *DrainStarted:

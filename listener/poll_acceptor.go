@@ -166,7 +166,7 @@ func (p *polling) acceptOne() bool {
 	return true
 }
 
-// pause waits after a failed accept; see acceptor.pause for what it can fail with.
+// pause waits after a failed accept.
 func (p *polling) pause(err error) {
 	d := p.wait.next()
 	p.server.acceptFailed(err, d)
