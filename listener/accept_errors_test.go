@@ -1,9 +1,11 @@
 package listener
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -16,12 +18,17 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// faulty is a listener whose accepts fail as the script says, before anything else happens.
+// faulty is a listener whose accepts fail as the script says, before anything else happens: by an error, by a panic with one, or
+// by runtime.Goexit.
 type faulty struct {
 	net.Listener
 	mu     sync.Mutex
 	script []error
 }
+
+type panics struct{ error }
+
+var goexits = errors.New("runtime.Goexit")
 
 func (f *faulty) Accept() (net.Conn, error) {
 	f.mu.Lock()
@@ -29,10 +36,23 @@ func (f *faulty) Accept() (net.Conn, error) {
 		err := f.script[0]
 		f.script = f.script[1:]
 		f.mu.Unlock()
-		return nil, err
+		return nil, act(err)
 	}
 	f.mu.Unlock()
 	return f.Listener.Accept()
+}
+
+// act does what a step of a script says.
+func act(step error) error {
+	switch step := step.(type) { //nolint:errorlint // nobody wraps it
+	case panics:
+		panic(step.error)
+	default:
+		if errors.Is(step, goexits) {
+			runtime.Goexit()
+		}
+		return step
+	}
 }
 
 func (f *faulty) SetDeadline(t time.Time) error { return f.Listener.(*simnet.Listener).SetDeadline(t) }

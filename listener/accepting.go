@@ -1,12 +1,8 @@
 package listener
 
 import (
-	"errors"
 	"net"
-	"os"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
@@ -15,35 +11,8 @@ import (
 
 // This file is the server as its acceptors see it: whether to accept, and what becomes of who was accepted.
 
-func (s *server) acceptorProps() *actor.Props {
-	if s.polling != nil {
-		return s.polling.props()
-	}
-	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{server: s} }, actor.WithDispatcher(s.pool))
-}
-
-// scheduleAcceptor gives the poll transport's acceptor a turn.
-func (s *server) scheduleAcceptor() {
-	if s.polling != nil {
-		s.polling.Schedule()
-	}
-}
-
-// mayLoop lets an accept loop begin, unless accepting has ended for good: then drain has counted the loops already.
-func (s *server) mayLoop() bool {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	select {
-	case <-s.closing:
-		return false
-	default:
-	}
-	s.loops.Add(1)
-	return true
-}
-
-// mayAccept waits while accepting is suspended and, where clients are to wait in the backlog, until there is room. False: the loop ends.
-func (s *server) mayAccept(stop <-chan struct{}) bool {
+// goesOn waits while accepting is suspended. False: the loop ends.
+func (s *server) goesOn(stop <-chan struct{}) bool {
 	select {
 	case <-stop:
 	case <-s.closing:
@@ -55,51 +24,39 @@ func (s *server) mayAccept(stop <-chan struct{}) bool {
 	case <-s.closing:
 		return false
 	default:
+		return true
 	}
-	return s.admission.await(stop)
 }
 
-// takesMore is mayAccept for who must not wait. Whoever changes the answer schedules the poll transport's acceptor.
-func (s *server) takesMore() bool {
-	select {
-	case <-s.resumedChan():
-	default:
-		return false
-	}
-	free, _ := s.admission.room()
-	return free
-}
-
-// nextClient returns the next client to be accepted, those that are held first.
-func (s *server) nextClient() (net.Conn, error) {
-	if conn := s.held.pop(); conn != nil {
-		return conn, nil
-	}
-	conn, err := s.listener.Accept()
-	if err == nil {
-		s.acceptCount.Add(1)
-	}
-	return conn, err
-}
-
-// accepted makes a connection of conn, turns it away, or holds it until there is room.
+// accepted makes a connection of conn, turns it away, or holds it until there is room. A net.Conn of the user's may panic
+// here; then nothing of it is kept.
 func (s *server) accepted(conn net.Conn) {
+	var place *connection.Place
+	settled := false
+	defer func() {
+		if !settled {
+			_ = conn.Close()
+			if place != nil {
+				place.Leave()
+			}
+		}
+	}()
 	place, refusal := s.admission.admit(ipOf(conn))
 	switch {
 	case refusal != protocol.RefusalNone:
 		s.refuse(conn, refusal)
-		return
 	case place == nil:
 		s.held.push(conn)
-		return
+	default:
+		o := s.options()
+		tune(conn, o)
+		if o.TLSConfig != nil {
+			s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
+		} else {
+			s.spawn(transport.NewStream(conn, &s.readers), 0, place)
+		}
 	}
-	o := s.options()
-	tune(conn, o)
-	if o.TLSConfig != nil {
-		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
-	} else {
-		s.spawn(transport.NewStream(conn, &s.readers), 0, place)
-	}
+	settled = true
 }
 
 // spawn makes a connection that runs on the given one of the dispatchers.
@@ -114,13 +71,13 @@ func (s *server) acceptFailed(err error, wait time.Duration) {
 	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Class: classify(err), Wait: wait})
 }
 
-// lost takes note that the listening socket was closed: by us, or by its maker, and then nothing more can be accepted. What is
-// connected stays.
-func (s *server) lost(err error) {
-	select {
-	case <-s.closing:
-	default:
-		s.socketLost.Store(true)
+// lost takes note that somebody else closed the listening socket of a place, and that it cannot be opened again. What is connected stays.
+func (s *server) lost(number int, err error) {
+	s.gate.Lock()
+	news := s.places[number].open
+	s.places[number].open = false
+	s.gate.Unlock()
+	if news {
 		s.acceptFailed(err, 0)
 	}
 }
@@ -138,66 +95,33 @@ func tune(conn net.Conn, o *Options) {
 	}
 }
 
-// kick frees a blocked Accept without closing the socket. False: this listener cannot.
-func (s *server) kick() bool {
-	s.kicks.Add(1)
-	return s.acceptUntil(time.Unix(1, 0))
-}
-
-// acceptUntil sets the deadline of Accept; zero: none. False: this listener has no such thing.
-func (s *server) acceptUntil(deadline time.Time) bool {
-	l, ok := s.listener.(interface{ SetDeadline(time.Time) error })
-	return ok && l.SetDeadline(deadline) == nil
-}
-
-// acceptBacklog accepts the clients that had connected before the listener was told to shut down. To close the listening socket
-// over their heads would reset them, and they may have sent something already. Where the socket lives on, the next process accepts them.
-func (s *server) acceptBacklog() {
-	if s.livesOn() || !s.kick() {
-		return
-	}
-	s.loops.Wait()
-	for left := mostBacklog; left > 0 && s.takesMore() && s.acceptUntil(time.Now().Add(backlogWait)); left-- {
-		conn, err := s.nextClient()
-		if err != nil {
-			return
-		}
-		s.accepted(conn)
-	}
-}
-
-// backlogWait is how long to look for one more client in the backlog. Package net looks once before it
-// minds the deadline, but not if that has passed already.
-const backlogWait = time.Millisecond
-
-// mostBacklog bounds the search where clients keep coming: Linux's own limit, net.core.somaxconn.
-const mostBacklog = 4096
-
-// isKick reports that Accept returned because of a kick that came after so many. A deadline that passed without one is
-// the listener's own affair, and a failure like any other: to try again at once would be to try for ever.
-func (s *server) isKick(err error, kicks uint64) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && s.kicks.Load() != kicks
-}
-
-func (s *server) suspend(suspended bool) {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	if suspended == s.suspended {
-		return
-	}
-	s.suspended = suspended
-	if suspended {
-		s.resumed = make(chan struct{})
-		s.kick()
-	} else {
-		s.acceptUntil(time.Time{})
-		close(s.resumed)
-		s.scheduleAcceptor()
-	}
-}
-
 func (s *server) resumedChan() <-chan struct{} {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	return s.resumed
+}
+
+// acceptBacklog accepts the clients that wait at a socket already. It does nothing where Accept has no deadline.
+func (s *server) acceptBacklog(socket *streamSocket) {
+	if !socket.hold() {
+		return
+	}
+	defer socket.release()
+	for range mostBacklog {
+		if free, _ := s.admission.room(); !free {
+			return
+		}
+		conn, err := s.held.pop(), error(nil)
+		if conn == nil {
+			if conn, err = socket.acceptNow(); err == nil {
+				s.acceptCount.Add(1)
+			}
+		}
+		switch {
+		case err == nil:
+			s.accepted(conn)
+		case classify(err) != AcceptClientGone:
+			return
+		}
+	}
 }

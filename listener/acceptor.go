@@ -3,70 +3,128 @@ package listener
 import (
 	"errors"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// acceptor is the actor that owns the accept loop. It is a child of its own, so that its restart touches neither the
+// acceptor is the actor that owns an accept loop. It is a child of its own, so that its restart touches neither the
 // listening socket nor any connection.
 //
-// The loop is a goroutine, because Accept blocks. It is started by Started, stopped by closing stop (and a deadline in the past,
-// which frees a blocked Accept), joined by Stopping through done.
+// The loop is a goroutine, because Accept blocks. It is started by Started, stopped by closing stop and by calling it back from
+// Accept, joined by Stopping through done.
 type acceptor struct {
-	server *server
-	stop   chan struct{}
-	done   chan struct{}
+	*streaming
+	place int
+	self  *actor.PID
+	stop  chan struct{}
+	done  chan struct{}
+
+	wait backoff       // the loop's own, as lost is
+	lost *streamSocket // closed by somebody else, to be replaced
+}
+
+// failed tells an acceptor that its loop has ended by a panic.
+type failed struct {
+	acceptor *acceptor
+	err      error
 }
 
 // Receive implements actor.Actor.
 func (a *acceptor) Receive(ctx actor.Context) {
-	switch ctx.Message().(type) {
+	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		a.stop, a.done = make(chan struct{}), make(chan struct{})
-		if a.server.mayLoop() {
-			a.server.acceptUntil(time.Time{}) // counted already: a drain waits for us before it sets a deadline of its own
+		a.self, a.stop, a.done = ctx.Self(), make(chan struct{}), make(chan struct{})
+		if a.server.enter() {
 			go a.run()
 		} else {
 			close(a.done)
 		}
+	case *failed:
+		if m.acceptor == a { // not one from before a restart
+			panic(m.err) // which is how an actor fails: its supervisor decides
+		}
 	case *actor.Stopping, *actor.Restarting:
 		close(a.stop)
-		if a.server.kick() {
+		socket := a.sockets[a.place].Load()
+		if socket == nil {
 			<-a.done
-			return
+		} else if socket.hold() {
+			<-a.done
+			socket.release()
 		}
-		// A listener of the user's without deadlines stays in Accept. Then the loop ends after the next
-		// accept, which it still serves, or with the listener.
+		// Otherwise the listener is one of the user's that stays in Accept. Then the loop ends after the next accept, which it
+		// still serves, or with the listener.
 	}
 }
 
-// run accepts until it is stopped or the listening socket is closed. No error of Accept ends it.
+// run accepts until it is stopped or accepting has ended. No error of Accept ends it. A panic of the user's Accept does, or a
+// runtime.Goexit; then the acceptor fails.
 func (a *acceptor) run() {
-	defer a.server.loops.Done()
+	defer a.server.leave()
 	defer close(a.done)
-	var wait backoff
-	for kicks := a.server.kicks.Load(); a.server.mayAccept(a.stop); kicks = a.server.kicks.Load() {
-		conn, err := a.server.nextClient()
-		if err == nil {
-			wait.reset()
-			a.server.accepted(conn)
-			continue
+	finished := false
+	defer func() {
+		if !finished {
+			a.server.system.Root.Send(a.self, &failed{a, panicked(recover(), debug.Stack())})
 		}
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			a.server.lost(err)
-			return
-		case a.server.isKick(err, kicks):
-			// A stop or a suspension wants to be noticed: mayAccept looks.
-		default:
-			a.pause(wait.next(), err)
+	}()
+	for a.server.goesOn(a.stop) {
+		if err := a.next(); err != nil && !a.failed(err) {
+			break
 		}
 	}
+	finished = true
 }
 
-// pause waits after a failed accept.
-func (a *acceptor) pause(d time.Duration, err error) {
+// next accepts one connection, or opens the socket again that was lost. It returns nil also where it was called back.
+func (a *acceptor) next() error {
+	socket := a.sockets[a.place].Load()
+	switch {
+	case socket == nil:
+		return a.server.reopen(a.place, 0)
+	case socket == a.lost:
+		return a.server.reopen(a.place, socket.generation)
+	}
+	free, called := socket.state()
+	select {
+	case <-free:
+	case <-a.stop:
+		return nil
+	case <-a.server.closing:
+		return nil
+	}
+	if !a.server.admission.await(a.stop) || a.server.mode.Load() != accepting {
+		return nil
+	}
+	if conn := a.server.held.pop(); conn != nil {
+		a.server.accepted(conn)
+		return nil
+	}
+	conn, err := socket.listener.Accept()
+	if err != nil {
+		if socket.ours(err, called) {
+			return nil // goesOn looks why
+		}
+		if classify(err) == AcceptSocketLost && a.server.bind != nil {
+			a.lost = socket
+		}
+		return err
+	}
+	a.server.acceptCount.Add(1)
+	a.wait.reset()
+	a.server.accepted(conn)
+	return nil
+}
+
+// failed waits after a failed accept. False: the socket is lost for good.
+func (a *acceptor) failed(err error) bool {
+	if a.server.bind == nil && errors.Is(err, net.ErrClosed) {
+		a.server.lost(a.place, err)
+		return false
+	}
+	d := a.wait.next()
 	a.server.acceptFailed(err, d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -75,4 +133,5 @@ func (a *acceptor) pause(d time.Duration, err error) {
 	case <-a.stop:
 	case <-a.server.closing:
 	}
+	return true
 }

@@ -23,6 +23,18 @@ type (
 		Class AcceptClass
 		Wait  time.Duration
 	}
+	// AcceptorFailed: an acceptor, the actor, panicked or was stopped from outside. It is made anew after Wait, the Restarts-th time within 10 s.
+	// Escalated: that was too often, and the listener's owner is asked; if it resumes the listener, the acceptor is made
+	// anew all the same. No connection notices any of it.
+	AcceptorFailed struct {
+		Addr      net.Addr
+		Err       error // wraps a *protocol.PanicError where the user's Accept panicked
+		Restarts  int
+		Wait      time.Duration
+		Escalated bool
+	}
+	// Reopened: the listening socket was lost, and is open again on the same address.
+	Reopened struct{ Addr net.Addr }
 	// Rejected: a client was accepted and turned away.
 	Rejected struct {
 		RemoteAddr net.Addr
@@ -50,6 +62,10 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 			logger.Info("listening", "addr", e.Addr)
 		case *AcceptFailed:
 			logger.Warn("accept failed", "addr", e.Addr, "error", e.Err, "class", e.Class.String(), "wait", e.Wait)
+		case *AcceptorFailed:
+			logger.Error("acceptor failed", "addr", e.Addr, "error", e.Err, "restarts", e.Restarts, "wait", e.Wait, "escalated", e.Escalated)
+		case *Reopened:
+			logger.Info("listening again", "addr", e.Addr)
 		case *Rejected:
 			logger.Warn("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
 		case *DrainStarted:

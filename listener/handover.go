@@ -11,11 +11,7 @@ import (
 // listener ends. Its socket they are nevertheless: what is set on one, O_NONBLOCK too, is set on all. A net.Listener that has no
 // descriptor is an error. Reexec does all of this.
 func (l *Listener) Files() ([]*os.File, error) {
-	file, err := l.server.file()
-	if err != nil {
-		return nil, err
-	}
-	return []*os.File{file}, nil
+	return l.server.files()
 }
 
 // HandedOver says that another process has the listening socket now and serves it, whatever becomes of this listener. It goes on
@@ -31,8 +27,8 @@ func (s *server) handOver(handedOver bool) error {
 		return errShutDown
 	}
 	s.handedOver = handedOver
-	if local, ok := s.listener.(interface{ SetUnlinkOnClose(bool) }); ok && !s.origin.managed {
-		local.SetUnlinkOnClose(!handedOver)
+	if !s.origin.managed {
+		s.intake.unlink(!handedOver)
 	}
 	return nil
 }
@@ -55,12 +51,14 @@ func (s *server) shutDown() bool {
 	}
 }
 
-func (s *server) file() (*os.File, error) {
+func (s *server) files() ([]*os.File, error) {
 	if s.shutDown() {
 		return nil, errShutDown
 	}
-	if s.polling != nil {
-		return s.polling.file()
+	if len(s.filled(true)) == 0 {
+		return nil, errNoSocket
 	}
-	return duplicate(s.listener)
+	return s.intake.files()
 }
+
+var errNoSocket = errors.New("berth: the listener has no listening socket now")

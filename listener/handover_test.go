@@ -42,9 +42,7 @@ func backlogOf(t *testing.T, l *net.TCPListener, o Options) (*Listener, []net.Co
 // holdBack lets the acceptor of the poll transport wait as after a failed accept.
 func (l *Listener) holdBack() {
 	if p := l.server.polling; p != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.timer = time.NewTimer(patience)
+		p.acceptors[0].pause.start(patience, func() {})
 	}
 }
 
@@ -61,10 +59,11 @@ func (l *gatedListener) Accept() (net.Conn, error) {
 }
 
 func (l *gatedListener) SetDeadline(deadline time.Time) error {
+	err := l.TCPListener.SetDeadline(deadline)
 	if !deadline.IsZero() {
 		l.release()
 	}
-	return l.TCPListener.SetDeadline(deadline)
+	return err
 }
 
 func (l *gatedListener) Close() error {

@@ -3,7 +3,6 @@ package listener
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -29,11 +28,11 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 		return nil, err
 	}
 	o := options.withDefaults()
-	l, err := o.ListenConfig.Listen(context.Background(), o.Network, addr)
+	l, err := o.bind(addr)
 	if err != nil {
-		return nil, fmt.Errorf("berth: %w", err)
+		return nil, err
 	}
-	handle, err := serve(spawner, l, door, o)
+	handle, err := serve(spawner, l, door, o, func() (net.Listener, error) { return o.bind(l.Addr().String()) })
 	if err != nil {
 		_ = l.Close()
 	}
@@ -49,7 +48,7 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 	if err := check(door, options); err != nil {
 		return nil, err
 	}
-	return serve(spawner, l, door, options.withDefaults())
+	return serve(spawner, l, door, options.withDefaults(), nil)
 }
 
 func check(door tcpactor.Door, options Options) error {
@@ -64,15 +63,20 @@ func check(door tcpactor.Door, options Options) error {
 	return options.validate()
 }
 
-func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) (*Listener, error) {
+// serve starts a listener at l. bind opens another socket at the same address, once l is closed; nil: that cannot be done.
+func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options, bind func() (net.Listener, error)) (*Listener, error) {
 	s := &server{
 		system:    spawner.ActorSystem(),
-		listener:  l,
 		addr:      l.Addr(),
+		bind:      bind,
 		origin:    originOf(l),
 		door:      door,
 		pool:      tcpactor.NewPool(),
 		resumed:   make(chan struct{}),
+		changing:  make(chan struct{}, 1),
+		places:    make([]place, 1),
+		restarts:  make([]restarts, options.Acceptors),
+		returns:   make([]delay, options.Acceptors),
 		ended:     make(chan struct{}, 1),
 		deadlines: make(chan time.Time, 1),
 		closing:   make(chan struct{}),
@@ -82,22 +86,28 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		done:      make(chan struct{}),
 	}
 	s.current.Store(&options)
-	s.admission = newAdmission(&options, s.scheduleAcceptor)
+	s.admission = newAdmission(&options, func() { s.intake.nudge() })
 	close(s.resumed)
 	s.dispatchers = []actor.Dispatcher{s.pool}
 	polls, err := options.polls(l)
-	if err == nil && polls {
-		if s.polling, err = newPolling(s); err == nil {
-			s.dispatchers = s.polling.dispatchers()
-		}
-	}
 	if err != nil {
+		return nil, err
+	}
+	s.intake = newStreaming(s, len(s.places))
+	if polls {
+		if s.polling, err = newPolling(s, options.Acceptors, len(s.places)); err != nil {
+			return nil, err
+		}
+		s.intake, s.dispatchers = s.polling, s.polling.dispatchers()
+	}
+	if err := s.install([]int{0}, []net.Listener{l}); err != nil {
+		s.polling.close() // the stream transport takes every socket
 		return nil, err
 	}
 	s.sweeping.Add(1)
 	go s.reap()
 	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{server: s} },
-		actor.WithDispatcher(s.pool), actor.WithSupervisor(restartFailing))
+		actor.WithDispatcher(s.pool))
 	return &Listener{server: s, pid: spawner.SpawnPrefix(props, "listener")}, nil
 }
 
@@ -111,10 +121,10 @@ func (l *Listener) PID() *actor.PID { return l.pid }
 func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }
 
 // Suspend stops accepting; clients wait in the kernel's backlog.
-func (l *Listener) Suspend() { l.server.suspend(true) }
+func (l *Listener) Suspend() { l.server.suspend() }
 
 // Resume accepts again.
-func (l *Listener) Resume() { l.server.suspend(false) }
+func (l *Listener) Resume() error { return l.server.resume() }
 
 // Shutdown ends the listener in an orderly way: it accepts no more, every handler gets Draining, connections that are quiet, or that
 // their handlers close, are flushed and closed. Shortly before ctx's deadline (ShutdownTimeout if it has none) the

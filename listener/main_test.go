@@ -81,6 +81,16 @@ func (w *world) actors() []string {
 	return ids
 }
 
+// acceptors returns the acceptors of a listener that there are.
+func (w *world) acceptors(l *Listener) (all []*actor.PID) {
+	for _, id := range w.actors() {
+		if strings.HasPrefix(id, l.PID().Id+"/acceptor") {
+			all = append(all, w.NewLocalPID(id))
+		}
+	}
+	return all
+}
+
 // find waits for the one actor below a listener whose path has so many parts ("listener$1/connections/$5": 3) and ends in suffix.
 func (w *world) find(t *testing.T, l *Listener, parts int, suffix string) *actor.PID {
 	t.Helper()

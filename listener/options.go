@@ -36,6 +36,9 @@ type Options struct {
 	// Crews is how many crews share the workers, each with a poll set and a run queue of its own; connections are dealt out to them in turn. Default
 	// 1, which balances best; beyond about 16 workers one queue's lock begins to show. It cannot be negative.
 	Crews int
+	// Acceptors is how many actors accept. They share the listening socket, unless ReusePort is set. Default 1. With the poll transport they are
+	// dealt out to the crews. It cannot be negative.
+	Acceptors int
 
 	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
 	// open files. Off: accepting goes on until the process has no descriptor left.
@@ -123,6 +126,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	o.Crews = max(o.Crews, 1)
+	o.Acceptors = max(o.Acceptors, 1)
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = 15 * time.Second
 	}
@@ -176,6 +180,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
 	case o.Crews < 0:
 		return fmt.Errorf("berth: Crews %d must not be negative", o.Crews)
+	case o.Acceptors < 0:
+		return fmt.Errorf("berth: Acceptors %d must not be negative", o.Acceptors)
 	case o.PerIPPrefixV4 < 0 || o.PerIPPrefixV4 > 32:
 		return fmt.Errorf("berth: PerIPPrefixV4 %d is no length of an IPv4 prefix: 1 to 32", o.PerIPPrefixV4)
 	case o.PerIPPrefixV6 < 0 || o.PerIPPrefixV6 > 128:

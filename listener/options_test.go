@@ -45,6 +45,7 @@ var bad = map[string]Options{
 	`Network "udp" is none of`:                    {Network: "udp"},
 	"WhenFull 2 is neither Wait nor Reject":       {WhenFull: 2},
 	"Transport 77 is none of":                     {Transport: 77},
+	"Acceptors -2 must not be negative":           {Acceptors: -2},
 	"RecvBufferSize -1 and SendBufferSize 0 must": {RecvBufferSize: -1},
 	"RecvBufferSize 0 and SendBufferSize -1 must": {SendBufferSize: -1},
 	"ReadBufferSize cannot be off":                {Connection: connection.Options{ReadBufferSize: -1}},

@@ -4,12 +4,11 @@ package listener
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -18,88 +17,53 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// polling is the poll transport of one listener: poll sets, each with the crew that polls it and runs the actors, and the acceptor,
-// which pulls connections from the listening socket as a connection pulls bytes from its own. The acceptor has no
-// goroutine: an event, a permit that came back, a resumption or the end of a back-off gives it a turn.
-type polling struct {
-	server  *server
-	crews   []crew
-	socket  *transport.Acceptor              // in the first crew's set
+// pollAcceptor is an acceptor of the poll transport. It pulls connections from the listening socket as a connection pulls bytes
+// from its own, and has no goroutine: an event, a permit that came back, a resumption or the end of a back-off gives it a turn.
+//
+// All its incarnations are this one: what it knows must survive.
+type pollAcceptor struct {
+	*polling
+	crew    crew
+	place   int
 	spawned *tcpactor.Mailbox                // of the incarnation that is being spawned
-	mailbox atomic.Pointer[tcpactor.Mailbox] // of the one that has started; nil: there is nothing to schedule yet
+	mailbox atomic.Pointer[tcpactor.Mailbox] // of the one that is at work; nil: there is nothing to schedule
+	pause   delay                            // runs after a failed accept
 
-	mu      sync.Mutex      // held while accepting, so that after stop no connection is added
-	dealt   int             // connections dealt out to the crews, in turn
-	held    *transport.Poll // an accepted client that waits for its place
-	stopped bool
-	wait    backoff
-	timer   *time.Timer // runs while the acceptor waits after a failed accept
+	mu         sync.Mutex
+	socket     acceptSocket // nil: the place is empty
+	generation uint64
+	lost       bool // somebody else closed it, and it is to be replaced
+	wait       backoff
+	held       []*pollClient // accepted, and waiting for their places: one for each goroutine that accepts
 }
 
-type crew struct {
-	*tcpactor.Crew
-	set *transport.PollSet
+// pollClient is an accepted client, in the poll set of the crew that it was dealt to.
+type pollClient struct {
+	*transport.Poll
+	lane int
 }
 
-// newPolling fails if the process has no descriptor left, or l is none of the system's sockets; then nothing is left of it.
-func newPolling(s *server) (_ *polling, err error) {
-	p := &polling{server: s}
-	defer func() {
-		if err != nil {
-			p.close()
-		}
-	}()
-	for range s.options().Crews {
-		set, err := transport.NewPollSet()
-		if err != nil {
-			return nil, err
-		}
-		p.crews = append(p.crews, crew{tcpactor.NewCrew(set, max(1, s.options().Workers/s.options().Crews)), set})
-	}
-	if p.socket, err = transport.NewAcceptor(p.crews[0].set, s.listener, p.Schedule); err != nil {
-		return nil, err
-	}
-	o := s.options()
-	err = p.socket.Tune(transport.SocketOptions{
-		NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
-	})
-	if err != nil {
-		p.socket.Close()
-		return nil, fmt.Errorf("berth: %w", err)
-	}
-	return p, nil
+// acceptSocket is a *transport.Acceptor, as far as an acceptor knows it.
+type acceptSocket interface {
+	Accept(set *transport.PollSet) (*transport.Poll, error)
+	Look()
+	Close()
+	File() (*os.File, error)
 }
 
-// pollable reports that l is one of the system's sockets.
-func pollable(l net.Listener) bool {
-	switch l.(type) {
-	case *net.TCPListener, *net.UnixListener:
-		return true
-	}
-	return false
-}
-
-func (p *polling) dispatchers() (all []actor.Dispatcher) {
-	for _, c := range p.crews {
-		all = append(all, c)
-	}
-	return all
-}
-
-// props of the acceptor. All its incarnations are this one: what it knows must survive. Each has a mailbox of its own, as the last turn of
-// the one before may still be under way.
-func (p *polling) props() *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor { return p },
-		actor.WithDispatcher(p.crews[0]), actor.WithMailbox(func() actor.Mailbox {
-			p.spawned = new(tcpactor.Mailbox)
-			p.spawned.Init(p)
-			return p.spawned
+// props gives each incarnation a mailbox of its own, as the last turn of the one before may still be under way.
+func (a *pollAcceptor) props() *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor { return a },
+		actor.WithDispatcher(a.crew), actor.WithMailbox(func() actor.Mailbox {
+			a.spawned = new(tcpactor.Mailbox)
+			a.spawned.Init(a)
+			return a.spawned
 		}))
 }
 
 // Schedule gives the acceptor a turn.
-func (p *polling) Schedule() {
-	if m := p.mailbox.Load(); m != nil {
+func (a *pollAcceptor) Schedule() {
+	if m := a.mailbox.Load(); m != nil {
 		m.Schedule()
 	}
 }
@@ -113,106 +77,173 @@ var acceptAgain = &again{}
 const acceptBatch = 64
 
 // Receive implements actor.Actor. Accepting happens in Pull.
-func (p *polling) Receive(ctx actor.Context) {
-	if _, ok := ctx.Message().(*actor.Started); ok {
-		p.mailbox.Store(p.spawned)
+func (a *pollAcceptor) Receive(ctx actor.Context) {
+	switch ctx.Message().(type) {
+	case *actor.Started:
+		a.mailbox.Store(a.spawned)
+	case *actor.Stopping:
+		a.mailbox.Store(nil)
 	}
 }
 
 // Drop implements tcpactor.Source.
-func (p *polling) Drop(any) {}
+func (a *pollAcceptor) Drop(any) {}
 
 // Pull implements tcpactor.Source: it accepts what is there.
-func (p *polling) Pull() any {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (a *pollAcceptor) Pull() any {
+	if a.mailbox.Load() == nil || !a.server.enter() {
+		return nil
+	}
+	defer a.server.leave()
+	defer func() {
+		if reason := recover(); reason != nil {
+			panic(panicked(reason, debug.Stack()))
+		}
+	}()
 	for range acceptBatch {
-		if p.stopped || p.timer != nil || !p.acceptOne() {
+		if a.pause.running() || a.server.mode.Load() != accepting || !a.next() {
 			return nil
 		}
 	}
 	return acceptAgain
 }
 
-// acceptOne returns false when there is nobody left to accept, or it failed.
-func (p *polling) acceptOne() bool {
-	if !p.server.takesMore() {
-		return false
-	}
-	lane := p.dealt % len(p.crews) // the same for a client that is held: while it is, none is dealt out
-	conn := p.held
-	if conn == nil {
-		var err error
-		if conn, err = p.socket.Accept(p.crews[lane].set); err != nil {
-			if !errors.Is(err, transport.ErrAgain) {
-				p.pause(err)
-			}
+// next accepts one connection, or opens the socket again that was lost. False: there is nothing more to do now.
+func (a *pollAcceptor) next() bool {
+	socket, generation := a.current()
+	if socket == nil {
+		if err := a.server.reopen(a.place, generation); err != nil {
+			a.failed(err)
 			return false
 		}
-		p.wait.reset()
-		p.server.acceptCount.Add(1)
+		return true
 	}
-	p.held = nil
-	switch place, refusal := p.server.admission.admit(ipOf(conn)); {
-	case place != nil:
-		p.dealt++
-		p.server.spawn(conn, lane, place)
-	case refusal != protocol.RefusalNone:
-		p.server.refuse(conn, refusal)
-	default:
-		p.held = conn
+	err := a.accept(socket)
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, transport.ErrAgain), errors.Is(err, net.ErrClosed): // ErrClosed: by us, to refuse clients or to replace it
 		return false
 	}
-	return true
+	if classify(err) == AcceptSocketLost && a.server.bind != nil {
+		a.lose(generation)
+	}
+	a.failed(err)
+	return false
 }
 
-// pause waits after a failed accept.
-func (p *polling) pause(err error) {
-	d := p.wait.next()
-	p.server.acceptFailed(err, d)
-	p.timer = time.AfterFunc(d, func() {
-		p.mu.Lock()
-		p.timer = nil
-		p.mu.Unlock()
-		p.Schedule()
-	})
+// current returns no socket where there is none to accept from, and the generation of the one that was lost.
+func (a *pollAcceptor) current() (acceptSocket, uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lost {
+		return nil, a.generation
+	}
+	return a.socket, a.generation
 }
 
-// stop accepts who is in the backlog (see server.acceptBacklog) and closes the listening socket. When it returns no connection is added any more.
-func (p *polling) stop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stopped = true
-	p.socket.Look()
-	for left := mostBacklog; left > 0 && !p.server.livesOn() && p.acceptOne(); left-- {
-		continue
+// accept makes a connection of the next client, those that are held first. ErrAgain: there is none, or no room.
+func (a *pollAcceptor) accept(socket acceptSocket) error {
+	if free, _ := a.server.admission.room(); !free {
+		return transport.ErrAgain
 	}
-	if p.held != nil {
-		_ = p.held.Close()
+	client := a.popHeld()
+	if client == nil {
+		lane := a.lane()
+		conn, err := socket.Accept(a.crews[lane].set)
+		if err != nil {
+			return err
+		}
+		client = &pollClient{conn, lane}
+		a.server.acceptCount.Add(1)
+		a.mu.Lock()
+		a.wait.reset()
+		a.mu.Unlock()
 	}
-	if p.timer != nil {
-		p.timer.Stop()
+	place, refusal := a.server.admission.admit(ipOf(client))
+	switch {
+	case place != nil:
+		a.dealt.Add(1)
+		a.server.spawn(client.Poll, client.lane, place)
+	case refusal != protocol.RefusalNone:
+		a.server.refuse(client, refusal)
+	default:
+		a.mu.Lock()
+		a.held = append(a.held, client)
+		a.mu.Unlock()
+		return transport.ErrAgain
 	}
-	p.socket.Close()
+	return nil
 }
 
-// file returns a duplicate of the listening socket.
-func (p *polling) file() (*os.File, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stopped {
-		return nil, errShutDown
+// popHeld returns nil if no client is held.
+func (a *pollAcceptor) popHeld() *pollClient {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.held) == 0 {
+		return nil
 	}
-	return p.socket.File()
+	client := a.held[0]
+	a.held = a.held[1:]
+	return client
 }
 
-// close ends the crews and joins them. All their actors have stopped.
-func (p *polling) close() {
-	for _, c := range p.crews {
-		c.Close()
+func (a *pollAcceptor) lose(generation uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lost = a.lost || a.generation == generation
+}
+
+// failed waits after a failed accept.
+func (a *pollAcceptor) failed(err error) {
+	a.mu.Lock()
+	d := a.wait.next()
+	a.mu.Unlock()
+	a.pause.start(d, a.Schedule)
+	a.server.acceptFailed(err, d)
+}
+
+// backlog accepts the clients that wait already. It may be called by any goroutine.
+func (a *pollAcceptor) backlog() {
+	a.mu.Lock()
+	socket := a.socket
+	a.mu.Unlock()
+	if socket == nil {
+		return
 	}
-	for _, c := range p.crews {
-		c.Wait()
-		c.set.Close()
+	socket.Look()
+	for range mostBacklog {
+		if err := a.accept(socket); err != nil && classify(err) != AcceptClientGone {
+			return
+		}
 	}
+}
+
+// put replaces the socket, which is closed already.
+func (a *pollAcceptor) put(socket acceptSocket, generation uint64) {
+	a.mu.Lock()
+	a.socket, a.generation, a.lost = socket, generation, false
+	a.mu.Unlock()
+	a.Schedule()
+}
+
+// take closes the socket, if there is one.
+func (a *pollAcceptor) take() {
+	a.mu.Lock()
+	socket := a.socket
+	a.socket, a.lost = nil, false
+	a.mu.Unlock()
+	if socket != nil {
+		socket.Close()
+	}
+}
+
+// file returns a duplicate of the socket.
+func (a *pollAcceptor) file() (*os.File, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.socket == nil {
+		return nil, errNoSocket
+	}
+	return a.socket.File()
 }

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,12 +19,12 @@ import (
 // Its goroutines: the reaper, started by Serve, and the sweep, started with the first connection list, both ended by stopped; the
 // pool's, closed and joined by the reaper; one reader per connection, joined by the reaper; the accept loop, the acceptor's.
 type server struct {
-	system   *actor.ActorSystem
-	listener net.Listener
-	addr     net.Addr
-	origin   origin // of the listening socket
-	door     tcpactor.Door
-	current  atomic.Pointer[Options] // see options
+	system  *actor.ActorSystem
+	addr    net.Addr
+	origin  origin                       // of the listening socket
+	bind    func() (net.Listener, error) // opens a listening socket at addr; nil where Serve was given the only one
+	door    tcpactor.Door
+	current atomic.Pointer[Options] // see options
 
 	pool        *tcpactor.Pool
 	polling     *polling           // nil with the stream transport
@@ -36,21 +37,27 @@ type server struct {
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 
+	restarts []restarts // by acceptor; the supervisor's, as are the returns of acceptors that wait
+	returns  []delay
+
+	intake   intake
+	inside   sync.WaitGroup // those who accept, or change the listening sockets; see enter
+	changing chan struct{}  // has room for one; see beginChange
+	mode     atomic.Uint32  // changed under gate
+
 	gate       sync.Mutex
-	suspended  bool
-	resumed    chan struct{} // closed while accepting; under gate
-	handedOver bool          // another process serves the socket; under gate
-	kicks      atomic.Uint64 // how often Accept was called back
+	resumed    chan struct{} // closed while accepting
+	places     []place
+	generation uint64 // of the newest listening socket
+	handedOver bool   // another process serves the socket
 
 	acceptCount  atomic.Uint64
 	acceptErrors atomic.Uint64
-	socketLost   atomic.Bool   // somebody else closed the listening socket
 	spawned      atomic.Uint64 // connections made
 	gone         atomic.Uint64 // of those, how many have ended, actors and all
 	orphans      atomic.Bool   // the end of a connection may come to nobody: gone can no longer be relied on
 	ended        chan struct{} // signalled when one ends; room for one signal
 
-	loops     sync.WaitGroup // accept loops
 	deadlines chan time.Time // a shutdown's deadline, and every earlier one that hurries it
 	closing   chan struct{}  // closed when accepting ends for good
 	draining  chan struct{}  // closed when the connections know that they drain
@@ -125,17 +132,9 @@ func (s *server) open() int {
 }
 
 func (s *server) info() protocol.ListenerInfo {
-	s.gate.Lock()
-	accepting := !s.suspended && !s.socketLost.Load()
-	s.gate.Unlock()
-	select {
-	case <-s.closing:
-		accepting = false
-	default:
-	}
 	info := protocol.ListenerInfo{
 		Addr:           s.addr.String(),
-		Accepting:      accepting,
+		Accepting:      s.mode.Load() == accepting && !s.shutDown() && len(s.filled(true)) > 0,
 		MaxConnections: s.options().MaxConnections,
 		Accepted:       s.acceptCount.Load(),
 		Refused:        s.refusals.all(),
@@ -150,4 +149,9 @@ func (s *server) info() protocol.ListenerInfo {
 	return info
 }
 
-func (s *server) publish(event any) { s.system.EventStream.Publish(event) }
+// publish tells the subscribers of the event stream, who are the user's code.
+func (s *server) publish(event any) {
+	if err := guarded(func() { s.system.EventStream.Publish(event) }); err != nil {
+		s.system.Logger().Error("berth: a subscriber of the event stream failed", "event", fmt.Sprintf("%T", event), "error", err)
+	}
+}

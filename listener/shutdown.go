@@ -62,21 +62,7 @@ func (s *server) stopBy(deadline time.Time) {
 // drain is the whole end of serving: no more accepts, then the connections, in order of patience. It
 // returns when the last one has ended or cannot be waited for.
 func (s *server) drain() {
-	s.gate.Lock() // see mayLoop
-	close(s.closing)
-	s.gate.Unlock()
-	s.admission.close()
-	if s.polling != nil {
-		s.polling.stop()
-	} else {
-		s.acceptBacklog()
-	}
-	_ = s.listener.Close() // frees Accept
-	s.loops.Wait()         // from here on no connection is added
-	for conn := s.held.pop(); conn != nil; conn = s.held.pop() {
-		_ = conn.Close()
-	}
-
+	s.stopAccepting()
 	d := &drainer{server: s, spawner: s.spawner.Load()}
 	select {
 	case d.deadline = <-s.deadlines:

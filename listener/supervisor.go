@@ -1,8 +1,6 @@
 package listener
 
 import (
-	"time"
-
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
@@ -11,16 +9,16 @@ import (
 
 // supervisor is the actor at the top of a listener, and what the user's own tree sees of it:
 //
-//	supervisor ─┬─ acceptor      the accept loop
+//	supervisor ─┬─ acceptor      accepts; there may be several
 //	            └─ connections ─── connection ─── writer, for every socket
 //
-// What must survive a restart of it lies in the server. A child that fails is restarted by its strategy; one that somebody
-// stopped is made again here.
+// What must survive a restart of it lies in the server. A child that ends, by a failure or because somebody stopped it, is
+// made anew; see supervision.go.
 type supervisor struct {
 	server   *server
 	children *actor.PID // connections
-	acceptor *actor.PID
-	ending   bool // its children are to end, by a stop or a restart of this actor
+	seats    []seat     // of the acceptors
+	ending   bool       // its children are to end, by a stop or a restart of this actor
 }
 
 // Receive implements actor.Actor.
@@ -30,10 +28,14 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.start(ctx)
 	case *actor.Terminated:
 		s.restore(ctx, m.Who)
+	case *comeBack:
+		if m.supervisor == s && !s.ending {
+			s.seatAcceptor(ctx, m.acceptor)
+		}
 	case *protocol.SuspendAccepting:
-		s.server.suspend(true)
+		s.server.suspend()
 	case *protocol.ResumeAccepting:
-		s.server.suspend(false)
+		_ = s.server.resume()
 	case *protocol.GetInfo:
 		info := s.server.info()
 		ctx.Respond(&info)
@@ -41,9 +43,9 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.server.stopBy(m.Deadline)
 		ctx.Stop(ctx.Self())
 	case *actor.Restarting:
-		s.ending = true
+		s.end()
 	case *actor.Stopping:
-		s.ending = true
+		s.end()
 		// Whoever stops us, a handle, a message or the parent: draining is the same. It blocks here, because
 		// Proto.Actor takes the return for the end; the connections end on turns of their own.
 		s.server.drain()
@@ -52,21 +54,21 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	}
 }
 
-// start is the first Started or one after a restart: connections, then the acceptor.
+// start is the first Started or one after a restart: connections, then the acceptors.
 func (s *supervisor) start(ctx actor.Context) {
 	s.children = s.server.startConnections(ctx)
 	s.server.begin(s.children)
-	s.acceptor = ctx.Spawn(s.server.acceptorProps())
+	s.seats = make([]seat, len(s.server.restarts))
+	for number := range s.seats {
+		s.seatAcceptor(ctx, number)
+	}
 }
 
-// restore makes a child again that somebody stopped.
-func (s *supervisor) restore(ctx actor.Context, who *actor.PID) {
-	switch {
-	case s.ending:
-	case who.Equal(s.children):
-		s.children = s.server.startConnections(ctx)
-	case who.Equal(s.acceptor):
-		s.acceptor = ctx.Spawn(s.server.acceptorProps())
+// end makes nothing anew any more.
+func (s *supervisor) end() {
+	s.ending = true
+	for i := range s.server.returns {
+		s.server.returns[i].stop()
 	}
 }
 
@@ -95,6 +97,3 @@ func (c *connections) Receive(ctx actor.Context) {
 
 // stopFailing stops a failed child and leaves its siblings alone.
 var stopFailing = actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
-
-// restartFailing restarts a failed acceptor, and stops one that fails ten times in ten seconds: then restore makes a new one.
-var restartFailing = actor.NewOneForOneStrategy(10, 10*time.Second, func(any) actor.Directive { return actor.RestartDirective })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,40 +15,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Acceptor accepts from a listening socket in a PollSet, without a goroutine and without waiting.
+// Acceptor accepts from a listening socket in a PollSet, without a goroutine and without waiting. It has a descriptor of its
+// own for the socket, so several acceptors can share one. Any goroutine may call its methods.
 type Acceptor struct {
 	set      *PollSet
-	fd       int
 	local    net.Addr
-	origins  []*origin    // one for each poll set that connections went to
-	owner    net.Listener // what fd is borrowed from, nil if it is our own
 	readable atomic.Bool
 	notify   func()
 	buffers  SocketOptions // of a unix socket's: its connections inherit nothing
+
+	mu      sync.Mutex // held during system calls, so that the descriptor's number is nobody else's meanwhile
+	fd      int        // -1: closed
+	origins []*origin  // one for each poll set that connections went to
 }
 
-// NewAcceptor takes l over, a *net.TCPListener or *net.UnixListener, unless there is an error. notify is called by the polling
-// goroutine when there is something to accept; it must not wait.
+// NewAcceptor accepts from l's socket, a *net.TCPListener's or *net.UnixListener's, whether l is closed meanwhile or not. notify is
+// called by the polling goroutine when there is something to accept; it must not wait.
 func NewAcceptor(set *PollSet, l net.Listener, notify func()) (*Acceptor, error) {
 	a := &Acceptor{set: set, fd: -1, local: l.Addr(), notify: notify}
 	a.readable.Store(true)
-	if err := a.takeOver(l); err != nil {
+	if err := a.duplicate(l); err != nil {
 		return nil, fmt.Errorf("berth: cannot poll the listening socket: %w", err)
 	}
 	if err := set.addListener(a.fd, a); err != nil {
-		a.closeOwn()
+		closeFD(a.fd)
 		return nil, fmt.Errorf("berth: cannot poll the listening socket: %w", err)
-	}
-	if a.owner == nil {
-		_ = l.Close() // the socket lives on in our descriptor
 	}
 	return a, nil
 }
 
-// takeOver gets the descriptor of l. While l itself is open, its socket is also in the runtime's own poll set, and every
-// client would wake a thread there for nothing: a tenth of the processor time of short connections, in a profile. So a TCP listener's socket
-// moves to a descriptor of ours. A unix listener's cannot: closing it may remove the path, and there is no telling whether it will.
-func (a *Acceptor) takeOver(l net.Listener) error {
+func (a *Acceptor) duplicate(l net.Listener) error {
 	raw, ok := l.(syscall.Conn)
 	if !ok {
 		return fmt.Errorf("a %T has no descriptor", l)
@@ -56,23 +53,8 @@ func (a *Acceptor) takeOver(l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	_, tcp := l.(*net.TCPListener)
-	if !tcp {
-		a.owner = l
-	}
-	controlErr := conn.Control(func(fd uintptr) {
-		a.fd = int(fd)
-		if tcp {
-			a.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
-		}
-	})
+	controlErr := conn.Control(func(fd uintptr) { a.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
 	return errors.Join(err, controlErr)
-}
-
-func (a *Acceptor) closeOwn() {
-	if a.owner == nil {
-		closeFD(a.fd)
-	}
 }
 
 // ready implements watcher.
@@ -84,29 +66,46 @@ func (a *Acceptor) ready(_, _, _ bool) {
 // Look makes the next Accept ask the kernel, whatever events have come.
 func (a *Acceptor) Look() { a.readable.Store(true) }
 
-// Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none: notify will be called. It is
-// called on one goroutine at a time.
+// Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none: notify will be called;
+// net.ErrClosed after Close.
 func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 	if !a.readable.Load() {
 		return nil, ErrAgain
 	}
 	a.readable.Store(false) // before the call: an event that comes during it must not be lost
-	for {
+	p, err := a.accept(set)
+	switch {
+	case err == nil:
+		a.readable.Store(true)
+		_ = setBuffers(int(p.fd), &a.buffers) // fails where the connection is gone already; reading will say so
+		return p, nil
+	case errors.Is(err, unix.EAGAIN):
+		return nil, ErrAgain
+	case errors.Is(err, net.ErrClosed):
+		return nil, err
+	default:
+		a.readable.Store(true) // the client may still be there for the next try
+		return nil, os.NewSyscallError("accept", err)
+	}
+}
+
+func (a *Acceptor) accept(set *PollSet) (*Poll, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.fd >= 0 {
 		fd, remote, err := accept(a.fd)
 		switch {
 		case err == nil:
-			a.readable.Store(true)
-			_ = setBuffers(fd, &a.buffers) // fails where the connection is gone already; reading will say so
 			return newPoll(a.origin(set), fd, remote), nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-			return nil, ErrAgain
-		default:
-			a.readable.Store(true) // the client may still be there for the next try
-			return nil, os.NewSyscallError("accept", err)
+		case errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK):
+			a.set.remove(a.fd, a) // somebody closed it for us: its number is no longer ours to close
+			a.fd = -1
+			return nil, err
+		case !errors.Is(err, unix.EINTR):
+			return nil, err
 		}
 	}
+	return nil, net.ErrClosed
 }
 
 func (a *Acceptor) origin(set *PollSet) *origin {
@@ -120,8 +119,13 @@ func (a *Acceptor) origin(set *PollSet) *origin {
 	return o
 }
 
-// File returns a duplicate of the listening socket's descriptor, non-blocking as it is, for another process. No Close may be under way.
+// File returns a duplicate of the descriptor, non-blocking as it is, for another process.
 func (a *Acceptor) File() (*os.File, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd < 0 {
+		return nil, net.ErrClosed
+	}
 	fd, err := unix.FcntlInt(uintptr(a.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("berth: cannot duplicate the listening socket: %w", os.NewSyscallError("fcntl", err))
@@ -129,12 +133,14 @@ func (a *Acceptor) File() (*os.File, error) {
 	return os.NewFile(uintptr(fd), a.local.String()), nil
 }
 
-// Close stops watching and closes the listening socket. No Accept may be under way.
+// Close stops watching and closes the descriptor. Closing twice is the same as closing once.
 func (a *Acceptor) Close() {
-	a.set.forget(a.fd, a)
-	a.closeOwn()
-	if a.owner != nil {
-		_ = a.owner.Close()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd >= 0 {
+		a.set.forget(a.fd, a)
+		closeFD(a.fd)
+		a.fd = -1
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 var special = map[string]string{
 	"Workers":                 "GOMAXPROCS",
 	"Crews":                   "1",
+	"Acceptors":               "1",
 	"Connection.LowWater":     "half of HighWater",
 	"MaxConnections":          "min(16384, 80% of RLIMIT_NOFILE)",
 	"Connection.ReadGate":     "GateQuiet",

@@ -165,8 +165,8 @@ var defects = []defect{
 		Name: "accept-error-fatal", Guarantee: "G9",
 		What: "the accept loop ends at the first error of accept",
 		File: "listener/acceptor.go",
-		Old:  "			a.pause(wait.next(), err)\n",
-		New:  "			a.pause(wait.next(), err)\n			return\n",
+		Old:  "		if err := a.next(); err != nil && !a.failed(err) {\n",
+		New:  "		if err := a.next(); err != nil && a.failed(err) {\n",
 		CaughtBy: []check{
 			{Package: "listener", Tests: "^TestNoErrorOfAcceptEndsAListener$"},
 		},

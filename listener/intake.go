@@ -1,0 +1,33 @@
+package listener
+
+import (
+	"net"
+	"os"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// intake is how a transport accepts: the props of its acceptors, and the listening sockets that they accept from. A listener has one
+// socket for all of its acceptors, or one for each; its place is its number.
+type intake interface {
+	// acceptor returns the props of an acceptor.
+	acceptor(number int) *actor.Props
+	// put fills a place with a listening socket, which belongs to the intake from now on unless there is an error. The generation
+	// is what the acceptors call it by when they lose it.
+	put(place int, generation uint64, l net.Listener) error
+	// take closes the socket of a place, if it has one: from then on the kernel refuses clients.
+	take(place int)
+	// halt brings the accepts back that wait for clients; proceed lets acceptors accept again. Halting twice is the same as once.
+	halt()
+	proceed()
+	// backlog accepts the clients that wait at the sockets already.
+	backlog()
+	// files returns duplicates of the sockets.
+	files() ([]*os.File, error)
+	// unlink says whether the path of a unix socket is removed when it is closed.
+	unlink(bool)
+	// nudge tells the acceptors that something has changed that they could not go on without.
+	nudge()
+	// stop ends what the acceptors still wait for, and closes the clients that they hold. None of them is at work any more.
+	stop()
+}

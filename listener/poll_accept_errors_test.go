@@ -1,0 +1,142 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package listener
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// faultySocket is a listening socket in a poll set whose accepts fail as the script says, before anything else happens.
+type faultySocket struct {
+	acceptSocket
+	mu     sync.Mutex
+	script []error
+}
+
+func (f *faultySocket) Accept(set *transport.PollSet) (*transport.Poll, error) {
+	f.mu.Lock()
+	if len(f.script) > 0 {
+		step := f.script[0]
+		f.script = f.script[1:]
+		f.mu.Unlock()
+		return nil, act(step)
+	}
+	f.mu.Unlock()
+	return f.acceptSocket.Accept(set)
+}
+
+func (f *faultySocket) fail(steps ...error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.script = append(f.script, steps...)
+}
+
+// makeFaulty puts one into the place of an acceptor's socket.
+func makeFaulty(a *pollAcceptor) *faultySocket {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := &faultySocket{acceptSocket: a.socket}
+	a.socket = f
+	return f
+}
+
+func TestNoErrorOfAcceptEndsAPollListener(t *testing.T) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+		l := listen(of(&echo{}), Options{MaxConnections: 2})
+		l.server.bind = nil // as if Serve had made it: otherwise a lost socket is replaced
+		f := makeFaulty(l.server.polling.acceptors[0])
+		live := dial(t, l)
+		echoes(t, live)
+		for n, fault := range acceptFaults {
+			f.fail(os.NewSyscallError("accept", fault.err))
+			c := dial(t, l)
+			echoes(t, c)
+			require.NoError(t, c.Close())
+			failed := published[*AcceptFailed](w)
+			require.Len(t, failed, n+1, "%v", fault.err)
+			require.ErrorIs(t, failed[n].Err, fault.err)
+			assert.Equal(t, fault.class, failed[n].Class)
+			jittered(t, 0, failed[n].Wait)
+			echoes(t, live)
+			eventually(t, func() bool { return l.Info().Open == 1 })
+		}
+	})
+}
+
+func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+		l := listen(of(&echo{}), Options{MaxConnections: 2})
+		f := makeFaulty(l.server.polling.acceptors[0])
+		live := dial(t, l)
+		echoes(t, live)
+		for n, step := range []error{panics{errBoom}, goexits, panics{errBoom}} {
+			f.fail(step)
+			c := dial(t, l)
+			echoes(t, c)
+			require.NoError(t, c.Close())
+			failed := published[*AcceptorFailed](w)
+			require.Len(t, failed, n+1)
+			assert.Equal(t, n+1, failed[n].Restarts)
+			jittered(t, n, failed[n].Wait)
+			var panicked *protocol.PanicError
+			if step == goexits { //nolint:errorlint // it is the same one
+				require.ErrorIs(t, failed[n].Err, errGoexit)
+			} else {
+				require.ErrorIs(t, failed[n].Err, errBoom)
+				require.ErrorAs(t, failed[n].Err, &panicked)
+				assert.Contains(t, string(panicked.Stack), "Accept")
+			}
+			echoes(t, live)
+			eventually(t, func() bool { return l.Info().Open == 1 })
+		}
+		assert.Empty(t, published[*AcceptFailed](w))
+	})
+}
+
+func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+		l := listen(of(&echo{}), Options{})
+		f := makeFaulty(l.server.polling.acceptors[0])
+		live := dial(t, l)
+		echoes(t, live)
+		for range mostRestarts + 1 {
+			f.fail(panics{errBoom})
+		}
+		echoes(t, dial(t, l))
+		failed := published[*AcceptorFailed](w)
+		require.Len(t, failed, mostRestarts+1)
+		assert.True(t, failed[mostRestarts].Escalated)
+		echoes(t, live)
+		echoes(t, dial(t, l))
+	})
+}
+
+// While it waits it accepts nobody, and a shutdown joins its timer.
+func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+		l := listen(of(&echo{}), Options{Connection: brisk})
+		f := makeFaulty(l.server.polling.acceptors[0])
+		for range 20 {
+			f.fail(syscall.EMFILE)
+		}
+		_ = dial(t, l)
+		eventually(t, func() bool { return len(published[*AcceptFailed](w)) == 8 }) // the next wait is over half a second
+		assert.Zero(t, l.Info().Accepted)
+		assert.True(t, l.server.polling.acceptors[0].pause.running())
+		began := time.Now()
+		require.NoError(t, l.Close())
+		assert.Less(t, time.Since(began), patience/2)
+		assert.False(t, l.server.polling.acceptors[0].pause.running())
+	})
+}

@@ -1,0 +1,191 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package listener
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+)
+
+// polling is the poll transport of one listener: poll sets, each with the crew that polls it and runs the actors, and the intake:
+// acceptors that are dealt out to the crews, each with a descriptor of its own for its listening socket.
+type polling struct {
+	server    *server
+	crews     []crew
+	acceptors []*pollAcceptor
+	dealt     atomic.Uint64 // connections dealt out to the crews, in turn
+
+	mu   sync.Mutex
+	kept []net.Listener // by place: what must stay open as long as the socket
+}
+
+type crew struct {
+	*tcpactor.Crew
+	set *transport.PollSet
+}
+
+// newPolling fails if the process has no descriptor left; then nothing is left of it.
+func newPolling(s *server, acceptors, places int) (*polling, error) {
+	p := &polling{server: s, kept: make([]net.Listener, places)}
+	for range s.options().Crews {
+		set, err := transport.NewPollSet()
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.crews = append(p.crews, crew{tcpactor.NewCrew(set, max(1, s.options().Workers/s.options().Crews)), set})
+	}
+	for i := range acceptors {
+		p.acceptors = append(p.acceptors, &pollAcceptor{polling: p, crew: p.crews[i%len(p.crews)], place: i % places})
+	}
+	return p, nil
+}
+
+// pollable reports that l is one of the system's sockets.
+func pollable(l net.Listener) bool {
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return true
+	}
+	return false
+}
+
+func (p *polling) dispatchers() (all []actor.Dispatcher) {
+	for _, c := range p.crews {
+		all = append(all, c)
+	}
+	return all
+}
+
+// lane returns the number of the crew that the next connection goes to.
+func (p *polling) lane() int { return int(p.dealt.Load() % uint64(len(p.crews))) }
+
+func (p *polling) acceptor(number int) *actor.Props { return p.acceptors[number].props() }
+
+// put gives each acceptor of the place a descriptor of its own. While l itself is open, its socket is also in the runtime's own poll
+// set, and every client would wake a thread there for nothing: a tenth of the processor time of short connections, in a
+// profile. So it is closed. A unix listener cannot be: that may remove the path, and there is no telling whether it will.
+func (p *polling) put(place int, generation uint64, l net.Listener) (err error) {
+	var sockets []*transport.Acceptor
+	defer func() {
+		if err != nil {
+			for _, socket := range sockets {
+				socket.Close()
+			}
+		}
+	}()
+	o := p.server.options()
+	for _, a := range p.at(place) {
+		socket, err := transport.NewAcceptor(a.crew.set, l, a.Schedule)
+		if err != nil {
+			return err
+		}
+		sockets = append(sockets, socket)
+		err = socket.Tune(transport.SocketOptions{
+			NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
+		})
+		if err != nil {
+			return fmt.Errorf("berth: %w", err)
+		}
+	}
+	if _, unix := l.(*net.UnixListener); unix {
+		p.keep(place, l)
+	} else {
+		_ = l.Close()
+	}
+	for i, a := range p.at(place) {
+		a.put(sockets[i], generation)
+	}
+	return nil
+}
+
+func (p *polling) take(place int) {
+	for _, a := range p.at(place) {
+		a.take()
+	}
+	if l := p.keep(place, nil); l != nil {
+		_ = l.Close()
+	}
+}
+
+// keep keeps l, and returns what was kept before.
+func (p *polling) keep(place int, l net.Listener) (before net.Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, p.kept[place] = p.kept[place], l
+	return before
+}
+
+// at returns the acceptors of a place.
+func (p *polling) at(place int) (all []*pollAcceptor) {
+	for _, a := range p.acceptors {
+		if a.place == place {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// halt has nothing to do: an acceptor looks at the mode before every accept.
+func (p *polling) halt()    {}
+func (p *polling) proceed() { p.nudge() }
+
+func (p *polling) nudge() {
+	for _, a := range p.acceptors {
+		a.Schedule()
+	}
+}
+
+func (p *polling) backlog() {
+	for _, a := range p.acceptors {
+		a.backlog()
+	}
+}
+
+func (p *polling) files() (files []*os.File, err error) {
+	for _, a := range p.acceptors[:len(p.kept)] { // the first of each place
+		file, err := a.file()
+		if err != nil {
+			closeFiles(files)
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+func (p *polling) unlink(unlinks bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.kept {
+		unlinkOnClose(l, unlinks)
+	}
+}
+
+func (p *polling) stop() {
+	for _, a := range p.acceptors {
+		a.pause.stop()
+		for client := a.popHeld(); client != nil; client = a.popHeld() {
+			_ = client.Close()
+		}
+	}
+}
+
+// close ends the crews and joins them. All their actors have stopped.
+func (p *polling) close() {
+	for _, c := range p.crews {
+		c.Close()
+	}
+	for _, c := range p.crews {
+		c.Wait()
+		c.set.Close()
+	}
+}

@@ -1,0 +1,235 @@
+package listener
+
+import (
+	"errors"
+	"net"
+)
+
+// This file is the server as its handle and its supervisor see its listening sockets: whether it accepts from them, whether they are open.
+
+// The modes of a server: what becomes of new clients.
+const (
+	accepting uint32 = iota
+	suspended        // the kernel's backlog keeps them
+	refusing         // the listening sockets are closed, or will be in a moment
+)
+
+// place is where one listening socket is, or is to be.
+type place struct {
+	open       bool
+	generation uint64 // counts the sockets that were put into any place
+}
+
+var errCannotRefuse = errors.New("berth: a listener made by Serve cannot refuse clients: its socket could not be opened again")
+
+// enter lets whoever accepts, or changes the listening sockets, begin, until accepting has ended for good. After leave it has come to its end.
+func (s *server) enter() bool {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.shutDown() {
+		return false
+	}
+	s.inside.Add(1)
+	return true
+}
+
+func (s *server) leave() { s.inside.Done() }
+
+// beginChange lets one at a time open and close listening sockets. It is no mutex, because the user's Control runs meanwhile; the end
+// does not wait for its turn. False: accepting has ended.
+func (s *server) beginChange() bool {
+	select {
+	case s.changing <- struct{}{}:
+		return true
+	case <-s.closing:
+		return false
+	}
+}
+
+func (s *server) endChange() { <-s.changing }
+
+// turn changes the mode. The gate is held.
+func (s *server) turn(m uint32) {
+	before := s.mode.Swap(m)
+	switch {
+	case before == accepting && m != accepting:
+		s.resumed = make(chan struct{})
+		s.intake.halt()
+	case before != accepting && m == accepting:
+		s.intake.proceed()
+		close(s.resumed)
+	}
+}
+
+// suspend leaves clients in the backlog. A listener that refuses them goes on refusing.
+func (s *server) suspend() {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.mode.Load() == accepting {
+		s.turn(suspended)
+	}
+}
+
+// suspendRefusing accepts who waits in the backlog and closes the listening sockets, unless somebody resumes meanwhile.
+func (s *server) suspendRefusing() error {
+	if s.bind == nil {
+		return errCannotRefuse
+	}
+	if !s.enter() {
+		return nil
+	}
+	defer s.leave()
+	s.gate.Lock()
+	s.turn(refusing)
+	s.gate.Unlock()
+	if !s.livesOn() {
+		s.intake.backlog()
+	}
+	if !s.beginChange() {
+		return nil
+	}
+	defer s.endChange()
+	if s.mode.Load() == refusing {
+		s.vacate(s.filled(true)...)
+	}
+	return nil
+}
+
+// resume accepts again. Listening sockets that were closed, or lost, are opened first; if that fails nothing changes.
+func (s *server) resume() error {
+	if !s.enter() {
+		return nil
+	}
+	defer s.leave()
+	if !s.beginChange() {
+		return nil
+	}
+	defer s.endChange()
+	if s.bind != nil {
+		if err := s.fill(s.filled(false)...); err != nil {
+			return err
+		}
+	}
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if !s.shutDown() {
+		s.turn(accepting)
+	}
+	return nil
+}
+
+// reopen opens the socket of a place that is empty, or that still has the lost one of the given generation; generation 0: of none.
+func (s *server) reopen(number int, generation uint64) error {
+	if !s.beginChange() {
+		return nil
+	}
+	defer s.endChange()
+	if p := s.place(number); p.open && p.generation != generation || s.mode.Load() == refusing {
+		return nil // somebody else was here before
+	}
+	s.vacate(number)
+	if err := s.fill(number); err != nil {
+		return err
+	}
+	s.publish(&Reopened{Addr: s.addr})
+	return nil
+}
+
+func (s *server) place(number int) place {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	return s.places[number]
+}
+
+// filled returns the places with a socket, or those without.
+func (s *server) filled(open bool) (numbers []int) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	for number, p := range s.places {
+		if p.open == open {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
+}
+
+// vacate closes the sockets of places, those that are open.
+func (s *server) vacate(numbers ...int) {
+	for _, number := range numbers {
+		s.gate.Lock()
+		open := s.places[number].open
+		s.places[number].open = false
+		s.gate.Unlock()
+		if open {
+			s.intake.take(number)
+		}
+	}
+}
+
+// fill opens a socket for each of the places, or for none if there is an error.
+func (s *server) fill(numbers ...int) (err error) {
+	var sockets []net.Listener
+	defer func() {
+		if err != nil {
+			closeAll(sockets)
+		}
+	}()
+	for range numbers {
+		l, err := s.bind()
+		if err != nil {
+			return err
+		}
+		sockets = append(sockets, l)
+	}
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.shutDown() {
+		closeAll(sockets)
+		return nil
+	}
+	return s.install(numbers, sockets)
+}
+
+// install puts a socket into each of the places, or none if there is an error. The gate is held.
+func (s *server) install(numbers []int, sockets []net.Listener) error {
+	for i, number := range numbers {
+		s.generation++
+		if err := s.intake.put(number, s.generation, sockets[i]); err != nil {
+			for _, number := range numbers[:i] {
+				s.places[number].open = false
+				s.intake.take(number)
+			}
+			return err
+		}
+		s.places[number] = place{open: true, generation: s.generation}
+	}
+	if s.mode.Load() != accepting {
+		s.intake.halt()
+	}
+	return nil
+}
+
+func closeAll(sockets []net.Listener) {
+	for _, l := range sockets {
+		_ = l.Close()
+	}
+}
+
+// stopAccepting accepts who waits, unless accepting is suspended, closes the listening sockets and joins all who are inside: from
+// here on no connection is added.
+func (s *server) stopAccepting() {
+	s.gate.Lock()
+	open := s.mode.Load() == accepting
+	close(s.closing)
+	s.intake.halt()
+	s.gate.Unlock()
+	s.admission.close()
+	if open && !s.livesOn() { // where the socket lives on, the next process accepts them
+		if err := guarded(s.intake.backlog); err != nil {
+			s.acceptFailed(err, 0)
+		}
+	}
+	s.vacate(s.filled(true)...)
+	s.inside.Wait()
+	s.intake.stop()
+}
