@@ -33,6 +33,10 @@ func ackOf(command protocol.Command) any {
 		return m.Ack
 	case *protocol.Uncount:
 		return m.Ack
+	case *protocol.Link:
+		return m.Ack
+	case *protocol.Unlink:
+		return m.Ack
 	}
 	return nil
 }
@@ -71,6 +75,12 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 		c.kill(protocol.ReasonLocalAborted, protocol.ErrAborted)
 	case *protocol.Uncount:
 		c.Uncount()
+		c.answer(ctx, r, nil)
+	case *protocol.Link:
+		c.link(ctx, m.PID)
+		c.answer(ctx, r, nil)
+	case *protocol.Unlink:
+		c.unlink(m.PID)
 		c.answer(ctx, r, nil)
 	}
 }
@@ -197,6 +207,10 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 		// What was asked for is the case.
 		c.answerLater(r, nil)
 		return
+	case *protocol.Link:
+		if m.PID != nil {
+			c.system().Root.Stop(m.PID)
+		}
 	}
 	c.answerLater(r, protocol.ErrClosed)
 }
@@ -229,7 +243,7 @@ func (c *Connection) Drop(message any) {
 		c.refuse(m.command, reply{done: m.done})
 	case protocol.Command:
 		c.refuse(m, reply{sender: sender, ack: ackOf(m)})
-	case *attend, *protocol.Data:
+	case *attend, *protocol.Data, *linkDown:
 	default:
 		c.system().DeadLetter.SendUserMessage(c.pid, message)
 	}

@@ -116,6 +116,8 @@ func (c *Connection) Receive(ctx actor.Context) {
 		c.obey(ctx, m.command, reply{done: m.done})
 	case protocol.Command:
 		c.obey(ctx, m, reply{sender: ctx.Sender(), ack: ackOf(m)})
+	case *linkDown:
+		c.linkDown(ctx, m.who)
 	case *protocol.GetInfo:
 		info := c.Info()
 		ctx.Respond(&info)

@@ -12,6 +12,7 @@
 //	watch.go       timeouts, by a coarse sweep
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
 //	age.go         when that is, for each connection apart
+//	link.go        actors whose ends are tied to the connection's
 //	rare.go        what few connections have
 //	spawner.go     what the connections of one listener have in common
 //

@@ -164,6 +164,16 @@ func (c *Connection) Do(command protocol.Command, done func(error)) {
 	c.mailbox.PostUserMessage(&order{command, done})
 }
 
+// Link implements protocol.Socket.
+func (c *Connection) Link(pid *actor.PID) {
+	c.mailbox.PostUserMessage(&order{command: &protocol.Link{PID: pid}})
+}
+
+// Unlink implements protocol.Socket.
+func (c *Connection) Unlink(pid *actor.PID) {
+	c.mailbox.PostUserMessage(&order{command: &protocol.Unlink{PID: pid}})
+}
+
 // Info implements protocol.Socket.
 func (c *Connection) Info() protocol.Info {
 	writes, bytes := c.credit.pending()

@@ -6,6 +6,8 @@ import "sync/atomic"
 type rare struct {
 	// Any goroutine. By SlowDropNewest: bytes and writes.
 	dropped, droppedWrites atomic.Uint64
+	// The connection's turn.
+	links links
 }
 
 // makeRare returns it, and makes it if there is none. Any goroutine may call it.

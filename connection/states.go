@@ -332,6 +332,7 @@ func (c *Connection) stopping(ctx actor.Context) {
 // leave is the last thing: nothing more is delivered here.
 func (c *Connection) leave() {
 	c.mailbox.Close()
+	c.stopLinked()
 	c.shared.remove(c)
 }
 

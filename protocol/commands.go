@@ -1,6 +1,10 @@
 package protocol
 
-import "time"
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
 
 // COMMANDS: what anyone may send to a connection's PID, from any goroutine, any actor, any node.
 //
@@ -9,7 +13,7 @@ import "time"
 // A connection that has ended answers a Write with WriteFailed, or dead-letters it if nobody asked; once its
 // PID is forgotten, every message is a dead letter (and its sender gets Proto.Actor's DeadLetterResponse).
 
-// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Uncount. GetInfo is a question, not a
+// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Uncount, Link, Unlink. GetInfo is a question, not a
 // command: its answer is Info.
 type Command interface{ command() }
 
@@ -54,6 +58,20 @@ type Abort struct{ Ack any }
 // MaxConnectionsPerIP are free for others from now on. Twice is the same as once, and a connection that has ended is not counted either.
 type Uncount struct{ Ack any }
 
+// Link ties the ends of the connection and of an actor: when the actor ends, the connection is closed with ReasonLinkDown; when the connection
+// ends, the actor is stopped. If the actor has ended already, or PID is nil, the connection is closed; if the connection has, the actor is
+// stopped, and Done says ErrClosed. There may be many links; twice to the same actor is the same as once.
+type Link struct {
+	PID *actor.PID
+	Ack any
+}
+
+// Unlink undoes a Link. It is not an error if there is none.
+type Unlink struct {
+	PID *actor.PID
+	Ack any
+}
+
 // GetInfo asks a connection, or a listener, for its Info. The sender gets it as a reply.
 type GetInfo struct{}
 
@@ -64,6 +82,8 @@ func (*Close) command()      {}
 func (*CloseWrite) command() {}
 func (*Abort) command()      {}
 func (*Uncount) command()    {}
+func (*Link) command()       {}
+func (*Unlink) command()     {}
 
 // COMMANDS TO A LISTENER: what anyone may send to a listener's PID.
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+
+	"github.com/asynkron/protoactor-go/actor"
 )
 
 // sentinel is an error that also matches one of the standard library's own, so that callers may branch on either.
@@ -60,4 +62,17 @@ func (e *PanicError) Error() string { return fmt.Sprintf("berth: handler panicke
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
+}
+
+// LinkDownError is the Err of a connection that ended with ReasonLinkDown.
+type LinkDownError struct {
+	PID *actor.PID // the linked actor that ended; nil if the link was to nil
+}
+
+// Error names the actor.
+func (e *LinkDownError) Error() string {
+	if e.PID == nil {
+		return "berth: linked to no actor"
+	}
+	return fmt.Sprintf("berth: linked actor %s/%s ended", e.PID.GetAddress(), e.PID.GetId())
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -157,4 +158,9 @@ func recovered(f func()) (err *protocol.PanicError) {
 	defer func() { err = &protocol.PanicError{Value: recover(), Stack: debug.Stack()} }()
 	f()
 	return nil
+}
+
+func TestLinkDownErrorNamesTheActor(t *testing.T) {
+	assert.EqualError(t, &protocol.LinkDownError{PID: actor.NewPID("10.0.0.1:80", "member")}, "berth: linked actor 10.0.0.1:80/member ended")
+	assert.EqualError(t, &protocol.LinkDownError{}, "berth: linked to no actor")
 }

@@ -80,7 +80,7 @@ type WriteFailed struct {
 	Err error
 }
 
-// Done answers Pause, Resume, Close, CloseWrite, Abort and Uncount with an Ack, once the command took effect.
+// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Uncount with an Ack, once the command took effect.
 // Err is ErrClosed where the connection had already ended.
 type Done struct {
 	Ack any

@@ -33,6 +33,8 @@ const (
 	ReasonMaxAge
 	// ReasonSlowConsumer: a write did not fit, and SlowConsumer is SlowClose; Err is the limit's.
 	ReasonSlowConsumer
+	// ReasonLinkDown: an actor linked to the connection ended; Err is a *LinkDownError that names it.
+	ReasonLinkDown
 	// ReasonTransportError: reading or writing failed in another way; Err says how.
 	ReasonTransportError
 	// ReasonShutdown: the server shut down.
@@ -56,6 +58,7 @@ var reasonNames = [...]string{
 	ReasonHalfCloseTimeout: "half-close timeout",
 	ReasonMaxAge:           "max age",
 	ReasonSlowConsumer:     "slow consumer",
+	ReasonLinkDown:         "link down",
 	ReasonTransportError:   "transport error",
 	ReasonShutdown:         "shutdown",
 	ReasonStopped:          "stopped",

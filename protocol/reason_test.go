@@ -30,6 +30,7 @@ var reasons = map[protocol.Reason]string{
 	protocol.ReasonHalfCloseTimeout: "half-close timeout",
 	protocol.ReasonMaxAge:           "max age",
 	protocol.ReasonSlowConsumer:     "slow consumer",
+	protocol.ReasonLinkDown:         "link down",
 	protocol.ReasonTransportError:   "transport error",
 	protocol.ReasonShutdown:         "shutdown",
 	protocol.ReasonStopped:          "stopped",

@@ -50,6 +50,10 @@ type Socket interface {
 	// Uncount is the command of the same name; it has taken effect when it returns.
 	Uncount()
 
+	// Link and Unlink are the commands of the same names without an answer.
+	Link(pid *actor.PID)
+	Unlink(pid *actor.PID)
+
 	// Info describes the connection at this moment.
 	Info() Info
 }

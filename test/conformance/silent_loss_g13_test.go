@@ -49,6 +49,7 @@ func TestEveryCommandToAnEndedConnectionIsAnswered(t *testing.T) {
 		socket := w.finished().socket
 		for command, want := range map[protocol.Command]error{
 			&protocol.Write{}: protocol.ErrClosed, &protocol.Pause{}: protocol.ErrClosed, &protocol.Resume{}: protocol.ErrClosed,
+			&protocol.Link{}: protocol.ErrClosed, &protocol.Unlink{}: protocol.ErrClosed,
 			&protocol.CloseWrite{}: protocol.ErrClosed, &protocol.Close{}: nil, &protocol.Abort{}: nil,
 		} {
 			answer := make(chan error, 1)
