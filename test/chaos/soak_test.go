@@ -25,6 +25,7 @@ const samples = 60
 // C2: a server that is used in every way at a low rate for a long time: what a process can run out of does not grow.
 func TestALongLifeTakesNoMoreOfAnythingThanAShortOne(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
+		t.Parallel() // half an hour is long; each measures the process, and so both
 		began, seed := time.Now(), drawSeed(t)
 		seen, system := &ledger{}, newSystem()
 		l, err := listener.Listen(system.Root, "127.0.0.1:0", door(seen), listener.Options{
