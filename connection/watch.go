@@ -8,6 +8,7 @@ type watch struct {
 	phase     uint32        // Connection.phase
 	spread    uint16        // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool          // MaxAge was signalled
+	idle      bool          // nothing was pending
 	since     time.Duration // when that was first seen, on the spawner's clock
 	traffic   uint64
 	trafficAt time.Duration
@@ -16,7 +17,7 @@ type watch struct {
 }
 
 func newWatch(now time.Duration, spread uint16) watch {
-	return watch{spread: spread, since: now, trafficAt: now, writtenAt: now}
+	return watch{spread: spread, idle: true, since: now, trafficAt: now, writtenAt: now}
 }
 
 // look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection
@@ -32,9 +33,10 @@ func (c *Connection) look(now time.Duration) {
 		w.traffic, w.trafficAt = traffic, now
 	}
 	idle := c.credit.idle()
-	if written != w.written || idle {
+	if written != w.written || idle || w.idle { // what was not pending at the last look has not waited since then
 		w.written, w.writtenAt = written, now
 	}
+	w.idle = idle
 	late := func(limit time.Duration, since time.Duration) bool { return limit > 0 && now-since >= limit }
 	aged := s == open && o.MaxAge > 0 && now-c.born >= c.ageLimit()
 	if aged && !w.aged {

@@ -195,8 +195,8 @@ var defects = []defect{
 		Name: "messages-count-as-traffic", Guarantee: "G11",
 		What: "the write timeout is put off by every look at the connection, progress or not",
 		File: "connection/watch.go",
-		Old:  "	if written != w.written || idle {\n",
-		New:  "	if written >= w.written || idle {\n",
+		Old:  "	if written != w.written || idle || w.idle {",
+		New:  "	if written >= w.written || idle || w.idle {",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteWithoutProgressEndsAtItsTimeout$"},
 		},
