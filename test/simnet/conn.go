@@ -85,7 +85,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	defer c.endTurn()
-	for n := 0; ; l.await(c.writeDeadline) {
+	for n := 0; ; {
 		now := time.Now()
 		l.advance(now)
 		if err := c.mayWrite(now); err != nil {
@@ -94,12 +94,16 @@ func (c *Conn) Write(p []byte) (int, error) {
 		if err := c.end.writeErr(); err != nil {
 			return n, c.failed("write", os.NewSyscallError("write", err))
 		}
-		if k := c.end.accept(p[n:], now); k > 0 {
-			n += k
-			l.settle()
+		k := c.end.accept(p[n:], now)
+		n += k
+		if k > 0 {
+			l.settle() // which may bring the reset that these bytes provoke: look again before waiting
 		}
 		if n == len(p) {
 			return n, nil
+		}
+		if k == 0 {
+			l.await(c.writeDeadline)
 		}
 	}
 }

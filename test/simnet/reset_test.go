@@ -45,6 +45,16 @@ func TestAResetFreesABlockedReadAndABlockedWrite(t *testing.T) {
 	}
 }
 
+func TestAWriteThatProvokesAResetItselfDoesNotWaitForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Options{BufferSize: 4})
+		require.NoError(t, b.Close())
+		n, err := startWrite(a, 10).returned(t) // the first four arrive at a closed end
+		require.ErrorIs(t, err, syscall.EPIPE)
+		require.Equal(t, 4, n)
+	})
+}
+
 func TestOfSeveralWritesTheOneUnderWayHearsOfAReset(t *testing.T) {
 	for name, latency := range map[string]time.Duration{"Near": 0, "Far": latency} {
 		t.Run(name, func(t *testing.T) {
