@@ -1,6 +1,8 @@
 package connection
 
 import (
+	"runtime/debug"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/protocol"
@@ -229,10 +231,22 @@ func (c *Connection) refuseWrite(m *protocol.Write, sender *actor.PID, err error
 func (c *Connection) answerLater(r reply, err error) {
 	switch {
 	case r.done != nil:
-		c.shared.later(func() { r.done(err) })
+		c.shared.later(func() { c.callLate(r.done, err) })
 	case r.sender != nil && r.ack != nil:
 		c.system().Root.Send(r.sender, &protocol.Done{Ack: r.ack, Err: err})
 	}
+}
+
+// callLate runs a callback where no turn guards it. There is nothing left that its panic could end.
+func (c *Connection) callLate(done func(error), err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			c.shared.publish(&HandlerFailed{
+				PID: c.pid, Reason: protocol.ReasonHandlerPanic, Err: &protocol.PanicError{Value: value, Stack: debug.Stack()},
+			})
+		}
+	}()
+	done(err)
 }
 
 // Drop implements tcpactor.Source: a message for a connection that has ended, or has not begun.

@@ -33,7 +33,7 @@ func (c *Connection) look(now time.Duration) {
 		w.traffic, w.trafficAt = traffic, now
 	}
 	idle := c.credit.idle()
-	if written != w.written || idle || w.idle { // what was not pending at the last look has not waited since then
+	if written != w.written || idle || w.idle { // what was not pending at the last look counts from now
 		w.written, w.writtenAt = written, now
 	}
 	w.idle = idle

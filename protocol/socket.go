@@ -11,7 +11,7 @@ import (
 //
 // Every method may be called from any goroutine, at any time, also after the connection has ended. None blocks.
 // Completion callbacks (done; nil where none is wanted) run as handler calls do: one at a time with the connection's other calls, each
-// exactly once, before Closed, and never inside the call that queued them.
+// exactly once, before Closed, and never inside the call that queued them. Those of a Do after the end run on a goroutine of their own.
 type Socket interface {
 	// PID addresses the connection's actor, with the commands of this package and any message for the handler.
 	PID() *actor.PID

@@ -208,6 +208,32 @@ func TestAFailedHandlerIsPublished(t *testing.T) {
 	})
 }
 
+func TestAPanicInACallbackAfterTheEndHarmsNobodyAndIsPublished(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		published := make(chan *connection.HandlerFailed, 8)
+		subscription := w.system.EventStream.Subscribe(func(e any) {
+			if failed, ok := e.(*connection.HandlerFailed); ok {
+				published <- failed
+			}
+		})
+		defer w.system.EventStream.Unsubscribe(subscription)
+		s := w.serve(script{}, connection.Options{})
+		p, tape := s.connect()
+		p.close()
+		tape.ended()
+		exited := make(chan struct{})
+		tape.socket.Do(&protocol.Pause{}, func(error) { defer close(exited); runtime.Goexit() })
+		<-exited
+		tape.socket.Do(&protocol.Pause{}, func(error) { panic(errBroken) })
+		failed := <-published
+		assert.Equal(t, tape.socket.PID(), failed.PID)
+		assert.Equal(t, protocol.ReasonHandlerPanic, failed.Reason)
+		assert.ErrorIs(t, failed.Err, errBroken)
+		neighbour, other := s.connect()
+		harmless(w, s, neighbour, other)
+	})
+}
+
 func TestADoorThatPanicsHarmsNoOther(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := &server{w: w, accepted: make(chan *tape, 8)}
