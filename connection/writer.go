@@ -151,6 +151,7 @@ func (w *writer) write() {
 		w.blocked = true
 	case transport.IsReset(err):
 		w.c.setCause(classify(err))
+		w.c.blame(err) // a close under way is no orderly one any more
 		w.end(w.c.causeErr())
 	default:
 		// Nobody has told the peer. It must neither wait for the rest nor take what it got, of a file that turned out too short

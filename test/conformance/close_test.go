@@ -312,3 +312,19 @@ func TestInfoDescribesTheConnection(t *testing.T) {
 		assert.Equal(t, p.RemoteAddr().String(), info.LocalAddr)
 	})
 }
+
+func TestACloseWhoseFlushMeetsAResetEndsWithItsError(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		w.needsReset()
+		p, tape := w.serve(script{}, roomy()).connect()
+		tape.stall()
+		tape.socket.Do(&protocol.Close{}, tape.done("closing"))
+		p.reset()
+		closed := tape.ended()
+		assert.Equal(t, protocol.ReasonLocalClosed, closed.Reason, "the first cause")
+		assert.NotZero(t, closed.Stats.Unsent)
+		require.Error(t, closed.Err)
+		assert.ErrorIs(t, tape.await("stall").err, closed.Err)
+		assert.ErrorIs(t, tape.await("closing").err, closed.Err)
+	})
+}
