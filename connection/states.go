@@ -136,6 +136,7 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	is := func(bit uint32) bool { return bits&bit != 0 }
 	switch {
 	case is(signalReadFull):
+		c.flags.salvage = false // the last words are not read: nothing is left to wait for
 		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
 	case is(signalIdle):
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)

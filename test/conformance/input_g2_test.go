@@ -103,6 +103,20 @@ func TestAHandlerThatFailsIsShownNoMoreAlsoOfTheLastWords(t *testing.T) {
 	})
 }
 
+func TestAConnectionWhoseHandlerLeavesTheLastWordsUnreadEndsAllTheSame(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		w.needsReset()
+		o := roomy()
+		o.ReadBufferSize, o.CloseTimeout = 4, -1
+		p, tape := w.serve(script{data: leave}, o).connect()
+		tape.stall()
+		p.send("last words")
+		p.reset()
+		assert.Equal(t, protocol.ReasonPeerReset, tape.ended().Reason)
+		assert.Equal(t, "last", tape.seen(), "the read buffer holds no more")
+	})
+}
+
 func TestUnreadBytesLeadTheNextData(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error { b.Discard(1); return nil }}, connection.Options{}).connect()
