@@ -79,7 +79,7 @@ func (c *Connection) fetch() any {
 		return nil
 	}
 	c.endInput(err)
-	if errors.Is(err, io.EOF) && c.input.Len() > 0 {
+	if errors.Is(err, io.EOF) && c.input.Len() > 0 && c.cause.Load() == nil { // a reset is told once: if writing heard of it, it reads as EOF
 		return c.present(true)
 	}
 	return attendNow

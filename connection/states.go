@@ -213,7 +213,7 @@ func (c *Connection) inputEnded(ctx actor.Context) {
 	case c.inputErr != nil:
 		reason, err := classify(c.inputErr)
 		c.kill(reason, err)
-	case c.shared.options.KeepOpenOnPeerClosed && !c.flags.writerEnded:
+	case c.shared.options.KeepOpenOnPeerClosed && !c.flags.writerEnded && c.cause.Load() == nil:
 		c.phase.Or(halfClosed)
 		c.deliver(ctx, &protocol.PeerClosed{Socket: c})
 	default:

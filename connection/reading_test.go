@@ -1,0 +1,46 @@
+package connection
+
+import (
+	"io"
+	"syscall"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// ending is a socket whose input is at its end.
+type ending struct{ taker }
+
+func (*ending) Ready(int) bool                          { return true }
+func (*ending) Fill(*transport.Input, int) (int, error) { return 0, io.EOF }
+
+// events takes note of what a handler is told.
+type events struct{ all []any }
+
+func (e *events) Receive(_ actor.Context, message any) error {
+	e.all = append(e.all, message)
+	return nil
+}
+
+func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		c, told := newConnection(Options{KeepOpenOnPeerClosed: true}, &ending{}), &events{}
+		c.receiver = told
+		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
+		if reset { // the kernel told the writer, and nobody else: to the reader the socket is at its end
+			c.setCause(classify(syscall.ECONNRESET))
+		}
+		shown := c.fetch()
+		c.inputEnded(nil)
+		assert.Equal(t, !reset, shown == &c.data, "as the last Data, marked EOF")
+		assert.Equal(t, !reset, len(told.all) == 1, "PeerClosed")
+		if reset {
+			assert.Equal(t, flushing, c.state())
+			assert.Equal(t, protocol.ReasonPeerReset, c.cause.Load().reason)
+		}
+	}
+}
