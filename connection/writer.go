@@ -121,8 +121,11 @@ func (w *writer) sendFIN() error {
 		return nil
 	}
 	err := w.c.socket.CloseWrite()
-	if errors.Is(err, transport.ErrNoHalfClose) {
+	switch {
+	case errors.Is(err, transport.ErrNoHalfClose):
 		return nil // the close that follows says it all
+	case err != nil:
+		w.c.setCause(classify(err))
 	}
 	return err
 }

@@ -5,8 +5,13 @@ import (
 	"syscall"
 )
 
-// IsReset reports that the peer is gone: it sent RST, or closed while writes for it were on their way (which
-// the kernel reports as EPIPE).
+// IsReset reports that the peer is gone: it sent RST, or closed while writes for it were on their way (which the kernel reports as
+// EPIPE, and where only a FIN was to be sent as ENOTCONN).
 func IsReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
+	for _, errno := range [...]error{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ENOTCONN} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }

@@ -175,7 +175,7 @@ func TestAResetIsToldAfterTheBytesBeforeIt(t *testing.T) {
 }
 
 func TestOnlyWhatEndsAConnectionFromTheOtherSideIsAReset(t *testing.T) {
-	for _, err := range []error{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
+	for _, err := range []error{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ENOTCONN} {
 		assert.True(t, transport.IsReset(&net.OpError{Op: "read", Err: err}), err)
 	}
 	for _, err := range []error{nil, io.EOF, net.ErrClosed, syscall.ETIMEDOUT} {

@@ -112,3 +112,17 @@ func TestAHalfCloseTimeoutThatIsOffNeverEndsAConnection(t *testing.T) {
 		p.expect("still here")
 	})
 }
+
+func TestACloseWriteToAPeerThatIsGoneEndsTheConnection(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		w.needsReset()
+		p, tape := w.serve(script{}, connection.Options{KeepOpenOnPeerClosed: true}).connect()
+		p.closeWrite()
+		tape.await("peerclosed")
+		p.reset()
+		w.settle()
+		tape.socket.Do(&protocol.CloseWrite{}, tape.done("finished"))
+		assert.Error(t, tape.await("finished").err)
+		assert.Equal(t, protocol.ReasonPeerReset, tape.ended().Reason)
+	})
+}
