@@ -86,21 +86,25 @@ func TestEverythingBeforeARSTIsShownAlsoWhenWritingFailsFirst(t *testing.T) {
 	})
 }
 
-func TestAHandlerThatFailsIsShownNoMoreAlsoOfTheLastWords(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, w *world) {
-		w.needsReset()
-		o := roomy()
-		o.ReadBufferSize = 4
-		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {
-			b.Discard(b.Len())
-			return errors.New("enough")
-		}}, o).connect()
-		tape.stall()
-		p.send("last words")
-		p.reset()
-		assert.Equal(t, protocol.ReasonPeerReset, tape.ended().Reason, "which came first")
-		assert.LessOrEqual(t, tape.count("data"), 1)
-	})
+func TestAHandlerThatFailsOrClosesIsShownNoMoreAlsoOfTheLastWords(t *testing.T) {
+	for name, end := range map[string]func(t *tape) error{
+		"fails":  func(*tape) error { return errors.New("enough") },
+		"closes": func(t *tape) error { return t.socket.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachNetwork(t, func(t *testing.T, w *world) {
+				w.needsReset()
+				o := roomy()
+				o.ReadBufferSize = 4
+				p, tape := w.serve(script{data: func(t *tape, b *protocol.Buffer) error { b.Discard(b.Len()); return end(t) }}, o).connect()
+				tape.stall()
+				p.send("last words")
+				p.reset()
+				assert.Equal(t, protocol.ReasonPeerReset, tape.ended().Reason, "which came first")
+				assert.LessOrEqual(t, tape.count("data"), 1)
+			})
+		})
+	}
 }
 
 func TestAConnectionWhoseHandlerLeavesTheLastWordsUnreadEndsAllTheSame(t *testing.T) {
