@@ -68,7 +68,8 @@ type Options struct {
 
 	// DisableNoDelay turns TCP_NODELAY off. Default false: small writes go out at once.
 	DisableNoDelay bool
-	// KeepAlive is the interval of TCP keep-alive probes. Default 15 s, as in package net. Off: a peer that vanished
+	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two. Default ListenConfig.KeepAlive, else 15 s, as in
+	// package net. Off: a peer that vanished
 	// without a word is noticed only when something is written to it.
 	KeepAlive time.Duration
 	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes. Default: the kernel's own choice, up to several
@@ -130,10 +131,21 @@ func (o Options) withDefaults() Options {
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = 15 * time.Second
 	}
-	if o.KeepAlive != 0 {
-		o.ListenConfig.KeepAlive = o.KeepAlive
+	if o.KeepAlive == 0 {
+		o.KeepAlive = o.ListenConfig.KeepAlive
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 15 * time.Second
+	}
+	o.ListenConfig.KeepAlive = o.KeepAlive
+	if o.KeepAlive > 0 && !o.ListenConfig.KeepAliveConfig.Enable {
+		o.ListenConfig.KeepAliveConfig = keepAliveEvery(o.KeepAlive) // by itself KeepAlive is the time before the first probe only
 	}
 	return o
+}
+
+func keepAliveEvery(d time.Duration) net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: d > 0, Idle: d, Interval: d}
 }
 
 const unlimited = 1 << 30
