@@ -118,7 +118,6 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 	c.writer.c, c.writer.blocked = c, true
 	c.mailbox.InitMortal(c)
 	c.writer.mailbox.InitMortal(&c.writer)
-	s.add(c)
 	s.spawning.Lock()
 	defer s.spawning.Unlock()
 	s.next, s.nextLane = c, shared.lanes[lane]
@@ -130,10 +129,11 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 	return c
 }
 
-// initialise runs before the connection's first turn: by then it has its PID and its writer.
+// initialise runs before the connection's first turn: by then it has its PID and its writer, and is listed.
 func (s *Spawner) initialise(ctx actor.Context) {
 	s.next.pid = ctx.Self()
 	s.next.writer.pid, _ = tcpactor.SpawnLight(ctx, s.writerID, s.nextLane.writer)
+	s.add(s.next)
 }
 
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }

@@ -49,7 +49,7 @@ func (s *server) accepted(conn net.Conn) {
 		s.held.push(conn)
 	default:
 		o := s.options()
-		tune(conn, o)
+		s.tune(conn, o)
 		if o.TLSConfig != nil {
 			s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
 		} else {
@@ -83,7 +83,12 @@ func (s *server) lost(number int, err error) {
 }
 
 // tune sets the socket options that a net.ListenConfig does not. Their errors are those of a connection that is gone already; reading will say so.
-func tune(conn net.Conn, o *Options) {
+func (s *server) tune(conn net.Conn, o *Options) {
+	if c, ok := conn.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok && o.KeepAlive != s.probes {
+		_ = c.SetKeepAliveConfig(keepAliveEvery(o.KeepAlive))
+	}
 	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && o.DisableNoDelay {
 		_ = c.SetNoDelay(false)
 	}

@@ -17,6 +17,8 @@ type intake interface {
 	put(place int, generation uint64, l net.Listener) error
 	// take closes the socket of a place, if it has one: from then on the kernel refuses clients.
 	take(place int)
+	// tune sets the socket options of connections that are accepted from now on.
+	tune(o *Options) error
 	// halt brings the accepts back that wait for clients; proceed lets acceptors accept again. Halting twice is the same as once.
 	halt()
 	proceed()

@@ -32,7 +32,7 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 	if err != nil {
 		return nil, err
 	}
-	handle, err := serve(spawner, l, door, o, func() (net.Listener, error) { return o.bind(l.Addr().String()) })
+	handle, err := serve(spawner, l, door, options, func() (net.Listener, error) { return o.bind(l.Addr().String()) })
 	if err != nil {
 		_ = l.Close()
 	}
@@ -48,7 +48,7 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 	if err := check(door, options); err != nil {
 		return nil, err
 	}
-	return serve(spawner, l, door, options.withDefaults(), nil)
+	return serve(spawner, l, door, options, nil)
 }
 
 func check(door tcpactor.Door, options Options) error {
@@ -63,8 +63,10 @@ func check(door tcpactor.Door, options Options) error {
 	return options.validate()
 }
 
-// serve starts a listener at l. bind opens another socket at the same address, once l is closed; nil: that cannot be done.
-func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options, bind func() (net.Listener, error)) (*Listener, error) {
+// serve starts a listener at l; its options are valid. bind opens another socket at the same address, once l is closed; nil: that cannot be done.
+func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, given Options, bind func() (net.Listener, error)) (*Listener, error) {
+	given = given.clone()
+	options := given.withDefaults()
 	s := &server{
 		system:    spawner.ActorSystem(),
 		addr:      l.Addr(),
@@ -77,6 +79,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		places:    make([]place, 1),
 		restarts:  make([]restarts, options.Acceptors),
 		returns:   make([]delay, options.Acceptors),
+		sooner:    make(chan struct{}, 1),
 		ended:     make(chan struct{}, 1),
 		deadlines: make(chan time.Time, 1),
 		closing:   make(chan struct{}),
@@ -85,7 +88,9 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 		stopped:   make(chan struct{}),
 		done:      make(chan struct{}),
 	}
+	s.given.Store(&given)
 	s.current.Store(&options)
+	s.probes = options.KeepAlive
 	s.admission = newAdmission(&options, func() { s.intake.nudge() })
 	close(s.resumed)
 	s.dispatchers = []actor.Dispatcher{s.pool}

@@ -47,6 +47,7 @@ type pollClient struct {
 type acceptSocket interface {
 	Accept(set *transport.PollSet) (*transport.Poll, error)
 	Look()
+	Tune(o transport.SocketOptions) error
 	Close()
 	File() (*os.File, error)
 }
@@ -225,6 +226,15 @@ func (a *pollAcceptor) put(socket acceptSocket, generation uint64) {
 	a.socket, a.generation, a.lost = socket, generation, false
 	a.mu.Unlock()
 	a.Schedule()
+}
+
+func (a *pollAcceptor) tune(o transport.SocketOptions) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.socket == nil {
+		return nil
+	}
+	return a.socket.Tune(o)
 }
 
 // take closes the socket, if there is one.

@@ -82,17 +82,14 @@ func (p *polling) put(place int, generation uint64, l net.Listener) (err error) 
 			}
 		}
 	}()
-	o := p.server.options()
+	o := socketOptions(p.server.options())
 	for _, a := range p.at(place) {
 		socket, err := transport.NewAcceptor(a.crew.set, l, a.Schedule)
 		if err != nil {
 			return err
 		}
 		sockets = append(sockets, socket)
-		err = socket.Tune(transport.SocketOptions{
-			NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
-		})
-		if err != nil {
+		if err = socket.Tune(o); err != nil {
 			return fmt.Errorf("berth: %w", err)
 		}
 	}
@@ -103,6 +100,21 @@ func (p *polling) put(place int, generation uint64, l net.Listener) (err error) 
 	}
 	for i, a := range p.at(place) {
 		a.put(sockets[i], generation)
+	}
+	return nil
+}
+
+func socketOptions(o *Options) transport.SocketOptions {
+	return transport.SocketOptions{
+		NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
+	}
+}
+
+func (p *polling) tune(o *Options) error {
+	for _, a := range p.acceptors {
+		if err := a.tune(socketOptions(o)); err != nil {
+			return fmt.Errorf("berth: %w", err)
+		}
 	}
 	return nil
 }

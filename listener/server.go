@@ -19,12 +19,17 @@ import (
 // Its goroutines: the reaper, started by Serve, and the sweep, started with the first connection list, both ended by stopped; the
 // pool's, closed and joined by the reaper; one reader per connection, joined by the reaper; the accept loop, the acceptor's.
 type server struct {
-	system  *actor.ActorSystem
-	addr    net.Addr
-	origin  origin                       // of the listening socket
-	bind    func() (net.Listener, error) // opens a listening socket at addr; nil where Serve was given the only one
-	door    tcpactor.Door
-	current atomic.Pointer[Options] // see options
+	system *actor.ActorSystem
+	addr   net.Addr
+	origin origin                       // of the listening socket
+	bind   func() (net.Listener, error) // opens a listening socket at addr; nil where Serve was given the only one
+	door   tcpactor.Door
+
+	replacing sync.Mutex              // held while options are replaced
+	given     atomic.Pointer[Options] // as the user gave them
+	current   atomic.Pointer[Options] // the same with defaults; see options
+	probes    time.Duration           // the KeepAlive that accepted connections have by themselves
+	sooner    chan struct{}           // tells the sweep that the limits have changed; room for one signal
 
 	pool        *tcpactor.Pool
 	polling     *polling           // nil with the stream transport
@@ -85,6 +90,8 @@ func (s *server) startConnections(ctx actor.Context) *actor.PID {
 
 // begin is done once, by the supervisor's first start.
 func (s *server) begin(children *actor.PID) {
+	s.replacing.Lock()
+	defer s.replacing.Unlock()
 	if s.spawner.Load() == nil {
 		s.spawner.Store(connection.NewSpawner(connection.Config{
 			System:      s.system,

@@ -183,6 +183,14 @@ func (s *server) reap() {
 	close(s.done)
 }
 
+// sweepSooner makes the sweep look at its interval again.
+func (s *server) sweepSooner() {
+	select {
+	case s.sooner <- struct{}{}:
+	default:
+	}
+}
+
 // sweep looks for what takes too long, until the supervisor has stopped.
 func (s *server) sweep() {
 	defer s.sweeping.Done()
@@ -195,6 +203,7 @@ func (s *server) sweep() {
 			spawner.Sweep()
 		case <-draining:
 			draining = nil // draining needs a shorter interval
+		case <-s.sooner:
 		case <-s.stopped:
 			timer.Stop()
 			return

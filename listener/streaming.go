@@ -35,6 +35,9 @@ func (k *streaming) take(place int) {
 	}
 }
 
+// tune has nothing to do: each connection is tuned when it has been accepted.
+func (k *streaming) tune(*Options) error { return nil }
+
 func (k *streaming) halt()    { k.each(func(socket *streamSocket) { socket.halt(true) }) }
 func (k *streaming) proceed() { k.each(func(socket *streamSocket) { socket.halt(false) }) }
 func (k *streaming) backlog() { k.each(k.server.acceptBacklog) }

@@ -77,7 +77,6 @@ func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 	switch {
 	case err == nil:
 		a.readable.Store(true)
-		_ = setBuffers(int(p.fd), &a.buffers) // fails where the connection is gone already; reading will say so
 		return p, nil
 	case errors.Is(err, unix.EAGAIN):
 		return nil, ErrAgain
@@ -96,6 +95,7 @@ func (a *Acceptor) accept(set *PollSet) (*Poll, error) {
 		fd, remote, err := accept(a.fd)
 		switch {
 		case err == nil:
+			_ = setBuffers(fd, &a.buffers) // fails where the connection is gone already; reading will say so
 			return newPoll(a.origin(set), fd, remote), nil
 		case errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK):
 			a.set.remove(a.fd, a) // somebody closed it for us: its number is no longer ours to close
@@ -153,8 +153,13 @@ type SocketOptions struct {
 	SendBuffer int
 }
 
-// Tune sets options for the connections to come. It comes before the first Accept.
+// Tune sets options for the connections that are accepted from now on. After Close it does nothing.
 func (a *Acceptor) Tune(o SocketOptions) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd < 0 {
+		return nil
+	}
 	set := func(level, option, value int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(a.fd, level, option, value))
 	}

@@ -1,0 +1,109 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+)
+
+// This file replaces the options of a running listener. What is in force is one value that nobody changes; see server.options.
+
+// Options returns the options as they were given, to Listen, Serve or the last SetOptions: what was left to a default is 0 there.
+func (l *Listener) Options() Options { return l.server.given.Load().clone() }
+
+// SetOptions replaces the options of the running listener. For connections that are accepted from now on it is as if the listener had been
+// started with them; those that there are go on with the ones they have. A lower MaxConnections closes nobody: new clients wait, or are
+// turned away, until enough have gone.
+//
+// Network, ListenConfig, Transport, Workers, Crews and Acceptors cannot change, nor can RecvBufferSize and SendBufferSize go back to the kernel's choice,
+// nor TLS come to the poll transport. The error about these, or about a bad option, is one sentence, and then nothing has changed. So has nothing
+// once the listener shuts down; that error matches net.ErrClosed.
+func (l *Listener) SetOptions(options Options) error {
+	if err := options.validate(); err != nil {
+		return err
+	}
+	return l.server.replace(options.clone())
+}
+
+// clone returns o with lists of its own.
+func (o Options) clone() Options {
+	o.Allow, o.Deny = slices.Clone(o.Allow), slices.Clone(o.Deny)
+	return o
+}
+
+func (s *server) replace(given Options) error {
+	s.replacing.Lock()
+	defer s.replacing.Unlock()
+	if err := given.changes(s.given.Load()); err != nil {
+		return err
+	}
+	next := given.withDefaults()
+	if s.polling != nil && next.TLSConfig != nil {
+		return errors.New("berth: TLSConfig cannot come while the listener runs on the poll transport: start it with Transport Stream")
+	}
+	if err := s.retune(&next); err != nil {
+		return err
+	}
+	s.given.Store(&given)
+	if spawner := s.spawner.Load(); spawner != nil {
+		spawner.SetOptions(next.Connection)
+	}
+	s.admission.set(&next)
+	s.sweepSooner()
+	return nil
+}
+
+// retune puts next in force for new sockets: the gate is held, so that no listening socket is opened meanwhile.
+func (s *server) retune(next *Options) error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.shutDown() {
+		return errEnded
+	}
+	if err := s.intake.tune(next); err != nil {
+		_ = s.intake.tune(s.options()) // some of it may have taken effect
+		return err
+	}
+	s.current.Store(next)
+	return nil
+}
+
+// changes returns one sentence about the first option that differs from before and cannot change, nil if there is none.
+func (o Options) changes(before *Options) error {
+	network := func(name string) string { return Options{Network: name}.withDefaults().Network }
+	for _, fixed := range [...]struct {
+		name string
+		same bool
+	}{
+		{"Network", network(o.Network) == network(before.Network)},
+		{"ListenConfig", sameConfig(o.ListenConfig, before.ListenConfig)},
+		{"Transport", o.Transport == before.Transport},
+		{"Workers", o.Workers == before.Workers},
+		{"Crews", max(o.Crews, 1) == max(before.Crews, 1)},
+		{"Acceptors", max(o.Acceptors, 1) == max(before.Acceptors, 1)},
+		{"RecvBufferSize to the kernel's choice", o.RecvBufferSize > 0 || before.RecvBufferSize == 0},
+		{"SendBufferSize to the kernel's choice", o.SendBufferSize > 0 || before.SendBufferSize == 0},
+	} {
+		if !fixed.same {
+			return fmt.Errorf("berth: a running listener cannot change %s", fixed.name)
+		}
+	}
+	return nil
+}
+
+// sameConfig compares what can be compared. Of functions, that is where their code is.
+func sameConfig(a, b net.ListenConfig) bool {
+	same := reflect.ValueOf(a.Control).Pointer() == reflect.ValueOf(b.Control).Pointer()
+	a.Control, b.Control = nil, nil
+	return same && reflect.DeepEqual(a, b)
+}
+
+// errEnded is the error of what a listener that has ended, or is about to, cannot do any more. It matches net.ErrClosed.
+var errEnded error = endedError{}
+
+type endedError struct{}
+
+func (endedError) Error() string { return "berth: the listener has ended" }
+func (endedError) Unwrap() error { return net.ErrClosed }
