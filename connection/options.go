@@ -46,7 +46,7 @@ type Options struct {
 	// IdleTimeout ends a connection on which no byte came or went for so long. Default off, as in ranch and
 	// package net; then silent clients hold their places for ever.
 	IdleTimeout time.Duration
-	// HandshakeTimeout bounds the TLS handshake. Default 5 s. Off: a client that stalls in it holds its place for ever.
+	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS handshake, both together. Default 5 s. Off: a client that stalls in it holds its place for ever.
 	HandshakeTimeout time.Duration
 	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were pending. Default 30 s.
 	// Off: a peer that does not read holds its place and its buffers for ever.

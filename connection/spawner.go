@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,6 +110,9 @@ func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 
 // Spawn makes the connection of socket, which belongs to it from now on, as place does. It runs on the given one of the dispatchers.
 func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connection {
+	if place.Admit != nil {
+		socket = transport.NewProxied(socket, place.Admit)
+	}
 	now := s.now()
 	shared := s.current.Load()
 	c := &Connection{shared: shared, socket: socket, place: place, born: now, watch: newWatch(now, s.spread()), demand: unlimited}
@@ -139,6 +143,13 @@ func (s *Spawner) initialise(ctx actor.Context) {
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }
 
 func (s *Spawner) publish(event any) { s.system.EventStream.Publish(event) }
+
+// HandshakeFailed is published on the actor system's EventStream when a connection ended before it was open, because of its PROXY
+// header or its TLS handshake. No handler has seen it.
+type HandshakeFailed struct {
+	RemoteAddr net.Addr // the client's if the header told it, else the socket's own
+	Err        error
+}
 
 // HandlerFailed is published on the actor system's EventStream when a handler panicked or returned an error.
 type HandlerFailed struct {

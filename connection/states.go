@@ -1,6 +1,8 @@
 package connection
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
@@ -79,11 +81,19 @@ func (c *Connection) shakeHands() any {
 	}
 	c.flags.shaking = false
 	if err != nil {
-		c.kill(protocol.ReasonHandshake, err)
+		c.unfinished(err)
 	} else {
 		c.signals.Or(signalOpened)
 	}
 	return attendNow
+}
+
+// unfinished ends a connection whose handshake failed. It was never seen by a handler, so this is the only word of it.
+func (c *Connection) unfinished(err error) {
+	if c.cause.Load() == nil && !errors.Is(err, transport.ErrRefused) {
+		c.shared.publish(&HandshakeFailed{RemoteAddr: c.RemoteAddr(), Err: err})
+	}
+	c.kill(protocol.ReasonHandshake, err)
 }
 
 // open is the beginning of open: the handler comes into being and gets Accepted.
@@ -151,7 +161,7 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	case is(signalStall):
 		c.kill(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout)
 	case is(signalUnfinished) && c.state() == opening:
-		c.kill(protocol.ReasonHandshake, protocol.ErrHandshakeTimeout)
+		c.unfinished(protocol.ErrHandshakeTimeout)
 	case is(signalLate) && c.state() == flushing:
 		c.cutOff(protocol.ErrCloseTimeout)
 	case is(signalLate) && c.state() == closing:

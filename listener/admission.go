@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -17,7 +18,9 @@ import (
 //
 // Any goroutine may call its methods.
 type admission struct {
-	notify func() // there may be room again; called without the lock
+	addr    net.Addr                                    // the listener's
+	notify  func()                                      // there may be room again; called without the lock
+	refused func(client net.Addr, why protocol.Refusal) // somebody was turned away after having been admitted; likewise
 
 	mu      sync.Mutex
 	waits   bool // WhenFull is Wait
@@ -26,6 +29,7 @@ type admission struct {
 	pace    pace
 	allow   prefixes
 	deny    prefixes
+	proxies proxies
 	counted connection.Place // of everybody who is not counted by address
 
 	hungry bool          // somebody asked for room when there was none
@@ -34,8 +38,8 @@ type admission struct {
 	shut   bool
 }
 
-func newAdmission(o *Options, notify func()) *admission {
-	a := &admission{notify: notify, wake: make(chan struct{})}
+func newAdmission(o *Options, addr net.Addr, notify func(), refused func(net.Addr, protocol.Refusal)) *admission {
+	a := &admission{addr: addr, notify: notify, refused: refused, wake: make(chan struct{})}
 	a.counted.Leave = func() { a.leave(nil) }
 	a.set(o)
 	return a
@@ -43,13 +47,13 @@ func newAdmission(o *Options, notify func()) *admission {
 
 // set puts options, with defaults and valid, in force, for whoever is admitted from now on.
 func (a *admission) set(o *Options) {
-	allow, deny := newPrefixes(o.Allow), newPrefixes(o.Deny)
+	allow, deny, proxies := newPrefixes(o.Allow), newPrefixes(o.Deny), newProxies(&o.ProxyProtocol, a.addr)
 	a.mu.Lock()
 	a.waits = o.WhenFull == Wait
 	a.limiter.most = o.MaxConnections
 	a.perIP.most, a.perIP.v4, a.perIP.v6 = o.MaxConnectionsPerIP, o.PerIPPrefixV4, o.PerIPPrefixV6
 	a.pace.set(o.AcceptRate, o.AcceptBurst)
-	a.allow, a.deny = allow, deny
+	a.allow, a.deny, a.proxies = allow, deny, proxies
 	a.stopTimer()
 	a.feedAndUnlock()
 }
@@ -94,12 +98,9 @@ func (a *admission) await(stop <-chan struct{}) bool {
 func (a *admission) admit(ip netip.Addr) (*connection.Place, protocol.Refusal) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	prefix := a.perIP.prefix(ip)
-	switch {
-	case a.deny.contain(ip), !a.allow.empty() && !a.allow.contain(ip):
-		return nil, protocol.RefusalDenied
-	case a.perIP.full(prefix):
-		return nil, protocol.RefusalPerIP
+	switch refusal := a.judgePeer(ip); {
+	case refusal != protocol.RefusalNone:
+		return nil, refusal
 	case !a.limiter.free() && !a.waits:
 		return nil, protocol.RefusalFull
 	case !a.limiter.free():
@@ -113,6 +114,10 @@ func (a *admission) admit(ip netip.Addr) (*connection.Place, protocol.Refusal) {
 		return nil, protocol.RefusalNone
 	}
 	a.limiter.take()
+	if a.proxies.expected {
+		return newProxied(a), protocol.RefusalNone
+	}
+	prefix := a.perIP.prefix(ip)
 	if !prefix.IsValid() {
 		return &a.counted, protocol.RefusalNone
 	}
@@ -121,6 +126,28 @@ func (a *admission) admit(ip netip.Addr) (*connection.Place, protocol.Refusal) {
 		entry.place.Leave = func() { a.leave(entry) }
 	}
 	return &entry.place, protocol.RefusalNone
+}
+
+// judgePeer looks at who has connected: the client, or a proxy in its name.
+func (a *admission) judgePeer(ip netip.Addr) protocol.Refusal {
+	switch {
+	case !a.proxies.expected:
+		return a.judge(ip)
+	case !a.proxies.trust(ip):
+		return protocol.RefusalUntrusted
+	}
+	return protocol.RefusalNone
+}
+
+// judge looks at who the client is.
+func (a *admission) judge(ip netip.Addr) protocol.Refusal {
+	switch {
+	case a.deny.contain(ip), !a.allow.empty() && !a.allow.contain(ip):
+		return protocol.RefusalDenied
+	case a.perIP.full(a.perIP.prefix(ip)):
+		return protocol.RefusalPerIP
+	}
+	return protocol.RefusalNone
 }
 
 // leave gives back what admit took; without an entry of an address that was not counted.

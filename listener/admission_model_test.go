@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -139,7 +140,7 @@ func TestAnAdmissionIsItsModel(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) { // not a *testing.T, which has no Deadline in a bubble
 			first := drawOptions(t)
 			var notified atomic.Int32
-			a := newAdmission(&first, func() { notified.Add(1) })
+			a := newAdmission(&first, &net.TCPAddr{}, func() { notified.Add(1) }, nil)
 			defer a.close()
 			m := &admissionModel{at: time.Now()}
 			m.set(first)

@@ -25,7 +25,7 @@ var (
 
 func admissionWith(o Options) *admission {
 	o = o.withDefaults()
-	return newAdmission(&o, func() {})
+	return newAdmission(&o, &net.TCPAddr{}, func() {}, nil)
 }
 
 // enter is what an acceptor does, until it has a place or is refused.

@@ -12,7 +12,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// What a listener publishes on the actor system's EventStream, besides connection.HandlerFailed. Nothing is logged anywhere else.
+// What a listener publishes on the actor system's EventStream, besides connection.HandlerFailed and connection.HandshakeFailed. Nothing is logged anywhere else.
 type (
 	// Started: the listener accepts.
 	Started struct{ Addr net.Addr }
@@ -72,6 +72,8 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
 		case *Stopped:
 			logger.Info("stopped", "addr", e.Addr, "aborted", e.Aborted, "stuck", e.Stuck)
+		case *connection.HandshakeFailed:
+			logger.Info("handshake failed", "remote", e.RemoteAddr, "error", e.Err)
 		case *connection.HandlerFailed:
 			logger.Error("handler failed", "pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
 		}

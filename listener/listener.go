@@ -91,10 +91,13 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, giv
 	s.given.Store(&given)
 	s.current.Store(&options)
 	s.probes = options.KeepAlive
-	s.admission = newAdmission(&options, func() { s.intake.nudge() })
+	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge() }, s.refused)
 	close(s.resumed)
 	s.dispatchers = []actor.Dispatcher{s.pool}
 	polls, err := options.polls(l)
+	if err == nil {
+		err = options.ProxyProtocol.suits(s.addr)
+	}
 	if err != nil {
 		return nil, err
 	}

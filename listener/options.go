@@ -61,6 +61,8 @@ type Options struct {
 	// The others are closed at once. IPv4 addresses match IPv4 prefixes only. A client without an IP address is in neither list.
 	Allow []netip.Prefix
 	Deny  []netip.Prefix
+	// ProxyProtocol says whether clients come through proxies. Default: they do not.
+	ProxyProtocol ProxyProtocol
 
 	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it waits until the last
 	// connection has ended by itself.
@@ -204,7 +206,7 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: AcceptBurst %d must not be negative", o.AcceptBurst)
 	case o.AcceptBurst > 0 && o.AcceptRate <= 0:
 		return fmt.Errorf("berth: AcceptBurst %d limits nothing without an AcceptRate", o.AcceptBurst)
-	case o.Network == "unix" && len(o.Allow)+len(o.Deny) > 0:
+	case o.Network == "unix" && len(o.Allow)+len(o.Deny) > 0 && !o.ProxyProtocol.Enabled:
 		return errors.New("berth: Allow and Deny name IP addresses, and the clients of a unix socket have none")
 	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
 		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
@@ -213,6 +215,9 @@ func (o Options) validate() error {
 		if !prefix.IsValid() {
 			return errors.New("berth: Allow and Deny must hold valid prefixes: use netip.ParsePrefix")
 		}
+	}
+	if err := o.ProxyProtocol.validate(); err != nil {
+		return err
 	}
 	return o.Connection.Validate()
 }

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"crypto/tls"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,9 @@ var bad = map[string]Options{
 	"RecvBufferSize -1 and SendBufferSize 0 must": {RecvBufferSize: -1},
 	"RecvBufferSize 0 and SendBufferSize -1 must": {SendBufferSize: -1},
 	"ReadBufferSize cannot be off":                {Connection: connection.Options{ReadBufferSize: -1}},
+	"ProxyProtocol needs TrustedProxies":          {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{}}},
+	"names whom to trust but is not Enabled":      {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},
+	"TrustedProxies must hold valid prefixes":     {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: make([]netip.Prefix, 1)}},
 	"TLSConfig has no certificate":                {TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}},
 }
 

@@ -66,7 +66,11 @@ func ipOf(c client) netip.Addr {
 	if c, ok := c.(interface{ RemoteIP() netip.Addr }); ok {
 		return c.RemoteIP() // without an allocation
 	}
-	switch addr := c.RemoteAddr().(type) {
+	return ipOfAddr(c.RemoteAddr())
+}
+
+func ipOfAddr(addr net.Addr) netip.Addr {
+	switch addr := addr.(type) {
 	case nil:
 		return netip.Addr{}
 	case *net.TCPAddr:

@@ -16,9 +16,14 @@ type client interface {
 
 // refuse turns a client away.
 func (s *server) refuse(c client, why protocol.Refusal) {
-	s.refusals.add(why)
-	s.publish(&Rejected{RemoteAddr: c.RemoteAddr(), Reason: why})
+	s.refused(c.RemoteAddr(), why)
 	_ = c.Close()
+}
+
+// refused takes note that a client was turned away.
+func (s *server) refused(client net.Addr, why protocol.Refusal) {
+	s.refusals.add(why)
+	s.publish(&Rejected{RemoteAddr: client, Reason: why})
 }
 
 // refusals counts the clients that were turned away. Any goroutine may call its methods.

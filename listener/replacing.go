@@ -30,6 +30,7 @@ func (l *Listener) SetOptions(options Options) error {
 // clone returns o with lists of its own.
 func (o Options) clone() Options {
 	o.Allow, o.Deny = slices.Clone(o.Allow), slices.Clone(o.Deny)
+	o.ProxyProtocol.TrustedProxies = slices.Clone(o.ProxyProtocol.TrustedProxies)
 	return o
 }
 
@@ -40,6 +41,9 @@ func (s *server) replace(given Options) error {
 		return err
 	}
 	next := given.withDefaults()
+	if err := next.ProxyProtocol.suits(s.addr); err != nil {
+		return err
+	}
 	if s.polling != nil && next.TLSConfig != nil {
 		return errors.New("berth: TLSConfig cannot come while the listener runs on the poll transport: start it with Transport Stream")
 	}

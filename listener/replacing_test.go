@@ -43,6 +43,7 @@ var replaced = map[string]Options{
 	"AcceptBurst":         {AcceptRate: 10, AcceptBurst: 20},
 	"Allow":               {Allow: everywhere},
 	"Deny":                {Deny: everywhere},
+	"ProxyProtocol":       {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: everywhere}},
 	"ShutdownTimeout":     {ShutdownTimeout: time.Hour},
 	"DisableNoDelay":      {DisableNoDelay: true},
 	"KeepAlive":           {KeepAlive: time.Hour},

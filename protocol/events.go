@@ -12,7 +12,7 @@ import "time"
 // Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closed.
 type Event interface{ event() }
 
-// Accepted opens the conversation: the socket is connected (and its TLS handshake done).
+// Accepted opens the conversation: the socket is connected (and its PROXY header read, its TLS handshake done).
 type Accepted struct {
 	Socket Socket
 	// Restarts counts the handlers of this connection that panicked and were replaced. Above 0 the conversation is under way already.
@@ -60,7 +60,7 @@ type Closed struct {
 // Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of Written and Unsent; a write that was dropped
 // was not accepted.
 type Stats struct {
-	Read          uint64        // bytes received from the kernel
+	Read          uint64        // bytes received from the kernel, without a PROXY header
 	Written       uint64        // bytes of accepted writes that the kernel took
 	Unsent        uint64        // bytes of accepted writes that it did not
 	Dropped       uint64        // bytes of writes that SlowDropNewest dropped

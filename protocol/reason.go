@@ -7,7 +7,8 @@ type Reason uint8
 const (
 	// ReasonNone is the reason of a connection that has not ended.
 	ReasonNone Reason = iota
-	// ReasonHandshake: the TLS handshake failed or took longer than HandshakeTimeout. The handler never saw this connection.
+	// ReasonHandshake: the PROXY header or the TLS handshake was a bad one or took longer than HandshakeTimeout, or the client that the
+	// header named was refused. The handler never saw this connection.
 	ReasonHandshake
 	// ReasonPeerClosed: the peer sent FIN; everything it sent was shown, everything accepted for it was flushed.
 	ReasonPeerClosed

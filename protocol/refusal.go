@@ -1,6 +1,7 @@
 package protocol
 
-// Refusal says why a listener turned a client away that it had accepted. The client was never a connection, and no handler saw it.
+// Refusal says why a listener turned a client away that it had accepted. No handler saw the client, and it was never a connection,
+// unless it came through a proxy: then it is judged by its PROXY header, and ends as a connection whose handshake failed.
 type Refusal uint8
 
 // The refusals.
@@ -15,14 +16,17 @@ const (
 	RefusalFull
 	// RefusalRate: more clients came than AcceptRate allows.
 	RefusalRate
+	// RefusalUntrusted: a PROXY header was expected, and the client's own address is not one of the trusted proxies.
+	RefusalUntrusted
 )
 
 var refusalNames = [...]string{
-	RefusalNone:   "none",
-	RefusalDenied: "denied",
-	RefusalPerIP:  "too many connections from its address",
-	RefusalFull:   "too many connections",
-	RefusalRate:   "too many connections in a short time",
+	RefusalNone:      "none",
+	RefusalDenied:    "denied",
+	RefusalPerIP:     "too many connections from its address",
+	RefusalFull:      "too many connections",
+	RefusalRate:      "too many connections in a short time",
+	RefusalUntrusted: "no trusted proxy",
 }
 
 // String returns the refusal in words, "unknown" for a value that is none of the constants.

@@ -13,11 +13,12 @@ import (
 
 // The words are a promise, as those of the reasons are.
 var refusals = map[protocol.Refusal]string{
-	protocol.RefusalNone:   "none",
-	protocol.RefusalDenied: "denied",
-	protocol.RefusalPerIP:  "too many connections from its address",
-	protocol.RefusalFull:   "too many connections",
-	protocol.RefusalRate:   "too many connections in a short time",
+	protocol.RefusalNone:      "none",
+	protocol.RefusalDenied:    "denied",
+	protocol.RefusalPerIP:     "too many connections from its address",
+	protocol.RefusalFull:      "too many connections",
+	protocol.RefusalRate:      "too many connections in a short time",
+	protocol.RefusalUntrusted: "no trusted proxy",
 }
 
 func TestEveryRefusalHasItsOwnWords(t *testing.T) {

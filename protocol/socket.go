@@ -15,7 +15,7 @@ import (
 type Socket interface {
 	// PID addresses the connection's actor, with the commands of this package and any message for the handler.
 	PID() *actor.PID
-	// LocalAddr and RemoteAddr return the addresses of the two ends.
+	// LocalAddr and RemoteAddr return the addresses of the two ends; behind a proxy those that its header names.
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
 

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -87,5 +88,33 @@ func fill(t *testing.T, s *transport.Stream, e *events, in *transport.Input, roo
 			return n, err
 		}
 		receive(t, e.readable)
+	}
+}
+
+// shakeHands goes on until there is an end to it.
+func shakeHands(t *testing.T, c transport.Conn, readable <-chan struct{}, in *transport.Input, room int) error {
+	t.Helper()
+	for {
+		err := c.Handshake(in, room)
+		if err != transport.ErrAgain {
+			return err
+		}
+		receive(t, readable)
+	}
+}
+
+// rest returns what is in in and what comes until the peer's FIN.
+func rest(t *testing.T, c transport.Conn, readable <-chan struct{}, in *transport.Input) string {
+	t.Helper()
+	defer in.Release()
+	for {
+		switch _, err := c.Fill(in, 1000); err {
+		case nil:
+		case transport.ErrAgain:
+			receive(t, readable)
+		default:
+			require.ErrorIs(t, err, io.EOF)
+			return string(in.Bytes())
+		}
 	}
 }

@@ -41,18 +41,6 @@ func (s *shy) Close() error {
 	return s.Conn.Close()
 }
 
-// shakeHands asks until the handshake is over.
-func shakeHands(t *testing.T, s *transport.Stream, e *events, in *transport.Input) error {
-	t.Helper()
-	for {
-		err := s.Handshake(in, 100)
-		if err != transport.ErrAgain {
-			return err
-		}
-		receive(t, e.readable)
-	}
-}
-
 func TestAHandshakeIsAnnouncedAndThenThereIsInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, peer := simnet.Pipe(simnet.Options{})
@@ -93,7 +81,7 @@ func TestAHandshakeThatFailsEndsTheReader(t *testing.T) {
 	refused := errors.New("refused")
 	go func() { conn.result <- refused }()
 	var in transport.Input
-	require.Equal(t, refused, shakeHands(t, s, e, &in))
+	require.Equal(t, refused, shakeHands(t, s, e.readable, &in, 100))
 	joined.Wait()
 	_, err := s.Fill(&in, 100)
 	require.Equal(t, refused, err, "and there will never be input")
@@ -106,7 +94,7 @@ func TestAHandshakeThatPanicsIsOneThatFails(t *testing.T) {
 	s, e := transport.NewStream(panicking{ours}, nil), newEvents()
 	s.Open(e)
 	var in transport.Input
-	require.EqualError(t, shakeHands(t, s, e, &in), "handshake panicked: a callback's")
+	require.EqualError(t, shakeHands(t, s, e.readable, &in, 100), "handshake panicked: a callback's")
 	_ = s.Close()
 }
 

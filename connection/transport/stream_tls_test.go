@@ -52,7 +52,7 @@ func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream)) {
 					_ = client.Handshake()
 					_, _ = client.Read(make([]byte, 1)) // the session tickets, before the one byte
 				}()
-				require.NoError(t, shakeHands(t, s, e, new(transport.Input)))
+				require.NoError(t, shakeHands(t, s, e.readable, new(transport.Input), 100))
 				_, err := s.Writev([][]byte{{1}})
 				require.NoError(t, err)
 				test(t, s)

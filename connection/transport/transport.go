@@ -58,6 +58,8 @@ type Events interface {
 var (
 	// ErrAgain says that nothing can be had, or no more be taken, without waiting.
 	ErrAgain = errors.New("transport: again")
+	// ErrRefused ends the handshake of a client that was turned away because of who it is.
+	ErrRefused = errors.New("berth: client refused")
 	// ErrNoHalfClose says that this kind of connection can only be closed as a whole.
 	ErrNoHalfClose = errors.New("transport: no half-close")
 )

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -35,6 +36,11 @@ func parse(args []string) (c config, err error) {
 	flags.IntVar(&o.Workers, "workers", 0, "most goroutines that poll and run handlers at once, with -transport poll (0: default)")
 	flags.DurationVar(&c.sleep, "sleep", 0, "how long the handler sleeps before it echoes a chunk that begins with sleep")
 	flags.DurationVar(&c.burn, "burn", 0, "how long the handler computes before it echoes a chunk")
+	flags.Func("proxy-protocol", "comma-separated prefixes, or unix, whose peers are proxies: every connection begins with a PROXY header",
+		func(list string) (err error) {
+			o.ProxyProtocol, err = trusted(list)
+			return err
+		})
 	oneOf(flags, &o.Transport, "transport", "how bytes move", []choice[listener.Transport]{
 		{"auto", listener.Auto},
 		{"poll", listener.Poll},
@@ -59,6 +65,23 @@ func parse(args []string) (c config, err error) {
 		return c, fmt.Errorf("echo: -network %q is neither tcp nor unix", o.Network)
 	}
 	return c, nil
+}
+
+// trusted reads whom to take PROXY headers from.
+func trusted(list string) (listener.ProxyProtocol, error) {
+	p := listener.ProxyProtocol{Enabled: true}
+	for peers := range strings.SplitSeq(list, ",") {
+		if peers == "unix" {
+			p.TrustUnix = true
+			continue
+		}
+		prefix, err := netip.ParsePrefix(peers)
+		if err != nil {
+			return p, fmt.Errorf("%q is no prefix as 10.0.0.0/8 is one", peers)
+		}
+		p.TrustedProxies = append(p.TrustedProxies, prefix)
+	}
+	return p, nil
 }
 
 // choice is one value of a flag whose values are words.

@@ -32,6 +32,7 @@ func TestEcho(t *testing.T) {
 		}{
 			{"says one line and sends lines back", says},
 			{"serves a unix socket", servesUnix},
+			{"takes the client's address from a trusted proxy", servesProxies},
 			{"turns clients away with -when-full reject", rejects},
 			{"closes who is idle", closesIdle},
 			{"delays only whose handler sleeps", sleeps},
@@ -62,6 +63,26 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 	t.Cleanup(func() { conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(program.Limit)))
 	return conn.(*net.TCPConn)
+}
+
+// servesProxies: the header is not sent back, what follows it is, and who is no proxy is turned away.
+func servesProxies(t *testing.T, echo starter) {
+	p := echo("-proxy-protocol", "192.0.2.0/24,127.0.0.0/8")
+	conn := dial(t, p.Addr(t))
+	_, err := io.WriteString(conn, "PROXY TCP4 203.0.113.9 198.51.100.1 5555 443\r\nhello\n")
+	require.NoError(t, err)
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	assert.Equal(t, "hello\n", answer)
+	_, err = io.WriteString(dial(t, p.Addr(t)), "hello\n")
+	require.NoError(t, err)
+	p.AwaitStderr(t, `level=INFO msg="handshake failed"`)
+	p.AwaitStderr(t, "proxy protocol signature not present")
+
+	q := echo("-proxy-protocol", "192.0.2.0/24")
+	_, err = io.Copy(io.Discard, dial(t, q.Addr(t)))
+	assert.NoError(t, err, "closed, without having sent anything")
+	q.AwaitStderr(t, `reason="no trusted proxy"`)
 }
 
 // says: standard output is one line, events are slog's text on standard error, and what is typed comes back.
@@ -125,6 +146,9 @@ func refuses(t *testing.T, path string) {
 		{"-write-queue-size 99999999", "WriteQueueSize 99999999 is over"},
 		{"-idle-timeout soon", `"soon" for flag -idle-timeout`},
 		{"-workers -1", "Workers -1 must not be negative"},
+		{"-proxy-protocol 10.0.0.0", `"10.0.0.0" is no prefix`},
+		{"-proxy-protocol unix", "needs TrustedProxies"},
+		{"-network unix -addr s -proxy-protocol 10.0.0.0/8", "needs TrustUnix"},
 		{"-sleep long", `"long" for flag -sleep`},
 		{"-max-connections 1.5", `"1.5" for flag -max-connections`},
 		{"serve", `unexpected argument "serve"`},

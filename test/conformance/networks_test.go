@@ -22,13 +22,17 @@ type network struct {
 	family    string             // as in listener.Options.Network; "sim" is simnet
 	transport listener.Transport // nothing to choose for sim
 	resets    bool               // the client can send RST, and sees one as ECONNRESET
+	proxied   bool               // clients come through a proxy,
+	mute      bool               // of which the test plays the part
 }
 
 var networks = []network{
 	{name: "tcp-stream", family: "tcp", transport: listener.Stream, resets: true},
 	{name: "tcp-poll", family: "tcp", transport: listener.Poll, resets: true},
+	{name: "tcp-poll-proxied", family: "tcp", transport: listener.Poll, resets: true, proxied: true},
 	{name: "unix-poll", family: "unix", transport: listener.Poll},
 	{name: "unix-stream", family: "unix", transport: listener.Stream},
+	{name: "simnet-proxied", family: "sim", resets: true, proxied: true},
 	{name: "simnet", family: "sim", resets: true},
 }
 
@@ -69,29 +73,39 @@ func (n network) listen(w *world, door tcpactor.Door, options listener.Options) 
 		w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 		address = filepath.Join(dir, "s")
 	}
-	l, err := listener.Listen(w.system.Root, address, door, options)
+	l, err := listener.Listen(w.system.Root, address, door, n.behindProxy(options))
 	require.NoError(w.t, err)
-	return l, func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) }
+	return l, n.announced(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
 }
 
 func (n network) simulate(w *world, door tcpactor.Door, options listener.Options) (*listener.Listener, dial) {
 	sim := simnet.Listen(simnet.Options{})
-	l, err := listener.Serve(w.system.Root, sim, door, options)
+	var from net.Listener = sim
+	if n.proxied {
+		from = addressed{sim}
+	}
+	l, err := listener.Serve(w.system.Root, from, door, n.behindProxy(options))
 	require.NoError(w.t, err)
-	return l, func() (net.Conn, error) { return sim.Dial(context.Background()) }
+	return l, n.announced(func() (net.Conn, error) { return sim.Dial(context.Background()) })
 }
 
 // eachNetwork runs test once per network, each in a world of its own.
 func eachNetwork(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	for _, n := range networks {
-		t.Run(n.name, func(t *testing.T) {
-			if !n.available() {
-				t.Skip("not on " + runtime.GOOS)
-			}
-			n.run(t, func(t *testing.T) { inWorld(t, n, test) })
-		})
+		n.each(t, test)
 	}
+}
+
+// each runs test as one of several.
+func (n network) each(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run(n.name, func(t *testing.T) {
+		if !n.available() {
+			t.Skip("not on " + runtime.GOOS)
+		}
+		n.run(t, func(t *testing.T) { inWorld(t, n, test) })
+	})
 }
 
 // eachDoor runs test once per network and door.

@@ -40,6 +40,7 @@ var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
 	proto + "actor":                     {"protocol", "actor", "connection", "listener"},
 	proto + "eventstream":               {"listener"},
+	"github.com/pires/go-proxyproto":    {"connection/transport"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},
 	"golang.org/x/time/rate":            {"listener"},
 	"google.golang.org/protobuf/":       {"protocol/wire"},

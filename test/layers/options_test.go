@@ -31,6 +31,7 @@ var special = map[string]string{
 	"PerIPPrefixV4":           "32",
 	"PerIPPrefixV6":           "64",
 	"AcceptRate":              "off",
+	"ProxyProtocol":           "off",
 	"AcceptBurst":             "one second's worth",
 	"Network":                 "tcp",
 	"ShutdownTimeout":         "15s",

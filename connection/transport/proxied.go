@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+)
+
+// Proxied is a Conn whose client comes through a proxy: its handshake begins with the header in which the proxy says who the client
+// is. The header is read on the connection's turn, as input is, over whatever Conn it comes.
+type Proxied struct {
+	Conn
+	admit  func(client net.Addr) error
+	header atomic.Pointer[ProxyHeader] // nil until it is known
+}
+
+var _ Conn = (*Proxied)(nil)
+
+// NewProxied wraps conn. admit decides, on the connection's turn, whether the client that the header names may stay; its error is the
+// handshake's. nil: all may.
+func NewProxied(conn Conn, admit func(client net.Addr) error) *Proxied {
+	return &Proxied{Conn: conn, admit: admit}
+}
+
+// Open implements Conn.
+func (p *Proxied) Open(events Events) bool {
+	p.Conn.Open(events)
+	return false
+}
+
+// Handshake implements Conn: the header, and then conn's own.
+func (p *Proxied) Handshake(in *Input, room int) error {
+	if p.header.Load() == nil {
+		if err := p.readHeader(in, room); err != nil {
+			return err
+		}
+	}
+	return p.Conn.Handshake(in, room)
+}
+
+// readHeader takes the header out of in, and out of the Conn what is missing.
+func (p *Proxied) readHeader(in *Input, room int) error {
+	for {
+		size, err := proxyHeaderSize(in.Bytes())
+		if err != nil {
+			return err
+		}
+		if size <= in.Len() {
+			return p.take(in, size)
+		}
+		// The header has at least size bytes, so at most room can come behind it.
+		switch _, err = p.Conn.Fill(in, size-in.Len()+room); err {
+		case nil:
+		case ErrAgain:
+			return err
+		case io.EOF:
+			return badProxyHeader(io.ErrUnexpectedEOF)
+		default:
+			return badProxyHeader(err)
+		}
+	}
+}
+
+func (p *Proxied) take(in *Input, size int) error {
+	h, err := parseProxyHeader(in.Bytes()[:size])
+	if err != nil {
+		return err
+	}
+	in.Keep(in.Len() - size)
+	p.header.Store(h)
+	if p.admit == nil {
+		return nil
+	}
+	return p.admit(p.RemoteAddr())
+}
+
+// Header returns nil until the header is known. Any goroutine may call it.
+func (p *Proxied) Header() *ProxyHeader { return p.header.Load() }
+
+// LocalAddr implements Conn: what the client connected to, as far as that is known.
+func (p *Proxied) LocalAddr() net.Addr {
+	if h := p.header.Load(); h != nil && h.Destination != nil {
+		return h.Destination
+	}
+	return p.Conn.LocalAddr()
+}
+
+// RemoteAddr implements Conn: the client, as far as it is known.
+func (p *Proxied) RemoteAddr() net.Addr {
+	if h := p.header.Load(); h != nil && h.Source != nil {
+		return h.Source
+	}
+	return p.Conn.RemoteAddr()
+}

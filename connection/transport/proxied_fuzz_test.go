@@ -1,0 +1,69 @@
+package transport_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/pires/go-proxyproto"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/connection/transport"
+)
+
+// FuzzProxied lets a client send any bytes, which arrive in pieces of the given lengths (the last one brings the rest), to a connection
+// that expects a header. However they are cut, the outcome is the same, it is the library's own of the whole, every byte
+// behind the header is there, and no more is held than a header and the room for input.
+func FuzzProxied(f *testing.F) {
+	f.Fuzz(func(t *testing.T, stream, cuts []byte, room uint16) {
+		space := int(room)%4096 + 1
+		whole := negotiate(space, io.EOF, string(stream))
+		inPieces := negotiate(space, io.EOF, cutUp(string(stream), cuts)...)
+		require.LessOrEqual(t, max(whole.most, inPieces.most), 16+65535+space)
+		if whole.err != nil {
+			require.EqualError(t, inPieces.err, whole.err.Error())
+			require.Nil(t, whole.client)
+			return
+		}
+		require.NoError(t, inPieces.err)
+		require.Equal(t, whole.header, inPieces.header)
+		for _, n := range []negotiation{whole, inPieces} {
+			require.Equal(t, string(stream), string(n.header.Raw)+n.data)
+			require.LessOrEqual(t, n.ahead, space)
+		}
+		agree(t, whole.header)
+	})
+}
+
+func cutUp(stream string, cuts []byte) (pieces []string) {
+	for _, cut := range cuts {
+		n := min(int(cut), len(stream))
+		pieces = append(pieces, stream[:n])
+		stream = stream[n:]
+	}
+	return append(pieces, stream)
+}
+
+// agree asks the library, which is given the whole header where it takes one so long.
+func agree(t *testing.T, h *transport.ProxyHeader) {
+	if len(h.Raw) > 16+4096 {
+		return
+	}
+	reader := bufio.NewReaderSize(strings.NewReader(string(h.Raw)), len(h.Raw))
+	want, err := proxyproto.Read(reader)
+	require.NoError(t, err)
+	require.Zero(t, reader.Buffered(), "all of it")
+	require.Equal(t, int(want.Version), h.Version)
+	var source, destination net.Addr
+	if want.Command.IsProxy() {
+		source, destination = want.SourceAddr, want.DestinationAddr
+	}
+	require.Equal(t, source, h.Source)
+	require.Equal(t, destination, h.Destination)
+	theirs, theirErr := want.TLVs()
+	ours, ourErr := proxyproto.SplitTLVs(h.TLVs)
+	require.Equal(t, theirErr, ourErr)
+	require.Equal(t, theirs, ours)
+}

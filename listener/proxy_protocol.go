@@ -1,0 +1,119 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// ProxyProtocol says whether clients come through proxies that put a PROXY header, version 1 or 2, before their bytes. Then every
+// connection must begin with one, complete within HandshakeTimeout; the handler gets Accepted after it, and TLS begins behind it.
+// RemoteAddr and LocalAddr are those that the header names, and Allow, Deny and MaxConnectionsPerIP judge the client by them. Where it names
+// none (LOCAL, UNKNOWN) they are the socket's own. The header itself: protocol.Proxied.
+type ProxyProtocol struct {
+	// Enabled expects a header of every connection. Default false: one that comes is data like any other.
+	Enabled bool
+	// TrustedProxies are the networks from which proxies connect. Whoever connects from elsewhere is closed at once: a header can
+	// claim any address.
+	TrustedProxies []netip.Prefix
+	// TrustUnix trusts the peers of a unix socket. They have no address: whom the path's permissions let in may claim any.
+	TrustUnix bool
+}
+
+func (p *ProxyProtocol) validate() error {
+	named := len(p.TrustedProxies) > 0 || p.TrustUnix
+	switch {
+	case named && !p.Enabled:
+		return errors.New("berth: ProxyProtocol names whom to trust but is not Enabled")
+	case p.Enabled && !named:
+		return errors.New("berth: ProxyProtocol needs TrustedProxies: without them, whoever connects could claim any address")
+	}
+	for _, prefix := range p.TrustedProxies {
+		if !prefix.IsValid() {
+			return errors.New("berth: TrustedProxies must hold valid prefixes: use netip.ParsePrefix")
+		}
+	}
+	return nil
+}
+
+// suits refuses what would turn everybody away.
+func (p *ProxyProtocol) suits(addr net.Addr) error {
+	switch {
+	case !p.Enabled:
+		return nil
+	case isUnix(addr) && !p.TrustUnix:
+		return fmt.Errorf("berth: ProxyProtocol on the unix socket %s needs TrustUnix: its clients have no address", addr)
+	case !isUnix(addr) && len(p.TrustedProxies) == 0:
+		return fmt.Errorf("berth: ProxyProtocol on %s needs TrustedProxies: TrustUnix is for unix sockets", addr)
+	}
+	return nil
+}
+
+func isUnix(addr net.Addr) bool {
+	_, is := addr.(*net.UnixAddr)
+	return is
+}
+
+// proxies are those to trust. Immutable.
+type proxies struct {
+	expected bool
+	trusted  prefixes
+	unix     bool // the listener's clients have no address, and are trusted without
+}
+
+func newProxies(o *ProxyProtocol, addr net.Addr) proxies {
+	return proxies{expected: o.Enabled, trusted: newPrefixes(o.TrustedProxies), unix: o.TrustUnix && isUnix(addr)}
+}
+
+func (p *proxies) trust(ip netip.Addr) bool { return p.unix || p.trusted.contain(ip) }
+
+// proxied is a client of which only its proxy is known, until its header tells more. It has a place among MaxConnections; whether it may
+// stay, and its place among those from its address, are decided then.
+type proxied struct {
+	admission *admission
+	place     connection.Place
+
+	// Under admission's lock.
+	entry *perIPEntry
+	left  bool
+}
+
+func newProxied(a *admission) *connection.Place {
+	p := &proxied{admission: a}
+	p.place = connection.Place{Leave: p.leave, Admit: p.admit}
+	return &p.place
+}
+
+// admit decides over the client that the header named.
+func (p *proxied) admit(client net.Addr) error {
+	refusal := p.enter(ipOfAddr(client))
+	if refusal == protocol.RefusalNone {
+		return nil
+	}
+	p.admission.refused(client, refusal)
+	return fmt.Errorf("%w: %s", transport.ErrRefused, refusal)
+}
+
+func (p *proxied) enter(ip netip.Addr) protocol.Refusal {
+	a := p.admission
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	refusal := a.judge(ip)
+	if prefix := a.perIP.prefix(ip); refusal == protocol.RefusalNone && prefix.IsValid() && !p.left {
+		p.entry = a.perIP.enter(prefix)
+	}
+	return refusal
+}
+
+func (p *proxied) leave() {
+	p.admission.mu.Lock()
+	p.left = true
+	entry := p.entry
+	p.admission.mu.Unlock()
+	p.admission.leave(entry)
+}

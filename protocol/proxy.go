@@ -1,0 +1,27 @@
+package protocol
+
+import "net"
+
+// ProxyHeader is what a proxy said of its client before the client's first byte, in the PROXY protocol. The socket's RemoteAddr and
+// LocalAddr are the header's Source and Destination where it names them.
+type ProxyHeader struct {
+	// Proxy is the remote address of the socket itself: the proxy's.
+	Proxy net.Addr
+	// Version of the header: 1, a line of text, or 2, binary.
+	Version int
+	// Source is the client, Destination what it connected to. Both are nil where the header names neither: a proxy that connects for
+	// itself, to see whether somebody answers (LOCAL), or that does not know its client (UNKNOWN).
+	Source, Destination net.Addr
+	// TLVs are version 2's further fields as they came: for each a byte of type, two of length, big-endian, and the value. They have
+	// not been looked at, a checksum among them neither.
+	TLVs []byte
+	// Raw is the whole header. It must not be changed.
+	Raw []byte
+}
+
+// Proxied is a Socket that can tell what a proxy said of its client. The sockets that handlers get are of this kind; a fake need not be.
+type Proxied interface {
+	Socket
+	// ProxyHeader returns nil where no proxy was expected.
+	ProxyHeader() *ProxyHeader
+}
