@@ -16,6 +16,9 @@ type watch struct {
 	writtenAt time.Duration
 }
 
+// notOpen instead of a time of traffic: a handshake is none, and what is counted from begins after it.
+const notOpen = -1
+
 func newWatch(now time.Duration, spread uint16) watch {
 	return watch{spread: spread, idle: true, since: now, trafficAt: now, writtenAt: now}
 }
@@ -29,7 +32,10 @@ func (c *Connection) look(now time.Duration) {
 	}
 	s, half := state(phase%halfClosed), phase&halfClosed != 0
 	written := c.written.Load()
-	if traffic := c.read.Load() + written; traffic != w.traffic {
+	switch traffic := c.read.Load() + written; {
+	case s == opening:
+		w.trafficAt = notOpen
+	case traffic != w.traffic || w.trafficAt == notOpen:
 		w.traffic, w.trafficAt = traffic, now
 	}
 	idle := c.credit.idle()

@@ -39,6 +39,16 @@ func TestTrafficInEitherDirectionKeepsAConnectionAliveAndMessagesDoNot(t *testin
 	assert.Equal(t, signalIdle, signalled(c, 10*second))
 }
 
+func TestAConnectionIsNotIdleForTheTimeThatItsHandshakeTook(t *testing.T) {
+	c := newConnection(Options{IdleTimeout: 2 * second, HandshakeTimeout: 10 * second}, &taker{})
+	c.setState(opening)
+	assert.Zero(t, signalled(c, 5*second))
+	c.setState(open)
+	assert.Zero(t, signalled(c, 6*second))
+	assert.Zero(t, signalled(c, 8*second-1))
+	assert.Equal(t, signalIdle, signalled(c, 8*second))
+}
+
 func TestAStallIsPendingWritesWithoutProgress(t *testing.T) {
 	c := newConnection(Options{WriteTimeout: 10 * second}, &taker{})
 	assert.Zero(t, signalled(c, 100*second), "nothing is pending")
