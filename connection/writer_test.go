@@ -43,7 +43,7 @@ type accepted struct {
 func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		socket := &taker{}
-		c := newConnection(Options{WriteQueueSize: 200, WriteBufferSize: 1 << 20}, socket)
+		c := newConnection(Options{WriteQueueSize: 200, WriteBufferSize: 1 << 30}, socket)
 		var writes []*accepted
 		var all []byte
 		next := byte(0)
