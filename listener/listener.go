@@ -73,6 +73,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, giv
 		bind:      bind,
 		origin:    originOf(l),
 		door:      door,
+		owner:     options.Owner,
 		pool:      tcpactor.NewPool(),
 		resumed:   make(chan struct{}),
 		changing:  make(chan struct{}, 1),

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
 )
@@ -67,6 +69,9 @@ type Options struct {
 	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it waits until the last
 	// connection has ended by itself.
 	ShutdownTimeout time.Duration
+	// Owner is an actor whose end stops the listener, by the same drain as every other stop; if it has ended already, at once. It need not be
+	// the listener's parent, whose stop does that anyway. A restart is no end. Default: none.
+	Owner *actor.PID
 
 	// DisableNoDelay turns TCP_NODELAY off. Default false: small writes go out at once.
 	DisableNoDelay bool

@@ -6,6 +6,8 @@ import (
 	"net"
 	"reflect"
 	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
 )
 
 // This file replaces the options of a running listener. What is in force is one value that nobody changes; see server.options.
@@ -17,7 +19,7 @@ func (l *Listener) Options() Options { return l.server.given.Load().clone() }
 // started with them; those that there are go on with the ones they have. A lower MaxConnections closes nobody: new clients wait, or are
 // turned away, until enough have gone.
 //
-// Network, ListenConfig, Transport, Workers, Crews and Acceptors cannot change, nor can RecvBufferSize and SendBufferSize go back to the kernel's choice,
+// Network, ListenConfig, Transport, Workers, Crews, Acceptors and Owner cannot change, nor can RecvBufferSize and SendBufferSize go back to the kernel's choice,
 // nor TLS come to the poll transport. The error about these, or about a bad option, is one sentence, and then nothing has changed. So has nothing
 // once the listener shuts down; that error matches net.ErrClosed.
 func (l *Listener) SetOptions(options Options) error {
@@ -87,6 +89,7 @@ func (o Options) changes(before *Options) error {
 		{"Workers", o.Workers == before.Workers},
 		{"Crews", max(o.Crews, 1) == max(before.Crews, 1)},
 		{"Acceptors", max(o.Acceptors, 1) == max(before.Acceptors, 1)},
+		{"Owner", sameActor(o.Owner, before.Owner)},
 		{"RecvBufferSize to the kernel's choice", o.RecvBufferSize > 0 || before.RecvBufferSize == 0},
 		{"SendBufferSize to the kernel's choice", o.SendBufferSize > 0 || before.SendBufferSize == 0},
 	} {
@@ -95,6 +98,13 @@ func (o Options) changes(before *Options) error {
 		}
 	}
 	return nil
+}
+
+func sameActor(a, b *actor.PID) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Equal(b)
 }
 
 // sameConfig compares what can be compared. Of functions, that is where their code is.

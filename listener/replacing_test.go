@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -28,6 +29,7 @@ var fixed = map[string]Options{
 	"Workers":      {Workers: 7},
 	"Crews":        {Crews: 3},
 	"Acceptors":    {Acceptors: 2},
+	"Owner":        {Owner: actor.NewPID("192.0.2.1:7", "owner")},
 }
 
 // replaced are the others.

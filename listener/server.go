@@ -24,6 +24,7 @@ type server struct {
 	origin origin                       // of the listening socket
 	bind   func() (net.Listener, error) // opens a listening socket at addr; nil where Serve was given the only one
 	door   tcpactor.Door
+	owner  *actor.PID // nil: none is watched
 
 	replacing sync.Mutex              // held while options are replaced
 	given     atomic.Pointer[Options] // as the user gave them

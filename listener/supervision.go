@@ -50,9 +50,13 @@ func (s *supervisor) HandleFailure(system *actor.ActorSystem, self actor.Supervi
 	}
 }
 
-// restore makes a child again that has ended.
+// restore makes a child again that has ended. The owner's end is ours.
 func (s *supervisor) restore(ctx actor.Context, who *actor.PID) {
 	if s.ending {
+		return
+	}
+	if who.Equal(s.server.owner) {
+		ctx.Stop(ctx.Self())
 		return
 	}
 	if who.Equal(s.children) {

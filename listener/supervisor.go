@@ -46,6 +46,9 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.end()
 	case *actor.Stopping:
 		s.end()
+		if s.server.owner != nil {
+			ctx.Unwatch(s.server.owner) // it may live on for long
+		}
 		// Whoever stops us, a handle, a message or the parent: draining is the same. It blocks here, because
 		// Proto.Actor takes the return for the end; the connections end on turns of their own.
 		s.server.drain()
@@ -61,6 +64,9 @@ func (s *supervisor) start(ctx actor.Context) {
 	s.seats = make([]seat, len(s.server.restarts))
 	for number := range s.seats {
 		s.seatAcceptor(ctx, number)
+	}
+	if s.server.owner != nil {
+		ctx.Watch(s.server.owner)
 	}
 }
 
