@@ -1,0 +1,210 @@
+package conformance
+
+import (
+	"crypto/tls"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
+)
+
+// Every limit of time against the same four questions, on a clock that is exact: is the connection alive one tick before, has it ended at
+// the limit (and the eighth of it that the sweep may take), does traffic give it more time, and do messages not?
+
+// limit is one of them, with a connection that has come to where it counts.
+type limit struct {
+	options listener.Options
+	play    script
+	// begin brings the connection there: from then on the time counts.
+	begin func(s *subject)
+	// over reports that the limit has ended what it bounds.
+	over func(s *subject) bool
+	// least and most are how long it may take; the same where least is all there is.
+	least, most time.Duration
+	// traffic moves a byte; resets says that the time begins anew with it.
+	traffic func(s *subject)
+	resets  bool
+}
+
+// subject is one connection under a limit.
+type subject struct {
+	*server
+	peer *peer
+	tape *tape // nil before there is a handler
+}
+
+// leaves is over for a limit that takes the connection out of a state.
+func leaves(state string) func(*subject) bool {
+	return func(s *subject) bool { return s.tape.socket.Info().State != state }
+}
+
+func sends(s *subject) { s.peer.send("x") }
+func says(s *subject)  { _ = s.tape.say("x"); s.peer.take(1) }
+func takes(s *subject) { s.peer.take(64 << 10) }
+
+// sweep is how late a handler may hear of its MaxAge.
+const sweep = 250 * time.Millisecond
+
+func limits() map[string]*limit {
+	patient := func(o connection.Options) listener.Options {
+		o.KeepOpenOnPeerClosed, o.WriteBufferSize = true, 2*stallSize
+		return only(o)
+	}
+	undecided := script{draining: func(*tape, time.Time) error { return nil }}
+	return map[string]*limit{
+		"HandshakeTimeout": {
+			options: listener.Options{TLSConfig: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errBroken }}},
+			begin:   func(s *subject) { s.peer.send("\x16\x03\x01\x02\x00") }, // the beginning of a ClientHello
+			over:    func(s *subject) bool { return s.Info().Open == 0 },
+			least:   5 * time.Second,
+			traffic: sends,
+		},
+		"IdleTimeout, the peer sends": {
+			options: patient(connection.Options{IdleTimeout: 5 * time.Minute}),
+			begin:   sends, over: leaves("open"), least: 5 * time.Minute, traffic: sends, resets: true,
+		},
+		"IdleTimeout, we send": {
+			options: patient(connection.Options{IdleTimeout: 5 * time.Minute}),
+			begin:   says, over: leaves("open"), least: 5 * time.Minute, traffic: says, resets: true,
+		},
+		"WriteTimeout": {
+			options: patient(connection.Options{}),
+			begin:   func(s *subject) { s.tape.stall() },
+			over:    leaves("open"), least: 30 * time.Second, traffic: takes, resets: true,
+		},
+		"CloseTimeout of the flush": {
+			options: patient(connection.Options{}),
+			begin:   func(s *subject) { s.tape.stall(); _ = s.tape.socket.Close() },
+			over:    leaves("flushing"), least: 5 * time.Second, traffic: takes,
+		},
+		"CloseTimeout of the wait for the peer's FIN": {
+			options: patient(connection.Options{}),
+			begin:   func(s *subject) { _ = s.tape.socket.Close() },
+			over:    leaves("closing"), least: 5 * time.Second, traffic: sends,
+		},
+		"HalfCloseTimeout by the peer's FIN": {
+			options: patient(connection.Options{}),
+			begin:   func(s *subject) { s.peer.closeWrite() },
+			over:    leaves("open"), least: time.Minute, traffic: says, resets: true,
+		},
+		"HalfCloseTimeout by CloseWrite": {
+			options: patient(connection.Options{}),
+			begin:   func(s *subject) { s.tape.socket.CloseWrite() },
+			over:    leaves("open"), least: time.Minute, traffic: sends, resets: true,
+		},
+		"MaxAge": {
+			options: patient(connection.Options{MaxAge: 10 * time.Minute}), play: undecided,
+			begin: func(*subject) {},
+			over:  func(s *subject) bool { return s.tape.count("draining") > 0 },
+			least: 9 * time.Minute, most: 11 * time.Minute, traffic: sends,
+		},
+		"MaxAgeGrace": {
+			options: patient(connection.Options{MaxAge: 10 * time.Minute}), play: undecided,
+			begin: func(s *subject) { s.tape.await("draining") },
+			over:  leaves("open"), least: 10*time.Second - sweep, most: 10 * time.Second, traffic: sends,
+		},
+		"DrainQuiet": {
+			options: patient(connection.Options{}),
+			begin: func(s *subject) {
+				s.w.system.Root.Send(s.PID(), &protocol.Shutdown{})
+				s.peer.send("x")
+			},
+			over: leaves("open"), least: time.Second, traffic: sends, resets: true,
+		},
+	}
+}
+
+// questions are what is asked of every limit. l begins, and the answer is reported.
+var questions = map[string]func(t *testing.T, l *limit, s *subject){
+	"one tick before, it is alive": func(t *testing.T, l *limit, s *subject) {
+		time.Sleep(l.least - 1)
+		s.w.settle()
+		assert.False(t, l.over(s))
+	},
+	"at the limit, it has ended": func(t *testing.T, l *limit, s *subject) {
+		time.Sleep(l.latest())
+		s.w.settle()
+		assert.True(t, l.over(s))
+	},
+	"traffic": func(t *testing.T, l *limit, s *subject) {
+		begun := time.Now()
+		for range 7 {
+			time.Sleep(l.least / 8)
+			l.traffic(s)
+		}
+		if l.resets {
+			time.Sleep(l.least - 1)
+			s.w.settle()
+			assert.False(t, l.over(s), "it has its whole time again")
+			begun = time.Now().Add(1 - l.least)
+		}
+		time.Sleep(time.Until(begun.Add(l.latest())))
+		s.w.settle()
+		assert.True(t, l.over(s))
+	},
+	"messages": func(t *testing.T, l *limit, s *subject) {
+		const count = 50
+		for range count {
+			for _, pid := range s.connections() {
+				for _, message := range []any{"tick", &protocol.GetInfo{}, &protocol.Resume{}, &protocol.Uncount{}} {
+					s.w.system.Root.Send(pid, message)
+				}
+			}
+			time.Sleep(l.latest() / count)
+		}
+		s.w.settle()
+		assert.True(t, l.over(s))
+	},
+}
+
+func (l *limit) latest() time.Duration {
+	most := max(l.least, l.most)
+	return most + most/8
+}
+
+func TestEveryTimeoutEndsAtItsLimitAndNotBeforeAndOnlyTrafficGivesMoreTime(t *testing.T) {
+	began, timers, asked, answered := time.Now(), limits(), 0, 0
+	for name := range timers {
+		for question, ask := range questions {
+			asked++
+			if t.Run(name+": "+question, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, w *world) {
+					l := limits()[name]
+					s := &subject{server: w.listen(l.play, l.options)}
+					if l.options.TLSConfig == nil {
+						s.peer, s.tape = s.connect()
+					} else {
+						s.peer = s.client()
+					}
+					l.begin(s)
+					ask(t, l, s)
+					_ = s.peer.Conn.Close()
+				})
+			}) {
+				answered++
+			}
+		}
+	}
+	report.Add(t, report.Row{ID: "D4", Holds: "G11", Figures: map[string]any{
+		"limits": len(timers), "questions": len(questions), "asked": asked, "as they must be": answered,
+	}, Duration: time.Since(began)})
+}
+
+// connections returns the actors of the live connections, also of those that no handler has seen.
+func (s *server) connections() (pids []*actor.PID) {
+	for _, shard := range s.w.system.ProcessRegistry.LocalPIDs.LocalPIDs {
+		shard.IterCb(func(id string, _ any) {
+			if strings.HasPrefix(id, s.PID().Id+"/connections/") && !strings.HasSuffix(id, "/writer") {
+				pids = append(pids, s.w.system.NewLocalPID(id))
+			}
+		})
+	}
+	return pids
+}
