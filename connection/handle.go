@@ -34,7 +34,7 @@ func (c *Connection) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 func (c *Connection) Write(p []byte) (int, error) {
 	crossed, err := c.credit.reserve(len(p), &c.shared.limits)
 	if err != nil {
-		if err = c.unaccepted(len(p), len(p), err, nil); err != nil {
+		if err := c.unaccepted(len(p), len(p), err, nil); err != nil {
 			return 0, err
 		}
 		return len(p), nil
@@ -88,7 +88,7 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	}
 	crossed, err := c.credit.reserve(n, &c.shared.limits)
 	if err != nil {
-		if err = c.unaccepted(n, n, err, nil); err != nil {
+		if err := c.unaccepted(n, n, err, nil); err != nil {
 			return 0, err
 		}
 		return b.Discard(n), nil

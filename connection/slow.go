@@ -1,6 +1,10 @@
 package connection
 
-import "github.com/go-berth/berth/protocol"
+import (
+	"errors"
+
+	"github.com/go-berth/berth/protocol"
+)
 
 // SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more slowly than they are written.
 type SlowPolicy uint8
@@ -17,7 +21,7 @@ const (
 // overflow applies the policy to a write that err kept out of the queue; it needs size bytes of the buffer. It reports that the write is to be
 // dropped. A write that would not fit into an empty buffer is refused under every policy: that is no fault of the peer's. Any goroutine may call it.
 func (c *Connection) overflow(size int, err error) (drop bool) {
-	if err == protocol.ErrClosed || size > c.shared.limits.bytes {
+	if errors.Is(err, protocol.ErrClosed) || size > c.shared.limits.bytes {
 		return false
 	}
 	switch c.shared.options.SlowConsumer {
