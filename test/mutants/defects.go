@@ -102,6 +102,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "dropped-while-it-ends", Guarantee: "G4",
+		What: "a write is dropped after the last completions have run: its own never does",
+		File: "connection/slow.go",
+		Old:  "	live := c.state() != closed\n",
+		New:  "	const live = true\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestWhatIsDroppedIsCountedAndCompletedBeforeTheEndOrIsRefused$"},
+		},
+	},
+	{
 		Name: "failure-completes-as-success", Guarantee: "G4",
 		What: "writes that the end of the connection cut off complete without an error",
 		File: "connection/writer.go",
@@ -199,6 +209,16 @@ var defects = []defect{
 		New:  "	if written >= w.written || idle || w.idle {",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteWithoutProgressEndsAtItsTimeout$"},
+		},
+	},
+	{
+		Name: "half-closed-for-ever", Guarantee: "G11",
+		What: "a connection that has sent its FIN is not known to be half-closed",
+		File: "connection/states.go",
+		Old:  "	case c.writer.err == nil: // CloseWrite\n		c.phase.Or(halfClosed)\n",
+		New:  "	case c.writer.err == nil:\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestEveryTimeoutEndsAtItsLimitAndNotBeforeAndOnlyTrafficGivesMoreTime$"},
 		},
 	},
 	{
