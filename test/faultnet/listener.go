@@ -1,0 +1,73 @@
+package faultnet
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// Listener is a net.Listener whose accepts fail as a script says, before anything else happens. Any goroutine may call its methods.
+type Listener struct {
+	net.Listener
+	mu     sync.Mutex
+	script []error
+	wrap   func(net.Conn) net.Conn
+}
+
+// NewListener returns a Listener that accepts what l accepts, while there is nothing in its script.
+func NewListener(l net.Listener) *Listener { return &Listener{Listener: l} }
+
+// Fail adds to the script: the next accepts fail with these, one after the other. An accept that waits already is not concerned.
+func (l *Listener) Fail(errs ...error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.script = append(l.script, errs...)
+}
+
+// Heal forgets what is left of the script, and wraps no more.
+func (l *Listener) Heal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.script, l.wrap = nil, nil
+}
+
+// Wrap makes Accept return what wrap makes of a connection. An accept that waits already is concerned.
+func (l *Listener) Wrap(wrap func(net.Conn) net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wrap = wrap
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	if err := l.failure(); err != nil {
+		return nil, err
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	wrap := l.wrap
+	l.mu.Unlock()
+	if wrap != nil {
+		conn = wrap(conn)
+	}
+	return conn, nil
+}
+
+func (l *Listener) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.script) == 0 {
+		return nil
+	}
+	err := l.script[0]
+	l.script = l.script[1:]
+	return err
+}
+
+// SetDeadline sets the deadline of Accept. It is an error where the listener below has none.
+func (l *Listener) SetDeadline(t time.Time) error {
+	return call(l.Listener, func(below interface{ SetDeadline(time.Time) error }) error { return below.SetDeadline(t) })
+}

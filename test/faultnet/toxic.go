@@ -1,0 +1,77 @@
+package faultnet
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Toxic is something that a network does to the bytes of a connection, in both directions alike and independently: see Inbound and
+// Outbound. It is one of Latency, Bandwidth, SlowClose, Timeout, ResetPeer, Slicer, LimitData and Noop, or what those two functions return.
+type Toxic interface {
+	// stage returns what it does to one direction of a connection that begins now.
+	stage(d beginning) stage
+}
+
+// beginning is what a stage is told of its direction.
+type beginning struct {
+	inbound bool // from the outside to who uses the connection
+	at      time.Time
+	random  *rand.Rand
+}
+
+// stage changes the pieces of one direction, in their order. What comes out is in order, too, and of no earlier time than what came out before. One
+// goroutine calls it, and no clock but the pieces' own is read.
+type stage interface {
+	pass(p piece) []piece
+}
+
+// spontaneous is a stage that has a piece of its own before any other has come: something that happens by time alone.
+type spontaneous interface {
+	first() piece
+}
+
+// piece is a part of a stream under way: some bytes, or its end.
+type piece struct {
+	at    time.Time // not before; see never
+	data  []byte
+	end   ending
+	toxic bool // a toxic's own doing, which does not outlive it
+}
+
+// ending is an end of a stream.
+type ending int
+
+const (
+	none   ending = iota // data
+	fin                  // the end of this direction
+	closed               // the end of the connection, by close
+	reset                // the end of the connection, by RST
+)
+
+// never is the time of what a toxic holds back until it is gone.
+var never = time.Unix(1<<40, 0)
+
+// Noop does nothing.
+type Noop struct{}
+
+func (Noop) stage(beginning) stage { return Noop{} }
+
+func (Noop) pass(p piece) []piece { return []piece{p} }
+
+// Inbound is a toxic for what is read from a connection only.
+func Inbound(t Toxic) Toxic { return oneWay{t, true} }
+
+// Outbound is a toxic for what is written to a connection only.
+func Outbound(t Toxic) Toxic { return oneWay{t, false} }
+
+type oneWay struct {
+	Toxic
+	inbound bool
+}
+
+func (o oneWay) stage(d beginning) stage {
+	if o.inbound != d.inbound {
+		return Noop{}
+	}
+	return o.Toxic.stage(d)
+}
