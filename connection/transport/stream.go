@@ -137,7 +137,7 @@ func (s *Stream) fetched() error {
 // Writev implements Conn; it blocks until all is written.
 func (s *Stream) Writev(bufs [][]byte) (int, error) {
 	if len(bufs) == 1 {
-		return s.conn.Write(bufs[0])
+		return s.write(bufs[0])
 	}
 	switch s.conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -146,6 +146,16 @@ func (s *Stream) Writev(bufs [][]byte) (int, error) {
 		return int(n), err
 	}
 	return s.writeJoined(bufs)
+}
+
+// write is one Write. A user's connection that took less than all must say why; one that does not would have the next bytes take
+// the place of those that it left out.
+func (s *Stream) write(p []byte) (int, error) {
+	n, err := s.conn.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }
 
 // maxRecord is the largest TLS record's payload: joining more gains nothing.
@@ -158,7 +168,7 @@ func (s *Stream) writeJoined(bufs [][]byte) (written int, err error) {
 	used := 0
 	flush := func(p []byte) bool {
 		var n int
-		n, err = s.conn.Write(p)
+		n, err = s.write(p)
 		written += n
 		return err == nil
 	}

@@ -14,6 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/test/faultnet"
+	"github.com/go-berth/berth/test/simnet"
 )
 
 func TestWritevBringsOutEveryBufferInOrder(t *testing.T) {
@@ -32,6 +34,23 @@ func TestWritevBringsOutEveryBufferInOrder(t *testing.T) {
 		assert.Equal(t, len(want), n)
 		assert.True(t, bytes.Equal(want, receive(t, read)))
 	})
+}
+
+// A net.Conn that takes less than it was given and says nothing of it keeps no promise. What went out is counted all the same, and nothing is skipped.
+func TestAWriteThatIsShortWithoutAnErrorEndsTheWritev(t *testing.T) {
+	big := bytes.Repeat([]byte("0123456789"), 2000)
+	for _, bufs := range [][][]byte{{big}, {big, big}, {[]byte("ab"), big}, {big, []byte("ab")}, {[]byte("ab"), []byte("cd")}} {
+		outside, peer := simnet.Pipe(simnet.Options{})
+		s := transport.NewStream(faultnet.NewConn(outside, faultnet.Script{Writes: []faultnet.Step{{Most: 1}}}), nil)
+		n, err := s.Writev(bufs)
+		assert.Equal(t, io.ErrShortWrite, err)
+		assert.Equal(t, 1, n)
+		require.NoError(t, s.Close())
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err)
+		assert.Len(t, got, 1)
+		require.NoError(t, peer.Close())
+	}
 }
 
 func TestAbortFreesABlockedWritev(t *testing.T) {
