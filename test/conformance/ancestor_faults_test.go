@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"context"
+	"net"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/faultnet"
 )
 
 // The ancestor's faults as they were measured, spec 8. Each test is named after what the ancestor did.
@@ -192,5 +195,19 @@ func TestTheDefaultHostChangedSilently(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { assert.NoError(t, l.Close()) }()
 		assert.Contains(t, l.Addr().String(), "[::]:", "all interfaces, as in package net")
+	})
+}
+
+func TestOneEMFILEKillsTheServerForGood(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	failing := faultnet.NewListener(inner)
+	failing.Fail(syscall.EMFILE, syscall.EMFILE, syscall.EMFILE)
+	inWorld(t, networks[0], func(_ *testing.T, w *world) {
+		s := w.serveOn(failing, func() (net.Conn, error) { return net.Dial("tcp", inner.Addr().String()) }, script{}, listener.Options{})
+		p, tape := s.connect()
+		p.send("still here")
+		tape.sees("still here")
+		assert.Equal(t, uint64(3), s.Info().AcceptErrors)
 	})
 }

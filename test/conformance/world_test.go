@@ -162,6 +162,17 @@ func (w *world) open(open doorOf, play script, options listener.Options) *server
 	return s.start(open(s, play), options)
 }
 
+// serveOn is open for a listener of the test's own, that dial connects to.
+func (w *world) serveOn(l net.Listener, dial dial, play script, options listener.Options) *server {
+	w.t.Helper()
+	s := &server{w: w, accepted: make(chan *tape, 1024), dial: dial}
+	var err error
+	s.Listener, err = listener.Serve(w.system.Root, l, handlersDoor(s, play), options)
+	require.NoError(w.t, err)
+	w.servers = append(w.servers, s)
+	return s
+}
+
 func (s *server) start(door tcpactor.Door, options listener.Options) *server {
 	s.restarting = options.Connection.RestartHandler.Max > 0
 	s.Listener, s.dial = s.w.network.listen(s.w, door, options)
