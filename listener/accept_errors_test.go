@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -15,32 +14,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/test/faultnet"
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// faulty is a listener whose accepts fail as the script says, before anything else happens: by an error, by a panic with one, or
-// by runtime.Goexit.
-type faulty struct {
-	net.Listener
-	mu     sync.Mutex
-	script []error
-}
-
+// A step of a script that is no error to return: a panic with one, or runtime.Goexit.
 type panics struct{ error }
 
 var goexits = errors.New("runtime.Goexit")
-
-func (f *faulty) Accept() (net.Conn, error) {
-	f.mu.Lock()
-	if len(f.script) > 0 {
-		err := f.script[0]
-		f.script = f.script[1:]
-		f.mu.Unlock()
-		return nil, act(err)
-	}
-	f.mu.Unlock()
-	return f.Listener.Accept()
-}
 
 // act does what a step of a script says.
 func act(step error) error {
@@ -55,25 +36,24 @@ func act(step error) error {
 	}
 }
 
-func (f *faulty) SetDeadline(t time.Time) error { return f.Listener.(*simnet.Listener).SetDeadline(t) }
-
-func (f *faulty) fail(errs ...error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.script = append(f.script, errs...)
+// fail lets the next accepts fail by these steps.
+func fail(f *faultnet.Listener, steps ...error) {
+	for _, step := range steps {
+		f.Do(func() error { return act(step) })
+	}
 }
 
 // failInEveryClass lets as many accepts fail.
-func (f *faulty) failInEveryClass() {
-	f.fail(syscall.EMFILE, syscall.ECONNABORTED, syscall.EPERM, syscall.EINVAL, io.EOF)
+func failInEveryClass(f *faultnet.Listener) {
+	f.Fail(syscall.EMFILE, syscall.ECONNABORTED, syscall.EPERM, syscall.EINVAL, io.EOF)
 }
 
 // inABubble serves a faulty listener over simnet, in virtual time, and takes everything down afterwards.
-func inABubble(t *testing.T, options Options, test func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn)) {
+func inABubble(t *testing.T, options Options, test func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		network := simnet.Listen(simnet.Options{})
-		f := &faulty{Listener: network}
+		f := faultnet.NewListener(network)
 		l, err := Serve(w.Root, f, of(newEcho()), options)
 		require.NoError(t, err)
 		defer func() { _ = l.Close() }() // a failing test, too, leaves an empty bubble
@@ -93,10 +73,10 @@ func inABubble(t *testing.T, options Options, test func(t *testing.T, w *world, 
 // One of each kind alone: the next accept comes after the shortest wait, and everybody is served.
 func TestNoErrorOfAcceptEndsAListener(t *testing.T) {
 	for _, fault := range acceptFaults {
-		inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+		inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 			before := dial()
 			echoes(t, before)
-			f.fail(&net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", fault.err)})
+			fail(f, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", fault.err)})
 			echoes(t, dial()) // frees the accept that waits; the next one fails
 			synctest.Wait()
 			failed := published[*AcceptFailed](w)
@@ -114,12 +94,12 @@ func TestNoErrorOfAcceptEndsAListener(t *testing.T) {
 }
 
 func TestFailuresInARowWaitTwiceAsLongEachUpToASecond(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, w *world, _ *Listener, f *faulty, dial func() net.Conn) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, _ *Listener, f *faultnet.Listener, dial func() net.Conn) {
 		const failures = 12
 		live := dial()
 		echoes(t, live)
 		for range failures {
-			f.fail(syscall.EMFILE)
+			fail(f, syscall.EMFILE)
 		}
 		echoes(t, dial())
 		for n := range failures {
@@ -134,7 +114,7 @@ func TestFailuresInARowWaitTwiceAsLongEachUpToASecond(t *testing.T) {
 			time.Sleep(1)
 		}
 		echoes(t, dial())
-		f.fail(syscall.EMFILE)
+		fail(f, syscall.EMFILE)
 		echoes(t, dial())
 		synctest.Wait()
 		failed := published[*AcceptFailed](w)
@@ -145,15 +125,15 @@ func TestFailuresInARowWaitTwiceAsLongEachUpToASecond(t *testing.T) {
 
 func TestWhileAcceptsFailNoPermitIsLost(t *testing.T) {
 	for _, whenFull := range []WhenFull{Wait, Reject} {
-		inABubble(t, Options{MaxConnections: 2, WhenFull: whenFull}, func(t *testing.T, _ *world, _ *Listener, f *faulty, dial func() net.Conn) {
+		inABubble(t, Options{MaxConnections: 2, WhenFull: whenFull}, func(t *testing.T, _ *world, _ *Listener, f *faultnet.Listener, dial func() net.Conn) {
 			echoes(t, dial())
-			f.failInEveryClass()
+			failInEveryClass(f)
 			echoes(t, dial())
 			time.Sleep(time.Minute)
 		})
-		inABubble(t, Options{MaxConnections: 1, WhenFull: whenFull}, func(t *testing.T, _ *world, l *Listener, f *faulty, dial func() net.Conn) {
+		inABubble(t, Options{MaxConnections: 1, WhenFull: whenFull}, func(t *testing.T, _ *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 			for range 5 {
-				f.failInEveryClass()
+				failInEveryClass(f)
 				c := dial()
 				echoes(t, c)
 				require.NoError(t, c.Close())
@@ -165,9 +145,9 @@ func TestWhileAcceptsFailNoPermitIsLost(t *testing.T) {
 }
 
 func TestAShutdownDoesNotWaitForTheBackoff(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 		for range 20 {
-			f.fail(syscall.EMFILE)
+			fail(f, syscall.EMFILE)
 		}
 		c := dial()
 		echoes(t, c)
@@ -182,8 +162,8 @@ func TestAShutdownDoesNotWaitForTheBackoff(t *testing.T) {
 }
 
 func TestDuringABackoffASuspensionHolds(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, _ *world, l *Listener, f *faulty, dial func() net.Conn) {
-		f.fail(syscall.EMFILE)
+	inABubble(t, Options{}, func(t *testing.T, _ *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
+		fail(f, syscall.EMFILE)
 		echoes(t, dial())
 		l.Suspend()
 		c := dial()

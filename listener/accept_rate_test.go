@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/faultnet"
 )
 
 func TestConnectionsBeginAtTheirRateAfterABurst(t *testing.T) {
-	inABubble(t, Options{AcceptRate: 4, AcceptBurst: 2}, func(t *testing.T, _ *world, l *Listener, _ *faulty, dial func() net.Conn) {
+	inABubble(t, Options{AcceptRate: 4, AcceptBurst: 2}, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		began := time.Now()
 		for range 6 {
 			dial()
@@ -35,7 +36,7 @@ func TestConnectionsBeginAtTheirRateAfterABurst(t *testing.T) {
 }
 
 func TestWhoComesTooFastIsTurnedAwayIfHeShallNotWait(t *testing.T) {
-	inABubble(t, Options{AcceptRate: 4, AcceptBurst: 2, WhenFull: Reject}, func(t *testing.T, w *world, l *Listener, _ *faulty, dial func() net.Conn) {
+	inABubble(t, Options{AcceptRate: 4, AcceptBurst: 2, WhenFull: Reject}, func(t *testing.T, w *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		for range 5 {
 			dial()
 		}
@@ -49,7 +50,7 @@ func TestWhoComesTooFastIsTurnedAwayIfHeShallNotWait(t *testing.T) {
 }
 
 func TestAShutdownDoesNotWaitForTheRate(t *testing.T) {
-	inABubble(t, Options{AcceptRate: 0.001, Connection: brisk}, func(t *testing.T, _ *world, l *Listener, _ *faulty, dial func() net.Conn) {
+	inABubble(t, Options{AcceptRate: 0.001, Connection: brisk}, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		c := dial()
 		echoes(t, c)
 		dial()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/faultnet"
 )
 
 // fixed are the options that a running listener cannot change, each with another value.
@@ -130,7 +131,7 @@ func TestAfterTheEndThereIsNothingToReplace(t *testing.T) {
 
 // A new limit is that of new connections, and exact from the first one on: the sweep does not finish its longer interval.
 func TestConnectionsHaveTheOptionsTheyWereAcceptedWith(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, _ *world, l *Listener, _ *faulty, dial func() net.Conn) {
+	inABubble(t, Options{}, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		before := dial()
 		echoes(t, before)
 		const limit = 80 * time.Millisecond

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/faultnet"
 	"github.com/go-berth/berth/test/simnet"
 )
 
@@ -22,10 +23,10 @@ func TestAnAcceptThatPanicsOrEndsItsGoroutineFailsItsAcceptorOnly(t *testing.T) 
 	for name, step := range map[string]error{"panic": panics{errBoom}, "Goexit": goexits} {
 		for _, whenFull := range []WhenFull{Wait, Reject} {
 			t.Run(name, func(t *testing.T) {
-				inABubble(t, Options{MaxConnections: 3, WhenFull: whenFull}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+				inABubble(t, Options{MaxConnections: 3, WhenFull: whenFull}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 					live := dial()
 					echoes(t, live)
-					f.fail(step)
+					fail(f, step)
 					echoes(t, dial()) // frees the accept that waits; the next one fails
 					synctest.Wait()
 					failed := published[*AcceptorFailed](w)
@@ -54,11 +55,11 @@ func TestAnAcceptThatPanicsOrEndsItsGoroutineFailsItsAcceptorOnly(t *testing.T) 
 }
 
 func TestAnAcceptorThatFailsAgainAndAgainWaitsTwiceAsLongEachTime(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, w *world, _ *Listener, f *faulty, dial func() net.Conn) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, _ *Listener, f *faultnet.Listener, dial func() net.Conn) {
 		live := dial()
 		echoes(t, live)
 		for range mostRestarts {
-			f.fail(panics{errBoom})
+			fail(f, panics{errBoom})
 		}
 		echoes(t, dial())
 		for n := range mostRestarts {
@@ -75,7 +76,7 @@ func TestAnAcceptorThatFailsAgainAndAgainWaitsTwiceAsLongEachTime(t *testing.T) 
 		}
 		echoes(t, dial())
 		time.Sleep(restartWindow)
-		f.fail(panics{errBoom})
+		fail(f, panics{errBoom})
 		echoes(t, dial())
 		synctest.Wait()
 		failed := published[*AcceptorFailed](w)
@@ -89,7 +90,7 @@ func TestAnAcceptorThatFailsAgainAndAgainWaitsTwiceAsLongEachTime(t *testing.T) 
 }
 
 func TestAnAcceptorThatIsStoppedAgainAndAgainIsMadeAnewWithBackOffAndNobodyIsAsked(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, _ *faulty, dial func() net.Conn) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		const stops = mostRestarts + 5
 		for n := range stops {
 			synctest.Wait()
@@ -115,11 +116,11 @@ func TestAnAcceptorThatIsStoppedAgainAndAgainIsMadeAnewWithBackOffAndNobodyIsAsk
 
 // A timer that was left would send mail to an actor that has ended: a dead letter.
 func TestWhileAnAcceptorWaitsAShutdownLeavesNoTimer(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 		c := dial()
 		echoes(t, c) // from now on it waits in Accept
 		for range mostRestarts {
-			f.fail(panics{errBoom})
+			fail(f, panics{errBoom})
 		}
 		other := dial()
 		echoes(t, other)
@@ -181,7 +182,7 @@ func TestAnAcceptorThatFailsTooOftenIsItsListenersOwnersToDecide(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				network := simnet.Listen(simnet.Options{})
-				f := &faulty{Listener: network}
+				f := faultnet.NewListener(network)
 				dial := func() net.Conn {
 					c, err := network.Dial(t.Context())
 					require.NoError(t, err)
@@ -198,7 +199,7 @@ func TestAnAcceptorThatFailsTooOftenIsItsListenersOwnersToDecide(t *testing.T) {
 				const rounds = 3
 				for round := range rounds {
 					for range mostRestarts + 1 {
-						f.fail(panics{errBoom})
+						fail(f, panics{errBoom})
 					}
 					c := dial()
 					echoes(t, c)
@@ -240,11 +241,11 @@ func TestAnAcceptorThatFailsTooOftenIsItsListenersOwnersToDecide(t *testing.T) {
 
 // At the root it is Proto.Actor that decides: it restarts the listener's actor.
 func TestAtTheRootAListenerWhoseAcceptorFailsTooOftenGoesOn(t *testing.T) {
-	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 		live := dial()
 		echoes(t, live)
 		for range 10 * (mostRestarts + 1) {
-			f.fail(panics{errBoom})
+			fail(f, panics{errBoom})
 		}
 		echoes(t, dial())
 		time.Sleep(5 * time.Minute)
@@ -267,7 +268,7 @@ func TestAtTheRootAListenerWhoseAcceptorFailsTooOftenGoesOn(t *testing.T) {
 func TestASubscriberThatPanicsOrEndsItsGoroutineHarmsNobody(t *testing.T) {
 	for name, harm := range map[string]func(){"panic": func() { panic("subscriber") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
-			inABubble(t, Options{MaxConnections: 1, WhenFull: Reject}, func(t *testing.T, w *world, l *Listener, f *faulty, dial func() net.Conn) {
+			inABubble(t, Options{MaxConnections: 1, WhenFull: Reject}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 				w.EventStream.Subscribe(func(event any) {
 					switch event.(type) {
 					case *AcceptFailed, *AcceptorFailed, *Rejected, *DrainStarted, *Stopped:
@@ -276,7 +277,7 @@ func TestASubscriberThatPanicsOrEndsItsGoroutineHarmsNobody(t *testing.T) {
 				})
 				live := dial()
 				echoes(t, live)
-				f.fail(errBoom, panics{errBoom})
+				fail(f, errBoom, panics{errBoom})
 				_ = ends(dial())
 				_ = ends(dial())
 				time.Sleep(time.Minute)

@@ -10,7 +10,7 @@ import (
 type Listener struct {
 	net.Listener
 	mu     sync.Mutex
-	script []error
+	script []func() error
 	wrap   func(net.Conn) net.Conn
 }
 
@@ -19,9 +19,16 @@ func NewListener(l net.Listener) *Listener { return &Listener{Listener: l} }
 
 // Fail adds to the script: the next accepts fail with these, one after the other. An accept that waits already is not concerned.
 func (l *Listener) Fail(errs ...error) {
+	for _, err := range errs {
+		l.Do(func() error { return err })
+	}
+}
+
+// Do is Fail for accepts that do something of their own: they may block, or panic. One that returns nil accepts after that.
+func (l *Listener) Do(steps ...func() error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.script = append(l.script, errs...)
+	l.script = append(l.script, steps...)
 }
 
 // Heal forgets what is left of the script, and wraps no more.
@@ -40,8 +47,10 @@ func (l *Listener) Wrap(wrap func(net.Conn) net.Conn) {
 
 // Accept implements net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
-	if err := l.failure(); err != nil {
-		return nil, err
+	if step := l.next(); step != nil {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -56,15 +65,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-func (l *Listener) failure() error {
+// next takes a step off the script, nil at its end.
+func (l *Listener) next() func() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.script) == 0 {
 		return nil
 	}
-	err := l.script[0]
+	step := l.script[0]
 	l.script = l.script[1:]
-	return err
+	return step
 }
 
 // SetDeadline sets the deadline of Accept. It is an error where the listener below has none.

@@ -199,6 +199,8 @@ func TestAcceptsFailAsTheScriptSays(t *testing.T) {
 		assert.IsType(t, &simnet.Conn{}, accepts())
 		l.Wrap(func(c net.Conn) net.Conn { return faultnet.NewConn(c, faultnet.Script{}) })
 		assert.IsType(t, &faultnet.Conn{}, accepts())
+		l.Do(func() error { panic(errScript) })
+		assert.PanicsWithValue(t, errScript, func() { _, _ = l.Accept() })
 		l.Fail(syscall.EMFILE)
 		l.Heal()
 		assert.IsType(t, &simnet.Conn{}, accepts(), "healed")
