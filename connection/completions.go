@@ -1,6 +1,9 @@
 package connection
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // completion is a callback that waits for its turn.
 type completion struct {
@@ -9,8 +12,13 @@ type completion struct {
 }
 
 // completions are the callbacks that are due. The writer adds, the connection runs them on its own turn: as
-// handler calls they must not overlap, and never run inside the call that queued them.
+// handler calls they must not overlap, and never run inside the call that queued them. A connection whose writes want none
+// has memory for none.
 type completions struct {
+	list atomic.Pointer[completionList]
+}
+
+type completionList struct {
 	mu    sync.Mutex
 	due   []completion
 	spare []completion // the connection's turn only: the slice that took the last ones, used again
@@ -20,26 +28,48 @@ type completions struct {
 const keepSpare = 16
 
 func (c *completions) add(done func(error), err error) {
-	c.mu.Lock()
-	c.due = append(c.due, completion{done, err})
-	c.mu.Unlock()
+	list := c.get()
+	list.mu.Lock()
+	list.due = append(list.due, completion{done, err})
+	list.mu.Unlock()
+}
+
+func (c *completions) get() *completionList {
+	if c.list.Load() == nil {
+		c.list.CompareAndSwap(nil, new(completionList))
+	}
+	return c.list.Load()
+}
+
+// await returns when nobody holds the list who might have looked at something before it was changed.
+func (c *completions) await() {
+	if list := c.list.Load(); list != nil {
+		list.mu.Lock()
+		defer list.mu.Unlock()
+	}
 }
 
 // run calls what is due, in order, also what becomes due meanwhile.
 func (c *completions) run(call func(completion)) {
+	if list := c.list.Load(); list != nil {
+		list.run(call)
+	}
+}
+
+func (l *completionList) run(call func(completion)) {
 	for {
-		c.mu.Lock()
-		due := c.due
-		c.due, c.spare = c.spare[:0], nil
-		c.mu.Unlock()
+		l.mu.Lock()
+		due := l.due
+		l.due, l.spare = l.spare[:0], nil
+		l.mu.Unlock()
 		if len(due) == 0 {
-			c.spare = due
+			l.spare = due
 			return
 		}
 		callAll(due, call)
 		clear(due)
 		if cap(due) <= keepSpare {
-			c.spare = due[:0]
+			l.spare = due[:0]
 		}
 	}
 }

@@ -62,8 +62,8 @@ func TestCompletionsOfManyAreAllRun(t *testing.T) {
 		c.runAll()
 	}
 	require.Equal(t, adders*each, ran)
-	assert.LessOrEqual(t, cap(c.due), keepSpare, "a burst's memory is given back")
-	assert.LessOrEqual(t, cap(c.spare), keepSpare)
+	assert.LessOrEqual(t, cap(c.list.Load().due), keepSpare, "a burst's memory is given back")
+	assert.LessOrEqual(t, cap(c.list.Load().spare), keepSpare)
 }
 
 func TestFewCompletionsNeedNoMemoryOfTheirOwn(t *testing.T) {

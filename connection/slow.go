@@ -49,17 +49,18 @@ func (c *Connection) unaccepted(n, size int, err error, done func(error)) error 
 // drop counts a write of n bytes as dropped and makes its completion due, unless the connection has ended meanwhile. A dropped write holds no
 // credit, so the end would not wait for it; but the two exclude each other, see ended. Any goroutine may call it.
 func (c *Connection) drop(n int, done func(error)) bool {
-	c.completions.mu.Lock()
+	list := c.completions.get()
+	list.mu.Lock()
 	live := c.state() != closed
 	if live {
 		r := c.makeRare()
 		r.droppedWrites.Add(1)
 		r.dropped.Add(uint64(n))
 		if done != nil {
-			c.completions.due = append(c.completions.due, completion{done, protocol.ErrDropped})
+			list.due = append(list.due, completion{done, protocol.ErrDropped})
 		}
 	}
-	c.completions.mu.Unlock()
+	list.mu.Unlock()
 	if live && done != nil {
 		c.signal(signalCompletions)
 	}
@@ -68,7 +69,6 @@ func (c *Connection) drop(n int, done func(error)) bool {
 
 // ended sets the last state. What was dropped before is counted, and its completion due; nothing is dropped any more.
 func (c *Connection) ended() {
-	c.completions.mu.Lock()
 	c.setState(closed)
-	c.completions.mu.Unlock()
+	c.completions.await()
 }

@@ -34,7 +34,7 @@ func TestWhatIsDroppedIsCountedAndCompletedBeforeTheEndOrIsRefused(t *testing.T)
 			yield()
 		}
 		c.ended()
-		counted, due := c.stats(), len(c.completions.due)
+		counted, due := c.stats(), len(c.completions.get().due)
 		if <-result {
 			dropped++
 			require.EqualValues(t, 7, counted.Dropped)
@@ -42,7 +42,7 @@ func TestWhatIsDroppedIsCountedAndCompletedBeforeTheEndOrIsRefused(t *testing.T)
 			require.Equal(t, 1, due)
 		} else {
 			require.Zero(t, c.stats().DroppedWrites)
-			require.Empty(t, c.completions.due)
+			require.Empty(t, c.completions.get().due)
 		}
 	}
 	t.Logf("%d of %d came before the end", dropped, rounds)

@@ -5,14 +5,14 @@ import "time"
 // watch is what the sweep remembers of a connection between two looks. The hot path reads no clock and keeps no timer: it counts
 // bytes anyway, and the sweep sees whether the counts have moved.
 type watch struct {
-	phase     uint32        // Connection.phase
+	phase     uint16        // Connection.phase
 	spread    uint16        // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool          // MaxAge was signalled
 	idle      bool          // nothing was pending
-	since     time.Duration // when that was first seen, on the spawner's clock
-	traffic   uint64
+	traffic   uint32        // bytes; the low bits tell that there are more
+	written   uint32        // of those, written
+	since     time.Duration // when the phase was first seen, on the spawner's clock
 	trafficAt time.Duration
-	written   uint64
 	writtenAt time.Duration
 }
 
@@ -26,13 +26,13 @@ func newWatch(now time.Duration, spread uint16) watch {
 // look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection
 // alive. One goroutine sweeps, so nothing here is shared.
 func (c *Connection) look(now time.Duration) {
-	w, o, phase := &c.watch, &c.shared.options, c.phase.Load()
+	w, o, phase := &c.watch, &c.shared.options, uint16(c.phase.Load())
 	if phase != w.phase {
 		w.phase, w.since = phase, now
 	}
 	s, half := state(phase%halfClosed), phase&halfClosed != 0
-	written := c.written.Load()
-	switch traffic := c.read.Load() + written; {
+	written := uint32(c.written.Load())
+	switch traffic := uint32(c.read.Load()) + written; {
 	case s == opening:
 		w.trafficAt = notOpen
 	case traffic != w.traffic || w.trafficAt == notOpen:

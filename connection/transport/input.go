@@ -4,15 +4,15 @@ package transport
 // It belongs to the connection actor's turn.
 type Input struct {
 	chunk      *Chunk
-	start, end int // chunk.Bytes[start:end] is unread
-	hint       int // the size of the next fresh chunk: grows while reads fill it, so that bulk gets large reads
+	start, end uint32 // chunk.Bytes[start:end] is unread
+	hint       uint32 // the size of the next fresh chunk: grows while reads fill it, so that bulk gets large reads
 }
 
 // minChunk is the first chunk of a connection: small messages need no more.
 const minChunk = 2 << 10
 
 // Len returns the number of unread bytes.
-func (in *Input) Len() int { return in.end - in.start }
+func (in *Input) Len() int { return int(in.end - in.start) }
 
 // Bytes returns the unread bytes; they stay valid until the next call of another method.
 func (in *Input) Bytes() []byte {
@@ -27,7 +27,7 @@ func (in *Input) Chunk() *Chunk { return in.chunk }
 
 // Keep says that only the last n of the unread bytes are still unread.
 func (in *Input) Keep(n int) {
-	in.start = in.end - n
+	in.start = in.end - uint32(n)
 	if n == 0 {
 		in.Release()
 	}
@@ -47,29 +47,29 @@ func (in *Input) Release() {
 // Space returns free memory behind the unread bytes, at most room bytes of it and at least one for room > 0.
 func (in *Input) Space(room int) []byte {
 	if in.chunk == nil {
-		in.chunk = NewChunk(min(room, max(in.hint, minChunk)))
+		in.chunk = NewChunk(min(room, max(int(in.hint), minChunk)))
 	}
 	size := len(in.chunk.Bytes)
-	if in.start > 0 && size-in.end < min(room, size/2) {
-		in.end = copy(in.chunk.Bytes, in.Bytes())
+	if in.start > 0 && size-int(in.end) < min(room, size/2) {
+		in.end = uint32(copy(in.chunk.Bytes, in.Bytes()))
 		in.start = 0
 	}
-	if in.end == size {
+	if int(in.end) == size {
 		in.grow(min(2*size, size+room))
 	}
-	return in.chunk.Bytes[in.end:min(len(in.chunk.Bytes), in.end+room)]
+	return in.chunk.Bytes[in.end:min(len(in.chunk.Bytes), int(in.end)+room)]
 }
 
 // Filled says that n bytes were put into space, which Space returned.
 func (in *Input) Filled(n int, space []byte) {
-	in.end += n
+	in.end += uint32(n)
 	switch {
 	case in.Len() == 0:
 		in.Release()
 	case n == len(space):
-		in.hint = 2 * len(in.chunk.Bytes)
+		in.hint = uint32(2 * len(in.chunk.Bytes))
 	case n < len(in.chunk.Bytes)/4:
-		in.hint = len(in.chunk.Bytes) / 2
+		in.hint = uint32(len(in.chunk.Bytes) / 2)
 	}
 }
 
@@ -77,13 +77,13 @@ func (in *Input) Filled(n int, space []byte) {
 func (in *Input) Append(c *Chunk, n int) {
 	if in.Len() == 0 {
 		in.Release()
-		in.chunk, in.start, in.end = c, 0, n
+		in.chunk, in.start, in.end = c, 0, uint32(n)
 		return
 	}
-	if in.end+n > len(in.chunk.Bytes) {
+	if int(in.end)+n > len(in.chunk.Bytes) {
 		in.grow(in.Len() + n)
 	}
-	in.end += copy(in.chunk.Bytes[in.end:], c.Bytes[:n])
+	in.end += uint32(copy(in.chunk.Bytes[in.end:], c.Bytes[:n]))
 	c.Release()
 }
 
@@ -91,5 +91,5 @@ func (in *Input) grow(size int) {
 	c := NewChunk(size)
 	n := copy(c.Bytes, in.Bytes())
 	in.chunk.Release()
-	in.chunk, in.start, in.end = c, 0, n
+	in.chunk, in.start, in.end = c, 0, uint32(n)
 }

@@ -1,0 +1,85 @@
+package connection
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// brief is a socket without a kernel: one message comes, then FIN.
+type brief struct {
+	transport.Conn // what is not called here
+	read           int
+	buffer         [64]byte
+}
+
+func (s *brief) Open(transport.Events) bool { return true }
+func (s *brief) Ready(int) bool             { return true }
+func (s *brief) Fill(in *transport.Input, room int) (int, error) {
+	if s.read++; s.read > 1 {
+		return 0, io.EOF
+	}
+	space := in.Space(room)
+	n := copy(space, s.buffer[:])
+	in.Filled(n, space)
+	return n, nil
+}
+func (s *brief) Writev(bufs [][]byte) (int, error) { return copy(s.buffer[:], bufs[0]), nil }
+func (s *brief) CloseWrite() error                 { return nil }
+func (s *brief) Close() error                      { return nil }
+func (s *brief) LocalAddr() net.Addr               { return nil }
+func (s *brief) RemoteAddr() net.Addr              { return nil }
+
+type echoer struct{}
+
+func (echoer) Accepted(protocol.Socket) error           { return nil }
+func (echoer) Closed(protocol.Socket, *protocol.Closed) {}
+func (echoer) Data(s protocol.Socket, b *protocol.Buffer) error {
+	_, err := s.Forward(b)
+	return err
+}
+
+// inTurn is a dispatcher that runs the turns one after the other on the benchmark's goroutine.
+type inTurn struct{ turns []func() }
+
+func (d *inTurn) Throughput() int      { return 300 }
+func (d *inTurn) Schedule(turn func()) { d.turns = append(d.turns, turn) }
+func (d *inTurn) run() {
+	for i := 0; i < len(d.turns); i++ {
+		d.turns[i]()
+	}
+	d.turns = d.turns[:0]
+}
+
+// BenchmarkLife is what a connection costs from spawn to stop, with one echo in between, but for the kernel's part.
+func BenchmarkLife(b *testing.B) {
+	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.NewTextHandler(io.Discard, nil))
+	}))
+	turns := new(inTurn)
+	parent := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithDispatcher(turns)))
+	spawner := NewSpawner(Config{
+		System: system, Parent: parent, Door: tcpactor.Handlers(func() tcpactor.Handler { return echoer{} }),
+		Options: Options{}.WithDefaults(), Dispatchers: []actor.Dispatcher{turns},
+		Ended: func(*Connection) {},
+	})
+	place := &Place{Leave: func() {}}
+	turns.run()
+	b.ReportAllocs()
+	for b.Loop() {
+		spawner.Spawn(new(brief), 0, place)
+		turns.run()
+	}
+	if spawner.Len() != 0 {
+		b.Fatal("connections are left")
+	}
+	system.Root.Stop(parent)
+	turns.run()
+}
