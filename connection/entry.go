@@ -20,6 +20,8 @@ type entry struct {
 
 	reserved int // bytes of credit it still holds
 
+	next *entry // in the writer's queue
+
 	done   func(error) // the completion, if one is wanted
 	sender *actor.PID  // for a Write that came by PID: who gets Written or WriteFailed
 	ack    any

@@ -16,7 +16,7 @@ func (v *vector) free(used int) {
 }
 
 // fill gathers the slices of as many entries as one system call takes, up to the first file.
-func (v *vector) fill(queue []*entry) [][]byte {
+func (v *vector) fill(q *queue) [][]byte {
 	n, bytes := 0, 0
 	add := func(p []byte) bool {
 		if n == maxVector || bytes >= maxBatch {
@@ -30,7 +30,7 @@ func (v *vector) fill(queue []*entry) [][]byte {
 		}
 		return true
 	}
-	for _, e := range queue {
+	for e := q.first; e != nil; e = e.next {
 		if e.file != nil || !add(e.data) {
 			break
 		}

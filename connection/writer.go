@@ -24,8 +24,8 @@ type writer struct {
 	orders  atomic.Uint32
 
 	// The rest belongs to the writer's turn.
-	queue   []*entry // accepted, oldest first
-	blocked bool     // the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
+	queue   queue // accepted
+	blocked bool  // the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
 	ended   bool
 
 	err error // why it ended; read by the connection after it saw signalWriterEnded
@@ -66,7 +66,7 @@ func (w *writer) open() {
 func (w *writer) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *entry:
-		w.queue = append(w.queue, m)
+		w.queue.push(m)
 	case *flush:
 		w.work()
 	case *actor.Stopping:
@@ -87,7 +87,7 @@ func (w *writer) Pull() any {
 	if w.blocked && w.ordered(orderWritable) {
 		w.blocked = false
 	}
-	if w.ordered(orderGiveUp) || w.mayFinish() || len(w.queue) > 0 && !w.blocked {
+	if w.ordered(orderGiveUp) || w.mayFinish() || !w.queue.empty() && !w.blocked {
 		return flushNow
 	}
 	return nil
@@ -101,7 +101,7 @@ func (w *writer) Drop(any) {}
 
 // mayFinish reports that everything accepted is written, and that nothing accepted is still on its way.
 func (w *writer) mayFinish() bool {
-	return w.ordered(orderFlush) && !w.blocked && len(w.queue) == 0 && w.c.credit.idle()
+	return w.ordered(orderFlush) && !w.blocked && w.queue.empty() && w.c.credit.idle()
 }
 
 func (w *writer) work() {
@@ -109,7 +109,7 @@ func (w *writer) work() {
 	case w.ended:
 	case w.ordered(orderGiveUp):
 		w.end(w.c.causeErr())
-	case len(w.queue) > 0:
+	case !w.queue.empty():
 		w.write()
 	case w.mayFinish():
 		w.end(w.sendFIN())
@@ -135,13 +135,13 @@ func (w *writer) write() {
 	w.orders.And(^orderWritable) // before the call: a readiness that comes during it must not be lost
 	var n int
 	var err error
-	if head := w.queue[0]; head.file != nil {
+	if head := w.queue.first; head.file != nil {
 		var sent int64
 		sent, err = w.c.socket.SendFile(head.file, int64(min(head.left, maxBatch)))
 		n = int(sent)
 	} else {
 		v := newVector()
-		bufs := v.fill(w.queue)
+		bufs := v.fill(&w.queue)
 		if len(bufs) > 0 {
 			n, err = w.c.socket.Writev(bufs)
 		}
@@ -168,7 +168,7 @@ func (w *writer) write() {
 func (w *writer) wrote(n int) {
 	w.c.written.Add(uint64(n))
 	finished, bytes := 0, 0
-	for _, e := range w.queue {
+	for e := w.queue.first; e != nil; e = e.next {
 		took := min(n, e.left)
 		n -= took
 		e.advance(took)
@@ -190,12 +190,13 @@ func (w *writer) end(err error) {
 	w.err = err
 	w.c.credit.close()
 	for {
-		bytes := 0
-		for _, e := range w.queue {
+		writes, bytes := 0, 0
+		for e := w.queue.first; e != nil; e = e.next {
 			w.c.unsent.Add(uint64(e.left))
 			bytes += e.reserved
+			writes++
 		}
-		w.settle(len(w.queue), bytes, err)
+		w.settle(writes, bytes, err)
 		if w.c.credit.idle() {
 			break
 		}
@@ -211,10 +212,9 @@ func (w *writer) settle(n, bytes int, err error) {
 		w.c.signal(signalWater)
 	}
 	w.c.writesReleased()
-	for _, e := range w.queue[:n] {
-		w.complete(e, err)
+	for range n {
+		w.complete(w.queue.pop(), err)
 	}
-	w.forget(n)
 }
 
 // await fetches the mail that is still coming: its senders have reserved and are about to post.
@@ -222,14 +222,14 @@ func (w *writer) await() {
 	for {
 		message, ok := w.mailbox.Take()
 		if !ok {
-			if len(w.queue) == 0 {
+			if w.queue.empty() {
 				yield()
 				continue
 			}
 			return
 		}
 		if e, ok := message.(*entry); ok {
-			w.queue = append(w.queue, e)
+			w.queue.push(e)
 		}
 	}
 }
@@ -244,16 +244,4 @@ func (w *writer) complete(e *entry, err error) {
 		answerWrite(w.c.system(), e.sender, e.ack, err)
 	}
 	e.free()
-}
-
-// keepQueue is the longest empty queue kept for the next batch, in entries of 8 bytes.
-const keepQueue = 8
-
-func (w *writer) forget(n int) {
-	rest := copy(w.queue, w.queue[n:])
-	clear(w.queue[rest:])
-	w.queue = w.queue[:rest]
-	if rest == 0 && cap(w.queue) > keepQueue {
-		w.queue = nil
-	}
 }

@@ -20,7 +20,7 @@ import (
 func (w *writer) turn() bool {
 	for {
 		if message, ok := w.mailbox.Take(); ok {
-			w.queue = append(w.queue, message.(*entry))
+			w.queue.push(message.(*entry))
 			continue
 		}
 		if w.Pull() == nil {
@@ -167,6 +167,14 @@ func TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome(t *testing.T) {
 	assert.Zero(t, c.unsent.Load())
 }
 
+func queueOf(entries ...*entry) *queue {
+	q := new(queue)
+	for _, e := range entries {
+		q.push(e)
+	}
+	return q
+}
+
 func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	v := newVector()
 	defer v.free(maxVector)
@@ -176,17 +184,17 @@ func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	text := func(bufs [][]byte) string { return string(bytes.Join(bufs, []byte("|"))) }
 	a, b, c := []byte("a"), []byte("b"), []byte("c")
 
-	assert.Equal(t, "a|b|c", text(v.fill([]*entry{of(2, nil, a, nil, b), of(0, nil, nil), of(1, nil, c)})), "empty slices take no place")
-	assert.Equal(t, "a", text(v.fill([]*entry{of(1, nil, a), of(9, os.Stdin, nil), of(1, nil, b)})), "up to the first file")
-	assert.Empty(t, v.fill([]*entry{of(9, os.Stdin, nil)}))
+	assert.Equal(t, "a|b|c", text(v.fill(queueOf(of(2, nil, a, nil, b), of(0, nil, nil), of(1, nil, c)))), "empty slices take no place")
+	assert.Equal(t, "a", text(v.fill(queueOf(of(1, nil, a), of(9, os.Stdin, nil), of(1, nil, b)))), "up to the first file")
+	assert.Empty(t, v.fill(queueOf(of(9, os.Stdin, nil))))
 
 	many := make([][]byte, maxVector+10)
 	for i := range many {
 		many[i] = a
 	}
-	assert.Len(t, v.fill([]*entry{of(len(many), nil, many...), of(1, nil, b)}), maxVector)
+	assert.Len(t, v.fill(queueOf(of(len(many), nil, many...), of(1, nil, b))), maxVector)
 	big := make([]byte, maxBatch)
-	assert.Len(t, v.fill([]*entry{of(2, nil, a), of(len(big), nil, big), of(1, nil, b)}), 2, "a batch is about %d bytes", maxBatch)
+	assert.Len(t, v.fill(queueOf(of(2, nil, a), of(len(big), nil, big), of(1, nil, b))), 2, "a batch is about %d bytes", maxBatch)
 }
 
 func TestAFileIsOneWriteInItsPlace(t *testing.T) {

@@ -65,8 +65,8 @@ var defects = []defect{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
-		Old:  "	return w.ordered(orderFlush) && !w.blocked && len(w.queue) == 0 && w.c.credit.idle()\n",
-		New:  "	return w.ordered(orderFlush) && !w.blocked && len(w.queue) == 0\n",
+		Old:  "	return w.ordered(orderFlush) && !w.blocked && w.queue.empty() && w.c.credit.idle()\n",
+		New:  "	return w.ordered(orderFlush) && !w.blocked && w.queue.empty()\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome$"},
 		},
@@ -75,8 +75,8 @@ var defects = []defect{
 		Name: "two-writes-swapped", Guarantee: "G3",
 		What: "a write overtakes the one before it",
 		File: "connection/writer.go",
-		Old:  "	case *entry:\n		w.queue = append(w.queue, m)\n",
-		New:  "	case *entry:\n		w.queue = append(w.queue, m)\n		if n := len(w.queue); n > 2 {\n			w.queue[n-2], w.queue[n-1] = w.queue[n-1], w.queue[n-2]\n		}\n",
+		Old:  "	case *entry:\n		w.queue.push(m)\n",
+		New:  "	case *entry:\n		if first := w.queue.first; first != w.queue.last {\n			m.next, first.next = first.next, m\n		} else {\n			w.queue.push(m)\n		}\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestConcurrentWritersAreNotMixed$"},
 		},
@@ -115,8 +115,8 @@ var defects = []defect{
 		Name: "failure-completes-as-success", Guarantee: "G4",
 		What: "writes that the end of the connection cut off complete without an error",
 		File: "connection/writer.go",
-		Old:  "		w.settle(len(w.queue), bytes, err)\n",
-		New:  "		w.settle(len(w.queue), bytes, nil)\n",
+		Old:  "		w.settle(writes, bytes, err)\n",
+		New:  "		w.settle(writes, bytes, nil)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestCompletionsGetTheErrorThatEndedTheConnection$"},
 		},
