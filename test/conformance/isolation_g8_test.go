@@ -144,6 +144,9 @@ func TestAPanicAnywhereEndsItsConnectionAlone(t *testing.T) {
 				w.system.Root.Send(tape.socket.PID(), "message")
 				_ = tape.write("stall", pattern(stallSize)) // refused where the panic has come already
 				w.settle()
+				if name == "writable" {
+					tape.await("writable") // before the peer reads: where the queue has sunk meanwhile, there is nothing to tell
+				}
 				p.closeWrite()
 				if name == "closed" {
 					tape.await("peerclosed")
