@@ -75,7 +75,7 @@ soak: ## half an hour of everything at a low rate, both transports at once: noth
 # A failing test is in the report too, so the others still run.
 report: ## all of these, about an hour and a half; writes test/REPORT.md
 	rm -f $(CURDIR)/test/rows.jsonl
-	-for verb in sim mutants storm attack chaos soak; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl $(MAKE) --no-print-directory $$verb; done
+	-for verb in sim mutants storm attack chaos soak; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl BERTH_COMMIT=$$(git describe --always --dirty) $(MAKE) --no-print-directory $$verb; done
 	go run ./test/report/write test/rows.jsonl >test/REPORT.md.new
 	mv test/REPORT.md.new test/REPORT.md
 	rm test/rows.jsonl

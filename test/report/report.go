@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// File is the environment variable with the name of the file that rows are appended to.
-const File = "BERTH_REPORT"
+// The environment variables: the name of the file that rows are appended to, and the commit that is tested.
+const (
+	File   = "BERTH_REPORT"
+	Commit = "BERTH_COMMIT"
+)
 
 // Row is what one test has to say: a line of the report.
 type Row struct {
@@ -33,6 +36,7 @@ type line struct {
 	Row
 	Seconds float64 `json:"seconds"`
 	Test    string  `json:"test"`
+	Commit  string  `json:"commit,omitempty"`
 	Failed  bool    `json:"failed"` // whether the test had failed when it added the row
 }
 
@@ -40,7 +44,7 @@ type line struct {
 // goroutine of any number of processes may call it, as each row is one write at the end of the file.
 func Add(t testing.TB, row Row) {
 	t.Helper()
-	text, err := json.Marshal(line{row, row.Duration.Seconds(), t.Name(), t.Failed()})
+	text, err := json.Marshal(line{row, row.Duration.Seconds(), t.Name(), os.Getenv(Commit), t.Failed()})
 	if err != nil {
 		t.Errorf("row %s: %v", row.ID, err)
 		return

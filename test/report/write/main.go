@@ -22,10 +22,10 @@ import (
 
 // row is what a test wrote, see package report.
 type row struct {
-	ID, Holds, Seeds, Skipped, Test string
-	Figures                         map[string]any
-	Seconds                         float64
-	Failed                          bool
+	ID, Holds, Seeds, Skipped, Test, Commit string
+	Figures                                 map[string]any
+	Seconds                                 float64
+	Failed                                  bool
 }
 
 // matrix is what each row is about, in the order of the report.
@@ -106,11 +106,7 @@ func describe() string {
 		}
 		return strings.TrimSpace(string(text))
 	}
-	tree := ""
-	if said("git", "status", "--porcelain", "--untracked-files=no") != "" {
-		tree = " with changes"
-	}
-	return fmt.Sprintf("Commit %s%s, %s; %s, %s %s, %d processors, %s.", said("git", "rev-parse", "--short=12", "HEAD"), tree,
+	return fmt.Sprintf("%s; %s, %s %s, %d processors, %s.",
 		time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.Version(), runtime.GOOS, said("uname", "-r"), runtime.NumCPU(), runtime.GOARCH)
 }
 
@@ -127,7 +123,7 @@ func write(out io.Writer, rows []row, where string) error {
 		}
 	}
 	fmt.Fprintf(text, "%d rows, %d failed, %.0f minutes of tests.\n\n", len(rows), failed, seconds/60)
-	fmt.Fprint(text, "| | Load or fault | Holds | Figures | Seeds | Time | Test |\n|---|---|---|---|---|--:|---|\n")
+	fmt.Fprint(text, "| | Load or fault | Holds | Figures | Seeds | Time | Test | Commit |\n|---|---|---|---|---|--:|---|---|\n")
 	for _, m := range matrix {
 		for _, r := range byID[m.id] {
 			fmt.Fprintln(text, line(r, m.load))
@@ -151,7 +147,7 @@ func line(r row, load string) string {
 	if r.Skipped != "" {
 		figures += " (skipped: " + r.Skipped + ")"
 	}
-	cells := []string{r.ID, load, r.Holds, figures, r.Seeds, fmt.Sprintf("%.1f s", r.Seconds), "`" + r.Test + "`"}
+	cells := []string{r.ID, load, r.Holds, figures, r.Seeds, fmt.Sprintf("%.1f s", r.Seconds), "`" + r.Test + "`", r.Commit}
 	for i, cell := range cells {
 		cells[i] = strings.ReplaceAll(cell, "|", "\\|")
 	}

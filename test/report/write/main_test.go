@@ -11,7 +11,7 @@ import (
 )
 
 func TestRowsBecomeATableInTheOrderOfTheMatrix(t *testing.T) {
-	rows, err := read(strings.NewReader(`{"id":"C1","holds":"G1","figures":{"kills":1234567,"kinds":{"b":2,"a":-1500.5}},"seconds":1.25,"test":"TestC"}
+	rows, err := read(strings.NewReader(`{"id":"C1","holds":"G1","figures":{"kills":1234567,"kinds":{"b":2,"a":-1500.5}},"seconds":1.25,"test":"TestC","commit":"abc"}
 {"id":"new","figures":{"a|b":"x"},"seconds":0,"test":"TestN","failed":true}
 {"id":"D1","figures":{},"seeds":"1-9","skipped":"short","seconds":118.8,"test":"TestD"}
 `))
@@ -21,9 +21,9 @@ func TestRowsBecomeATableInTheOrderOfTheMatrix(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	assert.Contains(t, lines[2], "Here and now.")
 	assert.Equal(t, "3 rows, 1 failed, 2 minutes of tests.", lines[4])
-	assert.Equal(t, "| D1 | "+matrix[0].load+" |  |  (skipped: short) | 1-9 | 118.8 s | `TestD` |", lines[8])
-	assert.Contains(t, lines[9], "| G1 | kills: 1,234,567, kinds: (a: -1500.50, b: 2) |  | 1.2 s | `TestC` |")
-	assert.Equal(t, "| new |  |  | **failed** a\\|b: x |  | 0.0 s | `TestN` |", lines[10])
+	assert.Equal(t, "| D1 | "+matrix[0].load+" |  |  (skipped: short) | 1-9 | 118.8 s | `TestD` |  |", lines[8])
+	assert.Contains(t, lines[9], "| G1 | kills: 1,234,567, kinds: (a: -1500.50, b: 2) |  | 1.2 s | `TestC` | abc |")
+	assert.Equal(t, "| new |  |  | **failed** a\\|b: x |  | 0.0 s | `TestN` |  |", lines[10])
 }
 
 func TestWhatIsNoRowIsOneSentence(t *testing.T) {
