@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -21,8 +22,8 @@ import (
 )
 
 var (
-	seeds     = flag.Uint64("seeds", 40, "how many random histories of faults, from seed 0 on")
-	firstSeed = flag.Uint64("seed", 0, "the first of them")
+	seeds     = flag.Uint64("faults.seeds", 40, "how many random histories of faults, from seed 0 on")
+	firstSeed = flag.Uint64("faults.seed", 0, "the first of them")
 )
 
 // longestWait is the listener's longest back-off.
@@ -45,10 +46,10 @@ func TestAfterAnyFaultsAFreshClientIsServedWithinTheLongestBackOff(t *testing.T)
 			h.end()
 		})
 		if t.Failed() {
-			t.Fatalf("seed %d: go test -run '^%s$' ./test/conformance -seed %[1]d -seeds 1", seed, t.Name())
+			t.Fatalf("seed %d: go test -run '^%s$' ./test/conformance -faults.seed %[1]d -faults.seeds 1", seed, t.Name())
 		}
 	}
-	report.Add(t, report.Row{ID: "D5", Holds: "G9", Duration: time.Since(began), Figures: map[string]any{
+	report.Add(t, report.Row{ID: "D5", Holds: "G9", Seeds: fmt.Sprintf("%d-%d", *firstSeed, *firstSeed+*seeds-1), Duration: time.Since(began), Figures: map[string]any{
 		"histories": *seeds, "connections": accepted, "failed accepts": failed, "slowest after healing": slowest.String(),
 	}})
 }
