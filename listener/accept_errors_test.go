@@ -21,7 +21,7 @@ import (
 // A step of a script that is no error to return: a panic with one, or runtime.Goexit.
 type panics struct{ error }
 
-var goexits = errors.New("runtime.Goexit")
+var errGoexits = errors.New("runtime.Goexit")
 
 // act does what a step of a script says.
 func act(step error) error {
@@ -29,7 +29,7 @@ func act(step error) error {
 	case panics:
 		panic(step.error)
 	default:
-		if errors.Is(step, goexits) {
+		if errors.Is(step, errGoexits) {
 			runtime.Goexit()
 		}
 		return step
@@ -170,7 +170,7 @@ func TestDuringABackoffASuspensionHolds(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		assert.EqualValues(t, 1, l.Info().Accepted)
-		l.Resume()
+		require.NoError(t, l.Resume())
 		echoes(t, c)
 	})
 }

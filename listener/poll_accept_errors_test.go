@@ -80,7 +80,7 @@ func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 		f := makeFaulty(l.server.polling.acceptors[0])
 		live := dial(t, l)
 		echoes(t, live)
-		for n, step := range []error{panics{errBoom}, goexits, panics{errBoom}} {
+		for n, step := range []error{panics{errBoom}, errGoexits, panics{errBoom}} {
 			f.fail(step)
 			c := dial(t, l)
 			echoes(t, c)
@@ -90,7 +90,7 @@ func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 			assert.Equal(t, n+1, failed[n].Restarts)
 			jittered(t, n, failed[n].Wait)
 			var panicked *protocol.PanicError
-			if step == goexits { //nolint:errorlint // it is the same one
+			if step == errGoexits { //nolint:errorlint // it is the same one
 				require.ErrorIs(t, failed[n].Err, errGoexit)
 			} else {
 				require.ErrorIs(t, failed[n].Err, errBoom)

@@ -116,7 +116,7 @@ func assertUnchanged(t *testing.T, l *Listener, s *successor) {
 		assert.Equal(t, "old", ask(t, l))
 	}
 	l.Suspend()
-	l.Resume()
+	require.NoError(t, l.Resume())
 	assert.Equal(t, "old", ask(t, l))
 	require.NoError(t, l.Close())
 	_, err := net.Dial(l.Addr().Network(), l.Addr().String())

@@ -20,7 +20,7 @@ import (
 var errBoom = errors.New("boom")
 
 func TestAnAcceptThatPanicsOrEndsItsGoroutineFailsItsAcceptorOnly(t *testing.T) {
-	for name, step := range map[string]error{"panic": panics{errBoom}, "Goexit": goexits} {
+	for name, step := range map[string]error{"panic": panics{errBoom}, "Goexit": errGoexits} {
 		for _, whenFull := range []WhenFull{Wait, Reject} {
 			t.Run(name, func(t *testing.T) {
 				inABubble(t, Options{MaxConnections: 3, WhenFull: whenFull}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {

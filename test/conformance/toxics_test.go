@@ -117,7 +117,7 @@ func TestToxicsThatEndAConnectionEndThatOne(t *testing.T) {
 				assert.Contains(t, []protocol.Reason{want.reason, protocol.ReasonPeerReset}, closed.Reason, "%v", closed.Err)
 				assertPrefixes(t, text, tape.seen(), back)
 				if says == "limit data" {
-					assert.Equal(t, 7777, len(tape.seen()), "all that was let through")
+					assert.Len(t, tape.seen(), 7777, "all that was let through")
 				}
 			})
 		})

@@ -54,8 +54,9 @@ func TestTheSameSeedMakesTheSameChoices(t *testing.T) {
 		})
 		return times
 	}
-	assert.Equal(t, history(1), history(1))
-	assert.NotEqual(t, history(1), history(2))
+	first, again, other := history(1), history(1), history(2)
+	assert.Equal(t, first, again)
+	assert.NotEqual(t, first, other)
 }
 
 func TestEveryConnectionOfANetworkMakesItsOwnChoices(t *testing.T) {
