@@ -28,13 +28,14 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 		return nil, err
 	}
 	o := options.withDefaults()
-	l, err := o.bind(addr)
+	sockets, err := o.bindAll(addr)
 	if err != nil {
 		return nil, err
 	}
-	handle, err := serve(spawner, l, door, options, func() (net.Listener, error) { return o.bind(l.Addr().String()) })
+	bound := sockets[0].Addr().String()
+	handle, err := serve(spawner, sockets, door, options, func() (net.Listener, error) { return o.bind(bound) })
 	if err != nil {
-		_ = l.Close()
+		closeAll(sockets)
 	}
 	return handle, err
 }
@@ -48,7 +49,10 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 	if err := check(door, options); err != nil {
 		return nil, err
 	}
-	return serve(spawner, l, door, options, nil)
+	if options.ReusePort {
+		return nil, errServeReusePort
+	}
+	return serve(spawner, []net.Listener{l}, door, options, nil)
 }
 
 func check(door tcpactor.Door, options Options) error {
@@ -63,8 +67,12 @@ func check(door tcpactor.Door, options Options) error {
 	return options.validate()
 }
 
-// serve starts a listener at l; its options are valid. bind opens another socket at the same address, once l is closed; nil: that cannot be done.
-func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, given Options, bind func() (net.Listener, error)) (*Listener, error) {
+// serve starts a listener at sockets, which have one address; its options are valid. bind opens another there in place of one that was closed; nil:
+// that cannot be done.
+func serve(
+	spawner actor.SpawnerContext, sockets []net.Listener, door tcpactor.Door, given Options, bind func() (net.Listener, error),
+) (*Listener, error) {
+	l := sockets[0]
 	given = given.clone()
 	options := given.withDefaults()
 	s := &server{
@@ -77,7 +85,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, giv
 		pool:      tcpactor.NewPool(),
 		resumed:   make(chan struct{}),
 		changing:  make(chan struct{}, 1),
-		places:    make([]place, 1),
+		places:    make([]place, len(sockets)),
 		restarts:  make([]restarts, options.Acceptors),
 		returns:   make([]delay, options.Acceptors),
 		sooner:    make(chan struct{}, 1),
@@ -109,7 +117,7 @@ func serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, giv
 		}
 		s.intake, s.dispatchers = s.polling, s.polling.dispatchers()
 	}
-	if err := s.install([]int{0}, []net.Listener{l}); err != nil {
+	if err := s.install(s.filled(false), sockets); err != nil {
 		s.polling.close() // the stream transport takes every socket
 		return nil, err
 	}

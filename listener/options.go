@@ -41,6 +41,10 @@ type Options struct {
 	// Acceptors is how many actors accept. They share the listening socket, unless ReusePort is set. Default 1. With the poll transport they are
 	// dealt out to the crews. It cannot be negative.
 	Acceptors int
+	// ReusePort gives each acceptor a listening socket of its own on the same port, by SO_REUSEPORT; other processes of the same user can
+	// join it too. Linux, FreeBSD and DragonFly spread the clients over the sockets, the others need not. Default: one socket. It is for
+	// Listen and TCP.
+	ReusePort bool
 
 	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
 	// open files. Off: accepting goes on until the process has no descriptor left.
@@ -215,6 +219,9 @@ func (o Options) validate() error {
 		return errors.New("berth: Allow and Deny name IP addresses, and the clients of a unix socket have none")
 	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
 		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
+	}
+	if err := o.checkReusePort(); err != nil {
+		return err
 	}
 	for _, prefix := range slices.Concat(o.Allow, o.Deny) {
 		if !prefix.IsValid() {

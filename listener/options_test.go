@@ -46,6 +46,7 @@ var bad = map[string]Options{
 	`Network "udp" is none of`:                    {Network: "udp"},
 	"WhenFull 2 is neither Wait nor Reject":       {WhenFull: 2},
 	"Transport 77 is none of":                     {Transport: 77},
+	"ReusePort needs TCP":                         {ReusePort: true, Network: "unix"},
 	"Acceptors -2 must not be negative":           {Acceptors: -2},
 	"RecvBufferSize -1 and SendBufferSize 0 must": {RecvBufferSize: -1},
 	"RecvBufferSize 0 and SendBufferSize -1 must": {SendBufferSize: -1},

@@ -31,6 +31,7 @@ var fixed = map[string]Options{
 	"Crews":        {Crews: 3},
 	"Acceptors":    {Acceptors: 2},
 	"Owner":        {Owner: actor.NewPID("192.0.2.1:7", "owner")},
+	"ReusePort":    {ReusePort: true},
 }
 
 // replaced are the others.

@@ -2,15 +2,78 @@ package listener
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"runtime"
+	"syscall"
 )
 
 // bind opens a listening socket.
 func (o Options) bind(addr string) (net.Listener, error) {
-	l, err := o.ListenConfig.Listen(context.Background(), o.Network, addr)
+	config := o.ListenConfig
+	if o.ReusePort {
+		config.Control = both(setReusePort, config.Control)
+	}
+	l, err := config.Listen(context.Background(), o.Network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("berth: %w", err)
 	}
 	return l, nil
 }
+
+// bindAll opens all the listening sockets, or none: one or, with ReusePort, one for each acceptor. Where addr leaves the port to the system
+// the first picks it, and the others join it.
+func (o Options) bindAll(addr string) (sockets []net.Listener, err error) {
+	count := 1
+	if o.ReusePort {
+		count = o.Acceptors
+	}
+	for range count {
+		l, err := o.bind(addr)
+		if err != nil {
+			closeAll(sockets)
+			return nil, err
+		}
+		sockets = append(sockets, l)
+		addr = l.Addr().String()
+	}
+	return sockets, nil
+}
+
+func closeAll(sockets []net.Listener) {
+	for _, l := range sockets {
+		_ = l.Close()
+	}
+}
+
+// control is the type of net.ListenConfig's Control.
+type control func(network, address string, socket syscall.RawConn) error
+
+// both calls first and then the user's own, if there is one.
+func both(first, own control) control {
+	if own == nil {
+		return first
+	}
+	return func(network, address string, socket syscall.RawConn) error {
+		if err := first(network, address, socket); err != nil {
+			return err
+		}
+		return own(network, address, socket)
+	}
+}
+
+// checkReusePort returns what is wrong with ReusePort, nil if nothing.
+func (o Options) checkReusePort() error {
+	switch {
+	case !o.ReusePort:
+		return nil
+	case o.Network == "unix":
+		return errors.New("berth: ReusePort needs TCP, and a unix socket has no port")
+	case !reusePortSupported:
+		return errors.New("berth: ReusePort does not exist on " + runtime.GOOS)
+	}
+	return nil
+}
+
+var errServeReusePort = errors.New("berth: ReusePort is for Listen: Serve is given its socket")

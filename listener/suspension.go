@@ -209,12 +209,6 @@ func (s *server) install(numbers []int, sockets []net.Listener) error {
 	return nil
 }
 
-func closeAll(sockets []net.Listener) {
-	for _, l := range sockets {
-		_ = l.Close()
-	}
-}
-
 // stopAccepting accepts who waits, unless accepting is suspended, closes the listening sockets and joins all who are inside: from
 // here on no connection is added.
 func (s *server) stopAccepting() {

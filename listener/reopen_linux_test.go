@@ -1,0 +1,171 @@
+package listener
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// breakSocket shuts the listening sockets down, as another process could that has them too. Of a unix socket the kernel would
+// tell nobody.
+func breakSocket(t *testing.T, l *Listener) {
+	t.Helper()
+	files, err := l.Files()
+	require.NoError(t, err)
+	for _, file := range files {
+		raw, err := file.SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_RDWR) }))
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+	}
+}
+
+func TestASocketThatSomebodyElseClosedIsOpenedAgainOnTheSameAddressAndNoConnectionNotices(t *testing.T) {
+	for _, acceptors := range []int{1, fourAcceptors} {
+		overEach(t, func(t *testing.T, o Options) {
+			testReopening(t, o, acceptors)
+		})
+	}
+}
+
+func testReopening(t *testing.T, o Options, acceptors int) {
+	w := newWorld()
+	o.Acceptors = acceptors
+	l := w.listen(t, of(newEcho()), o)
+	live := dial(t, l)
+	echoes(t, live)
+	const times = 3
+	for n := range times {
+		at := l.Addr().String()
+		breakSocket(t, l)
+		eventually(t, func() bool { return len(published[*Reopened](w)) == n+1 })
+		assert.Equal(t, at, l.Addr().String())
+		echoes(t, live)
+		echoes(t, dial(t, l))
+		assert.True(t, l.Info().Accepting)
+	}
+	failed := published[*AcceptFailed](w)
+	assert.GreaterOrEqual(t, len(failed), times)
+	assert.LessOrEqual(t, len(failed), times*o.Acceptors, "one for each acceptor that noticed")
+	for _, f := range failed {
+		assert.Equal(t, AcceptSocketLost, f.Class)
+		require.ErrorIs(t, f.Err, syscall.EINVAL)
+		assert.Positive(t, f.Wait)
+	}
+	assert.Empty(t, published[*AcceptorFailed](w))
+	assert.Len(t, published[*Reopened](w), times)
+}
+
+var errForbidden = errors.New("forbidden")
+
+func TestASocketThatCannotBeOpenedAgainAtOnceIsTriedWithBackOff(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		const refused = 4
+		w := newWorld()
+		var broken atomic.Bool
+		o.ListenConfig.Control = func(string, string, syscall.RawConn) error {
+			if broken.Load() {
+				return errForbidden
+			}
+			return nil
+		}
+		l := w.listen(t, of(newEcho()), o)
+		live := dial(t, l)
+		echoes(t, live)
+		broken.Store(true)
+		breakSocket(t, l)
+		eventually(t, func() bool { return len(published[*AcceptFailed](w)) > refused })
+		assert.Empty(t, published[*Reopened](w))
+		broken.Store(false)
+		eventually(t, func() bool { return len(published[*Reopened](w)) == 1 })
+		failed := published[*AcceptFailed](w)
+		for n, f := range failed {
+			jittered(t, n, f.Wait)
+			if n > 0 {
+				require.ErrorIs(t, f.Err, errForbidden)
+				assert.Equal(t, AcceptUnknown, f.Class)
+			}
+		}
+		echoes(t, live)
+		echoes(t, dial(t, l))
+	})
+}
+
+// The user's Control is code of the user's.
+func TestAControlThatPanicsWhileASocketIsOpenedAgainFailsTheAcceptorOnly(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		var broken atomic.Bool
+		o.ListenConfig.Control = func(string, string, syscall.RawConn) error {
+			if broken.Swap(false) {
+				panic(errBoom)
+			}
+			return nil
+		}
+		l := w.listen(t, of(newEcho()), o)
+		live := dial(t, l)
+		echoes(t, live)
+		broken.Store(true)
+		breakSocket(t, l)
+		eventually(t, func() bool { return len(published[*Reopened](w)) == 1 })
+		require.Len(t, published[*AcceptorFailed](w), 1)
+		require.ErrorIs(t, published[*AcceptorFailed](w)[0].Err, errBoom)
+		echoes(t, live)
+		echoes(t, dial(t, l))
+	})
+}
+
+func TestWhileASocketIsLostTheListenerCanBeShutDown(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		before := descriptors()
+		w := newWorld()
+		var broken atomic.Bool
+		o.ListenConfig.Control = func(string, string, syscall.RawConn) error {
+			if broken.Load() {
+				return errForbidden
+			}
+			return nil
+		}
+		o.Connection = brisk
+		l, err := Listen(w.Root, anyPort, of(newEcho()), o)
+		require.NoError(t, err)
+		c := dial(t, l)
+		echoes(t, c)
+		broken.Store(true)
+		breakSocket(t, l)
+		eventually(t, func() bool { return len(published[*AcceptFailed](w)) > 3 })
+		assert.False(t, l.Info().Accepting)
+		_, err = l.Files()
+		require.ErrorIs(t, err, errNoSocket)
+		require.NoError(t, c.Close())
+		require.NoError(t, l.Shutdown(within(t, patience)))
+		assert.Empty(t, w.actors())
+		assert.LessOrEqual(t, descriptors(), before)
+	})
+}
+
+// A listener made by Serve has the only socket there is: it is tried again and again, as after any other failure.
+func TestASocketThatServeWasGivenIsNotOpenedAgain(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		inner, err := o.withDefaults().bind(anyPort)
+		require.NoError(t, err)
+		l, err := Serve(w.Root, inner, of(newEcho()), o)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, l.Close()) }()
+		live := dial(t, l)
+		breakSocket(t, l)
+		eventually(t, func() bool { return len(published[*AcceptFailed](w)) > 2 })
+		_, err = io.WriteString(live, "")
+		require.NoError(t, err)
+		echoes(t, live)
+		assert.Empty(t, published[*Reopened](w))
+	})
+}
