@@ -47,6 +47,7 @@ func (s *server) accepted(conn net.Conn) {
 		s.refuse(conn, refusal)
 	case place == nil:
 		s.held.push(conn)
+		s.holdNobodyWhileRefusing()
 	default:
 		o := s.options()
 		s.tune(conn, o)
@@ -57,6 +58,26 @@ func (s *server) accepted(conn net.Conn) {
 		}
 	}
 	settled = true
+}
+
+// lateClient holds a client that came to a suspended listener, because Accept was not called back in time or could not be: it waits, as
+// those in the backlog do. It returns one to go on with, nil if there is none.
+func (s *server) lateClient(conn net.Conn) net.Conn {
+	if s.mode.Load() != suspended {
+		return conn
+	}
+	s.held.push(conn)
+	if s.mode.Load() == refusing { // and who waits has been accepted already
+		return s.held.pop()
+	}
+	return nil
+}
+
+// holdNobodyWhileRefusing follows each time that a client is held for want of room: a suspension may have let the others go before.
+func (s *server) holdNobodyWhileRefusing() {
+	if s.mode.Load() == refusing {
+		s.intake.letGo()
+	}
 }
 
 // spawn makes a connection that runs on the given one of the dispatchers.

@@ -54,8 +54,8 @@ func (a *acceptor) Receive(ctx actor.Context) {
 			<-a.done
 			socket.release()
 		}
-		// Otherwise the listener is one of the user's that stays in Accept. Then the loop ends after the next accept, which it
-		// still serves, or with the listener.
+		// Otherwise the listener is one of the user's that stays in Accept. Then the loop ends after the next accept, whose client
+		// is still served, or with the listener.
 	}
 }
 
@@ -114,7 +114,9 @@ func (a *acceptor) next() error {
 	}
 	a.server.acceptCount.Add(1)
 	a.wait.reset()
-	a.server.accepted(conn)
+	if conn = a.server.lateClient(conn); conn != nil {
+		a.server.accepted(conn)
+	}
 	return nil
 }
 

@@ -88,9 +88,9 @@ func TestSeveralAcceptorsCanBeSuspendedAndShutDown(t *testing.T) {
 		o.Acceptors, o.Connection = fourAcceptors, brisk
 		l := w.listen(t, of(&echo{}), o)
 		for range 5 {
+			accepted := l.Info().Accepted
 			l.Suspend()
 			waiting := dial(t, l)
-			accepted := l.Info().Accepted
 			require.NoError(t, l.Resume())
 			echoes(t, waiting)
 			assert.Equal(t, accepted+1, l.Info().Accepted)

@@ -16,7 +16,8 @@ import (
 type (
 	// Started: the listener accepts.
 	Started struct{ Addr net.Addr }
-	// AcceptFailed: an accept failed, and the next one is tried after Wait; never again (0) if somebody closed the listening socket.
+	// AcceptFailed: an accept failed, or the listening socket could not be opened again; the next try comes after Wait. 0: none does by itself,
+	// because somebody closed the socket that Serve was given, or because it was a ResumeAccepting without an Ack.
 	AcceptFailed struct {
 		Addr  net.Addr
 		Err   error

@@ -30,6 +30,8 @@ type intake interface {
 	unlink(bool)
 	// nudge tells the acceptors that something has changed that they could not go on without.
 	nudge()
-	// stop ends what the acceptors still wait for, and closes the clients that they hold. None of them is at work any more.
+	// letGo closes the clients that acceptors hold because there is no room.
+	letGo()
+	// stop ends what the acceptors still wait for. None of them is at work any more.
 	stop()
 }

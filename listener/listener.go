@@ -91,6 +91,7 @@ func serve(
 		sooner:    make(chan struct{}, 1),
 		ended:     make(chan struct{}, 1),
 		deadlines: make(chan time.Time, 1),
+		begun:     make(chan struct{}),
 		closing:   make(chan struct{}),
 		draining:  make(chan struct{}),
 		drained:   make(chan struct{}),
@@ -137,10 +138,16 @@ func (l *Listener) PID() *actor.PID { return l.pid }
 // Info describes the listener at this moment.
 func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }
 
-// Suspend stops accepting; clients wait in the kernel's backlog.
+// Suspend stops accepting; clients wait in the kernel's backlog. A listener that refuses clients goes on doing so.
 func (l *Listener) Suspend() { l.server.suspend() }
 
-// Resume accepts again.
+// SuspendRefusing stops accepting and closes the listening sockets, so that the kernel refuses clients. Who waits in the backlog is accepted
+// first, as far as MaxConnections allows. The port is kept only in name: somebody else can take it. Another process that has the socket
+// goes on accepting there. It is an error, and changes nothing, for a listener that was made by Serve, whose socket could not be opened again.
+func (l *Listener) SuspendRefusing() error { return l.server.suspendRefusing() }
+
+// Resume accepts again. Listening sockets that were closed are opened at the same address, port and all; the error is the bind's, and then
+// the listener stays suspended, and Resume may be called again.
 func (l *Listener) Resume() error { return l.server.resume() }
 
 // Shutdown ends the listener in an orderly way: it accepts no more, every handler gets Draining, connections that are quiet, or that

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -88,17 +89,16 @@ func TestAListenerOfTheUsersNeedsNoDeadlines(t *testing.T) {
 	echoes(t, c)
 
 	l.Suspend()
-	echoes(t, dial(t, l)) // the accept that is under way cannot be called back
-	late := dial(t, l)
-	_, err = late.Write([]byte("hello"))
-	require.NoError(t, err)
-	echoes(t, c)
+	early, late := dial(t, l), dial(t, l) // the accept that is under way cannot be called back: early is its, and waits nevertheless
+	eventually(t, func() bool { return l.Info().Accepted == 2 })
+	for range 20 {
+		echoes(t, c)
+	}
+	assert.Equal(t, 1, l.Info().Open)
 	assert.EqualValues(t, 2, l.Info().Accepted)
-	l.Resume()
-	p := make([]byte, 5)
-	_, err = late.Read(p)
-	require.NoError(t, err)
-	assert.Equal(t, "hello", string(p))
+	require.NoError(t, l.Resume())
+	echoes(t, early)
+	echoes(t, late)
 
 	require.NoError(t, l.Shutdown(within(t, patience)))
 	assert.Empty(t, w.actors())
@@ -111,15 +111,17 @@ func TestEventsBecomeLogRecords(t *testing.T) {
 	defer w.EventStream.Unsubscribe(subscription)
 	for _, event := range []any{
 		&Started{Addr: &net.TCPAddr{Port: 1}},
-		&AcceptFailed{Err: syscall.EMFILE},
+		&AcceptFailed{Err: syscall.EMFILE, Class: AcceptExhausted},
+		&AcceptorFailed{Err: io.ErrUnexpectedEOF, Restarts: 7}, &Reopened{Addr: &net.TCPAddr{Port: 2}},
 		&Rejected{}, &DrainStarted{Open: 3}, &Stopped{Aborted: 2},
 	} {
 		w.EventStream.Publish(event)
 	}
-	for _, part := range []string{`msg=listening addr=:1`, `error="too many open files"`, `rejected`, `draining`, `open=3`, `stopped`, `aborted=2`} {
+	for _, part := range []string{`msg=listening addr=:1`, `error="too many open files" class="resources exhausted"`,
+		`error="unexpected EOF" restarts=7`, `"listening again" addr=:2`, `rejected`, `draining`, `open=3`, `stopped`, `aborted=2`} {
 		assert.Contains(t, text.String(), part)
 	}
-	assert.Equal(t, 5, bytes.Count(text.Bytes(), []byte("\n")))
+	assert.Equal(t, 7, bytes.Count(text.Bytes(), []byte("\n")))
 }
 
 func TestASupervisorIgnoresWhatItDoesNotKnow(t *testing.T) {

@@ -172,6 +172,7 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 		a.mu.Lock()
 		a.held = append(a.held, client)
 		a.mu.Unlock()
+		a.server.holdNobodyWhileRefusing()
 		return transport.ErrAgain
 	}
 	return nil

@@ -182,12 +182,17 @@ func (p *polling) unlink(unlinks bool) {
 	}
 }
 
-func (p *polling) stop() {
+func (p *polling) letGo() {
 	for _, a := range p.acceptors {
-		a.pause.stop()
 		for client := a.popHeld(); client != nil; client = a.popHeld() {
 			_ = client.Close()
 		}
+	}
+}
+
+func (p *polling) stop() {
+	for _, a := range p.acceptors {
+		a.pause.stop()
 	}
 }
 

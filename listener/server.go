@@ -65,6 +65,7 @@ type server struct {
 	ended        chan struct{} // signalled when one ends; room for one signal
 
 	deadlines chan time.Time // a shutdown's deadline, and every earlier one that hurries it
+	begun     chan struct{}  // closed when connections can be made
 	closing   chan struct{}  // closed when accepting ends for good
 	draining  chan struct{}  // closed when the connections know that they drain
 	outcome   *ShutdownError // written before drained is closed; nil: orderly
@@ -91,20 +92,22 @@ func (s *server) startConnections(ctx actor.Context) *actor.PID {
 
 // begin is done once, by the supervisor's first start.
 func (s *server) begin(children *actor.PID) {
-	s.replacing.Lock()
-	defer s.replacing.Unlock()
-	if s.spawner.Load() == nil {
-		s.spawner.Store(connection.NewSpawner(connection.Config{
-			System:      s.system,
-			Parent:      children,
-			Door:        s.door,
-			Options:     s.options().Connection,
-			Dispatchers: s.dispatchers,
-			Ended:       func(*connection.Connection) { s.signalEnded() },
-		}))
-		go s.sweep()
-		s.publish(&Started{Addr: s.addr})
+	if s.spawner.Load() != nil {
+		return
 	}
+	s.replacing.Lock() // options must not be replaced between the reading and the storing
+	s.spawner.Store(connection.NewSpawner(connection.Config{
+		System:      s.system,
+		Parent:      children,
+		Door:        s.door,
+		Options:     s.options().Connection,
+		Dispatchers: s.dispatchers,
+		Ended:       func(*connection.Connection) { s.signalEnded() },
+	}))
+	s.replacing.Unlock()
+	close(s.begun)
+	go s.sweep()
+	s.publish(&Started{Addr: s.addr})
 }
 
 // left takes note that the actors of one connection have ended.

@@ -17,7 +17,7 @@ type streamSocket struct {
 	mu     sync.Mutex
 	halted bool
 	holds  int           // of those who want the loops out of Accept for a moment
-	free   chan struct{} // closed while neither halted nor held
+	free   chan struct{} // closed while neither halted nor held, and once the socket is closed
 	called uint64        // how often Accept was called back
 	closed bool          // by us
 }
@@ -74,7 +74,7 @@ func (k *streamSocket) release() {
 	k.changed(before)
 }
 
-func (k *streamSocket) busy() bool { return k.halted || k.holds > 0 }
+func (k *streamSocket) busy() bool { return !k.closed && (k.halted || k.holds > 0) }
 
 func (k *streamSocket) changed(before bool) {
 	switch {
@@ -130,9 +130,12 @@ const backlogWait = 2 * time.Millisecond
 // mostBacklog bounds the search where clients keep coming: Linux's own limit, net.core.somaxconn.
 const mostBacklog = 4096
 
+// close lets loops go that wait for the socket to be free: there may be another one.
 func (k *streamSocket) close() {
 	k.mu.Lock()
+	before := k.busy()
 	k.closed = true
+	k.changed(before)
 	k.mu.Unlock()
 	_ = guarded(func() { _ = k.listener.Close() })
 }

@@ -68,10 +68,11 @@ func unlinkOnClose(l net.Listener, unlinks bool) {
 	}
 }
 
-// nudge has nothing to do: the loops wait for channels that others close.
+// nudge and stop have nothing to do: the loops wait for channels that others close, and have ended when the acceptors have.
 func (k *streaming) nudge() {}
+func (k *streaming) stop()  {}
 
-func (k *streaming) stop() {
+func (k *streaming) letGo() {
 	for conn := k.server.held.pop(); conn != nil; conn = k.server.held.pop() {
 		_ = conn.Close()
 	}

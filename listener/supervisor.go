@@ -33,9 +33,9 @@ func (s *supervisor) Receive(ctx actor.Context) {
 			s.seatAcceptor(ctx, m.acceptor)
 		}
 	case *protocol.SuspendAccepting:
-		s.server.suspend()
+		s.answer(ctx, m.Ack, s.server.suspendAs(m.Refuse))
 	case *protocol.ResumeAccepting:
-		_ = s.server.resume()
+		s.answer(ctx, m.Ack, s.server.resumeGuarded())
 	case *protocol.GetInfo:
 		info := s.server.info()
 		ctx.Respond(&info)
@@ -54,6 +54,16 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.server.drain()
 	case *actor.Stopped:
 		close(s.server.stopped)
+	}
+}
+
+// answer tells the sender what became of a command, and everybody of a failure that nobody wants to hear of.
+func (s *supervisor) answer(ctx actor.Context, ack any, err error) {
+	switch {
+	case ack != nil && ctx.Sender() != nil:
+		ctx.Respond(&protocol.Done{Ack: ack, Err: err})
+	case err != nil:
+		s.server.acceptFailed(err, 0)
 	}
 }
 

@@ -70,6 +70,14 @@ func (s *server) suspend() {
 	}
 }
 
+func (s *server) suspendAs(refuse bool) error {
+	if refuse {
+		return s.suspendRefusing()
+	}
+	s.suspend()
+	return nil
+}
+
 // suspendRefusing accepts who waits in the backlog and closes the listening sockets, unless somebody resumes meanwhile.
 func (s *server) suspendRefusing() error {
 	if s.bind == nil {
@@ -79,6 +87,11 @@ func (s *server) suspendRefusing() error {
 		return nil
 	}
 	defer s.leave()
+	select {
+	case <-s.begun: // before, nobody could be served who waits
+	case <-s.closing:
+		return nil
+	}
 	s.gate.Lock()
 	s.turn(refusing)
 	s.gate.Unlock()
@@ -91,6 +104,7 @@ func (s *server) suspendRefusing() error {
 	defer s.endChange()
 	if s.mode.Load() == refusing {
 		s.vacate(s.filled(true)...)
+		s.intake.letGo()
 	}
 	return nil
 }
@@ -116,6 +130,14 @@ func (s *server) resume() error {
 		s.turn(accepting)
 	}
 	return nil
+}
+
+// resumeGuarded is resume for a goroutine of ours: the user's Control runs inside.
+func (s *server) resumeGuarded() (err error) {
+	if failure := guarded(func() { err = s.resume() }); failure != nil {
+		return failure
+	}
+	return err
 }
 
 // reopen opens the socket of a place that is empty, or that still has the lost one of the given generation; generation 0: of none.
@@ -176,6 +198,13 @@ func (s *server) fill(numbers ...int) (err error) {
 	}()
 	for range numbers {
 		l, err := s.bind()
+		if s.shutDown() { // the end need not have closed the socket before
+			closeAll(sockets)
+			if err == nil {
+				_ = l.Close()
+			}
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -226,4 +255,5 @@ func (s *server) stopAccepting() {
 	s.vacate(s.filled(true)...)
 	s.inside.Wait()
 	s.intake.stop()
+	s.intake.letGo()
 }

@@ -87,11 +87,17 @@ func (*Unlink) command()     {}
 
 // COMMANDS TO A LISTENER: what anyone may send to a listener's PID.
 
-// SuspendAccepting stops accepting; the listening socket stays open, and clients wait in the kernel's backlog.
-type SuspendAccepting struct{}
+// SuspendAccepting stops accepting. Clients wait in the kernel's backlog or, with Refuse, are refused by it: who waits already is accepted, then
+// the listening socket is closed. Refuse is an error for a listener that was made by Serve. Suspending twice is the same as once.
+// With an Ack the sender gets Done.
+type SuspendAccepting struct {
+	Refuse bool
+	Ack    any
+}
 
-// ResumeAccepting accepts again.
-type ResumeAccepting struct{}
+// ResumeAccepting accepts again. A listening socket that was closed is opened at the same address; if somebody has taken that
+// meanwhile, the listener stays suspended, and may be told again. With an Ack the sender gets Done, which has the error.
+type ResumeAccepting struct{ Ack any }
 
 // Shutdown stops the listener: it accepts no more, its connections get Draining and time until Deadline, the rest is
 // aborted, the listener's actor stops. A zero Deadline means ShutdownTimeout from now.

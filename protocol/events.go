@@ -81,7 +81,7 @@ type WriteFailed struct {
 }
 
 // Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Uncount with an Ack, once the command took effect.
-// Err is ErrClosed where the connection had already ended.
+// Err is ErrClosed where the connection had already ended. A listener answers SuspendAccepting and ResumeAccepting with it.
 type Done struct {
 	Ack any
 	Err error
