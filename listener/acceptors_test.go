@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync"
@@ -100,6 +99,6 @@ func TestSeveralAcceptorsCanBeSuspendedAndShutDown(t *testing.T) {
 		assert.Empty(t, w.actors())
 		assert.Empty(t, published[*AcceptFailed](w))
 		_, err := net.Dial("tcp", l.Addr().String())
-		require.True(t, errors.Is(err, syscall.ECONNREFUSED), "%v", err)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	})
 }

@@ -10,21 +10,20 @@ import (
 
 // guarded calls the user's code on a goroutine of its own and waits for it. So neither its panic nor its runtime.Goexit is ours;
 // they are errors.
-func guarded(code func()) (err error) {
-	done := make(chan struct{})
+func guarded(code func()) error {
+	ended := make(chan error, 1)
 	go func() {
-		defer close(done)
 		finished := false
 		defer func() {
 			if !finished {
-				err = panicked(recover(), debug.Stack())
+				ended <- panicked(recover(), debug.Stack())
 			}
 		}()
 		code()
 		finished = true
+		ended <- nil
 	}()
-	<-done
-	return err
+	return <-ended
 }
 
 // panicked makes an error of what recover returned, nil for runtime.Goexit.

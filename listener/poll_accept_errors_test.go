@@ -90,7 +90,7 @@ func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 			assert.Equal(t, n+1, failed[n].Restarts)
 			jittered(t, n, failed[n].Wait)
 			var panicked *protocol.PanicError
-			if step == errGoexits { //nolint:errorlint // it is the same one
+			if step == errGoexits {
 				require.ErrorIs(t, failed[n].Err, errGoexit)
 			} else {
 				require.ErrorIs(t, failed[n].Err, errBoom)

@@ -94,7 +94,7 @@ func TestAUnixListenerKeepsTheCapTheSuspensionAndItsPath(t *testing.T) {
 			echoes(t, second)
 		}
 		assert.Equal(t, accepted, l.Info().Accepted)
-		l.Resume()
+		require.NoError(t, l.Resume())
 		echoes(t, waiting)
 
 		restart(w, w.find(t, l, 2, ""))

@@ -220,7 +220,7 @@ func TestAnAcceptorThatFailsTooOftenIsItsListenersOwnersToDecide(t *testing.T) {
 					assert.True(t, l.Info().Accepting)
 					info, err := w.Root.RequestFuture(l.PID(), &protocol.GetInfo{}, time.Second).Result()
 					require.NoError(t, err, "its mailbox works")
-					assert.EqualValues(t, l.Info(), *info.(*protocol.ListenerInfo))
+					assert.Equal(t, l.Info(), *info.(*protocol.ListenerInfo))
 				}
 				if directive == actor.StopDirective {
 					require.NoError(t, ends(live), "drained as always")

@@ -61,7 +61,7 @@ func someAddress(t *testing.T, o Options) string {
 	if o.Network != "unix" {
 		return anyPort
 	}
-	dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
+	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return filepath.Join(dir, "s")

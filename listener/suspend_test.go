@@ -13,7 +13,7 @@ import (
 func TestASuspendedListenerLeavesClientsInTheBacklogAndServesTheOthers(t *testing.T) {
 	byHandle := [2]func(*world, *Listener){
 		func(_ *world, l *Listener) { l.Suspend() },
-		func(_ *world, l *Listener) { l.Resume() },
+		func(_ *world, l *Listener) { _ = l.Resume() },
 	}
 	byMessage := [2]func(*world, *Listener){
 		func(w *world, l *Listener) { w.Root.Send(l.PID(), &protocol.SuspendAccepting{}) },
@@ -57,7 +57,7 @@ func TestASuspendedListenerCanBeShutDown(t *testing.T) {
 		l := w.listen(t, of(newEcho()), o)
 		l.Suspend()
 		require.NoError(t, l.Shutdown(within(t, patience)))
-		l.Resume()
+		require.NoError(t, l.Resume())
 		l.Suspend()
 		assert.False(t, l.Info().Accepting)
 	})
@@ -75,7 +75,7 @@ func TestAFullAndSuspendedListenerGoesOnAfterBoth(t *testing.T) {
 		require.NoError(t, first.Close())
 		eventually(t, func() bool { return l.Info().Open == 0 })
 		assert.EqualValues(t, 1, l.Info().Accepted)
-		l.Resume()
+		require.NoError(t, l.Resume())
 		echoes(t, second)
 	})
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -49,11 +50,12 @@ func (p *Proxied) readHeader(in *Input, room int) error {
 			return p.take(in, size)
 		}
 		// The header has at least size bytes, so at most room can come behind it.
-		switch _, err = p.Conn.Fill(in, size-in.Len()+room); err {
-		case nil:
-		case ErrAgain:
+		_, err = p.Conn.Fill(in, size-in.Len()+room)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrAgain):
 			return err
-		case io.EOF:
+		case errors.Is(err, io.EOF):
 			return badProxyHeader(io.ErrUnexpectedEOF)
 		default:
 			return badProxyHeader(err)

@@ -57,7 +57,7 @@ func TestOnAPolledSocketHeaderDataAndFINInOneEvent(t *testing.T) {
 			var in transport.Input
 			require.NoError(t, shakeHands(t, proxied, a.readable, &in, 8192), name)
 			assert.LessOrEqual(t, in.Len(), 8192)
-			assert.True(t, data == rest(t, proxied, a.readable, &in), "%s: other bytes than were sent", name)
+			assert.Equal(t, data, rest(t, proxied, a.readable, &in), "%s: other bytes than were sent", name)
 		}
 	})
 }

@@ -31,9 +31,9 @@ type ledger struct {
 	mu         sync.Mutex
 	violations []string
 
-	opened, ended      atomic.Int64 // connections, as their handlers were told
-	echoed             atomic.Int64 // messages, as clients got them back
-	dialled, cut, late atomic.Int64 // clients' connections; of those, ended by the other side; and those that began after the last kill
+	opened, ended atomic.Int64 // connections, as their handlers were told
+	echoed        atomic.Int64 // messages, as clients got them back
+	dialled, cut  atomic.Int64 // clients' connections; of those, ended by the other side
 }
 
 // violation notes that a guarantee did not hold.

@@ -41,7 +41,7 @@ func TestALongLifeTakesNoMoreOfAnythingThanAShortOne(t *testing.T) {
 			lasting := *soakFor / samples
 			half := time.NewTimer(lasting / 2)
 			l.Suspend()
-			l.Resume()
+			assert.NoError(t, l.Resume())
 			<-half.C
 			kill(system, l.PID(), random, lasting/2)
 			series[i] = measure()

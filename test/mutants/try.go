@@ -28,7 +28,7 @@ func try(root string, d defect) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	path, err := overlay(root, dir, d)
 	if err != nil {
 		return verdict{}, err
