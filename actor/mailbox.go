@@ -190,14 +190,25 @@ func (m *Mailbox) run() {
 			m.setSuspended(false)
 		case *actor.Restart:
 			if m.mortal {
-				message = &actor.Stop{}
+				m.stop()
+			} else {
+				m.invoker.InvokeSystemMessage(message)
 			}
-			m.invoker.InvokeSystemMessage(message)
+		case *actor.Stop:
+			m.stop()
 		default:
 			m.invoker.InvokeSystemMessage(message)
 		}
 	}
 }
+
+// stop hands a Stop on. An actor that failed while it was stopping already goes on with it: what it still waits for may be mail.
+func (m *Mailbox) stop() {
+	m.setSuspended(false)
+	m.invoker.InvokeSystemMessage(stopMessage)
+}
+
+var stopMessage = &actor.Stop{}
 
 type kind uint8
 

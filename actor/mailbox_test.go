@@ -240,6 +240,15 @@ func TestASuspendedMailboxKeepsItsMailUntilItIsResumed(t *testing.T) {
 	assert.Equal(t, 1, pulls)
 }
 
+func TestAStopEndsASuspension(t *testing.T) {
+	m, _, d, journal := newMailbox(1000)
+	m.PostSystemMessage(&actor.SuspendMailbox{})
+	m.PostUserMessage(1)
+	m.PostSystemMessage(&actor.Stop{})
+	d.all()
+	assert.Equal(t, []any{&actor.Stop{}, 1}, *journal)
+}
+
 func TestARestartOfAMortalActorBecomesAStop(t *testing.T) {
 	var journal []any
 	s, d := &script{system: func(message any) { journal = append(journal, message) }}, &byHand{throughput: 1000}

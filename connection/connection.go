@@ -72,6 +72,7 @@ type flags struct {
 	aborted     bool // the socket is reset: there is no input to wait for
 	draining    bool // the handler knows of the shutdown
 	aged        bool // the handler knows of its MaxAge
+	left        bool // the handler knows that the actor has stopped
 }
 
 // unlimited as a demand: nobody counts.
@@ -128,8 +129,7 @@ func (c *Connection) Receive(ctx actor.Context) {
 	case *actor.Stopping:
 		c.stopping(ctx)
 	case *actor.Stopped:
-		defer c.leave()
-		c.deliver(ctx, m)
+		c.stopped(ctx, m)
 	case *actor.Terminated:
 		c.terminated(ctx, m)
 	default:

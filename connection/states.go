@@ -337,7 +337,42 @@ func (c *Connection) stopping(ctx actor.Context) {
 	if !c.flags.writerGone { // also where somebody stops us between closed and the writer's end
 		ctx.Spawn(tcpactor.Adopt(c.writer.pid))
 	}
+	returned := false
+	defer c.goOnStopping(ctx, &returned)
 	c.deliver(ctx, ctx.Message())
+	returned = true
+}
+
+// goOnStopping does what Proto.Actor does after Stopping, where the handler ended the goroutine (runtime.Goexit): it stops the children, and
+// has it look at what is left to wait for.
+func (c *Connection) goOnStopping(ctx actor.Context, returned *bool) {
+	if *returned {
+		return
+	}
+	for _, child := range ctx.Children() {
+		ctx.Stop(child)
+	}
+	if c.flags.writerGone {
+		c.mailbox.PostSystemMessage(&actor.Terminated{Who: c.writer.pid})
+	}
+}
+
+// stopped is Proto.Actor's last word. It is said again where the handler ended the goroutine (runtime.Goexit) the first time: then nobody
+// has been told yet that this actor has gone, and one more look at what is left to wait for makes Proto.Actor do it.
+func (c *Connection) stopped(ctx actor.Context, message any) {
+	if c.flags.left {
+		return
+	}
+	c.flags.left = true
+	returned := false
+	defer func() {
+		c.leave()
+		if !returned {
+			c.mailbox.PostSystemMessage(&actor.Terminated{Who: c.writer.pid})
+		}
+	}()
+	c.deliver(ctx, message)
+	returned = true
 }
 
 // leave is the last thing: nothing more is delivered here.

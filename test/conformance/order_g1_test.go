@@ -3,12 +3,17 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
 	"sync"
 	"testing"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
@@ -182,4 +187,40 @@ func TestHandlerCallsOfOneConnectionNeverOverlap(t *testing.T) {
 		tape.ended()
 		reading.Wait()
 	})
+}
+
+// exiting is an actor that ends its goroutine, as testing.T.FailNow does, when it gets one of Proto.Actor's last words.
+type exiting struct {
+	nativeActor
+	when any
+}
+
+func (e *exiting) Receive(ctx actor.Context) {
+	e.nativeActor.Receive(ctx)
+	if reflect.TypeOf(ctx.Message()) == reflect.TypeOf(e.when) {
+		runtime.Goexit()
+	}
+}
+
+func TestAnActorThatEndsItsGoroutineWhileItStopsIsGoneAllTheSame(t *testing.T) {
+	for _, when := range []any{&actor.Stopping{}, &actor.Stopped{}} {
+		for _, outside := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%T, stopped from outside: %v", when, outside), func(t *testing.T) {
+				eachNetwork(t, func(t *testing.T, w *world) {
+					s := &server{w: w, accepted: make(chan *tape, 8)}
+					s.start(tcpactor.Actors(func() actor.Actor { return &exiting{nativeActor{player{s: s}}, when} }), listener.Options{})
+					p, tape := s.connect()
+					if outside {
+						w.system.Root.Stop(tape.socket.PID())
+					}
+					p.close()
+					tape.ended()
+					ctx, cancel := context.WithTimeout(context.Background(), w.patience())
+					defer cancel()
+					s.finish(t, func() { assert.NoError(t, s.Shutdown(ctx), "it waits for who has gone") })
+					assert.False(t, w.registered(tape.socket.PID()))
+				})
+			})
+		}
+	}
 }
