@@ -53,7 +53,6 @@ var matrix = []struct{ id, load string }{
 	{"A7", "a peer that vanishes, a partition that heals"},
 	{"A8", "TLS: a stall at each flight, garbage, plain text"},
 	{"A10", "one connection at full speed beside many"},
-	{"A1-A10, others", "the same attacks on other servers"},
 	{"R1", "half-closes, both ways"},
 	{"R3", "a close with unread input"},
 	{"C1", "a random actor is killed every 10 ms under checked clients"},
@@ -131,12 +130,39 @@ func write(out io.Writer, rows []row, where string) error {
 		delete(byID, m.id)
 	}
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		if id == others {
+			continue
+		}
 		for _, r := range byID[id] {
 			fmt.Fprintln(text, line(r, ""))
 		}
 	}
+	for _, r := range byID[others] {
+		compare(text, r)
+	}
 	_, err := io.WriteString(out, text.String())
 	return err
+}
+
+// others is the row of attacks on other servers. Its figures are a table of their own: what came of each attack, by server.
+const others = "others"
+
+func compare(text *strings.Builder, r row) {
+	fmt.Fprintf(text, "\n## The same attacks on other servers\n\nOne after another on the same machine; versions in test/attack/others/go.mod, settings in its doc.go. %.0f s, commit %s.\n\n",
+		r.Seconds, r.Commit)
+	var servers []string
+	for _, attack := range slices.Sorted(maps.Keys(r.Figures)) {
+		outcomes, _ := r.Figures[attack].(map[string]any)
+		if servers == nil {
+			servers = slices.Sorted(maps.Keys(outcomes))
+			fmt.Fprintf(text, "| | %s |\n|---|%s\n", strings.Join(servers, " | "), strings.Repeat("---|", len(servers)))
+		}
+		fmt.Fprintf(text, "| %s |", attack)
+		for _, server := range servers {
+			fmt.Fprintf(text, " %v |", outcomes[server])
+		}
+		fmt.Fprintln(text)
+	}
 }
 
 func line(r row, load string) string {
