@@ -66,7 +66,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 		c.finish(ctx, protocol.ReasonLocalClosed, nil)
 	case *protocol.CloseWrite:
 		if c.flags.writerEnded {
-			c.answer(ctx, r, c.writer.err)
+			c.answer(ctx, r, c.writer.err())
 			return
 		}
 		r.untilFlushed = true
@@ -128,7 +128,7 @@ func (c *Connection) resume(credit int) {
 	c.paused.Store(false)
 	switch {
 	case credit > 0:
-		c.demand = addCredit(c.demand, credit)
+		c.demand = int32(addCredit(int(c.demand), credit))
 	case c.shared.options.ReadMode == Pull:
 		c.demand = max(c.demand, 1)
 	default:
@@ -145,15 +145,20 @@ func addCredit(demand, credit int) int {
 
 func (c *Connection) wait(r reply) {
 	if r.done != nil || r.sender != nil && r.ack != nil {
-		c.waiting = append(c.waiting, r)
+		rare := c.makeRare()
+		rare.waiting = append(rare.waiting, r)
 	}
 }
 
 // answerWaiting answers who waits for what is due. Callbacks are completions like any other, so that one of them that panics, ends
 // the goroutine or asks again disturbs no other.
 func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
-	left := c.waiting[:0]
-	for _, r := range c.waiting {
+	rare := c.rare.Load()
+	if rare == nil {
+		return
+	}
+	left := rare.waiting[:0]
+	for _, r := range rare.waiting {
 		switch {
 		case !due(r):
 			left = append(left, r)
@@ -164,16 +169,16 @@ func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 			c.answer(ctx, r, c.outcome(r))
 		}
 	}
-	clear(c.waiting[len(left):])
-	c.waiting = left
+	clear(rare.waiting[len(left):])
+	rare.waiting = left
 }
 
 // outcome is what a command that ends something came to: for Close and CloseWrite the error if accepted writes could not be flushed.
 func (c *Connection) outcome(r reply) error {
 	if r.untilFlushed {
-		return c.writer.err
+		return c.writer.err()
 	}
-	if r.orderly && c.unsent.Load() > 0 {
+	if r.orderly && c.unsent() > 0 {
 		return c.causeErr()
 	}
 	return nil

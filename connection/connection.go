@@ -29,38 +29,34 @@ type Connection struct {
 
 	// Any goroutine.
 	credit  credit
-	signals atomic.Uint32
 	cause   atomic.Pointer[cause]
+	rare    atomic.Pointer[rare] // nil until needed
+	read    atomic.Uint64
+	written atomic.Uint64
+	signals atomic.Uint32
 	phase   atomic.Uint32 // a state, and halfClosed
 	paused  atomic.Bool   // set on the connection's turn
 	gated   atomic.Bool   // input waits for the writes to be released: whoever releases them wakes us
-	read    atomic.Uint64
-	written atomic.Uint64
-	unsent  atomic.Uint64
-	rare    atomic.Pointer[rare] // nil until needed
 
 	completions completions
 
 	// The connection's turn only.
-	receiver   tcpactor.Receiver // nil until open: a failed handshake has no handler
-	delivering any               // the event the handler is being called with
-	restarts   *restarts         // nil until the first
-	input      transport.Input
-	inputErr   error // why the input ended, if not by FIN
-	buffer     protocol.Buffer
-	data       protocol.Data
-	demand     int     // how many Data may be shown; unlimited where nobody counts
-	waiting    []reply // who asked for Close or CloseWrite and waits for it
-	flags      flags
+	receiver tcpactor.Receiver // nil until open: a failed handshake has no handler
+	input    transport.Input
+	buffer   protocol.Buffer
+	data     protocol.Data
+	flags    flags
+	demand   int32 // how many Data may be shown; unlimited where nobody counts
 
-	watch watch  // the sweep's
-	index int    // in Spawner.live; under its lock
+	index int32  // in Spawner.live; under its lock
 	place *Place // until it is given back; under the Spawner's lock
+	watch watch  // the sweep's
 }
 
 // flags of the connection's turn.
 type flags struct {
 	tenure      tenure
+	delivering  bool // the handler is being called with an event
 	shaking     bool // the handshake goes on
 	forced      bool // a Resume, or a new handler, wants a call with the bytes that are there, or they came with the handshake
 	inputEnded  bool // no input will come any more
@@ -102,7 +98,7 @@ type order struct {
 // Receive implements actor.Actor.
 func (c *Connection) Receive(ctx actor.Context) {
 	message := ctx.Message()
-	if c.delivering != nil && message == c.delivering { // a pointer: safe to compare with anything
+	if c.flags.delivering && ours(message) {
 		_ = c.receiver.Receive(ctx, message) // a nested delivery: its error goes the way of the outer one
 		return
 	}
@@ -157,11 +153,8 @@ func (c *Connection) try(ctx actor.Context, message any) {
 	}
 	returned := false
 	defer c.guard(ctx, &returned)
-	defer c.delivered(c.delivering)
-	switch message.(type) {
-	case protocol.Event, *actor.Started, *actor.Restarting:
-		c.delivering = message
-	}
+	defer c.delivered(c.flags.delivering)
+	c.flags.delivering = c.flags.delivering || ours(message)
 	err := c.receiver.Receive(ctx, message)
 	returned = true
 	if err != nil {
@@ -169,7 +162,17 @@ func (c *Connection) try(ctx actor.Context, message any) {
 	}
 }
 
-func (c *Connection) delivered(before any) { c.delivering = before }
+func (c *Connection) delivered(before bool) { c.flags.delivering = before }
+
+// ours reports that message is one that the connection makes for its handler. One that comes up while another is delivered can come to
+// Receive only by a nested delivery, or as the handler's own invention.
+func ours(message any) bool {
+	switch message.(type) {
+	case protocol.Event, *actor.Started, *actor.Restarting:
+		return true
+	}
+	return false
+}
 
 // call runs a completion. It is the handler's code as much as what the connection calls itself.
 func (c *Connection) call(ctx actor.Context, one completion) {

@@ -199,7 +199,7 @@ func (c *Connection) stats() protocol.Stats {
 	stats := protocol.Stats{
 		Read:     c.read.Load(),
 		Written:  c.written.Load(),
-		Unsent:   c.unsent.Load(),
+		Unsent:   c.unsent(),
 		Duration: c.shared.now() - c.born,
 	}
 	if r := c.rare.Load(); r != nil {

@@ -2,12 +2,19 @@ package connection
 
 import "sync/atomic"
 
-// rare is what few connections have. It is made when first needed.
+// rare is what few connections have, or have only at their end. It is made when first needed, so that an idle connection is small.
 type rare struct {
-	// Any goroutine. By SlowDropNewest: bytes and writes.
-	dropped, droppedWrites atomic.Uint64
+	// Any goroutine.
+	unsent                 atomic.Uint64 // bytes accepted and not written
+	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
+
+	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's
+
 	// The connection's turn.
-	links links
+	inputErr error   // why the input ended, if not by FIN
+	waiting  []reply // who asked for Close or CloseWrite and waits for it
+	links    links
+	restarts restarts
 }
 
 // makeRare returns it, and makes it if there is none. Any goroutine may call it.
@@ -16,4 +23,26 @@ func (c *Connection) makeRare() *rare {
 		c.rare.CompareAndSwap(nil, new(rare))
 	}
 	return c.rare.Load()
+}
+
+func (c *Connection) unsent() uint64 {
+	if r := c.rare.Load(); r != nil {
+		return r.unsent.Load()
+	}
+	return 0
+}
+
+func (c *Connection) inputErr() error {
+	if r := c.rare.Load(); r != nil {
+		return r.inputErr
+	}
+	return nil
+}
+
+// err is why the writer ended. The connection asks after it saw signalWriterEnded.
+func (w *writer) err() error {
+	if r := w.c.rare.Load(); r != nil {
+		return r.writerErr
+	}
+	return nil
 }

@@ -108,7 +108,7 @@ const discardRoom = 16 << 10
 func (c *Connection) endInput(err error) {
 	c.flags.inputEnded = true
 	if !errors.Is(err, io.EOF) {
-		c.inputErr = err
+		c.makeRare().inputErr = err
 	}
 	c.signals.Or(signalInputEnded)
 }

@@ -82,10 +82,7 @@ func (c *Connection) mayRestart() bool {
 	if limit.Max == 0 || c.state() != open || c.cause.Load() != nil {
 		return false
 	}
-	if c.restarts == nil {
-		c.restarts = new(restarts)
-	}
-	return c.restarts.take(limit, c.shared.now())
+	return c.makeRare().restarts.take(limit, c.shared.now())
 }
 
 // final reports that message belongs to the end of a connection: then its last handler gets it, whatever it did.
@@ -143,8 +140,8 @@ func (c *Connection) childEnded(ctx actor.Context) {
 // greet opens the conversation with a handler.
 func (c *Connection) greet(ctx actor.Context) {
 	accepted := &protocol.Accepted{Socket: c}
-	if c.restarts != nil {
-		accepted.Restarts = c.restarts.total
+	if r := c.rare.Load(); r != nil {
+		accepted.Restarts = r.restarts.total
 	}
 	c.try(ctx, &actor.Started{})
 	if c.flags.tenure == serving {

@@ -163,7 +163,7 @@ type HandlerFailed struct {
 
 func (s *Spawner) add(c *Connection) {
 	s.mu.Lock()
-	c.index = len(s.live)
+	c.index = int32(len(s.live))
 	s.live = append(s.live, c)
 	s.mu.Unlock()
 }

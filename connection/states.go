@@ -204,7 +204,7 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 	c.answerWaiting(ctx, func(r reply) bool { return r.untilFlushed })
 	switch {
 	case c.state() != open:
-	case c.writer.err == nil: // CloseWrite
+	case c.writer.err() == nil: // CloseWrite
 		c.phase.Or(halfClosed)
 	default:
 		// Writing failed. What the peer sent before it went is in the kernel still: it is shown first, within CloseTimeout.
@@ -220,8 +220,8 @@ func (c *Connection) inputEnded(ctx actor.Context) {
 	}
 	c.flags.inputKnown = true
 	switch {
-	case c.inputErr != nil:
-		reason, err := classify(c.inputErr)
+	case c.inputErr() != nil:
+		reason, err := classify(c.inputErr())
 		c.kill(reason, err)
 	case c.shared.options.KeepOpenOnPeerClosed && !c.flags.writerEnded && c.cause.Load() == nil:
 		c.phase.Or(halfClosed)
@@ -236,7 +236,7 @@ func (c *Connection) advance(ctx actor.Context) {
 	if !c.flags.writerEnded {
 		return
 	}
-	broken := c.writer.err != nil
+	broken := c.writer.err() != nil
 	switch c.state() {
 	case opening:
 		c.close(ctx)

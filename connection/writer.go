@@ -21,14 +21,10 @@ type writer struct {
 	c       *Connection
 	pid     *actor.PID
 	mailbox tcpactor.Mailbox
-	orders  atomic.Uint32
-
-	// The rest belongs to the writer's turn.
-	queue   queue // accepted
-	blocked bool  // the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
+	queue   queue         // accepted; the writer's turn only, as the last two
+	orders  atomic.Uint32 // any goroutine
+	blocked bool          // the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
 	ended   bool
-
-	err error // why it ended; read by the connection after it saw signalWriterEnded
 }
 
 // Orders to the writer; anyone gives them, none is taken back but orderWritable.
@@ -187,12 +183,14 @@ func (w *writer) wrote(n int) {
 // end fails everything accepted and not written, also what is still on its way, and tells the connection.
 func (w *writer) end(err error) {
 	w.ended = true
-	w.err = err
+	if err != nil {
+		w.c.makeRare().writerErr = err
+	}
 	w.c.credit.close()
 	for {
 		writes, bytes := 0, 0
 		for e := w.queue.first; e != nil; e = e.next {
-			w.c.unsent.Add(uint64(e.left))
+			w.c.makeRare().unsent.Add(uint64(e.left))
 			bytes += e.reserved
 			writes++
 		}

@@ -128,14 +128,14 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 		complete()
 		require.True(t, c.credit.idle())
 		require.True(t, bytes.HasPrefix(all, socket.took))
-		require.EqualValues(t, len(all), c.written.Load()+c.unsent.Load())
-		if len(socket.took) == len(all) && c.writer.err == nil {
+		require.EqualValues(t, len(all), c.written.Load()+c.unsent())
+		if len(socket.took) == len(all) && c.writer.err() == nil {
 			require.Equal(t, 1, socket.finished, "one FIN, after the last byte")
-			require.Zero(t, c.unsent.Load())
+			require.Zero(t, c.unsent())
 		} else {
 			require.True(t, fails)
 			require.Zero(t, socket.finished)
-			require.ErrorIs(t, c.writer.err, syscall.EPIPE)
+			require.ErrorIs(t, c.writer.err(), syscall.EPIPE)
 		}
 		end := 0
 		for _, w := range writes {
@@ -164,7 +164,7 @@ func TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome(t *testing.T) {
 	require.True(t, c.writer.turn())
 	assert.Equal(t, "abc", string(socket.took))
 	assert.Equal(t, 1, socket.finished)
-	assert.Zero(t, c.unsent.Load())
+	assert.Zero(t, c.unsent())
 }
 
 func queueOf(entries ...*entry) *queue {
@@ -235,7 +235,7 @@ func TestGivingUpFailsEveryWriteWithTheCause(t *testing.T) {
 	require.True(t, c.writer.turn())
 	c.completions.run(func(one completion) { one.done(one.err) })
 	assert.Equal(t, []error{cause, cause, cause}, errs)
-	assert.EqualValues(t, 7, c.unsent.Load())
+	assert.EqualValues(t, 7, c.unsent())
 	assert.Equal(t, 1, socket.aborted)
 	require.Equal(t, protocol.ErrClosed, c.WriteOwned([]byte("late"), nil))
 }

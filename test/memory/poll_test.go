@@ -20,8 +20,8 @@ import (
 
 // Regression bounds, a little above what was measured.
 const (
-	mostPolledHeap = 1800
-	mostChurned    = 25
+	mostPolledHeap = 1300
+	mostChurned    = 18
 )
 
 // listen starts a server on the poll transport, on an actor system made for it.

@@ -215,8 +215,8 @@ var defects = []defect{
 		Name: "half-closed-for-ever", Guarantee: "G11",
 		What: "a connection that has sent its FIN is not known to be half-closed",
 		File: "connection/states.go",
-		Old:  "	case c.writer.err == nil: // CloseWrite\n		c.phase.Or(halfClosed)\n",
-		New:  "	case c.writer.err == nil:\n",
+		Old:  "	case c.writer.err() == nil: // CloseWrite\n		c.phase.Or(halfClosed)\n",
+		New:  "	case c.writer.err() == nil:\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestEveryTimeoutEndsAtItsLimitAndNotBeforeAndOnlyTrafficGivesMoreTime$"},
 		},
