@@ -80,6 +80,14 @@ type cause struct {
 	err    error
 }
 
+// plain are the causes without an error: most connections end in an orderly way, and theirs needs no memory.
+var plain = func() (causes [protocol.ReasonStopped + 1]cause) {
+	for reason := range causes {
+		causes[reason].reason = protocol.Reason(reason)
+	}
+	return causes
+}()
+
 var _ protocol.Socket = (*Connection)(nil)
 var _ actor.Actor = (*Connection)(nil)
 var _ tcpactor.Source = (*Connection)(nil)
@@ -223,7 +231,12 @@ func (c *Connection) signal(bit uint32) {
 }
 
 func (c *Connection) setCause(reason protocol.Reason, err error) {
-	if c.cause.Load() == nil {
+	if c.cause.Load() != nil {
+		return
+	}
+	if err == nil && int(reason) < len(plain) {
+		c.cause.CompareAndSwap(nil, &plain[reason])
+	} else {
 		c.cause.CompareAndSwap(nil, &cause{reason, err})
 	}
 }

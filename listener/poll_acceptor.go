@@ -34,7 +34,7 @@ type pollAcceptor struct {
 	generation uint64
 	lost       bool // somebody else closed it, and it is to be replaced
 	wait       backoff
-	held       []*pollClient // accepted, and waiting for their places: one for each goroutine that accepts
+	held       []pollClient // accepted, and waiting for their places: one for each goroutine that accepts
 }
 
 // pollClient is an accepted client, in the poll set of the crew that it was dealt to.
@@ -148,26 +148,26 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 	if free, _ := a.server.admission.room(); !free {
 		return transport.ErrAgain
 	}
-	client := a.popHeld()
-	if client == nil {
+	client, held := a.popHeld()
+	if !held {
 		lane := a.lane()
 		conn, err := socket.Accept(a.crews[lane].set)
 		if err != nil {
 			return err
 		}
-		client = &pollClient{conn, lane}
+		client = pollClient{conn, lane}
 		a.server.acceptCount.Add(1)
 		a.mu.Lock()
 		a.wait.reset()
 		a.mu.Unlock()
 	}
-	place, refusal := a.server.admission.admit(ipOf(client))
+	place, refusal := a.server.admission.admit(ipOf(client.Poll))
 	switch {
 	case place != nil:
 		a.dealt.Add(1)
 		a.server.spawn(client.Poll, client.lane, place)
 	case refusal != protocol.RefusalNone:
-		a.server.refuse(client, refusal)
+		a.server.refuse(client.Poll, refusal)
 	default:
 		a.mu.Lock()
 		a.held = append(a.held, client)
@@ -178,16 +178,16 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 	return nil
 }
 
-// popHeld returns nil if no client is held.
-func (a *pollAcceptor) popHeld() *pollClient {
+// popHeld returns the client that is held for longest, if there is any.
+func (a *pollAcceptor) popHeld() (client pollClient, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.held) == 0 {
-		return nil
+		return pollClient{}, false
 	}
-	client := a.held[0]
+	client = a.held[0]
 	a.held = a.held[1:]
-	return client
+	return client, true
 }
 
 func (a *pollAcceptor) lose(generation uint64) {

@@ -156,7 +156,7 @@ func hold(t *testing.T, l *Listener) {
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.held = append(a.held, &pollClient{conn, 0})
+		a.held = append(a.held, pollClient{conn, 0})
 		return true
 	})
 }

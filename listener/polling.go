@@ -184,7 +184,7 @@ func (p *polling) unlink(unlinks bool) {
 
 func (p *polling) letGo() {
 	for _, a := range p.acceptors {
-		for client := a.popHeld(); client != nil; client = a.popHeld() {
+		for client, ok := a.popHeld(); ok; client, ok = a.popHeld() {
 			_ = client.Close()
 		}
 	}
