@@ -5,59 +5,84 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 func TestAMailboxBorrowsABacklogForTheSecondMessageAndGivesItBackWithTheLast(t *testing.T) {
 	var m Mailbox
-	m.pushMail(1)
+	m.push(user, 1)
 	assert.Nil(t, m.backlog, "one message lies inside")
-	m.pushMail(2)
-	m.pushMail(3)
+	m.push(user, 2)
+	m.push(user, 3)
 	assert.NotNil(t, m.backlog)
 	for want := 1; want <= 3; want++ {
-		assert.Equal(t, 4-want, m.mailCount())
-		assert.Equal(t, want, m.popMail())
-	}
-	assertEmpty(t, &m)
-}
-
-func TestSystemMessagesWaitInTheBacklogWithoutMixingWithMail(t *testing.T) {
-	var m Mailbox
-	m.pushSystem("stop")
-	m.pushMail("mail")
-	m.pushMail("more mail")
-	m.pushSystem("watch")
-	assert.Equal(t, 2, m.mailCount())
-	for _, want := range []any{"stop", "watch"} {
-		got, ok := m.popSystem()
+		assert.Equal(t, 4-want, m.waiting(user))
+		got, ok := m.pop(user)
 		require.True(t, ok)
 		assert.Equal(t, want, got)
 	}
-	_, ok := m.popSystem()
-	assert.False(t, ok)
-	for _, want := range []any{"mail", "more mail"} {
-		assert.Equal(t, want, m.popMail())
-	}
 	assertEmpty(t, &m)
-
-	m.pushSystem("stop")
-	_, ok = m.popSystem()
-	assert.True(t, ok)
-	assertEmpty(t, &m) // also where there was no mail
 }
 
-// assertEmpty: nothing waits, and nothing that waited is still reachable.
-func assertEmpty(t *testing.T, m *Mailbox) {
-	assert.Zero(t, m.mailCount())
-	assert.Nil(t, m.oldest)
+func TestOneMessageOfEitherKindNeedsNoBacklog(t *testing.T) {
+	for _, k := range []kind{system, user} {
+		var m Mailbox
+		m.push(k, 1)
+		assert.Nil(t, m.backlog)
+		_, ok := m.pop(system + user - k)
+		assert.False(t, ok, "it is of the other kind")
+		got, ok := m.pop(k)
+		assert.True(t, ok)
+		assert.Equal(t, 1, got)
+		assertEmpty(t, &m)
+	}
+}
+
+func TestAMailboxIsAQueueForEachKind(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var m Mailbox
+		model := map[kind][]int{}
+		next := 0
+		kinds := rapid.SampledFrom([]kind{system, user})
+		t.Repeat(map[string]func(*rapid.T){
+			"push": func(t *rapid.T) {
+				k := kinds.Draw(t, "kind")
+				m.push(k, next)
+				model[k] = append(model[k], next)
+				next++
+			},
+			"pop": func(t *rapid.T) {
+				k := kinds.Draw(t, "kind")
+				got, ok := m.pop(k)
+				require.Equal(t, len(model[k]) > 0, ok)
+				if ok {
+					require.Equal(t, model[k][0], got)
+					model[k] = model[k][1:]
+				}
+			},
+			"": func(t *rapid.T) {
+				require.Equal(t, len(model[system]), m.waiting(system))
+				require.Equal(t, len(model[user]), m.waiting(user))
+				if len(model[system])+len(model[user]) == 0 {
+					assertEmpty(t, &m)
+				}
+			},
+		})
+	})
+}
+
+// assertEmpty: nothing that waited is still reachable.
+func assertEmpty(t require.TestingT, m *Mailbox) {
+	assert.Equal(t, none, m.held)
+	assert.Nil(t, m.message)
 	assert.Nil(t, m.backlog)
 }
 
 func TestABacklogKeepsASmallRingForTheNextMailboxAndGivesUpALargeOne(t *testing.T) {
 	for messages, kept := range map[int]int{0: 0, 1: fewestSlots, keepSlots: keepSlots, keepSlots + 1: 0} {
 		for _, of := range []func(*backlog) *ring{
-			func(b *backlog) *ring { return &b.mail },
-			func(b *backlog) *ring { return &b.system },
+			func(b *backlog) *ring { return &b[user] },
+			func(b *backlog) *ring { return &b[system] },
 		} {
 			var b backlog
 			r := of(&b)

@@ -32,9 +32,9 @@ type Mailbox struct {
 	suspended bool // the actor failed and awaits its supervisor: mail waits
 	closed    bool
 	mortal    bool     // a restart is a stop
-	waiting   bool     // there is mail
-	oldest    any      // the oldest of it
-	backlog   *backlog // the rest of it, and system messages, which overtake mail; nil while there is neither
+	held      kind     // of the message that waits here: the oldest of its kind
+	message   any      // that message
+	backlog   *backlog // the others that wait; nil: none
 
 	source    Source
 	invoker   actor.MessageInvoker
@@ -75,7 +75,7 @@ func (m *Mailbox) Start() {
 func (m *Mailbox) UserMessageCount() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.mailCount()
+	return m.waiting(user)
 }
 
 // PostUserMessage implements actor.Mailbox.
@@ -86,14 +86,14 @@ func (m *Mailbox) PostUserMessage(message any) {
 		m.source.Drop(message)
 		return
 	}
-	m.pushMail(message)
+	m.push(user, message)
 	m.stirAndUnlock()
 }
 
 // PostSystemMessage implements actor.Mailbox. System messages are taken also after Close: a late Watch must be answered.
 func (m *Mailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
-	m.pushSystem(message)
+	m.push(system, message)
 	m.stirAndUnlock()
 }
 
@@ -144,10 +144,7 @@ func (m *Mailbox) Close() {
 func (m *Mailbox) Take() (message any, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.waiting {
-		return nil, false
-	}
-	return m.popMail(), true
+	return m.pop(user)
 }
 
 // run is one turn: system messages, then mail, then what the source has; until nothing is left or the
@@ -210,30 +207,17 @@ func (m *Mailbox) stop() {
 
 var stopMessage = &actor.Stop{}
 
-type kind uint8
-
-const (
-	none kind = iota
-	system
-	user
-)
-
 // next returns what the turn does next. With none the turn is over: the mailbox has been marked as not running.
 func (m *Mailbox) next() (any, kind) {
 	for {
 		m.mu.Lock()
-		if m.backlog != nil {
-			if message, ok := m.popSystem(); ok {
+		if m.held != none || m.backlog != nil {
+			if message, what := m.popNext(); what != none {
 				m.mu.Unlock()
-				return message, system
+				return message, what
 			}
 		}
 		if !m.suspended {
-			if m.waiting {
-				message := m.popMail()
-				m.mu.Unlock()
-				return message, user
-			}
 			m.stirred = false
 			m.mu.Unlock()
 			// Outside the lock: the source reads from its socket here.
