@@ -1,0 +1,51 @@
+package check
+
+import (
+	"slices"
+
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/history"
+)
+
+// answer takes note that somebody heard of an operation. late: by a callback after Closed.
+func (c *conn) answer(o *operation, late bool) {
+	if (o.op == history.Write || o.op == history.File) && !o.mail {
+		return // see G4
+	}
+	switch {
+	case o.op == history.Send && o.told > 1:
+		c.fail(NoLoss, "a message came to %d ends", o.told)
+	case o.told > 1:
+		c.fail(Answered, "%v a second time, with %v", o.op, o.err)
+	case !o.asked && o.op != history.Send && o.err != history.DeadLetter:
+		c.fail(Answered, "%v, where nobody asked", o.op)
+	case late && o.err == nil && !endless(o), late && o.err != nil && o.err != protocol.ErrClosed:
+		c.fail(CompletesBefore, "%v after it, with %v", o.op, o.err)
+	}
+}
+
+// endless reports that an ended connection can do as it is told, as that is so already.
+func endless(o *operation) bool {
+	return o.op == history.Close || o.op == history.Abort || o.op == history.Uncount
+}
+
+// unanswered looks at what was due.
+func (c *conn) unanswered(due func(o *operation) bool) {
+	for _, o := range c.due {
+		if o.told > 0 || !due(o) {
+			continue
+		}
+		switch {
+		case o.op == history.Send:
+			c.fail(NoLoss, "a message was neither handled nor dead-lettered")
+		case o.mail || o.op != history.Write && o.op != history.File:
+			c.fail(Answered, "%v never was", o.op)
+		}
+	}
+	c.due = slices.DeleteFunc(c.due, func(o *operation) bool { return o.told > 0 || due(o) })
+}
+
+// prompt reports that an operation is answered as soon as it is read.
+func prompt(o *operation) bool {
+	return o.op == history.Pause || o.op == history.Resume || o.op == history.Info && o.mail || o.op == history.Send
+}

@@ -1,0 +1,198 @@
+package check
+
+import (
+	"errors"
+	"time"
+
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/history"
+)
+
+// reasons is a set of reasons.
+type reasons uint32
+
+func only(reason protocol.Reason) reasons { return 1 << reason }
+
+var peerReasons = only(protocol.ReasonPeerClosed) | only(protocol.ReasonPeerReset)
+
+// causes are what may have ended a connection, and what surely did.
+type causes struct {
+	possible reasons // what has happened that may end it
+	decided  bool    // one of them surely has taken effect: no more Data
+	why      string
+	definite *time.Duration // when the first of them came that cannot fail to end it
+	frozen   reasons        // what was possible at the Rest after that: the first cause is among it
+	failures []error        // what handlers returned
+	failed   int            // how many did not return at all
+	atEnd    reasons        // what was possible when Closed came
+
+	since    time.Duration // when it was accepted
+	traffic  time.Duration // when a byte was last seen to come
+	writing  time.Duration // since when writes may be pending
+	mayStall bool
+	half     *time.Duration // when the first direction may have ended
+}
+
+func (cs *causes) add(reason protocol.Reason) { cs.possible |= only(reason) }
+
+// peer takes note of what the peer does to end it.
+func (cs *causes) peer(r *history.Record) {
+	switch r.What {
+	case history.Finishing:
+		cs.add(protocol.ReasonPeerClosed)
+		cs.halfClosed(r.At)
+	case history.Closing:
+		cs.possible |= peerReasons
+		cs.halfClosed(r.At)
+	case history.Resetting:
+		cs.add(protocol.ReasonPeerReset)
+	default:
+	}
+}
+
+// begin takes note of an operation that ends it.
+func (cs *causes) begin(o *operation) {
+	switch o.op {
+	case history.Close:
+		cs.add(protocol.ReasonLocalClosed)
+	case history.Abort:
+		cs.add(protocol.ReasonLocalAborted)
+	case history.Stop, history.Poison:
+		cs.add(protocol.ReasonStopped)
+	case history.CloseWrite:
+		cs.halfClosed(o.at)
+		return
+	default:
+		return
+	}
+	cs.surely(o.at)
+}
+
+func (cs *causes) halfClosed(at time.Duration) {
+	if cs.half == nil {
+		cs.half = &at
+	}
+}
+
+func (cs *causes) surely(at time.Duration) {
+	if cs.definite == nil {
+		cs.definite = &at
+	}
+}
+
+// replaced takes note that a handler that panicked has a successor: the panic has not ended the connection.
+func (cs *causes) replaced() { cs.possible &^= only(protocol.ReasonHandlerPanic) }
+
+// ended takes note that a Close or an Abort through the handle has returned. In a handler no Data can be under way by then.
+func (cs *causes) ended(c *conn, o *operation) {
+	if o.by == history.Turn(c.number) && (o.op == history.Close || o.op == history.Abort) {
+		cs.decide(o.op.String() + " in a handler")
+	}
+}
+
+func (cs *causes) decide(why string) {
+	if !cs.decided {
+		cs.decided, cs.why = true, why
+	}
+}
+
+// left takes note of a handler that failed.
+func (cs *causes) left(c *conn, r *history.Record) {
+	switch {
+	case r.Failed:
+		cs.failed++
+		cs.add(protocol.ReasonHandlerPanic)
+		if c.world.Options.RestartHandler.Max > 0 && c.closed == nil {
+			c.broken = true // it may be replaced
+			return
+		}
+	case r.Err != nil:
+		cs.add(protocol.ReasonHandlerError)
+		cs.failures = append(cs.failures, r.Err)
+	default:
+		return
+	}
+	cs.surely(r.At)
+	cs.decide("a handler has failed")
+}
+
+// wrote takes note of a write that begins.
+func (cs *causes) wrote(c *conn) {
+	if !cs.mayStall {
+		cs.mayStall, cs.writing = true, c.now
+	}
+}
+
+// byNow returns what may have ended the connection by now, the clock's doing included.
+func (cs *causes) byNow(c *conn) reasons {
+	o, all := &c.world.Options, cs.possible
+	over := func(limit, since time.Duration) bool { return limit > 0 && (c.world.RealTime || c.now-since >= limit) }
+	if over(o.IdleTimeout, max(cs.since, cs.traffic)) {
+		all |= only(protocol.ReasonIdleTimeout)
+	}
+	if cs.mayStall && over(o.WriteTimeout, cs.writing) {
+		all |= only(protocol.ReasonWriteTimeout)
+	}
+	if cs.half != nil && over(o.HalfCloseTimeout, max(*cs.half, cs.traffic)) {
+		all |= only(protocol.ReasonHalfCloseTimeout)
+	}
+	if over(o.MaxAge-o.MaxAge/10, cs.since) {
+		all |= only(protocol.ReasonMaxAge)
+	}
+	if c.shutdown {
+		all |= only(protocol.ReasonShutdown)
+	}
+	if c.input.mayEnd(c) {
+		all |= only(protocol.ReasonPeerClosed)
+	}
+	return all
+}
+
+// none reports that nothing can have ended the connection yet.
+func (cs *causes) none(c *conn) bool { return cs.byNow(c) == 0 }
+
+// settle takes note of a Rest: what was to end the connection has begun to.
+func (cs *causes) settle(c *conn) {
+	if c.nothingPending() {
+		cs.mayStall = false
+	}
+	if cs.definite == nil {
+		return
+	}
+	cs.decide("something else has ended it")
+	if cs.frozen == 0 {
+		cs.frozen = cs.byNow(c)
+	}
+}
+
+// closed looks at the reason of an end.
+func (cs *causes) closed(c *conn) {
+	reason, err := c.closed.Reason, c.closed.Err
+	cs.atEnd = cs.byNow(c)
+	if cs.atEnd&only(reason) == 0 {
+		rule := OwnReason
+		if reason == protocol.ReasonIdleTimeout && c.world.Options.IdleTimeout > 0 {
+			rule = NotIdle
+		}
+		c.fail(rule, "%v (%v)", reason, err)
+		return
+	}
+	if cs.frozen != 0 && cs.frozen&only(reason) == 0 {
+		c.fail(FirstCause, "%v (%v), after %s", reason, err, cs.why)
+	}
+	switch reason {
+	case protocol.ReasonHandlerPanic:
+		var panicked *protocol.PanicError
+		if !errors.As(err, &panicked) && !errors.Is(err, protocol.ErrGoexit) {
+			c.fail(OwnError, "a panic came to %v", err)
+		}
+	case protocol.ReasonHandlerError:
+		for _, failure := range cs.failures {
+			if errors.Is(err, failure) {
+				return
+			}
+		}
+		c.fail(OwnError, "%v is none of %v", err, cs.failures)
+	default:
+	}
+}

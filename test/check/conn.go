@@ -1,0 +1,237 @@
+package check
+
+import (
+	"time"
+
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/history"
+)
+
+// conn is one connection, as far as the records have come.
+type conn struct {
+	*judge
+	number int
+	parted bool
+	torn   bool // it was parted before
+
+	accepted  bool
+	broken    bool             // the handler panicked, and may get a successor
+	closed    *protocol.Closed // nil while it lives
+	closedAt  time.Duration
+	left      bool          // the call of Closed has returned
+	counted   bool          // it holds a place
+	inside    int           // the call that goes on, 0 if none
+	idleSince time.Duration // when the last call returned
+	movedAt   time.Duration // when something was last seen of it
+	stuck     bool          // writes surely were pending at the last Rest
+	stuckAt   time.Duration // since when
+	quietFrom int           // the record of that, or of the last Rest: what was sent before it is read before the next Data
+
+	ledger   ledger
+	input    input
+	output   output
+	pauses   pauses
+	causes   causes
+	due      []*operation // asked for, or a message, and not answered
+	water    bool         // the last Writable said ready; at first it could have
+	watered  bool
+	drained  int
+	restarts []time.Duration // of the handler
+}
+
+// operation is one operation on a connection, a write among them.
+type operation struct {
+	op          history.Op
+	by          int
+	mail, asked bool
+	begin, end  int // records; end is that from which on it surely has had its effect, unknown until then
+	at          time.Duration
+	told        int   // how often somebody was told of its outcome
+	err         error // what was told last
+	credit      int   // of a Resume
+
+	// Of a write.
+	size     int
+	bytes    []byte
+	opaque   bool // a file: the bytes are not known
+	outcome  outcome
+	before   int  // bytes that surely go out before it
+	released bool // surely not pending any more
+	// When it began:
+	may, maySize int // writes that may have been pending, and their bytes
+	begun, began int // writes that had begun before, and their bytes
+}
+
+// unknown is the end of an operation of which it is not known.
+const unknown = 1 << 62
+
+func (c *conn) fail(rule Rule, format string, values ...any) {
+	c.judge.fail(c.number, rule, format, values...)
+}
+
+func (c *conn) ended() bool { return c.left }
+
+func (c *conn) see(r *history.Record) {
+	c.movedAt = r.At
+	switch r.What {
+	case history.Enter:
+		c.enterCall(r)
+	case history.Leave:
+		c.leaveCall(r)
+	case history.Begin:
+		c.begin(r)
+	case history.End:
+		c.end(r)
+	case history.Answer:
+		c.told(r)
+	case history.Parted, history.Healed:
+		c.parted = r.What == history.Parted
+		c.torn = true
+	case history.Dialed:
+		c.places.dialed++
+	default:
+		c.input.peer(c, r)
+		c.output.peer(c, r)
+		c.causes.peer(r)
+	}
+}
+
+func (c *conn) enterCall(r *history.Record) {
+	c.order(r)
+	c.inside = r.ID
+	switch r.Call {
+	case history.Accepted:
+		if !c.accepted {
+			c.causes.since = r.At
+			c.places.take(c)
+		}
+		c.accepted = true
+	case history.Data:
+		c.input.data(c, r)
+		c.pauses.data(c)
+		c.gate()
+	case history.PeerClosed:
+		c.input.peerClosed(c)
+	case history.Writable:
+		c.writable(r.Ready)
+	case history.Draining:
+		c.draining()
+	case history.Completion:
+		c.told(r)
+	case history.Message:
+		if o := c.operation(r.Of); o != nil {
+			o.told++
+		}
+	case history.Closed:
+		c.closed, c.closedAt = r.Closed, r.At
+		c.causes.closed(c)
+	default:
+	}
+}
+
+func (c *conn) leaveCall(r *history.Record) {
+	c.inside = 0
+	c.idleSince, c.quietFrom = r.At, c.at
+	switch r.Call {
+	case history.Data:
+		c.input.left(c, r)
+	case history.Closed:
+		c.left = true
+		c.places.give(c)
+	default:
+	}
+	if r.Call != history.Closed {
+		c.causes.left(c, r)
+	}
+}
+
+func (c *conn) begin(r *history.Record) {
+	o := &operation{
+		op: r.Op, by: r.By, mail: r.Mail, asked: r.Asked, begin: c.at, end: unknown, at: r.At,
+		size: r.N, bytes: r.Bytes, opaque: r.Op == history.File,
+	}
+	c.enter(r.ID, o)
+	switch r.Op {
+	case history.Write, history.File:
+		c.ledger.begin(c, o)
+	case history.Pause:
+		c.pauses.pause(o)
+	case history.Resume:
+		o.credit = r.N
+		c.pauses.resume(c, o)
+		c.input.budget++
+	case history.Uncount:
+		c.places.give(c)
+	default:
+		c.causes.begin(o)
+	}
+	if o.asked || o.op == history.Send {
+		c.due = append(c.due, o)
+	}
+}
+
+func (c *conn) end(r *history.Record) {
+	o := c.operation(r.ID)
+	switch {
+	case o == nil:
+	case o.op == history.Write || o.op == history.File:
+		c.ledger.end(c, o, r)
+	default:
+		o.end = c.at
+		c.ledger.info(c, r.Info)
+		c.causes.ended(c, o)
+	}
+}
+
+// told takes note that somebody hears of an operation's outcome.
+func (c *conn) told(r *history.Record) {
+	id := r.ID
+	if r.What == history.Enter {
+		id = r.Of
+	}
+	o := c.operation(id)
+	if o == nil {
+		return
+	}
+	o.told++
+	o.err = r.Err
+	switch o.op {
+	case history.Write, history.File:
+		if o.mail {
+			c.ledger.told(c, o)
+		} else {
+			c.completed(o, r.What == history.Answer)
+		}
+	case history.Pause, history.Resume:
+		c.pauses.told(c, o)
+	case history.Info:
+		c.ledger.info(c, r.Info)
+	default:
+	}
+	c.answer(o, r.What == history.Answer && !r.Mail)
+}
+
+// draining looks at a Draining: one for a shutdown, one for MaxAge.
+func (c *conn) draining() {
+	most := 0
+	if c.shutdown {
+		most++
+	}
+	if c.causes.byNow(c)&only(protocol.ReasonMaxAge) != 0 {
+		most++
+	}
+	if c.drained++; c.drained > most {
+		c.fail(DrainingOnce, "number %d of %d, in a shutdown: %v", c.drained, most, c.shutdown)
+	}
+}
+
+// finish looks at the whole, when no more records come.
+func (c *conn) finish() {
+	c.orderAtEnd()
+	c.input.finish(c)
+	c.output.finish(c)
+	c.completions()
+	if c.over {
+		c.unanswered(func(*operation) bool { return true })
+	}
+}

@@ -1,0 +1,150 @@
+package check
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/history"
+)
+
+// input follows the bytes from the peer to the handler.
+type input struct {
+	sent      []byte // what the peer may have sent
+	from      int    // where the write of the peer's that goes on begins
+	sending   bool
+	finished  bool // FIN may be on its way
+	gone      bool // so may RST
+	goneAt    time.Duration
+	consumed  int
+	last      []byte // what the last Data showed
+	unread    []byte // what the handler left of it
+	shown     int    // how many bytes there have been in all
+	eof       bool   // a Data was marked EOF
+	told      bool   // PeerClosed came
+	calls     int    // Data since the last Rest
+	allCalls  int
+	unreadWas int // at the last Rest
+	budget    int // Resumes that may still force a call
+}
+
+func (in *input) peer(c *conn, r *history.Record) {
+	switch r.What {
+	case history.Sending:
+		in.from, in.sending = len(in.sent), true
+		in.sent = append(in.sent, r.Bytes...)
+	case history.Sent:
+		in.sending = false
+		in.sent = in.sent[:in.from+r.N]
+		if in.shown > len(in.sent) {
+			c.fail(InputPrefix, "%d bytes were shown and %d sent", in.shown, len(in.sent))
+		}
+	case history.Finishing:
+		in.finished = true
+	case history.Closing, history.Resetting:
+		in.finished = in.finished || r.What == history.Closing
+		if !in.gone {
+			in.gone, in.goneAt = true, r.At
+		}
+	default:
+	}
+}
+
+// data looks at a Data that begins.
+func (in *input) data(c *conn, r *history.Record) {
+	end := in.consumed + len(r.Bytes)
+	if !c.world.NoPeers && (end > len(in.sent) || !bytes.Equal(in.sent[in.consumed:end], r.Bytes)) {
+		c.fail(InputPrefix, "%d bytes from %d on are not those of %d sent", len(r.Bytes), in.consumed, len(in.sent))
+	}
+	if !bytes.HasPrefix(r.Bytes, in.unread) {
+		c.fail(UnreadLeads, "%d bytes were left, %d are shown", len(in.unread), len(r.Bytes))
+	}
+	if most := c.world.Options.ReadBufferSize; len(r.Bytes) > most {
+		c.fail(ReadBound, "%d bytes of at most %d", len(r.Bytes), most)
+	}
+	if end > in.shown {
+		c.causes.traffic = r.At
+	}
+	news := end > in.shown || r.EOF && !in.eof && len(r.Bytes) > 0
+	switch {
+	case news:
+	case in.budget > 0 && len(r.Bytes) > 0:
+		in.budget--
+	default:
+		c.fail(NewsOrResume, "%d bytes, all shown before", len(r.Bytes))
+	}
+	in.end(c, r, end)
+	in.last = r.Bytes
+	in.shown = max(in.shown, end)
+	in.calls++
+	in.allCalls++
+	if c.causes.decided {
+		c.fail(NoDataAfter, "although %s", c.causes.why)
+	}
+}
+
+func (in *input) end(c *conn, r *history.Record, end int) {
+	switch {
+	case in.eof && !r.EOF:
+		c.fail(EOFLast, "Data comes after the one that was marked")
+	case r.EOF && !c.world.NoPeers && (!in.mayEnd(c) || !in.sending && end != len(in.sent)):
+		c.fail(EOFLast, "%d of %d bytes, FIN sent: %v", end, len(in.sent), in.finished)
+	}
+	in.eof = in.eof || r.EOF
+}
+
+// mayEnd reports that input may have ended in order. A reset looks so as well if it was told to a write: the kernel tells it once.
+func (in *input) mayEnd(c *conn) bool { return in.finished || in.gone && c.ledger.begun > 0 }
+
+func (in *input) left(c *conn, r *history.Record) {
+	in.consumed += r.N
+	in.unread = in.last[r.N:]
+	if r.N == 0 && len(in.last) >= c.world.Options.ReadBufferSize && !c.world.Options.HoldFullReadBuffer {
+		c.causes.add(protocol.ReasonReadBufferFull)
+	}
+}
+
+func (in *input) peerClosed(c *conn) {
+	switch {
+	case in.told:
+		c.fail(PeerClosedTwo, "again")
+	case !c.world.Options.KeepOpenOnPeerClosed:
+		c.fail(PeerClosedTwo, "without KeepOpenOnPeerClosed")
+	case !c.world.NoPeers && (!in.mayEnd(c) || !in.sending && in.shown != len(in.sent)):
+		c.fail(PeerClosedTwo, "%d of %d bytes shown, FIN sent: %v", in.shown, len(in.sent), in.finished)
+	}
+	in.told = true
+}
+
+// settle takes note of a Rest: every Resume has been read, and one without unread bytes forces nothing.
+func (in *input) settle() {
+	in.budget = min(in.budget, 1, len(in.unread))
+	in.calls, in.unreadWas = 0, len(in.unread)
+}
+
+// finish looks at an ended connection: was everything shown that had to be?
+func (in *input) finish(c *conn) {
+	if c.closed == nil || c.world.NoPeers {
+		return
+	}
+	switch c.closed.Reason {
+	case protocol.ReasonPeerClosed:
+	case protocol.ReasonPeerReset:
+		timely := c.closedAt-in.goneAt < c.world.Options.CloseTimeout || c.world.Options.CloseTimeout < 0
+		if !c.world.Lossless || !in.gone || !timely || c.prevented() {
+			return
+		}
+	default:
+		return
+	}
+	if in.shown != len(in.sent) {
+		c.fail(AllShown, "%d of %d bytes", in.shown, len(in.sent))
+	}
+}
+
+// prevented reports that input may have been kept from the handler: by its own doing, or by an end that does not wait for it.
+func (c *conn) prevented() bool {
+	o := &c.world.Options
+	return c.pauses.ever || o.ReadMode == connection.Pull || o.HoldFullReadBuffer || c.causes.possible&^peerReasons != 0 || c.torn || c.judge.torn
+}

@@ -1,0 +1,201 @@
+package check
+
+import (
+	"slices"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/history"
+)
+
+// outcome is what became of a write.
+type outcome uint8
+
+const (
+	open    outcome = iota // not known yet
+	taken                  // accepted
+	refused                // not accepted
+	either                 // failed with an error that means one or the other
+	sent                   // accepted, and its bytes went
+	cutOff                 // accepted, and failed
+)
+
+// ledger holds the writes of a connection. What is pending has two bounds. Surely pending is what the kernel cannot have taken: it lies
+// further behind what the peer has read than the network holds. May be pending is all that was not seen to be gone.
+type ledger struct {
+	writes []*operation // by Begin
+	sure   []*operation // accepted through the handle, by End: possibly still pending, see surely
+	total  int          // bytes of all that surely were accepted (or, where writes are dropped, of all that were said to be)
+	unsure int          // bytes of those by mail of which it is not known
+	opened []*operation // may be pending
+	count  int          // how many those are
+	size   int          // and their bytes
+	begun  int          // how many writes ever began
+	began  int          // and their bytes
+	mail   []*operation // by mail, with nothing known about them
+	failed []*operation // accepted through the handle, and failed
+}
+
+func (l *ledger) begin(c *conn, o *operation) {
+	l.writes = append(l.writes, o)
+	o.before = l.total
+	o.may, o.maySize, o.begun, o.began = l.count, l.size, l.begun, l.began
+	l.begun++
+	l.began += o.size
+	if o.mail {
+		l.mail = append(l.mail, o)
+	}
+	l.count++
+	l.size += o.size
+	l.opened = append(l.opened, o)
+	c.causes.wrote(c)
+	options := &c.world.Options
+	if options.SlowConsumer == connection.SlowClose && (l.count > options.WriteQueueSize || l.size > options.WriteBufferSize) {
+		c.causes.add(protocol.ReasonSlowConsumer)
+	}
+}
+
+// end is the return of a write through the handle.
+func (l *ledger) end(c *conn, o *operation, r *history.Record) {
+	o.end = c.at
+	if r.Err != nil {
+		if r.N != 0 {
+			c.fail(AllOrNothing, "%d bytes were taken, and %v", r.N, r.Err)
+		}
+		l.refuse(c, o, r.Err)
+		return
+	}
+	if r.N != o.size {
+		c.fail(AllOrNothing, "%d of %d bytes", r.N, o.size)
+	}
+	if o.outcome == open {
+		o.outcome = taken
+		if c.drops() {
+			o.outcome = either
+		}
+	}
+	l.total += o.size
+	l.sure = append(l.sure, o)
+	l.bounds(c)
+}
+
+// told is the end of a write by mail that somebody hears of.
+func (l *ledger) told(c *conn, o *operation) {
+	if o.told > 1 {
+		return // see Answered
+	}
+	switch err := o.err; {
+	case err == nil:
+		l.accept(c, o, sent)
+	case err == protocol.ErrDropped:
+		l.refuse(c, o, err)
+		l.total += o.size // as is said of one through the handle
+	case c.mayEndWith(err):
+		// A refusal, or what ended the connection, and then it may have been accepted.
+		if o.outcome == open {
+			o.outcome = either
+			l.unsure += o.size
+			l.release(o)
+		} else {
+			l.accept(c, o, cutOff) // accepted, as was known already
+		}
+	case err == protocol.ErrWriteQueueFull, err == protocol.ErrWriteBufferFull, err == history.DeadLetter:
+		l.refuse(c, o, err)
+	default:
+		l.accept(c, o, cutOff)
+	}
+}
+
+// accept takes note that a write by mail surely was accepted.
+func (l *ledger) accept(c *conn, o *operation, as outcome) {
+	if o.outcome == open {
+		l.total += o.size
+		o.end = c.at
+	}
+	o.outcome = as
+	if as != taken {
+		l.release(o)
+	}
+}
+
+// mayEndWith reports that a refusal's error may also be the error that the connection ends with: that of another write that was refused.
+func (c *conn) mayEndWith(err error) bool {
+	slow := c.world.Options.SlowConsumer == connection.SlowClose && (err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull)
+	return slow || err == protocol.ErrClosed || slices.Contains(c.causes.failures, err)
+}
+
+// drops reports that a write that was said to be accepted may have been dropped.
+func (c *conn) drops() bool { return c.world.Options.SlowConsumer == connection.SlowDropNewest }
+
+// refuse looks at a write that was not accepted.
+func (l *ledger) refuse(c *conn, o *operation, err error) {
+	o.outcome = refused
+	l.release(o)
+	c.refused(o, err)
+}
+
+// release takes note that a write is surely not pending.
+func (l *ledger) release(o *operation) {
+	if !o.released {
+		o.released = true
+		l.count--
+		l.size -= o.size
+	}
+}
+
+// gone returns the most bytes that the kernel can have taken; from is a bound that never sinks. It takes any number for a peer that has
+// closed: it throws them away.
+func (c *conn) gone() (most, from int) {
+	if c.world.Network == 0 || c.world.NoPeers || c.input.gone {
+		return unknown, 0
+	}
+	from = len(c.output.received) + c.world.Network
+	return from + c.output.reading, from
+}
+
+// surely returns what is pending for certain, of writes that ended before the given record.
+func (l *ledger) surely(c *conn, before int) (count, size int) {
+	most, from := c.gone()
+	for len(l.sure) > 0 && l.sure[0].before+l.sure[0].size <= from {
+		l.sure = l.sure[1:]
+	}
+	for _, o := range l.sure {
+		if o.end < before && o.before+o.size > most {
+			count++
+			size += min(o.size, o.before+o.size-most)
+		}
+	}
+	return count, size
+}
+
+// settle takes note of a Rest: all mail has been read, and whoever was refused has been told.
+func (l *ledger) settle(c *conn) {
+	for _, o := range l.mail {
+		if o.outcome == open {
+			l.accept(c, o, taken)
+			if c.drops() {
+				o.outcome = either
+			}
+		}
+	}
+	l.mail = l.mail[:0]
+	empty := c.nothingPending()
+	left := l.opened[:0]
+	for _, o := range l.opened {
+		if empty {
+			l.release(o)
+		}
+		if !o.released {
+			left = append(left, o)
+		}
+	}
+	l.opened = left
+}
+
+// outstanding returns, at a Rest, how many accepted bytes the peer has not read.
+func (c *conn) outstanding() int { return c.ledger.total - len(c.output.received) }
+
+// nothingPending reports, at a Rest, that the kernel has taken all that was accepted.
+func (c *conn) nothingPending() bool {
+	return c.world.Network > 0 && !c.world.NoPeers && c.causes.none(c) && c.outstanding() <= c.world.Network
+}

@@ -1,0 +1,79 @@
+package check
+
+import (
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/history"
+)
+
+// bounds looks at what surely is pending.
+func (l *ledger) bounds(c *conn) {
+	o := &c.world.Options
+	count, size := l.surely(c, unknown)
+	if count > o.WriteQueueSize {
+		c.fail(QueueBound, "%d writes of at most %d", count, o.WriteQueueSize)
+	}
+	if size > o.WriteBufferSize {
+		c.fail(BufferBound, "%d bytes of at most %d", size, o.WriteBufferSize)
+	}
+}
+
+// info looks at what the connection itself says is pending.
+func (l *ledger) info(c *conn, info *protocol.Info) {
+	o := &c.world.Options
+	if info == nil {
+		return
+	}
+	if info.QueuedWrites > o.WriteQueueSize {
+		c.fail(QueueBound, "Info says %d writes of at most %d", info.QueuedWrites, o.WriteQueueSize)
+	}
+	if info.QueuedBytes > o.WriteBufferSize {
+		c.fail(BufferBound, "Info says %d bytes of at most %d", info.QueuedBytes, o.WriteBufferSize)
+	}
+}
+
+// refused looks at the error of a write that was not accepted: was there a reason for it?
+func (c *conn) refused(o *operation, err error) {
+	options := &c.world.Options
+	// All that may have been pending at any time from its beginning to its end, itself excepted.
+	count := o.may + c.ledger.begun - o.begun - 1
+	size := o.maySize + c.ledger.began - o.began - o.size
+	switch err {
+	case protocol.ErrDropped:
+		if !c.drops() {
+			c.fail(RightError, "%v, which is not the policy", err)
+		}
+	case protocol.ErrWriteQueueFull:
+		if count < options.WriteQueueSize {
+			c.fail(RightError, "%v, with at most %d of %d writes pending", err, count, options.WriteQueueSize)
+		}
+	case protocol.ErrWriteBufferFull:
+		if size+o.size <= options.WriteBufferSize {
+			c.fail(RightError, "%v, with at most %d of %d bytes pending and %d to come", err, size, options.WriteBufferSize, o.size)
+		}
+		if sure, _ := c.ledger.surely(c, o.begin); sure >= options.WriteQueueSize {
+			c.fail(CountFirst, "%v, with %d writes pending of at most %d", err, sure, options.WriteQueueSize)
+		}
+	case protocol.ErrClosed:
+		if c.causes.none(c) && c.causes.half == nil {
+			c.fail(RightError, "%v, and nothing has ended it", err)
+		}
+	case history.DeadLetter:
+		// Of a Write that nobody asked about, for whatever reason; of another after the end.
+		if o.asked && c.causes.none(c) {
+			c.fail(RightError, "%v, and nothing has ended it", err)
+		}
+	default:
+		c.fail(RightError, "%v", err)
+	}
+}
+
+// writable looks at a Writable.
+func (c *conn) writable(ready bool) {
+	switch {
+	case c.world.Options.HighWater <= 0:
+		c.fail(Alternating, "without a HighWater")
+	case ready && !c.watered, c.watered && ready == c.water:
+		c.fail(Alternating, "ready: %v", ready)
+	}
+	c.water, c.watered = ready, true
+}

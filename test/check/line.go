@@ -1,0 +1,89 @@
+package check
+
+import (
+	"bytes"
+	"slices"
+)
+
+// line is the search for an order of writes that makes a stream of bytes. Nearly always there is one candidate for the next place; where
+// there are more, of equal bytes, it tries them in turn.
+type line struct {
+	received []byte
+	writes   []*operation // by Begin
+	whole    bool         // the last write lies on it with its last byte
+	furthest int          // how far it came
+
+	placed []bool
+	chosen []choice
+	tries  int
+}
+
+// choice is a place in the line, with who else could stand there.
+type choice struct {
+	at     int // in received
+	write  int // in writes
+	others []int
+}
+
+// mostTries bounds the search; beyond it the stream is taken as innocent.
+const mostTries = 1 << 20
+
+// lay reports whether there is such an order.
+func (l *line) lay() bool {
+	l.placed = make([]bool, len(l.writes))
+	at := 0
+	l.whole = true
+	for at < len(l.received) {
+		l.furthest = max(l.furthest, at)
+		candidates := l.candidates(at)
+		for len(candidates) == 0 {
+			if len(l.chosen) == 0 {
+				return false
+			}
+			last := &l.chosen[len(l.chosen)-1]
+			l.placed[last.write] = false
+			at, candidates = last.at, last.others
+			l.chosen = l.chosen[:len(l.chosen)-1]
+		}
+		if l.tries++; l.tries > mostTries {
+			return true
+		}
+		next := candidates[0]
+		l.chosen = append(l.chosen, choice{at, next, candidates[1:]})
+		l.placed[next] = true
+		end := at + l.writes[next].size
+		l.whole = end <= len(l.received)
+		at = min(end, len(l.received))
+	}
+	return true
+}
+
+// candidates returns the writes that may be the next, those that the stream holds to their end first.
+func (l *line) candidates(at int) []int {
+	var whole, cut, senders []int
+	rest := l.received[at:]
+	end := unknown // a write that begins later than this record cannot come before the one that ended there
+	for i, o := range l.writes {
+		if l.placed[i] {
+			continue
+		}
+		if o.begin > end {
+			break
+		}
+		behind := o.mail && slices.Contains(senders, o.by) // mail of one sender stays in its order
+		switch n := min(len(rest), o.size); {
+		case behind || !bytes.Equal(rest[:n], o.bytes[:n]):
+		case n == o.size:
+			whole = append(whole, i)
+		default:
+			cut = append(cut, i)
+		}
+		if o.outcome != either && o.outcome != open {
+			end = min(end, o.end)
+			if o.mail {
+				senders = append(senders, o.by)
+			}
+		}
+	}
+	return append(whole, cut...)
+}

@@ -1,0 +1,48 @@
+package check
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-berth/berth/test/history"
+)
+
+// order looks at a call that begins.
+func (c *conn) order(r *history.Record) {
+	if c.inside != 0 {
+		c.fail(NoOverlap, "%v begins inside call #%d", r.Call, c.inside)
+	}
+	if c.closed != nil {
+		c.fail(ClosedLast, "%v comes after Closed", r.Call)
+	}
+	switch {
+	case c.broken && r.Call == history.Accepted:
+		c.replaced(r)
+		return
+	case c.broken && r.Call == history.Data:
+		c.fail(AcceptedFirst, "%v, for a handler that has panicked", r.Call)
+	}
+	if first := !c.accepted; first != (r.Call == history.Accepted) {
+		c.fail(AcceptedFirst, "%v, with the first call still to come: %v", r.Call, first)
+	}
+}
+
+// replaced takes note of a handler in the place of one that panicked. What is so, it is told again; and unread bytes are shown again.
+func (c *conn) replaced(r *history.Record) {
+	c.broken = false
+	c.restarts = append(c.restarts, r.At)
+	within := slices.DeleteFunc(slices.Clone(c.restarts), func(at time.Duration) bool { return r.At-at >= c.world.Options.RestartHandler.Within })
+	if most := c.world.Options.RestartHandler.Max; r.N != len(c.restarts) || len(within) > most {
+		c.fail(AcceptedFirst, "restart %d, said to be %d, with %d lately of at most %d", len(c.restarts), r.N, len(within), most)
+	}
+	c.causes.replaced()
+	c.watered, c.drained, c.input.told = false, 0, false
+	c.input.budget++
+}
+
+// orderAtEnd looks at a connection of which no more will come.
+func (c *conn) orderAtEnd() {
+	if c.accepted && c.closed == nil && c.over {
+		c.fail(ClosedLast, "it never came")
+	}
+}

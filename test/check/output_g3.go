@@ -1,0 +1,124 @@
+package check
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/history"
+)
+
+// output follows the bytes to the peer.
+type output struct {
+	received []byte
+	reading  int           // how much a read of the peer's that goes on may take
+	got      time.Duration // when it last got something
+	fin      bool          // the peer read the server's FIN
+	broken   bool          // a call of the peer's failed: what looks like a FIN after it is none
+}
+
+func (out *output) peer(c *conn, r *history.Record) {
+	switch r.What {
+	case history.Reading:
+		out.reading = r.N
+	case history.Got:
+		out.reading = 0
+		out.received = append(out.received, r.Bytes...)
+		if len(r.Bytes) > 0 {
+			out.got = r.At
+		}
+		out.fin = out.fin || r.Err == io.EOF
+		out.broken = out.broken || r.Err != nil && r.Err != io.EOF && !out.fin
+	case history.Sent:
+		out.broken = out.broken || r.Err != nil
+	default:
+	}
+}
+
+// finish looks at an ended connection: is what the peer got what was accepted?
+func (out *output) finish(c *conn) {
+	if !c.accepted {
+		if len(out.received) > 0 {
+			c.fail(OutputPrefix, "%d bytes, and it was never accepted", len(out.received))
+		}
+		return
+	}
+	whole := true
+	if !c.world.NoPeers {
+		whole = out.follow(c)
+	}
+	if c.closed == nil {
+		return
+	}
+	stats := c.closed.Stats
+	accepted, unsure := c.ledger.total, c.ledger.unsure
+	for _, o := range c.ledger.mail {
+		if o.outcome == open {
+			unsure += o.size
+		}
+	}
+	if sum := int(stats.Written + stats.Unsent + stats.Dropped); sum < accepted || sum > accepted+unsure {
+		c.fail(Books, "%d written + %d unsent + %d dropped, of %d accepted (and perhaps %d)",
+			stats.Written, stats.Unsent, stats.Dropped, accepted, unsure)
+	}
+	if len(out.received) > int(stats.Written) {
+		c.fail(Books, "the peer got %d bytes of %d written", len(out.received), stats.Written)
+	}
+	if c.closed.Err == nil && stats.Unsent > 0 {
+		c.fail(OrderlyEnd, "%v, %d bytes unsent", c.closed.Reason, stats.Unsent)
+	}
+	if stats.Unsent > 0 && c.flushes() {
+		c.fail(FlushedEnd, "%v (%v), %d bytes unsent", c.closed.Reason, c.closed.Err, stats.Unsent)
+	}
+	if clean := out.fin && !out.broken && !c.world.NoPeers; clean && (!whole || len(out.received) < accepted-int(stats.Dropped) || stats.Unsent > 0) {
+		c.fail(WholeAtFIN, "the peer got %d of %d bytes, the last write whole: %v; %d unsent", len(out.received), accepted, whole, stats.Unsent)
+	}
+}
+
+// flushes reports that nothing can have kept an ended connection from bringing out all that was accepted.
+func (c *conn) flushes() bool {
+	const cuts = 1<<protocol.ReasonLocalAborted | 1<<protocol.ReasonStopped | 1<<protocol.ReasonPeerReset | 1<<protocol.ReasonShutdown |
+		1<<protocol.ReasonWriteTimeout | 1<<protocol.ReasonTransportError
+	exits := c.causes.failed // by runtime.Goexit, perhaps, which stops the actor
+	switch c.closed.Reason {
+	case protocol.ReasonHandlerPanic:
+		if !errors.Is(c.closed.Err, protocol.ErrGoexit) {
+			exits--
+		}
+	case protocol.ReasonLocalClosed, protocol.ReasonHandlerError:
+	default:
+		return false // when it was decided is not known
+	}
+	if c.world.RealTime || c.causes.definite == nil || c.causes.atEnd&cuts != 0 || exits > 0 {
+		return false
+	}
+	limit := c.world.Options.CloseTimeout
+	return limit < 0 || c.closedAt-*c.causes.definite < limit
+}
+
+// follow lays the accepted writes along the bytes that the peer got, in an order in which they may have been accepted. It reports
+// whether the last one is whole.
+func (out *output) follow(c *conn) (whole bool) {
+	l := line{received: out.received}
+	for _, o := range c.ledger.writes {
+		if o.opaque {
+			return true // a file is in between
+		}
+		if o.outcome != refused && o.size > 0 {
+			l.writes = append(l.writes, o)
+		}
+	}
+	if l.lay() {
+		return l.whole
+	}
+	for _, o := range c.ledger.writes {
+		if rest := out.received[l.furthest:]; o.outcome == refused && o.size > 0 && bytes.HasPrefix(rest, o.bytes) {
+			c.fail(RefusedWrite, "%d bytes at %d", o.size, l.furthest)
+			return true
+		}
+	}
+	c.fail(OutputPrefix, "no accepted write begins at byte %d of %d", l.furthest, len(out.received))
+	return true
+}

@@ -1,0 +1,114 @@
+package check
+
+import (
+	"time"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
+)
+
+// rest looks at a connection when nothing moves any more: whatever could happen has happened.
+func (c *conn) rest() {
+	if !c.accepted || c.left || c.inside != 0 {
+		return // not there; or a handler blocks, and then its mail waits with it
+	}
+	c.quietFrom = c.at
+	c.ledger.settle(c)
+	c.pauses.settle(c)
+	c.causes.settle(c)
+	if c.world.Instant && c.world.Network > 0 && !c.world.NoPeers && !c.parted && !c.judge.parted {
+		c.inputAtRest()
+		c.completionsAtRest()
+	}
+	c.input.settle()
+	c.unanswered(prompt)
+	c.endAtRest()
+	if c.closed == nil {
+		c.timeAtRest()
+	}
+}
+
+// inputAtRest looks for input that waits although nothing prevents it from being shown.
+func (c *conn) inputAtRest() {
+	possible := c.causes.byNow(c)
+	if possible&^peerReasons != 0 || !c.gateOpen() || len(c.input.unread) >= c.world.Options.ReadBufferSize {
+		return
+	}
+	in := &c.input
+	waits := in.sending || in.shown != len(in.sent)
+	asked := c.pauses.resumed && in.calls == 0
+	if possible == 0 && asked && in.unreadWas > 0 {
+		c.fail(ResumeForces, "%d unread bytes", in.unreadWas)
+	}
+	willing := c.pauses.now == running && !c.pauses.counted && c.world.Options.ReadMode == connection.Push
+	switch {
+	case possible == 0 && (willing || asked) && waits:
+		c.fail(InputAtRest, "%d of %d bytes shown, more to come: %v", in.shown, len(in.sent), in.sending)
+	case possible != 0 && willing && !in.told && c.closed == nil && c.outstanding() <= c.world.Network: // all is flushed
+		c.fail(InputAtRest, "the peer has ended, and nothing came of it: %d of %d bytes shown", in.shown, len(in.sent))
+	}
+}
+
+// gateOpen reports, at a Rest, that the connection's own writes do not hold input back. A write that blocks keeps its whole room, however
+// much of it has gone: so all must have.
+func (c *conn) gateOpen() bool {
+	return c.world.Options.ReadGate == connection.GateOff || c.outstanding() <= c.world.Network
+}
+
+// completionsAtRest looks for writes that went and did not complete.
+func (c *conn) completionsAtRest() {
+	if !c.nothingPending() {
+		return
+	}
+	for _, o := range c.due {
+		switch o.outcome {
+		case taken:
+			if o.told == 0 {
+				c.fail(CompletesAtRest, "%d bytes", o.size)
+			}
+		default:
+		}
+	}
+}
+
+// endAtRest looks for an end that does not come.
+func (c *conn) endAtRest() {
+	if c.closed != nil || c.causes.definite == nil {
+		return
+	}
+	if c.causes.possible&atOnce != 0 {
+		c.fail(EndInTime, "aborted or stopped, and still there")
+		return
+	}
+	limit := c.world.Options.CloseTimeout
+	if limit < 0 {
+		return
+	}
+	if since := max(*c.causes.definite, c.idleSince); c.now-since > 2*overrun(limit) {
+		c.fail(EndInTime, "%v after it was decided", c.now-since)
+	}
+}
+
+// overrun is what a limit may come to: an eighth more, or 10 ms.
+func overrun(limit time.Duration) time.Duration { return limit + max(limit/8, 10*time.Millisecond) }
+
+// timeAtRest looks for a connection that is still there although nothing has moved for longer than it may.
+func (c *conn) timeAtRest() {
+	o, possible := &c.world.Options, c.causes.byNow(c)
+	idle, stalled := only(protocol.ReasonIdleTimeout), only(protocol.ReasonWriteTimeout)
+	if o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled) == 0 &&
+		c.now-c.movedAt > overrun(o.IdleTimeout)+2*overrun(o.CloseTimeout) {
+		c.fail(EndInTime, "nothing has moved for %v", c.now-c.movedAt)
+	}
+	count, _ := c.ledger.surely(c, unknown)
+	if count == 0 || !c.stuck {
+		c.stuckAt = c.now
+	}
+	c.stuck = count > 0
+	if since := max(c.stuckAt, c.output.got); c.stuck && o.WriteTimeout > 0 && possible&^stalled == 0 && c.now-since > overrun(o.WriteTimeout) {
+		c.fail(EndInTime, "the peer has taken nothing for %v", c.now-since)
+	}
+}
+
+// atOnce are the ends that wait for nobody.
+var atOnce = only(protocol.ReasonLocalAborted) | only(protocol.ReasonStopped)

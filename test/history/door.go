@@ -1,0 +1,134 @@
+package history
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Watch returns a door whose handlers are those of door, with every call recorded, and every operation through the sockets they get.
+func (r *Recorder) Watch(door tcpactor.Door) tcpactor.Door { return &watched{r, door} }
+
+type watched struct {
+	recorder *Recorder
+	door     tcpactor.Door
+}
+
+// Open implements tcpactor.Door.
+func (w *watched) Open() tcpactor.Receiver {
+	return &receiver{recorder: w.recorder, inner: w.door.Open()}
+}
+
+// Validate asks the door itself.
+func (w *watched) Validate() error {
+	if d, ok := w.door.(interface{ Validate() error }); ok {
+		return d.Validate()
+	}
+	return nil
+}
+
+// receiver stands between a connection and its handler. Its fields belong to the connection's turn.
+type receiver struct {
+	recorder   *Recorder
+	inner      tcpactor.Receiver
+	socket     *Socket
+	conn       int
+	delivering protocol.Event // a native actor gets an event by way of a second Receive inside the first
+	failed     bool           // before Accepted
+}
+
+// Drains implements tcpactor.Drainer.
+func (r *receiver) Drains() bool {
+	d, ok := r.inner.(tcpactor.Drainer)
+	return ok && d.Drains()
+}
+
+// Receive implements tcpactor.Receiver.
+func (r *receiver) Receive(ctx actor.Context, message any) error {
+	switch m := message.(type) {
+	case protocol.Event:
+		if m == r.delivering {
+			return r.inner.Receive(ctx, message)
+		}
+		return r.event(ctx, m)
+	case actor.SystemMessage, actor.AutoReceiveMessage:
+		return r.life(ctx, message)
+	case *Task:
+		return r.call(ctx, message, Record{Call: Message, Of: m.id}, nil)
+	default:
+		return r.call(ctx, message, Record{Call: Message}, nil)
+	}
+}
+
+// life delivers a message of the actor's own life. It is no call, and only a failure in it is recorded: as the end of one.
+func (r *receiver) life(ctx actor.Context, message any) error {
+	returned := false
+	defer func() {
+		r.failed = r.failed || !returned
+		r.tellFailure()
+	}()
+	err := r.inner.Receive(ctx, message)
+	returned = true
+	return err
+}
+
+// tellFailure waits until the connection has a number.
+func (r *receiver) tellFailure() {
+	if r.failed && r.conn != 0 {
+		r.failed = false
+		r.recorder.add(Record{What: Leave, Conn: r.conn, Failed: true})
+	}
+}
+
+func (r *receiver) event(ctx actor.Context, event protocol.Event) error {
+	before := r.delivering
+	r.delivering = event
+	defer func() { r.delivering = before }()
+	var enter Record
+	var buffer *protocol.Buffer
+	switch m := event.(type) {
+	case *protocol.Accepted:
+		if r.socket == nil {
+			r.conn = r.recorder.accepted(m.Socket)
+			r.socket = r.recorder.Socket(m.Socket, r.conn, Turn(r.conn))
+			r.tellFailure()
+		}
+		m.Socket = r.socket
+		enter.Call, enter.N = Accepted, m.Restarts
+	case *protocol.Data:
+		buffer = m.Buffer
+		m.Socket = r.socket
+		enter.Call, enter.Bytes, enter.EOF = Data, m.Buffer.Bytes(), m.EOF
+	case *protocol.PeerClosed:
+		m.Socket = r.socket
+		enter.Call = PeerClosed
+	case *protocol.Writable:
+		m.Socket = r.socket
+		enter.Call, enter.Ready = Writable, m.Ready
+	case *protocol.Draining:
+		m.Socket = r.socket
+		enter.Call = Draining
+	case *protocol.Closed:
+		m.Socket = r.socket
+		closed := *m
+		enter.Call, enter.Closed = Closed, &closed
+	}
+	return r.call(ctx, event, enter, buffer)
+}
+
+// call delivers a message between its two records.
+func (r *receiver) call(ctx actor.Context, message any, enter Record, buffer *protocol.Buffer) (err error) {
+	enter.What, enter.Conn = Enter, r.conn
+	leave := Record{What: Leave, Call: enter.Call, Conn: r.conn, ID: r.recorder.begin(enter), Failed: true}
+	defer func() {
+		leave.Err = err
+		if buffer != nil {
+			leave.N = len(enter.Bytes) - buffer.Len()
+		}
+		r.recorder.add(leave)
+	}()
+	err = r.inner.Receive(ctx, message)
+	leave.Failed = false
+	return err
+}

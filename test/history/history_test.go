@@ -1,0 +1,213 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/simnet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// brief returns what a history says, without times, numbers of operations and what differs from run to run.
+func brief(records []Record) (lines []string) {
+	for _, r := range records {
+		r.At, r.ID, r.Of, r.Closed, r.Info = 0, 0, 0, nil, nil
+		lines = append(lines, strings.TrimSpace(strings.TrimPrefix(r.String(), "          0s")))
+	}
+	return lines
+}
+
+// conversation runs one connection of an echo through the given door, in a bubble, and returns its records.
+func conversation(t *testing.T, door tcpactor.Door, talk func(r *Recorder, m *Mail, p *Peer)) (records []Record) {
+	synctest.Test(t, func(t *testing.T) {
+		system := actor.NewActorSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
+			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+		r, network := NewRecorder(), simnet.Listen(simnet.Options{})
+		m := r.Mail(system)
+		l, err := listener.Serve(system.Root, network, r.Watch(door), listener.Options{})
+		require.NoError(t, err)
+		conn, err := network.Dial(context.Background())
+		require.NoError(t, err)
+		p := r.Peer(conn)
+		synctest.Wait()
+		talk(r, m, p)
+		synctest.Wait()
+		_ = conn.Close()
+		synctest.Wait()
+		require.NoError(t, l.Close())
+		m.Close()
+		records = r.Records()
+		time.Sleep(time.Second)
+	})
+	return records
+}
+
+var errEnough = errors.New("enough")
+
+type echo struct{ socket chan *Socket }
+
+func (e echo) Accepted(socket protocol.Socket) error { e.socket <- socket.(*Socket); return nil }
+
+func (e echo) Data(socket protocol.Socket, b *protocol.Buffer) error {
+	if b.Len() == 1 {
+		return errEnough
+	}
+	_, err := socket.Forward(b)
+	return err
+}
+
+func (e echo) Message(_ actor.Context, socket protocol.Socket, _ any) error {
+	return socket.WriteOwned([]byte("asked"), func(error) { panic("in a completion") })
+}
+
+func (e echo) Closed(protocol.Socket, *protocol.Closed) {}
+
+func (e echo) Receive(ctx actor.Context) {
+	var err error
+	switch m := ctx.Message().(type) {
+	case *protocol.Accepted:
+		err = e.Accepted(m.Socket)
+	case *protocol.Data:
+		err = e.Data(m.Socket, m.Buffer)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+func newEcho() echo { return echo{make(chan *Socket, 1)} }
+
+func (e echo) handlers() tcpactor.Door {
+	return tcpactor.Handlers(func() tcpactor.Handler { return e })
+}
+
+func TestCallsOperationsAndThePeerAreRecordedInOrder(t *testing.T) {
+	records := conversation(t, newEcho().handlers(), func(_ *Recorder, _ *Mail, p *Peer) {
+		_, err := p.Write([]byte("hello"))
+		require.NoError(t, err)
+		synctest.Wait()
+		_, err = io.ReadFull(p, make([]byte, 5))
+		require.NoError(t, err)
+		_, err = p.Write([]byte("x"))
+		require.NoError(t, err)
+	})
+	assert.ElementsMatch(t, []string{"conn 1 dialed", "conn 1 enter Accepted"}, brief(records)[:2], "in either order")
+	assert.Equal(t, []string{
+		"conn 1 leave Accepted",
+		`conn 1 sending 5 bytes "hello"`, "conn 1 sent n=5",
+		`conn 1 enter Data 5 bytes "hello"`,
+		`conn 1 begin Write by -1 n=5 5 bytes "hello"`, "conn 1 end n=5",
+		"conn 1 leave Data n=5",
+		"conn 1 reading n=5", `conn 1 got 5 bytes "hello"`,
+		`conn 1 sending 1 bytes "x"`, "conn 1 sent n=1",
+		`conn 1 enter Data 1 bytes "x"`, "conn 1 leave Data (enough)",
+		"conn 1 enter Closed", "conn 1 leave Closed",
+	}, brief(records)[2:])
+}
+
+func TestANativeActorsCallsAreRecordedOnceEach(t *testing.T) {
+	e := newEcho()
+	records := conversation(t, tcpactor.Actors(func() actor.Actor { return e }), func(_ *Recorder, _ *Mail, p *Peer) {
+		_, err := p.Write([]byte("x"))
+		require.NoError(t, err)
+	})
+	assert.Equal(t, []string{`conn 1 enter Data 1 bytes "x"`, "conn 1 leave Data failed", "conn 1 enter Closed", "conn 1 leave Closed"},
+		brief(records)[len(records)-4:])
+}
+
+func TestACompletionIsACallUntilTheEndAndAnAnswerAfterIt(t *testing.T) {
+	e := newEcho()
+	records := conversation(t, e.handlers(), func(_ *Recorder, m *Mail, p *Peer) {
+		socket := <-e.socket
+		m.Task(socket.As(1))
+		synctest.Wait()
+		_ = p.Close()
+		synctest.Wait()
+		socket.As(2).Do(&protocol.Pause{}, func(error) {})
+		m.Command(socket.As(2), &protocol.Write{Data: []byte("late")}, true)
+	})
+	all := brief(records)
+	assert.Contains(t, all, "conn 1 begin Send by 1 by mail")
+	assert.Contains(t, all, "conn 1 enter Completion")
+	assert.Contains(t, all, "conn 1 leave Completion failed")
+	assert.Contains(t, all, "conn 1 answer (berth: connection closed)")
+	assert.Contains(t, all, `conn 1 begin Write by 2 by mail asked n=4 4 bytes "late"`)
+	assert.Contains(t, all, "conn 1 answer by mail (dead letter)")
+}
+
+func TestEveryCommandByMailIsAnsweredToItsOperation(t *testing.T) {
+	e := newEcho()
+	records := conversation(t, e.handlers(), func(_ *Recorder, m *Mail, _ *Peer) {
+		socket := (<-e.socket).As(1)
+		for _, command := range []protocol.Command{
+			&protocol.Write{}, &protocol.Pause{}, &protocol.Resume{Credit: 3}, &protocol.CloseWrite{}, &protocol.Uncount{},
+			&protocol.Unlink{PID: socket.PID()}, &protocol.Close{}, &protocol.Abort{},
+		} {
+			m.Command(socket, command, true)
+		}
+		m.Info(socket)
+	})
+	begun, answered := map[int]Op{}, map[Op]int{}
+	for _, r := range records {
+		switch r.What {
+		case Begin:
+			begun[r.ID] = r.Op
+		case Answer:
+			answered[begun[r.ID]]++
+		default:
+		}
+	}
+	assert.Equal(t, map[Op]int{Write: 1, Pause: 1, Resume: 1, CloseWrite: 1, Uncount: 1, Other: 1, Close: 1, Abort: 1, Info: 1}, answered)
+}
+
+func TestBothEndsOfAConnectionFindTheirNumber(t *testing.T) {
+	r := NewRecorder()
+	addr := func(name string) net.Addr { return &net.UnixAddr{Name: name} }
+	accepted := func(name string) int {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.number(addr(name), func(e *end) *bool { return &e.accepted })
+	}
+	assert.Equal(t, 1, r.dialed(addr("a")))
+	assert.Equal(t, 2, r.dialed(addr("b")))
+	assert.Equal(t, 2, accepted("b"))
+	assert.Equal(t, 1, accepted("a"))
+	assert.Equal(t, 3, accepted("a"), "the address is used again")
+	assert.Equal(t, 3, r.dialed(addr("a")))
+	assert.Equal(t, 4, accepted(""), "no address")
+	assert.Equal(t, 5, accepted(""))
+}
+
+func TestARecordKeepsItsBytes(t *testing.T) {
+	r := NewRecorder()
+	small, large := []byte("small"), make([]byte, 100<<10)
+	r.add(Record{What: Rest, Bytes: small})
+	r.add(Record{What: Rest, Bytes: large})
+	copy(small, "other")
+	large[0] = 1
+	assert.Equal(t, "small", string(r.Records()[0].Bytes))
+	assert.Zero(t, r.Records()[1].Bytes[0])
+	assert.Len(t, r.Records()[1].Bytes, len(large))
+}
+
+func TestEveryKindHasItsWord(t *testing.T) {
+	assert.Equal(t, "resetting", Resetting.String())
+	assert.Equal(t, "Closed", Closed.String())
+	assert.Equal(t, "Other", Other.String())
+}

@@ -1,0 +1,125 @@
+package history
+
+import (
+	"time"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// Record is one thing that happened. Which fields it has depends on What.
+type Record struct {
+	At   time.Duration // since the beginning of the world
+	What What
+	Call Call
+	Op   Op
+	Mail bool // an operation by PID, not through the handle
+	// Asked: somebody wants to be told how the operation ended, by a callback or an answer.
+	Asked  bool
+	EOF    bool // of Data
+	Ready  bool // of Writable
+	Failed bool // Leave: by a panic or runtime.Goexit
+	Conn   int  // the connection, from 1; 0 concerns all
+	By     int  // who did it, see Turn: operations of one issuer come one after the other
+	ID     int  // of the operation; of the call, from its Enter to its Leave
+	Of     int  // Enter of a Completion or a Message: the operation it belongs to
+	N      int  // how many bytes, what credit, how many restarts
+	Bytes  []byte
+	Err    error
+	Closed *protocol.Closed // Enter of Closed
+	Info   *protocol.Info   // End of an Info
+}
+
+// What a record is about.
+type What uint8
+
+// The records, with the fields that each has besides At and Conn.
+const (
+	_ What = iota
+
+	// Rest: nothing moves any more, except for clocks: whatever could happen has happened.
+	Rest
+	// ShutdownBegun: somebody is about to end the listener.
+	ShutdownBegun
+	// Over: nothing of the listener is left.
+	Over
+	// Suspended and Resumed: accepting stops, and goes on.
+	Suspended
+	Resumed
+	// Parted and Healed: bytes no longer travel, and do again. Recorded before the one and after the other.
+	Parted
+	Healed
+
+	// Enter is the beginning of a handler call: Call, ID; Accepted: N restarts; Data: Bytes, EOF; Writable: Ready; Closed: Closed; Completion
+	// and Message: Of, Err.
+	Enter
+	// Leave is its end: Call, ID, Failed, Err as returned; Data: N bytes were consumed. Without a Call: Proto.Actor's own Started, Stopping or
+	// Stopped failed in a handler.
+	Leave
+
+	// Begin is the beginning of an operation: Op, ID, By, Mail, Asked; Write: Bytes, N of them; Resume: N.
+	Begin
+	// End is the return of one that was called: ID, Err; Write: N; Info: Info.
+	End
+	// Answer is what its issuer was told by mail, or by callback after Closed: ID, Err; also DeadLetter.
+	Answer
+
+	// Dialed: the peer is connected, accepted or not.
+	Dialed
+	// Sending and Sent are one write of the peer's: Bytes; then N of them, Err.
+	Sending
+	Sent
+	// Reading and Got are one read of the peer's: at most N; then Bytes, Err. io.EOF is the server's FIN.
+	Reading
+	Got
+	// Finishing, Closing and Resetting: the peer is about to send FIN, to close, to reset.
+	Finishing
+	Closing
+	Resetting
+)
+
+// Call is a kind of handler call.
+type Call uint8
+
+// The calls. Completion is a callback of an operation.
+const (
+	NoCall Call = iota
+	Accepted
+	Data
+	PeerClosed
+	Writable
+	Draining
+	Message
+	Completion
+	Closed
+)
+
+// Op is a kind of operation on a connection.
+type Op uint8
+
+// The operations. Send is a message for the handler.
+const (
+	NoOp Op = iota
+	Write
+	File // a Write of a file: N bytes that the record does not hold
+	Pause
+	Resume
+	Close
+	CloseWrite
+	Abort
+	Stop
+	Poison
+	Info
+	Send
+	Uncount
+	Other // a command that is none of these
+)
+
+// DeadLetter is the Err of an Answer that is a dead letter.
+var DeadLetter error = deadLetter{}
+
+type deadLetter struct{}
+
+func (deadLetter) Error() string { return "dead letter" }
+
+// Turn is the issuer of what happens inside the handler calls of a connection. Other issuers count from 1.
+func Turn(conn int) int { return -conn }

@@ -1,0 +1,141 @@
+package history
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// Recorder is a history that goes on. Any goroutine may call its methods.
+type Recorder struct {
+	began time.Time
+
+	mu      sync.Mutex
+	records []Record
+	memory  []byte // for what records keep of others' buffers
+	ids     int
+	conns   []end          // by number, from 1
+	names   map[string]int // by the client's address
+	pids    map[string]int // by the actor's id
+}
+
+// end is what both ends of a connection know of each other.
+type end struct {
+	dialed, accepted, closed bool
+}
+
+// NewRecorder returns a recorder whose time begins now.
+func NewRecorder() *Recorder {
+	return &Recorder{began: time.Now(), conns: make([]end, 1), names: map[string]int{}, pids: map[string]int{}}
+}
+
+// Records returns what was recorded so far. The slice is the recorder's; nobody may record any more.
+func (r *Recorder) Records() []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.records
+}
+
+// Since returns how old the history is.
+func (r *Recorder) Since() time.Duration { return time.Since(r.began) }
+
+// Note records what concerns the whole world: Rest and what follows it.
+func (r *Recorder) Note(what What) { r.add(Record{What: what}) }
+
+// NoteOf records what concerns one connection: Parted and Healed, Stop and Poison are operations.
+func (r *Recorder) NoteOf(what What, conn int) { r.add(Record{What: what, Conn: conn}) }
+
+func (r *Recorder) add(record Record) {
+	r.mu.Lock()
+	r.append(record)
+	r.mu.Unlock()
+}
+
+// begin records the beginning of an operation or a call, which gets its number.
+func (r *Recorder) begin(record Record) (id int) {
+	r.mu.Lock()
+	r.ids++
+	id = r.ids
+	record.ID = id
+	r.append(record)
+	r.mu.Unlock()
+	return id
+}
+
+// complete records a callback: a call while the connection has not ended, an answer afterwards. called says which.
+func (r *Recorder) complete(conn, of int, err error) (id int, called bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conns[conn].closed {
+		r.append(Record{What: Answer, Conn: conn, ID: of, Err: err})
+		return 0, false
+	}
+	r.ids++
+	r.append(Record{What: Enter, Call: Completion, Conn: conn, ID: r.ids, Of: of, Err: err})
+	return r.ids, true
+}
+
+// append appends. The caller holds mu, so that At never goes back.
+func (r *Recorder) append(record Record) {
+	record.At = time.Since(r.began)
+	if record.Bytes != nil {
+		record.Bytes = r.keep(record.Bytes)
+	}
+	if record.Call == Closed {
+		r.conns[record.Conn].closed = true
+	}
+	r.records = append(r.records, record)
+}
+
+// keep returns a copy of p that nobody changes.
+func (r *Recorder) keep(p []byte) []byte {
+	const piece = 64 << 10
+	if len(p) > piece/4 {
+		return bytes.Clone(p)
+	}
+	if cap(r.memory)-len(r.memory) < len(p) {
+		r.memory = make([]byte, 0, piece)
+	}
+	at := len(r.memory)
+	r.memory = append(r.memory, p...)
+	return r.memory[at:len(r.memory):len(r.memory)]
+}
+
+// dialed and accepted return the number of a connection. Its two ends find each other by the client's address: whoever comes
+// first makes the number. An address that is used again, or that has no name, is a new connection.
+func (r *Recorder) dialed(client net.Addr) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.number(client, func(e *end) *bool { return &e.dialed })
+}
+
+// accepted also knows the connection of a handler that takes the place of another.
+func (r *Recorder) accepted(socket protocol.Socket) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	conn, known := r.pids[socket.PID().GetId()]
+	if !known {
+		conn = r.number(socket.RemoteAddr(), func(e *end) *bool { return &e.accepted })
+		r.pids[socket.PID().GetId()] = conn
+	}
+	return conn
+}
+
+// number needs mu.
+func (r *Recorder) number(client net.Addr, side func(*end) *bool) int {
+	name := ""
+	if client != nil {
+		name = client.String()
+	}
+	conn, known := r.names[name]
+	if !known || *side(&r.conns[conn]) || name == "" || name == "@" {
+		conn = len(r.conns)
+		r.conns = append(r.conns, end{})
+		r.names[name] = conn
+	}
+	*side(&r.conns[conn]) = true
+	return conn
+}

@@ -1,0 +1,66 @@
+package history
+
+import (
+	"fmt"
+	"strings"
+)
+
+var whats = [...]string{
+	"?", "rest", "shutdown", "over", "suspended", "resumed", "parted", "healed", "enter", "leave", "begin", "end", "answer", "dialed", "sending", "sent",
+	"reading", "got", "finishing", "closing", "resetting",
+}
+
+var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closed"}
+
+var ops = [...]string{"", "Write", "File", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Uncount", "Other"}
+
+func (w What) String() string { return whats[w] }
+func (c Call) String() string { return calls[c] }
+func (o Op) String() string   { return ops[o] }
+
+// String returns the record as one line.
+func (r Record) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%12v ", r.At)
+	if r.Conn != 0 {
+		fmt.Fprintf(&b, "conn %d ", r.Conn)
+	}
+	b.WriteString(r.What.String())
+	word := func(is bool, text string) {
+		if is {
+			b.WriteString(" " + text)
+		}
+	}
+	word(r.Call != NoCall, r.Call.String())
+	word(r.Op != NoOp, r.Op.String())
+	if r.ID != 0 {
+		fmt.Fprintf(&b, " #%d", r.ID)
+	}
+	if r.Of != 0 {
+		fmt.Fprintf(&b, " of #%d", r.Of)
+	}
+	if r.By != 0 {
+		fmt.Fprintf(&b, " by %d", r.By)
+	}
+	word(r.Mail, "by mail")
+	word(r.Asked, "asked")
+	word(r.EOF, "EOF")
+	word(r.Ready, "ready")
+	word(r.Failed, "failed")
+	if r.N != 0 {
+		fmt.Fprintf(&b, " n=%d", r.N)
+	}
+	if len(r.Bytes) > 0 {
+		fmt.Fprintf(&b, " %d bytes %.12q", len(r.Bytes), r.Bytes)
+	}
+	if r.Err != nil {
+		fmt.Fprintf(&b, " (%v)", r.Err)
+	}
+	if r.Closed != nil {
+		fmt.Fprintf(&b, " %v, err %v, %+v", r.Closed.Reason, r.Closed.Err, r.Closed.Stats)
+	}
+	if r.Info != nil {
+		fmt.Fprintf(&b, " %s, paused %v, %d writes, %d bytes", r.Info.State, r.Info.Paused, r.Info.QueuedWrites, r.Info.QueuedBytes)
+	}
+	return b.String()
+}
