@@ -16,7 +16,7 @@ MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
-.PHONY: help test race modules fuzz lint vet cross tidy mutants storm faults attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test race modules fuzz lint vet cross tidy sim mutants storm faults attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,9 @@ $(PLATFORMS):
 tidy: ## gofmt and go mod tidy would change nothing
 	gofmt -d .
 	go mod tidy -diff
+
+sim: ## ten million random operations in virtual time, every sequence of six moves, a shutdown at every step (15 minutes)
+	go test -count=1 -v -timeout 90m ./test/sim -sim.scale 1 -sim.seeds 7500 -sim.ops 1500
 
 mutants: ## defects put in on purpose: each must be caught (5 minutes)
 	go test -count=1 -v -timeout 60m -run '^TestEveryDefectIsCaught$$' ./test/mutants -mutants all

@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"net"
+	"sync"
+
+	"github.com/go-berth/berth/test/history"
+)
+
+// client is a peer with a goroutine that sends and one that reads, so that neither waits for the other. What it is told to do it does in
+// turn; it is stopped by finish, which joins both.
+type client struct {
+	*history.Peer
+	sends   chan []byte // nil: FIN
+	reads   chan int    // 0: until the end
+	working sync.WaitGroup
+	ended   bool // the driver's: closed or reset
+}
+
+func newClient(peer *history.Peer) *client {
+	const backlog = 4
+	c := &client{Peer: peer, sends: make(chan []byte, backlog), reads: make(chan int, backlog)}
+	c.working.Go(c.send)
+	c.working.Go(c.read)
+	return c
+}
+
+func (c *client) send() {
+	failed := false
+	for p := range c.sends {
+		switch {
+		case failed:
+		case p == nil:
+			failed = c.CloseWrite() != nil
+		default:
+			_, err := c.Write(p)
+			failed = err != nil
+		}
+	}
+}
+
+// piece is how much a client that reads until the end reads at once: little, as what it may have read while it does is not known.
+const piece = 512
+
+func (c *client) read() {
+	failed := false
+	for n := range c.reads {
+		for again := true; again && !failed; again = n == 0 {
+			b := make([]byte, max(n, piece))
+			if n > 0 {
+				b = b[:n]
+			}
+			_, err := c.Read(b)
+			failed = err != nil
+		}
+	}
+}
+
+// tell gives a task to one of its goroutines, unless that has enough to do.
+func tell[T any](tasks chan T, task T) bool {
+	select {
+	case tasks <- task:
+		return true
+	default:
+		return false
+	}
+}
+
+// end closes or resets, at most once.
+func (c *client) end(how func() error) {
+	if !c.ended {
+		c.ended = true
+		_ = how()
+	}
+}
+
+// finish reads what is left and waits for the goroutines. The server's side has ended.
+func (c *client) finish() {
+	close(c.sends)
+	c.reads <- 0
+	close(c.reads)
+	c.working.Wait()
+	c.end(c.Close)
+}
+
+// parter is a connection that can be cut off for a while.
+type parter interface {
+	Partition()
+	Heal()
+}
+
+func parts(c net.Conn) (parter, bool) {
+	p, ok := c.(parter)
+	return p, ok
+}

@@ -1,0 +1,201 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/test/check"
+	"github.com/go-berth/berth/test/history"
+	"github.com/go-berth/berth/test/report"
+	"github.com/go-berth/berth/test/simnet"
+)
+
+// D1: whatever users, peers, the network and the clock do, in whatever order, the guarantees hold.
+func TestSim(t *testing.T) {
+	if *seed != 0 {
+		again(t, *seed)
+		return
+	}
+	began := time.Now()
+	sum := total{ends: map[string]int{}}
+	var next atomic.Uint64
+	t.Run("worlds", func(t *testing.T) {
+		for worker := range runtime.GOMAXPROCS(0) {
+			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+				t.Parallel()
+				for n := next.Add(1); n <= *seeds && !sum.failed.Load(); n = next.Add(1) {
+					r := simulate(t, n, *steps)
+					sum.add(r)
+					if r.failed() {
+						r.tell(t)
+					}
+				}
+			})
+		}
+	})
+	report.Add(t, report.Row{
+		ID: "D1", Holds: "G1-G8, G10, G13", Seeds: fmt.Sprintf("1-%d", *seeds), Duration: time.Since(began), Figures: sum.figures(),
+		Skipped: skipped(*seeds >= 5000, "a short form"),
+	})
+}
+
+// total is what all worlds came to.
+type total struct {
+	failed     atomic.Bool
+	mu         sync.Mutex
+	worlds     int
+	operations int
+	records    int
+	violations int
+	ends       map[string]int // by reason
+}
+
+func (s *total) add(r run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worlds++
+	s.operations += r.operations
+	s.records += len(r.records)
+	s.violations += len(r.violations)
+	for i := range r.records {
+		if closed := r.records[i].Closed; closed != nil {
+			s.ends[closed.Reason.String()]++
+		}
+	}
+	if r.failed() {
+		s.failed.Store(true)
+	}
+}
+
+func (s *total) figures() map[string]any {
+	return map[string]any{
+		"worlds": s.worlds, "operations": s.operations, "records": s.records, "violations": s.violations, "ends": maps.Clone(s.ends),
+	}
+}
+
+// run is one world, run and judged.
+type run struct {
+	seed       uint64
+	steps      int
+	plan       plan
+	records    []history.Record
+	operations int
+	violations []check.Violation
+	err        error // it did not end, or left something over
+}
+
+func (r run) failed() bool { return r.err != nil || len(r.violations) > 0 }
+
+// simulate runs one world over a simulated network.
+func simulate(t *testing.T, seed uint64, steps int) run {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	r := run{seed: seed, steps: steps, plan: newPlan(rng)}
+	var err error
+	r.err = inBubble(t, fmt.Sprintf("seed %d", seed), func() {
+		w := &world{seed: seed, plan: r.plan, ground: &simulated{}, rng: rng, system: newSystem()}
+		r.records, err = w.history(steps)
+		r.operations = w.operations(r.records)
+	})
+	if r.err == nil {
+		r.err = err
+		r.violations = check.Violations(r.plan.world(), r.records)
+	}
+	return r
+}
+
+// tell fails the test, after it has looked for fewer steps with which the world fails as well.
+func (r run) tell(t *testing.T) {
+	least := r
+	for low := 0; low+1 < least.steps; {
+		middle := (low + least.steps) / 2
+		if shorter := fails(t, r.seed, middle); shorter.failed() {
+			least = shorter
+		} else {
+			low = middle
+		}
+	}
+	t.Errorf("seed %d fails with %d steps; again: go test ./test/sim -count=1 -run '^TestSim$' -sim.seed %d -sim.ops %d",
+		r.seed, least.steps, r.seed, least.steps)
+	least.show(t)
+}
+
+// show prints what is wrong, with the story of it.
+func (r run) show(t *testing.T) {
+	t.Logf("%+v", r.plan)
+	if r.err != nil {
+		t.Error(r.err)
+	}
+	for _, v := range r.violations[:min(len(r.violations), 3)] {
+		t.Errorf("%v\n%s", v, strings.Join(story(r.records, v), "\n"))
+	}
+}
+
+// fails runs a seed a few times: which of several goroutines runs first is not in the seed.
+func fails(t *testing.T, seed uint64, steps int) (r run) {
+	for range 3 {
+		if r = simulate(t, seed, steps); r.failed() {
+			break
+		}
+	}
+	return r
+}
+
+// again runs one seed until it fails, first on one processor.
+func again(t *testing.T, seed uint64) {
+	const tries = 20
+	all := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(all)
+	for try := range 2 * tries {
+		if try == tries {
+			runtime.GOMAXPROCS(all)
+		}
+		if r := simulate(t, seed, *steps); r.failed() {
+			r.tell(t)
+			return
+		}
+	}
+	t.Logf("%d runs of seed %d, and none failed", 2*tries, seed)
+}
+
+// simulated is a network in memory, in a bubble of virtual time.
+type simulated struct{ *simnet.Listener }
+
+func (s *simulated) listen(w *world) (*listener.Listener, error) {
+	s.Listener = simnet.Listen(w.plan.network)
+	return listener.Serve(w.system.Root, s.Listener, w.recorder.Watch(w.door()), w.plan.listener)
+}
+
+func (s *simulated) dial() (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // the backlog may be full
+	defer cancel()
+	conn, err := s.Dial(ctx)
+	if err != nil {
+		return nil, err // not the nil *Conn
+	}
+	return conn, nil
+}
+
+func (s *simulated) rest(w *world) {
+	synctest.Wait()
+	w.recorder.Note(history.Rest)
+}
+
+func (s *simulated) sleep(d time.Duration) { time.Sleep(d) }
+
+func (s *simulated) left() string {
+	if open := s.Open(); open > 0 {
+		return fmt.Sprintf("%d sockets", open)
+	}
+	return ""
+}
