@@ -102,7 +102,7 @@ func (a *acceptor) next() error {
 		a.server.accepted(conn)
 		return nil
 	}
-	conn, err := socket.listener.Accept()
+	conn, err := socket.accept()
 	if err != nil {
 		if socket.ours(err, called) {
 			return nil // goesOn looks why

@@ -17,6 +17,8 @@ type streamSocket struct {
 	mu     sync.Mutex
 	halted bool
 	holds  int           // of those who want the loops out of Accept for a moment
+	inside int           // loops in Accept
+	left   chan struct{} // closed when the last of them has left; made by those who wait for that
 	free   chan struct{} // closed while neither halted nor held, and once the socket is closed
 	called uint64        // how often Accept was called back
 	closed bool          // by us
@@ -41,7 +43,7 @@ func (k *streamSocket) state() (free <-chan struct{}, called uint64) {
 func (k *streamSocket) ours(err error, called uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.closed || errors.Is(err, os.ErrDeadlineExceeded) && k.called != called
+	return k.closed || errors.Is(err, errHeld) || errors.Is(err, os.ErrDeadlineExceeded) && k.called != called
 }
 
 // halt keeps loops out of Accept until the next proceed.
@@ -53,16 +55,50 @@ func (k *streamSocket) halt(halted bool) {
 	k.changed(before)
 }
 
-// hold keeps loops out of Accept until release. False: this listener cannot be called back, and nothing was done.
-func (k *streamSocket) hold() bool {
+// accept is Accept for the loops. It fails with errHeld where they are to stay out.
+func (k *streamSocket) accept() (net.Conn, error) {
+	k.mu.Lock()
+	if k.busy() {
+		k.mu.Unlock()
+		return nil, errHeld
+	}
+	k.inside++
+	k.mu.Unlock()
+	defer k.leave()
+	return k.listener.Accept()
+}
+
+func (k *streamSocket) leave() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.inside--; k.inside == 0 && k.left != nil {
+		close(k.left)
+		k.left = nil
+	}
+}
+
+// hold keeps loops out of Accept until release: when it returns there is none inside, to take a client whom the holder has seen. False: this
+// listener cannot be called back, and nothing was done.
+func (k *streamSocket) hold() bool {
+	k.mu.Lock()
 	if !k.setDeadline(past) {
+		k.mu.Unlock()
 		return false
 	}
 	before := k.busy()
 	k.holds++
 	k.changed(before)
+	var left chan struct{}
+	if k.inside > 0 {
+		if k.left == nil {
+			k.left = make(chan struct{})
+		}
+		left = k.left
+	}
+	k.mu.Unlock()
+	if left != nil {
+		<-left
+	}
 	return true
 }
 
@@ -90,6 +126,8 @@ func (k *streamSocket) changed(before bool) {
 }
 
 var past = time.Unix(1, 0)
+
+var errHeld = errors.New("berth: the socket is held")
 
 // setDeadline sets the deadline of Accept; zero: none. False: this listener has no such thing.
 func (k *streamSocket) setDeadline(deadline time.Time) bool {
