@@ -2,7 +2,10 @@ package conformance
 
 import (
 	"context"
+	"crypto/tls"
+	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,12 +27,14 @@ type network struct {
 	resets    bool               // the client can send RST, and sees one as ECONNRESET
 	proxied   bool               // clients come through a proxy,
 	mute      bool               // of which the test plays the part
+	secured   bool               // by TLS
 }
 
 var networks = []network{
 	{name: "tcp-stream", family: "tcp", transport: listener.Stream, resets: true},
 	{name: "tcp-poll", family: "tcp", transport: listener.Poll, resets: true},
 	{name: "tcp-poll-proxied", family: "tcp", transport: listener.Poll, resets: true, proxied: true},
+	{name: "tls", family: "tcp", transport: listener.Stream, resets: true, secured: true},
 	{name: "unix-poll", family: "unix", transport: listener.Poll},
 	{name: "unix-stream", family: "unix", transport: listener.Stream},
 	{name: "simnet-proxied", family: "sim", resets: true, proxied: true},
@@ -73,9 +78,40 @@ func (n network) listen(w *world, door tcpactor.Door, options listener.Options) 
 		w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 		address = filepath.Join(dir, "s")
 	}
-	l, err := listener.Listen(w.system.Root, address, door, n.behindProxy(options))
+	l, err := listener.Listen(w.system.Root, address, door, n.dressed(options))
 	require.NoError(w.t, err)
-	return l, n.announced(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
+	return l, n.dressing(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
+}
+
+// dressed has a listener expect what comes before the first byte on this network.
+func (n network) dressed(options listener.Options) listener.Options {
+	if n.proxied {
+		options.ProxyProtocol = listener.ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	}
+	if n.secured {
+		options.TLSConfig, _ = certified()
+	}
+	return options
+}
+
+// dressing does at the client's side what comes before the first byte.
+func (n network) dressing(connect dial) dial {
+	if n.mute {
+		return connect
+	}
+	return func() (net.Conn, error) {
+		c, err := connect()
+		if err == nil && n.proxied {
+			_, err = io.WriteString(c, header)
+		}
+		if err == nil && n.secured {
+			_, config := certified()
+			secured := tls.Client(c, config)
+			go func() { _ = secured.Handshake() }() // not here: as a dial it would wait for the accept
+			c = secured
+		}
+		return c, err
+	}
 }
 
 func (n network) simulate(w *world, door tcpactor.Door, options listener.Options) (*listener.Listener, dial) {
@@ -84,9 +120,9 @@ func (n network) simulate(w *world, door tcpactor.Door, options listener.Options
 	if n.proxied {
 		from = addressed{sim}
 	}
-	l, err := listener.Serve(w.system.Root, from, door, n.behindProxy(options))
+	l, err := listener.Serve(w.system.Root, from, door, n.dressed(options))
 	require.NoError(w.t, err)
-	return l, n.announced(func() (net.Conn, error) { return sim.Dial(context.Background()) })
+	return l, n.dressing(func() (net.Conn, error) { return sim.Dial(context.Background()) })
 }
 
 // eachNetwork runs test once per network, each in a world of its own.

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"time"
@@ -59,18 +60,30 @@ func (p *peer) patiently() { _ = p.SetDeadline(time.Now().Add(p.w.patience())) }
 // closeWrite sends FIN; reading goes on.
 func (p *peer) closeWrite() {
 	p.w.t.Helper()
+	if secured, ok := p.Conn.(*tls.Conn); ok {
+		require.NoError(p.w.t, secured.Handshake()) // the server may be further than the client, whose CloseWrite does not wait
+	}
 	require.NoError(p.w.t, p.Conn.(interface{ CloseWrite() error }).CloseWrite())
 }
 
 // reset sends RST.
 func (p *peer) reset() {
 	p.w.t.Helper()
-	require.NoError(p.w.t, p.Conn.(interface{ SetLinger(sec int) error }).SetLinger(0))
-	p.close()
+	socket := p.Conn
+	if secured, ok := socket.(*tls.Conn); ok {
+		socket = secured.NetConn() // without TLS's goodbye
+	}
+	require.NoError(p.w.t, socket.(interface{ SetLinger(sec int) error }).SetLinger(0))
+	assert.NoError(p.w.t, socket.Close())
 }
 
 // close closes as a client does that wants nothing more.
-func (p *peer) close() { assert.NoError(p.w.t, p.Conn.Close()) }
+func (p *peer) close() {
+	err := p.Conn.Close()
+	if !p.w.network.secured { // TLS's goodbye may find nobody
+		assert.NoError(p.w.t, err)
+	}
+}
 
 // drain reads until the end and closes, on a goroutine of its own; the function it returns waits for that and says how much came.
 func (p *peer) drain() (came func() int) {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -24,28 +23,6 @@ import (
 
 // header is what the proxy of a network says of every client.
 const header = "PROXY TCP4 192.0.2.1 198.51.100.1 5555 443\r\n"
-
-// behindProxy lets a listener expect the headers of this network's proxy.
-func (n network) behindProxy(options listener.Options) listener.Options {
-	if n.proxied {
-		options.ProxyProtocol = listener.ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	}
-	return options
-}
-
-// announced is the proxy: it sends a header before the client can send anything.
-func (n network) announced(connect dial) dial {
-	if !n.proxied || n.mute {
-		return connect
-	}
-	return func() (net.Conn, error) {
-		c, err := connect()
-		if err == nil {
-			_, err = io.WriteString(c, header)
-		}
-		return c, err
-	}
-}
 
 // addressed is a simulated listener whose clients have an address that can be trusted.
 type addressed struct{ *simnet.Listener }
