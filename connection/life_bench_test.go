@@ -33,6 +33,7 @@ func (s *brief) Fill(in *transport.Input, room int) (int, error) {
 }
 func (s *brief) Writev(bufs [][]byte) (int, error) { return copy(s.buffer[:], bufs[0]), nil }
 func (s *brief) CloseWrite() error                 { return nil }
+func (s *brief) Goodbye() error                    { return nil }
 func (s *brief) Close() error                      { return nil }
 func (s *brief) LocalAddr() net.Addr               { return nil }
 func (s *brief) RemoteAddr() net.Addr              { return nil }

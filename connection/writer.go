@@ -114,7 +114,7 @@ func (w *writer) work() {
 
 func (w *writer) sendFIN() error {
 	if !w.ordered(orderFIN) {
-		return nil
+		return w.c.socket.Goodbye()
 	}
 	err := w.c.socket.CloseWrite()
 	switch {

@@ -174,6 +174,9 @@ func (p *Poll) opError(op string, errno error) error {
 	}
 }
 
+// Goodbye implements Conn: there is none.
+func (p *Poll) Goodbye() error { return nil }
+
 // CloseWrite implements Conn.
 func (p *Poll) CloseWrite() error {
 	if !p.lease.take() {

@@ -210,6 +210,14 @@ func (s *Stream) CloseWrite() error {
 	return ErrNoHalfClose
 }
 
+// Goodbye implements Conn. A tls.Conn's Close would say it too, on the connection's turn, and for up to 5 s where nobody listens.
+func (s *Stream) Goodbye() error {
+	if _, ok := s.conn.(*tls.Conn); !ok {
+		return nil
+	}
+	return s.CloseWrite()
+}
+
 // Close implements Conn.
 func (s *Stream) Close() error {
 	if s.ended.Swap(true) {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"crypto/tls"
 	"io"
 	"strings"
 	"testing"
@@ -330,5 +331,31 @@ func TestACloseWhoseFlushMeetsAResetEndsWithItsError(t *testing.T) {
 		require.Error(t, closed.Err)
 		assert.ErrorIs(t, tape.await("stall").err, closed.Err)
 		assert.ErrorIs(t, tape.await("closing").err, closed.Err)
+	})
+}
+
+// The goodbye of TLS is bytes, for which there may be no room.
+func TestAGoodbyeThatNobodyReadsEndsAtTheCloseTimeout(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		const buffer, record = 1000, 5 + 1 + 16 // what a record is longer than its bytes
+		s, connect := w.secured(script{}, buffer, connection.Options{CloseTimeout: time.Second})
+		_, client := certified()
+		c, err := connect()
+		require.NoError(t, err)
+		defer c.Close()
+		secured := tls.Client(c, client)
+		go func() { _, _ = secured.Read(make([]byte, 1)) }()
+		tape := <-s.accepted
+		require.NoError(t, tape.say("x")) // after it the client reads no more
+		w.settle()
+		require.NoError(t, tape.write("full", strings.Repeat("x", buffer-record)))
+		require.NoError(t, tape.await("full").err)
+		start := time.Now()
+		require.NoError(t, secured.CloseWrite())
+		closed := tape.ended()
+		assert.LessOrEqual(t, time.Since(start), time.Second+time.Second/8)
+		assert.Equal(t, protocol.ReasonPeerClosed, closed.Reason)
+		_ = s.Close()
+		assert.LessOrEqual(t, time.Since(start), time.Second+time.Second/8)
 	})
 }
