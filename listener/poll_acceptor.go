@@ -123,14 +123,28 @@ func (a *pollAcceptor) next() bool {
 	switch {
 	case err == nil:
 		return true
-	case errors.Is(err, transport.ErrAgain), errors.Is(err, net.ErrClosed): // ErrClosed: by us, to refuse clients or to replace it
+	case errors.Is(err, transport.ErrAgain):
+		return false
+	case errors.Is(err, net.ErrClosed) && !a.has(socket): // it was closed by us, to refuse clients or to replace it
 		return false
 	}
-	if classify(err) == AcceptSocketLost && a.server.bind != nil {
-		a.lose(generation)
+	if classify(err) == AcceptSocketLost {
+		if a.server.bind != nil {
+			a.lose(generation)
+		} else if errors.Is(err, net.ErrClosed) {
+			a.server.lost(a.place, err)
+			return false
+		}
 	}
 	a.failed(err)
 	return false
+}
+
+// has reports that socket is still the one to accept from.
+func (a *pollAcceptor) has(socket acceptSocket) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.socket == socket
 }
 
 // current returns no socket where there is none to accept from, and the generation of the one that was lost.

@@ -2,6 +2,10 @@ package listener
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -15,15 +19,7 @@ import (
 // tell nobody.
 func breakSocket(t *testing.T, l *Listener) {
 	t.Helper()
-	files, err := l.Files()
-	require.NoError(t, err)
-	for _, file := range files {
-		raw, err := file.SyscallConn()
-		require.NoError(t, err)
-		require.NoError(t, raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_RDWR) }))
-		require.NoError(t, err)
-		require.NoError(t, file.Close())
-	}
+	withDescriptors(t, l, func(fd int) { require.NoError(t, unix.Shutdown(fd, unix.SHUT_RDWR)) })
 }
 
 func TestASocketThatSomebodyElseClosedIsOpenedAgainOnTheSameAddressAndNoConnectionNotices(t *testing.T) {
@@ -166,4 +162,71 @@ func TestASocketThatServeWasGivenIsNotOpenedAgain(t *testing.T) {
 		echoes(t, live)
 		assert.Empty(t, published[*Reopened](w))
 	})
+}
+
+// steal closes the descriptor of a listener's socket behind its back, and gives its number to somebody else.
+func steal(t *testing.T, l *Listener) (bystander int) {
+	t.Helper()
+	own := l.server.polling.acceptors[0]
+	file, err := own.file()
+	require.NoError(t, err)
+	var inode uint64
+	withDescriptor(t, file, func(fd int) { inode = inodeOf(fd) })
+	require.NoError(t, file.Close())
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	for _, entry := range entries {
+		fd, _ := strconv.Atoi(entry.Name())
+		target, _ := os.Readlink("/proc/self/fd/" + entry.Name())
+		if target == fmt.Sprintf("socket:[%d]", inode) {
+			null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			require.NoError(t, err)
+			require.NoError(t, unix.Dup3(null, fd, unix.O_CLOEXEC)) // which closes it first
+			require.NoError(t, unix.Close(null))
+			own.mu.Lock()
+			socket := own.socket
+			own.mu.Unlock()
+			socket.Look() // no event would come
+			own.Schedule()
+			return fd
+		}
+	}
+	require.Fail(t, "it has no descriptor")
+	return -1
+}
+
+func TestADescriptorThatSomebodyElseClosedIsGivenUpAndItsNumberLeftAlone(t *testing.T) {
+	w := newWorld()
+	l := w.listen(t, of(newEcho()), Options{Transport: Poll})
+	live := dial(t, l)
+	echoes(t, live)
+	bystander := steal(t, l)
+	eventually(t, func() bool { return len(published[*Reopened](w)) == 1 })
+	failed := published[*AcceptFailed](w)
+	require.Len(t, failed, 1)
+	require.ErrorIs(t, failed[0].Err, syscall.ENOTSOCK)
+	echoes(t, live)
+	echoes(t, dial(t, l))
+	require.NoError(t, l.Close())
+	require.NoError(t, unix.Close(bystander), "it is still its owner's")
+}
+
+func TestAListenerMadeByServeWhoseDescriptorSomebodyElseClosedSaysSoOnce(t *testing.T) {
+	w := newWorld()
+	inner, err := net.Listen("tcp", anyPort)
+	require.NoError(t, err)
+	l, err := Serve(w.Root, inner, of(newEcho()), Options{Transport: Poll, Connection: brisk})
+	require.NoError(t, err)
+	live := dial(t, l)
+	echoes(t, live)
+	bystander := steal(t, l)
+	eventually(t, func() bool { return !l.Info().Accepting })
+	failed := published[*AcceptFailed](w)
+	require.Len(t, failed, 2)
+	require.ErrorIs(t, failed[0].Err, syscall.ENOTSOCK)
+	require.ErrorIs(t, failed[1].Err, net.ErrClosed)
+	assert.Zero(t, failed[1].Wait, "no more")
+	echoes(t, live)
+	require.NoError(t, l.Close())
+	require.NoError(t, unix.Close(bystander))
 }

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"errors"
 	"net"
 	"os"
 	"sync/atomic"
@@ -19,11 +18,17 @@ func withDescriptors(t *testing.T, l *Listener, do func(fd int)) {
 	files, err := l.Files()
 	require.NoError(t, err)
 	for _, file := range files {
-		raw, err := file.SyscallConn()
-		require.NoError(t, err)
-		require.NoError(t, raw.Control(func(fd uintptr) { do(int(fd)) }))
+		withDescriptor(t, file, do)
 		require.NoError(t, file.Close())
 	}
+}
+
+// withDescriptor is used instead of file.Fd, which makes the socket a blocking one.
+func withDescriptor(t *testing.T, file *os.File, do func(fd int)) {
+	t.Helper()
+	raw, err := file.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) { do(int(fd)) }))
 }
 
 // portsAndSockets returns the ports of a listener's sockets, and which sockets they are.
@@ -34,9 +39,7 @@ func portsAndSockets(t *testing.T, l *Listener) (ports []int, sockets map[uint64
 		name, err := unix.Getsockname(fd)
 		require.NoError(t, err)
 		ports = append(ports, name.(*unix.SockaddrInet4).Port)
-		var status unix.Stat_t
-		require.NoError(t, unix.Fstat(fd, &status))
-		sockets[status.Ino] = true
+		sockets[inodeOf(fd)] = true
 	})
 	return ports, sockets
 }
@@ -176,10 +179,8 @@ func TestOneOfSeveralSocketsIsOpenedAgainAlone(t *testing.T) {
 		_, before := portsAndSockets(t, l)
 		files, err := l.Files()
 		require.NoError(t, err)
-		raw, err := files[2].SyscallConn()
-		require.NoError(t, err)
-		require.NoError(t, raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_RDWR) }))
-		require.NoError(t, errors.Join(err, closeEach(files)))
+		withDescriptor(t, files[2], func(fd int) { require.NoError(t, unix.Shutdown(fd, unix.SHUT_RDWR)) })
+		closeFiles(files)
 		eventually(t, func() bool { return len(published[*Reopened](w)) == 1 })
 		assert.Len(t, published[*AcceptFailed](w), 1)
 		ports, after := portsAndSockets(t, l)
@@ -193,11 +194,4 @@ func TestOneOfSeveralSocketsIsOpenedAgainAlone(t *testing.T) {
 		assert.Equal(t, fourAcceptors-1, kept)
 		serveAll(t, l, 4, 10)
 	})
-}
-
-func closeEach(files []*os.File) (err error) {
-	for _, file := range files {
-		err = errors.Join(err, file.Close())
-	}
-	return err
 }

@@ -67,7 +67,7 @@ func (a *Acceptor) ready(_, _, _ bool) {
 func (a *Acceptor) Look() { a.readable.Store(true) }
 
 // Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none: notify will be called;
-// net.ErrClosed after Close.
+// net.ErrClosed after Close, or after an error that said that somebody else has closed the descriptor.
 func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 	if !a.readable.Load() {
 		return nil, ErrAgain
