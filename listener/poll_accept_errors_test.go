@@ -140,3 +140,27 @@ func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
 		assert.False(t, l.server.polling.acceptors[0].pause.running())
 	})
 }
+
+// Its mailbox outlives it for a moment, and must not go on in its name.
+func TestAPollAcceptorThatWasStoppedAcceptsNobodyUntilItIsMadeAnew(t *testing.T) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+		l := listen(of(&echo{}), Options{})
+		live := dial(t, l)
+		echoes(t, live)
+		for range 7 { // now it waits for more than a quarter of a second
+			eventually(t, func() bool { return len(w.acceptors(l)) == 1 })
+			w.Root.Stop(w.acceptors(l)[0])
+			eventually(t, func() bool { return len(w.acceptors(l)) == 0 })
+		}
+		c := dial(t, l)
+		for range 20 {
+			echoes(t, live)
+			l.server.intake.nudge()
+			accepted := l.Info().Accepted
+			if len(w.acceptors(l)) == 0 {
+				assert.EqualValues(t, 1, accepted)
+			}
+		}
+		echoes(t, c)
+	})
+}

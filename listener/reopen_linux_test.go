@@ -208,7 +208,15 @@ func TestADescriptorThatSomebodyElseClosedIsGivenUpAndItsNumberLeftAlone(t *test
 	echoes(t, live)
 	echoes(t, dial(t, l))
 	require.NoError(t, l.Close())
-	require.NoError(t, unix.Close(bystander), "it is still its owner's")
+	untouched(t, bystander)
+}
+
+func untouched(t *testing.T, bystander int) {
+	t.Helper()
+	target, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", bystander))
+	require.NoError(t, err)
+	require.Equal(t, "/dev/null", target, "it is still its owner's")
+	require.NoError(t, unix.Close(bystander))
 }
 
 func TestAListenerMadeByServeWhoseDescriptorSomebodyElseClosedSaysSoOnce(t *testing.T) {
@@ -228,5 +236,5 @@ func TestAListenerMadeByServeWhoseDescriptorSomebodyElseClosedSaysSoOnce(t *test
 	assert.Zero(t, failed[1].Wait, "no more")
 	echoes(t, live)
 	require.NoError(t, l.Close())
-	require.NoError(t, unix.Close(bystander))
+	untouched(t, bystander)
 }

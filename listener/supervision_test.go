@@ -203,7 +203,12 @@ func TestAnAcceptorThatFailsTooOftenIsItsListenersOwnersToDecide(t *testing.T) {
 					}
 					c := dial()
 					echoes(t, c)
-					asked := <-e.asked
+					var asked *actor.PID
+					select {
+					case asked = <-e.asked:
+					case <-time.After(time.Minute):
+						require.Fail(t, "the owner is not asked")
+					}
 					assert.True(t, asked.Equal(l.PID()), "it is the listener that failed, as far as its owner knows")
 					synctest.Wait()
 					failed := published[*AcceptorFailed](w)
