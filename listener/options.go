@@ -51,6 +51,13 @@ type Options struct {
 	MaxConnections int
 	// WhenFull says what becomes of a client while MaxConnections are open, or while AcceptRate is used up. Default Wait.
 	WhenFull WhenFull
+	// Farewell is sent, with Reject, to who is turned away because of MaxConnections, MaxConnectionsPerIP or AcceptRate; then comes FIN. It is
+	// written in one piece, which the buffer of a new connection takes, and nobody waits for it. What the client had sent until then is read
+	// away: a close with unread input would reset the connection and might destroy the farewell. A client whose bytes come later may see a
+	// reset after the farewell, or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it, one of 64
+	// at most, within 1 s; beyond them clients are closed without. At most 4 KiB; not with TLS, where it would be taken for a broken
+	// handshake. Default none.
+	Farewell []byte
 	// MaxConnectionsPerIP is the most connections open at once from one address, or from one network of PerIPPrefixV4 or PerIPPrefixV6.
 	// Whoever is beyond it is closed at once, also with Wait: his address is known only after the accept. Clients without an IP
 	// address, as those of a unix socket, are not counted. Switched on while the listener runs, it counts from then on. Default off.
@@ -95,7 +102,7 @@ type WhenFull uint8
 const (
 	// Wait leaves the client in the kernel's backlog until a place is free.
 	Wait WhenFull = iota
-	// Reject accepts and closes it at once.
+	// Reject accepts and closes it at once, after a Farewell if there is one.
 	Reject
 )
 
@@ -161,6 +168,9 @@ func keepAliveEvery(d time.Duration) net.KeepAliveConfig {
 
 const unlimited = 1 << 30
 
+// mostFarewell is little enough for the kernel's buffer of any new connection, in bytes.
+const mostFarewell = 4 << 10
+
 // polls decides between the transports for l.
 func (o Options) polls(l net.Listener) (bool, error) {
 	switch {
@@ -205,6 +215,12 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Crews %d must not be negative", o.Crews)
 	case o.Acceptors < 0:
 		return fmt.Errorf("berth: Acceptors %d must not be negative", o.Acceptors)
+	case len(o.Farewell) > 0 && o.WhenFull != Reject:
+		return errors.New("berth: Farewell is never sent without WhenFull Reject")
+	case len(o.Farewell) > 0 && o.TLSConfig != nil:
+		return errors.New("berth: Farewell cannot be sent with a TLSConfig: the client would take it for a broken handshake")
+	case len(o.Farewell) > mostFarewell:
+		return fmt.Errorf("berth: Farewell is %d bytes long; the most is %d", len(o.Farewell), mostFarewell)
 	case o.PerIPPrefixV4 < 0 || o.PerIPPrefixV4 > 32:
 		return fmt.Errorf("berth: PerIPPrefixV4 %d is no length of an IPv4 prefix: 1 to 32", o.PerIPPrefixV4)
 	case o.PerIPPrefixV6 < 0 || o.PerIPPrefixV6 > 128:

@@ -2,6 +2,8 @@ package listener
 
 import (
 	"crypto/tls"
+	"io"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -54,7 +56,26 @@ var bad = map[string]Options{
 	"ProxyProtocol needs TrustedProxies":          {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{}}},
 	"names whom to trust but is not Enabled":      {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},
 	"TrustedProxies must hold valid prefixes":     {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: make([]netip.Prefix, 1)}},
+	"Farewell is never sent without":              {Farewell: []byte("x")},
+	"Farewell cannot be sent with a TLSConfig":    {Farewell: []byte("x"), WhenFull: Reject, TLSConfig: anyCertificate},
+	"Farewell is 4097 bytes long":                 {Farewell: make([]byte, 4097), WhenFull: Reject},
+	"PerIPPrefixV4 33 is no length":               {PerIPPrefixV4: 33},
+	"PerIPPrefixV4 -1 is no length":               {PerIPPrefixV4: -1},
+	"PerIPPrefixV6 129 is no length":              {PerIPPrefixV6: 129},
+	"PerIPPrefixV6 -1 is no length":               {PerIPPrefixV6: -1},
+	"AcceptRate NaN is no number":                 {AcceptRate: math.NaN()},
+	"AcceptRate +Inf is no number":                {AcceptRate: math.Inf(1)},
+	"AcceptBurst -1 must not be negative":         {AcceptRate: 1, AcceptBurst: -1},
+	"AcceptBurst 5 limits nothing without":        {AcceptBurst: 5},
+	"Allow and Deny name IP addresses":            {Network: "unix", Allow: everywhere},
+	"Allow and Deny must hold valid prefixes":     {Deny: []netip.Prefix{{}}},
 	"TLSConfig has no certificate":                {TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}},
+}
+
+// anyCertificate is a TLS configuration that nobody uses.
+var anyCertificate = &tls.Config{
+	MinVersion:     tls.VersionTLS13,
+	GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF },
 }
 
 func TestABadOptionIsOneSentenceAndNothingIsStarted(t *testing.T) {

@@ -17,7 +17,12 @@ type client interface {
 // refuse turns a client away.
 func (s *server) refuse(c client, why protocol.Refusal) {
 	s.refused(c.RemoteAddr(), why)
-	_ = c.Close()
+	switch why {
+	case protocol.RefusalFull, protocol.RefusalPerIP, protocol.RefusalRate:
+		s.dismiss(c, s.options().Farewell)
+	default:
+		_ = c.Close()
+	}
 }
 
 // refused takes note that a client was turned away.

@@ -31,7 +31,7 @@ func (l *Listener) SetOptions(options Options) error {
 
 // clone returns o with lists of its own.
 func (o Options) clone() Options {
-	o.Allow, o.Deny = slices.Clone(o.Allow), slices.Clone(o.Deny)
+	o.Allow, o.Deny, o.Farewell = slices.Clone(o.Allow), slices.Clone(o.Deny), slices.Clone(o.Farewell)
 	o.ProxyProtocol.TrustedProxies = slices.Clone(o.ProxyProtocol.TrustedProxies)
 	return o
 }

@@ -37,7 +37,8 @@ var fixed = map[string]Options{
 // replaced are the others.
 var replaced = map[string]Options{
 	"Connection":          {Connection: connection.Options{ReadBufferSize: 100}},
-	"TLSConfig":           {TLSConfig: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF }}},
+	"TLSConfig":           {TLSConfig: anyCertificate},
+	"Farewell":            {Farewell: []byte("x"), WhenFull: Reject},
 	"MaxConnections":      {MaxConnections: 5},
 	"WhenFull":            {WhenFull: Reject},
 	"MaxConnectionsPerIP": {MaxConnectionsPerIP: 6},

@@ -40,6 +40,7 @@ type server struct {
 	admission   *admission
 	held        held
 	refusals    refusals
+	farewells   farewells
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 

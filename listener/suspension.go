@@ -256,4 +256,5 @@ func (s *server) stopAccepting() {
 	s.inside.Wait()
 	s.intake.stop()
 	s.intake.letGo()
+	s.farewells.end()
 }

@@ -1,0 +1,58 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package transport
+
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dismiss sends farewell and FIN and closes, all without waiting: for a client that does not become a connection. What the client has sent so
+// far is read away, because a close with unread input resets the connection, and that may destroy the farewell.
+func (p *Poll) Dismiss(farewell []byte) {
+	if p.lease.take() {
+		dismiss(int(p.fd), farewell)
+		p.release()
+	}
+	_ = p.Close()
+}
+
+// Dismiss does the same with a net.Conn, if it is one of the system's own sockets. False: it is not, and nothing was done.
+func Dismiss(conn net.Conn, farewell []byte) bool {
+	var raw syscall.RawConn
+	var err error
+	switch c := conn.(type) { // and nothing that contains one: its bytes may have a form of their own
+	case *net.TCPConn:
+		raw, err = c.SyscallConn()
+	case *net.UnixConn:
+		raw, err = c.SyscallConn()
+	default:
+		return false
+	}
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) { dismiss(int(fd), farewell) })
+	}
+	_ = conn.Close()
+	return true
+}
+
+// mostUnread is how much input is read away at most, in bytes: more than a client can send before it is accepted.
+const mostUnread = 256 << 10
+
+// dismiss does what comes before the close. Nobody is left to hear of its errors.
+func dismiss(fd int, farewell []byte) {
+	_, _ = unix.Write(fd, farewell)
+	_ = shutdownWrite(fd)
+	sink := NewChunk(4 << 10)
+	defer sink.Release()
+	for read := 0; read < mostUnread; {
+		n, err := unix.Read(fd, sink.Bytes)
+		if n <= 0 && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		read += max(n, 0)
+	}
+}
