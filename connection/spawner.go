@@ -22,6 +22,7 @@ type Spawner struct {
 	parent actor.SpawnerContext // of the actor that gets the connections' failures and Terminated
 	door   tcpactor.Door
 	onEnd  func(*Connection)
+	onLen  func(int)
 	later  func(func())
 	epoch  time.Time
 
@@ -65,6 +66,8 @@ type Config struct {
 	Dispatchers []actor.Dispatcher
 	// Ended is called once for each connection, when nothing of it is left but its actor's last word to its parent.
 	Ended func(*Connection)
+	// Counted is called at every change of Len, in order: it must not wait, nor call back.
+	Counted func(open int)
 }
 
 // NewSpawner returns a spawner without connections.
@@ -74,6 +77,7 @@ func NewSpawner(config Config) *Spawner {
 		parent:      tcpactor.LightParent(config.System, config.Parent),
 		door:        config.Door,
 		onEnd:       config.Ended,
+		onLen:       config.Counted,
 		later:       config.Dispatchers[0].Schedule,
 		epoch:       time.Now(),
 		dispatchers: config.Dispatchers,
@@ -165,6 +169,7 @@ func (s *Spawner) add(c *Connection) {
 	s.mu.Lock()
 	c.index = int32(len(s.live))
 	s.live = append(s.live, c)
+	s.onLen(len(s.live))
 	s.mu.Unlock()
 }
 
@@ -175,6 +180,7 @@ func (s *Spawner) remove(c *Connection) {
 	s.live[c.index].index = c.index
 	s.live[last] = nil
 	s.live = s.live[:last]
+	s.onLen(last)
 	place := c.place
 	c.place = nil
 	if place == nil {

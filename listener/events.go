@@ -41,6 +41,12 @@ type (
 		RemoteAddr net.Addr
 		Reason     protocol.Refusal
 	}
+	// AlarmFailed: the callback of an alarm panicked, or called runtime.Goexit.
+	AlarmFailed struct {
+		Addr  net.Addr
+		Alarm string // its name
+		Err   error  // wraps a *protocol.PanicError for a panic
+	}
 	// DrainStarted: the listener shuts down; Open connections have until Deadline (zero: without limit).
 	DrainStarted struct {
 		Addr     net.Addr
@@ -69,6 +75,8 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 			logger.Info("listening again", "addr", e.Addr)
 		case *Rejected:
 			logger.Warn("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
+		case *AlarmFailed:
+			logger.Error("alarm failed", "addr", e.Addr, "alarm", e.Alarm, "error", e.Err)
 		case *DrainStarted:
 			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
 		case *Stopped:

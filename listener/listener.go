@@ -102,6 +102,9 @@ func serve(
 	s.current.Store(&options)
 	s.probes = options.KeepAlive
 	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge() }, s.refused)
+	s.tally.alarms.run = s.pool.Schedule
+	s.tally.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
+	s.tally.setAlarms(options.Alarms)
 	close(s.resumed)
 	s.dispatchers = []actor.Dispatcher{s.pool}
 	polls, err := options.polls(l)
@@ -137,6 +140,15 @@ func (l *Listener) PID() *actor.PID { return l.pid }
 
 // Info describes the listener at this moment.
 func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }
+
+// Connections returns those that are open, in no order.
+func (l *Listener) Connections() []protocol.Socket { return l.server.connections() }
+
+// WaitConnections returns nil once cond holds for the number of open connections. It sees every number, however briefly it lasts; it is called on
+// the calling goroutine. The error is ctx's or, once the listener has ended and none are open any more, one that matches net.ErrClosed.
+func (l *Listener) WaitConnections(ctx context.Context, cond func(open int) bool) error {
+	return l.server.tally.wait(ctx, cond, l.server.done)
+}
 
 // Suspend stops accepting; clients wait in the kernel's backlog. A listener that refuses clients goes on doing so.
 func (l *Listener) Suspend() { l.server.suspend() }

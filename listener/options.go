@@ -77,6 +77,8 @@ type Options struct {
 	// ProxyProtocol says whether clients come through proxies. Default: they do not.
 	ProxyProtocol ProxyProtocol
 
+	// Alarms are told when many connections are open. Default none.
+	Alarms []Alarm
 	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it waits until the last
 	// connection has ended by itself.
 	ShutdownTimeout time.Duration
@@ -245,6 +247,9 @@ func (o Options) validate() error {
 		}
 	}
 	if err := o.ProxyProtocol.validate(); err != nil {
+		return err
+	}
+	if err := validateAlarms(o.Alarms); err != nil {
 		return err
 	}
 	return o.Connection.Validate()

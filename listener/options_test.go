@@ -67,10 +67,15 @@ var bad = map[string]Options{
 	"AcceptRate +Inf is no number":                {AcceptRate: math.Inf(1)},
 	"AcceptBurst -1 must not be negative":         {AcceptRate: 1, AcceptBurst: -1},
 	"AcceptBurst 5 limits nothing without":        {AcceptBurst: 5},
+	`Alarm "a" has no Callback`:                   {Alarms: []Alarm{{Name: "a", Threshold: 1}}},
+	`Alarm "b" has Threshold 0; the least is 1`:   {Alarms: []Alarm{{Name: "b", Callback: quiet}}},
+	`two Alarms are named "c"`:                    {Alarms: []Alarm{{"c", 1, 0, quiet}, {"c", 2, 0, quiet}}},
 	"Allow and Deny name IP addresses":            {Network: "unix", Allow: everywhere},
 	"Allow and Deny must hold valid prefixes":     {Deny: []netip.Prefix{{}}},
 	"TLSConfig has no certificate":                {TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}},
 }
+
+func quiet(Alarm, int) {}
 
 // anyCertificate is a TLS configuration that nobody uses.
 var anyCertificate = &tls.Config{

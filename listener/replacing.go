@@ -33,6 +33,7 @@ func (l *Listener) SetOptions(options Options) error {
 func (o Options) clone() Options {
 	o.Allow, o.Deny, o.Farewell = slices.Clone(o.Allow), slices.Clone(o.Deny), slices.Clone(o.Farewell)
 	o.ProxyProtocol.TrustedProxies = slices.Clone(o.ProxyProtocol.TrustedProxies)
+	o.Alarms = slices.Clone(o.Alarms)
 	return o
 }
 
@@ -57,6 +58,7 @@ func (s *server) replace(given Options) error {
 		spawner.SetOptions(next.Connection)
 	}
 	s.admission.set(&next)
+	s.tally.setAlarms(next.Alarms)
 	s.sweepSooner()
 	return nil
 }

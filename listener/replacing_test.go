@@ -47,6 +47,7 @@ var replaced = map[string]Options{
 	"AcceptRate":          {AcceptRate: 10},
 	"AcceptBurst":         {AcceptRate: 10, AcceptBurst: 20},
 	"Allow":               {Allow: everywhere},
+	"Alarms":              {Alarms: []Alarm{{Threshold: 1, Callback: func(Alarm, int) {}}}},
 	"Deny":                {Deny: everywhere},
 	"ProxyProtocol":       {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: everywhere}},
 	"ShutdownTimeout":     {ShutdownTimeout: time.Hour},

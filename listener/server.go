@@ -40,6 +40,7 @@ type server struct {
 	admission   *admission
 	held        held
 	refusals    refusals
+	tally       tally
 	farewells   farewells
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
@@ -104,6 +105,7 @@ func (s *server) begin(children *actor.PID) {
 		Options:     s.options().Connection,
 		Dispatchers: s.dispatchers,
 		Ended:       func(*connection.Connection) { s.signalEnded() },
+		Counted:     s.tally.set,
 	}))
 	s.replacing.Unlock()
 	close(s.begun)
@@ -133,6 +135,16 @@ func (s *server) signalEnded() {
 // empty reports that every connection has ended.
 func (s *server) empty() bool {
 	return s.gone.Load() == s.spawned.Load() || s.orphans.Load() && s.open() == 0
+}
+
+// connections returns those that there are.
+func (s *server) connections() (all []protocol.Socket) {
+	if spawner := s.spawner.Load(); spawner != nil {
+		for _, c := range spawner.Live() {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // open returns how many connections there are.

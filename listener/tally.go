@@ -1,0 +1,101 @@
+package listener
+
+import (
+	"context"
+	"sync"
+)
+
+// tally is how many connections are open, and who wants to know. Any goroutine may call its methods.
+type tally struct {
+	mu       sync.Mutex
+	open     int
+	watchers map[*watcher]struct{}
+	alarms   alarms
+}
+
+// watcher knows which numbers there were since it last looked. One connection comes or goes at a time, so these are all between low and high.
+type watcher struct {
+	low, high int
+	news      chan struct{} // room for one signal
+}
+
+// set takes note that so many are open. It is called at every change, in order, and does not wait.
+func (t *tally) set(open int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	grown := open > t.open
+	t.open = open
+	for w := range t.watchers {
+		w.low, w.high = min(w.low, open), max(w.high, open)
+		select {
+		case w.news <- struct{}{}:
+		default:
+		}
+	}
+	if grown {
+		t.alarms.look(open)
+	}
+}
+
+// wait returns nil once cond held for the number of open connections, however briefly.
+func (t *tally) wait(ctx context.Context, cond func(open int) bool, ended <-chan struct{}) error {
+	w := t.watch()
+	defer t.unwatch(w)
+	for {
+		var over bool
+		select {
+		case <-ended: // so what is seen from now on is the last there is to see
+			over = true
+		default:
+		}
+		low, high := t.look(w)
+		for open := low; open <= high; open++ {
+			if cond(open) {
+				return nil
+			}
+		}
+		if over {
+			return errEnded
+		}
+		select {
+		case <-w.news:
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (t *tally) watch() *watcher {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.watchers == nil {
+		t.watchers = map[*watcher]struct{}{}
+	}
+	w := &watcher{low: t.open, high: t.open, news: make(chan struct{}, 1)}
+	t.watchers[w] = struct{}{}
+	return w
+}
+
+func (t *tally) unwatch(w *watcher) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.watchers, w)
+}
+
+// look returns the least and the most open connections since the last look.
+func (t *tally) look(w *watcher) (low, high int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	low, high = w.low, w.high
+	w.low, w.high = t.open, t.open
+	return low, high
+}
+
+// setAlarms replaces the alarms.
+func (t *tally) setAlarms(list []Alarm) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.alarms.replace(list)
+	t.alarms.look(t.open)
+}
