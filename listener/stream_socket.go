@@ -116,7 +116,9 @@ func (k *streamSocket) changed(before bool) {
 	switch {
 	case before == k.busy():
 	case before:
-		k.setDeadline(time.Time{})
+		if !k.closed { // else a loop that was called back, and is not inside yet, would take one more client before the close
+			k.setDeadline(time.Time{})
+		}
 		close(k.free)
 	default:
 		k.free = make(chan struct{})
