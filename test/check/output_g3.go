@@ -28,6 +28,10 @@ func (out *output) peer(c *conn, r *history.Record) {
 		out.received = append(out.received, r.Bytes...)
 		if len(r.Bytes) > 0 {
 			out.got = r.At
+			if c.stuck { // at the last Rest; what is written between two of them may have gone, and other writes come
+				count, _ := c.ledger.surely(c, unknown)
+				c.stuck = count > 0
+			}
 		}
 		out.fin = out.fin || r.Err == io.EOF
 		out.broken = out.broken || r.Err != nil && r.Err != io.EOF && !out.fin
