@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+
+	"github.com/go-berth/berth/test/report"
 )
 
 // verdict says how one defect fared.
@@ -76,6 +78,7 @@ func goTest(root string, c check, flags ...string) (output string, passed bool, 
 	arguments := append([]string{"test", "-count=1", "-timeout", testTimeout, "-tags", c.Tags, "-run", c.Tests}, flags...)
 	command := exec.Command("go", append(arguments, "./"+c.Package)...)
 	command.Dir = root
+	command.Env = append(os.Environ(), report.File+"=") // what fails on purpose is no row
 	text, err := command.CombinedOutput()
 	output = string(text)
 	var exit *exec.ExitError
