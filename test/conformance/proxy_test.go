@@ -78,7 +78,7 @@ func TestWhereverAHeaderIsCutTheBytesBehindItAreTheFirstData(t *testing.T) {
 				p := s.client()
 				p.in(whole[:cut])
 				if cut < len(h) {
-					require.Zero(t, len(s.accepted), "%d bytes of %d", cut, len(h))
+					require.Empty(t, s.accepted, "%d bytes of %d", cut, len(h))
 				}
 				p.send(whole[cut:])
 				tape := <-s.accepted
