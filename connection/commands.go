@@ -90,13 +90,13 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 
 // accept queues a Write that came by mail: here it takes its credit, or is refused.
 func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
-	crossed, err := c.credit.reserve(len(data), &c.shared.limits)
+	crossed, err := c.reserve(len(data), len(data))
 	if err != nil {
 		c.unacceptedMail(ctx, data, r, err)
 		return
 	}
 	e := newEntry()
-	e.data, e.left, e.reserved = data, len(data), len(data)
+	e.data, e.left, e.reserved, e.memory = data, len(data), len(data), len(data)
 	e.done, e.sender, e.ack = r.done, r.sender, r.ack
 	c.post(e, crossed)
 }

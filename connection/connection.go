@@ -69,6 +69,7 @@ type flags struct {
 	draining    bool // the handler knows of the shutdown
 	aged        bool // the handler knows of its MaxAge
 	left        bool // the handler knows that the actor has stopped
+	bulk        bool // the last read filled a small piece
 }
 
 // unlimited as a demand: nobody counts.

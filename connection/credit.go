@@ -40,20 +40,28 @@ func pending(word uint64) (writes, bytes int) {
 	return int(word >> countShift & maxCount), int(word & maxBytes)
 }
 
+// allow returns why a write of n bytes does not fit, nil if it does.
+func (l *limits) allow(word uint64, n int) error {
+	writes, bytes := pending(word)
+	switch {
+	case word&creditClosed != 0:
+		return protocol.ErrClosed
+	case writes >= l.writes:
+		return protocol.ErrWriteQueueFull
+	case n > l.bytes-bytes:
+		return protocol.ErrWriteBufferFull
+	}
+	return nil
+}
+
 // reserve takes a place in the queue and n bytes. crossed says that the bytes just rose to the high water mark.
 func (c *credit) reserve(n int, l *limits) (crossed bool, err error) {
 	for {
 		word := c.word.Load()
-		if word&creditClosed != 0 {
-			return false, protocol.ErrClosed
+		if err := l.allow(word, n); err != nil {
+			return false, err
 		}
-		writes, bytes := pending(word)
-		if writes >= l.writes {
-			return false, protocol.ErrWriteQueueFull
-		}
-		if n > l.bytes-bytes {
-			return false, protocol.ErrWriteBufferFull
-		}
+		_, bytes := pending(word)
 		next := word + 1<<countShift + uint64(n)
 		crossed = word&creditHigh == 0 && bytes+n >= l.highWater
 		if crossed {

@@ -7,6 +7,8 @@
 //	handle.go      the methods of protocol.Socket
 //	writer.go      the writer actor
 //	restart.go     a new handler for one that panicked
+//	budget.go      the memory of all connections together
+//	relief.go      who waits for it, and who has to go
 //	credit.go      the write queue's limits
 //	slow.go        what becomes of writes that do not fit
 //	watch.go       timeouts, by a coarse sweep

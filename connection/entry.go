@@ -19,6 +19,7 @@ type entry struct {
 	left  int              // bytes not yet taken by the kernel
 
 	reserved int // bytes of credit it still holds
+	memory   int // bytes of the budget it holds, to its end
 
 	next *entry // in the writer's queue
 

@@ -32,7 +32,8 @@ func (c *Connection) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 
 // Write implements protocol.Socket.
 func (c *Connection) Write(p []byte) (int, error) {
-	crossed, err := c.credit.reserve(len(p), &c.shared.limits)
+	memory := c.shared.copied(len(p))
+	crossed, err := c.reserve(len(p), memory)
 	if err != nil {
 		if err := c.unaccepted(len(p), len(p), err, nil); err != nil {
 			return 0, err
@@ -40,7 +41,7 @@ func (c *Connection) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	e := newEntry()
-	e.left, e.reserved = len(p), len(p)
+	e.left, e.reserved, e.memory = len(p), len(p), memory
 	if len(p) > 0 {
 		e.chunk = transport.NewChunk(len(p))
 		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
@@ -67,12 +68,12 @@ func (c *Connection) WriteBuffers(bufs [][]byte, done func(error)) error {
 }
 
 func (c *Connection) queue(data []byte, more [][]byte, n int, done func(error)) error {
-	crossed, err := c.credit.reserve(n, &c.shared.limits)
+	crossed, err := c.reserve(n, n)
 	if err != nil {
 		return c.unaccepted(n, n, err, done)
 	}
 	e := newEntry()
-	e.data, e.more, e.left, e.reserved, e.done = data, more, n, n, done
+	e.data, e.more, e.left, e.reserved, e.memory, e.done = data, more, n, n, n, done
 	c.post(e, crossed)
 	return nil
 }
@@ -86,16 +87,23 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 		b.Discard(n)
 		return n, err
 	}
-	crossed, err := c.credit.reserve(n, &c.shared.limits)
+	memory, own := len(chunk.Bytes), b == &c.buffer
+	if own {
+		memory = 0 // taken already, for reading
+	}
+	crossed, err := c.reserve(n, memory)
 	if err != nil {
 		if err := c.unaccepted(n, n, err, nil); err != nil {
 			return 0, err
 		}
 		return b.Discard(n), nil
 	}
+	if own {
+		memory = c.handOver()
+	}
 	e := newEntry()
 	e.data, _ = b.Hand()
-	e.chunk, e.left, e.reserved = chunk, n, n
+	e.chunk, e.left, e.reserved, e.memory = chunk, n, n, memory
 	c.post(e, crossed)
 	return n, nil
 }

@@ -7,6 +7,7 @@ type rare struct {
 	// Any goroutine.
 	unsent                 atomic.Uint64 // bytes accepted and not written
 	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
+	share                  *share        // of the budget, where there is one: then each connection has it from the beginning
 
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's
 

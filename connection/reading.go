@@ -64,10 +64,13 @@ func (c *Connection) fetch() any {
 		return attendNow
 	}
 	// The transport first: asked now, it may read ahead while our writes are still pending.
-	if !c.socket.Ready(room) || !c.quiet() {
+	ahead, room := c.pieces(room)
+	if !c.socket.Ready(ahead) || !c.quiet() || !c.affords(room) {
 		return nil
 	}
 	n, err := c.socket.Fill(&c.input, room)
+	c.flags.bulk = n >= smallPiece
+	c.account()
 	switch {
 	case n > 0:
 		c.read.Add(uint64(n))
@@ -88,7 +91,10 @@ func (c *Connection) fetch() any {
 // discard throws away what the peer still sends after our FIN. A plain close with unread input
 // would answer it with RST and destroy the last reply on its way: measured, 50 of 50.
 func (c *Connection) discard() any {
-	if c.flags.inputEnded || !c.socket.Ready(discardRoom) {
+	if c.flags.inputEnded {
+		return nil
+	}
+	if ahead, _ := c.pieces(discardRoom); !c.socket.Ready(ahead) {
 		return nil
 	}
 	n, err := c.socket.Fill(&c.input, discardRoom)
@@ -168,6 +174,7 @@ func (c *Connection) reclaim() {
 		c.input.Keep(c.buffer.Len())
 	}
 	c.buffer.Attach(nil, nil, false)
+	c.account()
 }
 
 // Readable implements transport.Events. A goroutine that is lent to us runs the turn itself, unless the

@@ -19,9 +19,10 @@ const (
 )
 
 // overflow applies the policy to a write that err kept out of the queue; it needs size bytes of the buffer. It reports that the write is to be
-// dropped. A write that would not fit into an empty buffer is refused under every policy: that is no fault of the peer's. Any goroutine may call it.
+// dropped. A write that would not fit into an empty buffer, or for which the listener has no memory, is refused under every
+// policy: that is no fault of the peer's. Any goroutine may call it.
 func (c *Connection) overflow(size int, err error) (drop bool) {
-	if errors.Is(err, protocol.ErrClosed) || size > c.shared.limits.bytes {
+	if errors.Is(err, protocol.ErrClosed) || errors.Is(err, protocol.ErrMemoryBudget) || size > c.shared.limits.bytes {
 		return false
 	}
 	switch c.shared.options.SlowConsumer {

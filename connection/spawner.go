@@ -42,6 +42,8 @@ type Spawner struct {
 	ended      ended
 	swept      []*Connection // the sweep's scratch
 	drainUntil atomic.Pointer[time.Time]
+
+	budget *Budget // nil: none
 }
 
 // settings are what the connections share that were spawned while they were in force.
@@ -64,6 +66,8 @@ type Config struct {
 	// Dispatchers run connections and writers, each connection's on one of them; Options.Dispatcher, if there is one, runs the
 	// connections instead.
 	Dispatchers []actor.Dispatcher
+	// Budget, if not nil, bounds their memory.
+	Budget *Budget
 	// Ended is called once for each connection, when nothing of it is left but its actor's last word to its parent.
 	Ended func(*Connection)
 	// Counted is called at every change of Len, in order: it must not wait, nor call back.
@@ -81,6 +85,7 @@ func NewSpawner(config Config) *Spawner {
 		later:       config.Dispatchers[0].Schedule,
 		epoch:       time.Now(),
 		dispatchers: config.Dispatchers,
+		budget:      config.Budget,
 	}
 	s.SetOptions(config.Options)
 	return s
@@ -122,6 +127,9 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 	c := &Connection{shared: shared, socket: socket, place: place, born: now, watch: newWatch(now, s.spread()), demand: unlimited}
 	if shared.options.ReadMode == Pull {
 		c.demand = 0
+	}
+	if s.budget != nil {
+		c.makeRare().share = new(share)
 	}
 	c.writer.c, c.writer.blocked = c, true
 	c.mailbox.InitMortal(c)

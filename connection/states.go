@@ -75,7 +75,12 @@ func (c *Connection) start(ctx actor.Context) {
 
 // shakeHands goes on with the handshake. It returns attend when it is over.
 func (c *Connection) shakeHands() any {
-	err := c.socket.Handshake(&c.input, c.shared.options.ReadBufferSize)
+	if !c.affordsHeader() {
+		return nil
+	}
+	ahead, _ := c.pieces(c.shared.options.ReadBufferSize)
+	err := c.socket.Handshake(&c.input, ahead)
+	c.account()
 	if err == transport.ErrAgain {
 		return nil
 	}
@@ -256,6 +261,7 @@ func (c *Connection) advance(ctx actor.Context) {
 			c.close(ctx)
 		default:
 			c.input.Release()
+			c.account()
 			c.setState(closing)
 			c.mailbox.Schedule() // Pull discards now
 		}
@@ -280,6 +286,7 @@ func (c *Connection) close(ctx actor.Context) {
 	c.ended()
 	_ = c.socket.Close()
 	c.input.Release()
+	c.leaveBudget()
 	c.answerWaiting(ctx, func(reply) bool { return true })
 	// Deferred, because the user's last calls may end the goroutine (runtime.Goexit, and so testing.T.FailNow).
 	defer c.stopActors()

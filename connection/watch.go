@@ -76,6 +76,9 @@ func (s *Spawner) Sweep() {
 	for _, c := range s.swept {
 		c.look(now)
 	}
+	if s.budget != nil {
+		s.budget.relieve(s.swept, now)
+	}
 	clear(s.swept) // keep no ended connection reachable
 }
 
@@ -86,13 +89,20 @@ func (s *Spawner) Interval() time.Duration {
 	if quiet := s.current.Load().options.DrainQuiet; s.draining() && quiet > 0 {
 		shortest = min(shortest, quiet)
 	}
-	return max(shortest/16, 5*time.Millisecond)
+	interval := max(shortest/16, 5*time.Millisecond)
+	if s.budget != nil && s.budget.Waiting() > 0 {
+		interval = min(interval, ReliefInterval)
+	}
+	return interval
 }
 
 // noteLimits makes the sweep often enough for connections with these options. They may live for long, so later
 // options do not make it less often.
 func (s *Spawner) noteLimits(o *Options) {
 	shortest := 4 * time.Second
+	if s.budget != nil && s.budget.limits.Timeout > 0 {
+		shortest = min(shortest, s.budget.limits.Timeout)
+	}
 	if before := time.Duration(s.shortest.Load()); before > 0 {
 		shortest = before
 	}

@@ -203,12 +203,13 @@ func (w *writer) end(err error) {
 	w.c.signal(signalWriterEnded)
 }
 
-// settle releases the credit of the first n entries (and of bytes, some of which may be of the entry after them), then
+// settle releases the credit and the memory of the first n entries (and of bytes, some of which may be of the entry after them), then
 // completes them: whoever is told finds the room that his write left.
 func (w *writer) settle(n, bytes int, err error) {
 	if w.c.credit.release(n, bytes, &w.c.shared.limits) {
 		w.c.signal(signalWater)
 	}
+	w.c.giveBack(w.queue.first, n)
 	w.c.writesReleased()
 	for range n {
 		w.complete(w.queue.pop(), err)

@@ -47,6 +47,16 @@ type (
 		Alarm string // its name
 		Err   error  // wraps a *protocol.PanicError for a panic
 	}
+	// BudgetHigh: the connections hold MemoryHighWater, or one of them waits for memory; the greediest are read no more.
+	BudgetHigh struct {
+		Addr             net.Addr
+		Buffered, Budget int64
+	}
+	// BudgetLow: the connections hold no more than MemoryLowWater, and none waits any more.
+	BudgetLow struct {
+		Addr             net.Addr
+		Buffered, Budget int64
+	}
 	// DrainStarted: the listener shuts down; Open connections have until Deadline (zero: without limit).
 	DrainStarted struct {
 		Addr     net.Addr
@@ -77,6 +87,10 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 			logger.Warn("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
 		case *AlarmFailed:
 			logger.Error("alarm failed", "addr", e.Addr, "alarm", e.Alarm, "error", e.Err)
+		case *BudgetHigh:
+			logger.Warn("memory budget: high water", "addr", e.Addr, "buffered", e.Buffered, "budget", e.Budget)
+		case *BudgetLow:
+			logger.Info("memory budget: low water", "addr", e.Addr, "buffered", e.Buffered, "budget", e.Budget)
 		case *DrainStarted:
 			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
 		case *Stopped:

@@ -101,6 +101,7 @@ func serve(
 	s.given.Store(&given)
 	s.current.Store(&options)
 	s.probes = options.KeepAlive
+	s.budget = s.newBudget()
 	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge() }, s.refused)
 	s.tally.alarms.run = s.pool.Schedule
 	s.tally.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }

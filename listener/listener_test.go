@@ -113,15 +113,16 @@ func TestEventsBecomeLogRecords(t *testing.T) {
 		&Started{Addr: &net.TCPAddr{Port: 1}},
 		&AcceptFailed{Err: syscall.EMFILE, Class: AcceptExhausted},
 		&AcceptorFailed{Err: io.ErrUnexpectedEOF, Restarts: 7}, &Reopened{Addr: &net.TCPAddr{Port: 2}},
-		&Rejected{}, &DrainStarted{Open: 3}, &Stopped{Aborted: 2},
+		&Rejected{}, &BudgetHigh{Buffered: 81, Budget: 100}, &BudgetLow{Buffered: 59}, &DrainStarted{Open: 3}, &Stopped{Aborted: 2},
 	} {
 		w.EventStream.Publish(event)
 	}
 	for _, part := range []string{`msg=listening addr=:1`, `error="too many open files" class="resources exhausted"`,
-		`error="unexpected EOF" restarts=7`, `"listening again" addr=:2`, `rejected`, `draining`, `open=3`, `stopped`, `aborted=2`} {
+		`error="unexpected EOF" restarts=7`, `"listening again" addr=:2`, `rejected`,
+		`high water" addr=<nil> buffered=81 budget=100`, `low water" addr=<nil> buffered=59`, `draining`, `open=3`, `stopped`, `aborted=2`} {
 		assert.Contains(t, text.String(), part)
 	}
-	assert.Equal(t, 7, bytes.Count(text.Bytes(), []byte("\n")))
+	assert.Equal(t, 9, bytes.Count(text.Bytes(), []byte("\n")))
 }
 
 func TestASupervisorIgnoresWhatItDoesNotKnow(t *testing.T) {

@@ -79,6 +79,22 @@ type Options struct {
 
 	// Alarms are told when many connections are open. Default none.
 	Alarms []Alarm
+
+	// MemoryBudget is the most bytes that all connections hold together: the memory behind unread bytes, and accepted writes until the kernel
+	// has taken them (of a file none). Default off. What a stream transport's reader has read ahead is not in it, up to 2 KiB for each
+	// connection, nor what TLS and the kernel hold. It stays as it was at the start.
+	MemoryBudget int64
+	// MemoryHighWater is where connections that hold more than their share are read no more and get ErrMemoryBudget for writes; their share is the
+	// low water divided by the connections that hold or want something, and at least 8 KiB. The others are read until half of what is left is
+	// taken, and may write until all is. At MemoryLowWater everybody goes on, who holds least first. Default 80% of the budget, and three
+	// quarters of the high water.
+	MemoryHighWater int64
+	MemoryLowWater  int64
+	// MemoryTimeout ends a connection that is in the way: somebody waits for memory, and it holds more than its share and has not within
+	// this time moved, or given back, as many bytes as it holds. The one that holds most goes first. Default 30 s. Off: who holds the budget may
+	// hold it for ever.
+	MemoryTimeout time.Duration
+
 	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it waits until the last
 	// connection has ended by itself.
 	ShutdownTimeout time.Duration
@@ -252,7 +268,10 @@ func (o Options) validate() error {
 	if err := validateAlarms(o.Alarms); err != nil {
 		return err
 	}
-	return o.Connection.Validate()
+	if err := o.Connection.Validate(); err != nil {
+		return err
+	}
+	return o.validateMemory()
 }
 
 // hasCertificate reports that a server can show one; without, every handshake would fail.

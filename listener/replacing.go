@@ -19,7 +19,7 @@ func (l *Listener) Options() Options { return l.server.given.Load().clone() }
 // started with them; those that there are go on with the ones they have. A lower MaxConnections closes nobody: new clients wait, or are
 // turned away, until enough have gone.
 //
-// Network, ListenConfig, Transport, Workers, Crews, Acceptors, ReusePort and Owner cannot change, nor can RecvBufferSize and SendBufferSize go back to the
+// Network, ListenConfig, Transport, Workers, Crews, Acceptors, ReusePort, Owner and the memory budget cannot change, nor can RecvBufferSize and SendBufferSize go back to the
 // kernel's choice, nor TLS come to the poll transport. The error about these, or about a bad option, is one sentence, and then nothing
 // has changed. So has nothing once the listener shuts down; that error matches net.ErrClosed.
 func (l *Listener) SetOptions(options Options) error {
@@ -92,6 +92,10 @@ func (o Options) changes(before *Options) error {
 		{"Crews", max(o.Crews, 1) == max(before.Crews, 1)},
 		{"Acceptors", max(o.Acceptors, 1) == max(before.Acceptors, 1)},
 		{"Owner", sameActor(o.Owner, before.Owner)},
+		{"MemoryHighWater", o.MemoryHighWater == before.MemoryHighWater},
+		{"MemoryLowWater", o.MemoryLowWater == before.MemoryLowWater},
+		{"MemoryTimeout", o.MemoryTimeout == before.MemoryTimeout},
+		{"MemoryBudget", max(o.MemoryBudget, 0) == max(before.MemoryBudget, 0)},
 		{"ReusePort", o.ReusePort == before.ReusePort},
 		{"RecvBufferSize to the kernel's choice", o.RecvBufferSize > 0 || before.RecvBufferSize == 0},
 		{"SendBufferSize to the kernel's choice", o.SendBufferSize > 0 || before.SendBufferSize == 0},

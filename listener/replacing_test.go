@@ -32,6 +32,11 @@ var fixed = map[string]Options{
 	"Acceptors":    {Acceptors: 2},
 	"Owner":        {Owner: actor.NewPID("192.0.2.1:7", "owner")},
 	"ReusePort":    {ReusePort: true},
+
+	"MemoryBudget":    {MemoryBudget: 1 << 20},
+	"MemoryHighWater": {MemoryBudget: 1 << 20, MemoryHighWater: 1 << 19},
+	"MemoryLowWater":  {MemoryBudget: 1 << 20, MemoryLowWater: 1 << 19},
+	"MemoryTimeout":   {MemoryTimeout: -1},
 }
 
 // replaced are the others.

@@ -44,6 +44,7 @@ type server struct {
 	farewells   farewells
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
+	budget  *connection.Budget                 // nil without a MemoryBudget
 
 	restarts []restarts // by acceptor; the supervisor's, as are the returns of acceptors that wait
 	returns  []delay
@@ -104,6 +105,7 @@ func (s *server) begin(children *actor.PID) {
 		Door:        s.door,
 		Options:     s.options().Connection,
 		Dispatchers: s.dispatchers,
+		Budget:      s.budget,
 		Ended:       func(*connection.Connection) { s.signalEnded() },
 		Counted:     s.tally.set,
 	}))
@@ -169,6 +171,9 @@ func (s *server) info() protocol.ListenerInfo {
 		info.Open, info.ByState, info.Uncounted = t.Open, t.ByState, t.Uncounted
 		info.Ended, info.Read, info.Written = t.Ended, t.Read, t.Written
 		info.QueuedWrites, info.QueuedBytes = t.QueuedWrites, t.QueuedBytes
+	}
+	if b := s.budget; b != nil {
+		info.BufferedBytes, info.Throttled, info.OverBudget = b.Held(), b.Waiting(), b.Refused()
 	}
 	return info
 }

@@ -196,14 +196,21 @@ func (s *server) sweep() {
 	defer s.sweeping.Done()
 	spawner := s.spawner.Load()
 	draining := s.draining
+	last := time.Now()
+	wait := spawner.Interval()
 	for {
-		timer := time.NewTimer(spawner.Interval())
+		timer := time.NewTimer(wait - time.Since(last))
 		select {
 		case <-timer.C:
 			spawner.Sweep()
+			last, wait = time.Now(), spawner.Interval()
+		case <-s.budget.Kicked():
+			wait = min(wait, connection.ReliefInterval)
 		case <-draining:
 			draining = nil // draining needs a shorter interval
+			wait = min(wait, spawner.Interval())
 		case <-s.sooner:
+			wait = min(wait, spawner.Interval())
 		case <-s.stopped:
 			timer.Stop()
 			return

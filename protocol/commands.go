@@ -21,7 +21,7 @@ type Command interface{ command() }
 // message was sent: the sender must not change them afterwards.
 //
 // A Write that does not fit into the write queue puts no byte on the wire: the sender gets
-// WriteFailed with ErrWriteQueueFull or ErrWriteBufferFull, whether or not Ack is set. Where SlowDropNewest drops it, an Ack
+// WriteFailed with ErrWriteQueueFull, ErrWriteBufferFull or ErrMemoryBudget, whether or not Ack is set. Where SlowDropNewest drops it, an Ack
 // gets WriteFailed with ErrDropped.
 type Write struct {
 	Data []byte

@@ -29,6 +29,9 @@ var (
 	ErrWriteQueueFull error = &sentinel{"berth: write queue full", nil}
 	// ErrWriteBufferFull refuses a write because its bytes and the pending ones exceed WriteBufferSize.
 	ErrWriteBufferFull error = &sentinel{"berth: write buffer full", nil}
+	// ErrMemoryBudget refuses a write because the listener's connections together hold their MemoryBudget, or enough of it and
+	// this one more than its share. It also ends a connection that is in the way of others then.
+	ErrMemoryBudget error = &sentinel{"berth: memory budget used up", nil}
 	// ErrDropped completes a write that SlowDropNewest dropped: not one byte of it was sent.
 	ErrDropped error = &sentinel{"berth: write dropped, the peer is slow", nil}
 	// ErrReadBufferFull ends a connection whose handler consumed nothing of a full read buffer.

@@ -121,4 +121,9 @@ type ListenerInfo struct {
 	Written      uint64            // bytes that the kernel took, likewise
 	QueuedWrites int               // accepted writes not yet taken by the kernel
 	QueuedBytes  int               // their bytes
+
+	// With a MemoryBudget.
+	BufferedBytes int64  // memory that the connections hold of it
+	Throttled     int    // connections that are not read because of it
+	OverBudget    uint64 // writes refused because of it since the start
 }

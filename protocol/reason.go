@@ -36,6 +36,9 @@ const (
 	ReasonSlowConsumer
 	// ReasonLinkDown: an actor linked to the connection ended; Err is a *LinkDownError that names it.
 	ReasonLinkDown
+	// ReasonMemoryBudget: the listener's MemoryBudget was used up, and this connection held more than its share and moved too little of it
+	// within MemoryTimeout.
+	ReasonMemoryBudget
 	// ReasonTransportError: reading or writing failed in another way; Err says how.
 	ReasonTransportError
 	// ReasonShutdown: the server shut down.
@@ -60,6 +63,7 @@ var reasonNames = [...]string{
 	ReasonMaxAge:           "max age",
 	ReasonSlowConsumer:     "slow consumer",
 	ReasonLinkDown:         "link down",
+	ReasonMemoryBudget:     "memory budget",
 	ReasonTransportError:   "transport error",
 	ReasonShutdown:         "shutdown",
 	ReasonStopped:          "stopped",

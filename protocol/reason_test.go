@@ -31,6 +31,7 @@ var reasons = map[protocol.Reason]string{
 	protocol.ReasonMaxAge:           "max age",
 	protocol.ReasonSlowConsumer:     "slow consumer",
 	protocol.ReasonLinkDown:         "link down",
+	protocol.ReasonMemoryBudget:     "memory budget",
 	protocol.ReasonTransportError:   "transport error",
 	protocol.ReasonShutdown:         "shutdown",
 	protocol.ReasonStopped:          "stopped",

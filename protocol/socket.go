@@ -20,7 +20,7 @@ type Socket interface {
 	RemoteAddr() net.Addr
 
 	// Write copies p and queues it, all of it (n = len(p)) or nothing (n = 0 and ErrWriteQueueFull,
-	// ErrWriteBufferFull or ErrClosed). Where SlowDropNewest drops a write, here and below, it counts as queued, and done gets ErrDropped.
+	// ErrWriteBufferFull, ErrMemoryBudget or ErrClosed). Where SlowDropNewest drops a write, here and below, it counts as queued, and done gets ErrDropped.
 	Write(p []byte) (n int, err error)
 	// WriteOwned queues p without copying: from now on p belongs to the connection.
 	// If it returns an error, p still belongs to the caller and done never runs.

@@ -20,9 +20,19 @@ const (
 
 var pools [unpooled]sync.Pool
 
+func classOf(size int) int { return max(bits.Len(uint(max(size, 1)-1)), minShift) - minShift }
+
+// ChunkSize returns how large NewChunk(size) is.
+func ChunkSize(size int) int {
+	if class := classOf(size); class < unpooled {
+		return 1 << (class + minShift)
+	}
+	return size
+}
+
 // NewChunk returns a chunk of at least size bytes. Its content is arbitrary. Any goroutine may call it.
 func NewChunk(size int) *Chunk {
-	class := max(bits.Len(uint(max(size, 1)-1)), minShift) - minShift
+	class := classOf(size)
 	if class >= unpooled {
 		return &Chunk{Bytes: make([]byte, size), class: unpooled}
 	}

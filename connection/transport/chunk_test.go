@@ -20,6 +20,7 @@ func TestAChunkIsTheNextPowerOfTwoFrom256BytesTo1MiB(t *testing.T) {
 	} {
 		c := transport.NewChunk(size)
 		assert.Len(t, c.Bytes, want, "for %d", size)
+		assert.Equal(t, want, transport.ChunkSize(size))
 		assert.Equal(t, len(c.Bytes), cap(c.Bytes))
 		c.Release()
 	}

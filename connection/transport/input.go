@@ -14,6 +14,14 @@ const minChunk = 2 << 10
 // Len returns the number of unread bytes.
 func (in *Input) Len() int { return int(in.end - in.start) }
 
+// Held returns the size of the memory behind the unread bytes.
+func (in *Input) Held() int {
+	if in.chunk == nil {
+		return 0
+	}
+	return len(in.chunk.Bytes)
+}
+
 // Bytes returns the unread bytes; they stay valid until the next call of another method.
 func (in *Input) Bytes() []byte {
 	if in.chunk == nil {
@@ -47,17 +55,38 @@ func (in *Input) Release() {
 // Space returns free memory behind the unread bytes, at most room bytes of it and at least one for room > 0.
 func (in *Input) Space(room int) []byte {
 	if in.chunk == nil {
-		in.chunk = NewChunk(min(room, max(int(in.hint), minChunk)))
+		in.chunk = NewChunk(in.fresh(room))
 	}
-	size := len(in.chunk.Bytes)
-	if in.start > 0 && size-int(in.end) < min(room, size/2) {
+	if in.compacts(room) {
 		in.end = uint32(copy(in.chunk.Bytes, in.Bytes()))
 		in.start = 0
 	}
-	if int(in.end) == size {
-		in.grow(min(2*size, size+room))
+	if size := len(in.chunk.Bytes); int(in.end) == size {
+		in.grow(larger(size, room))
 	}
 	return in.chunk.Bytes[in.end:min(len(in.chunk.Bytes), int(in.end)+room)]
+}
+
+// fresh is how large a first chunk is to be, larger the one that takes the place of a full one.
+func (in *Input) fresh(room int) int { return min(room, max(int(in.hint), minChunk)) }
+func larger(size, room int) int      { return min(2*size, size+room) }
+
+// compacts reports that Space moves the unread bytes to the chunk's beginning: little is left behind them.
+func (in *Input) compacts(room int) bool {
+	size := len(in.chunk.Bytes)
+	return in.start > 0 && size-int(in.end) < min(room, size/2)
+}
+
+// SpaceGrowth returns by how much Held grows in Space with the same argument.
+func (in *Input) SpaceGrowth(room int) int {
+	size := in.Held()
+	switch {
+	case in.chunk == nil:
+		return ChunkSize(in.fresh(room))
+	case int(in.end) < size || in.compacts(room):
+		return 0
+	}
+	return ChunkSize(larger(size, room)) - size
 }
 
 // Filled says that n bytes were put into space, which Space returned.
@@ -80,11 +109,24 @@ func (in *Input) Append(c *Chunk, n int) {
 		in.chunk, in.start, in.end = c, 0, uint32(n)
 		return
 	}
-	if int(in.end)+n > len(in.chunk.Bytes) {
+	if !in.fits(n) {
 		in.grow(in.Len() + n)
 	}
 	in.end += uint32(copy(in.chunk.Bytes[in.end:], c.Bytes[:n]))
 	c.Release()
+}
+
+func (in *Input) fits(n int) bool { return int(in.end)+n <= len(in.chunk.Bytes) }
+
+// AppendGrowth returns by how much Held grows in Append with the same arguments.
+func (in *Input) AppendGrowth(c *Chunk, n int) int {
+	switch {
+	case in.Len() == 0:
+		return len(c.Bytes) - in.Held()
+	case in.fits(n):
+		return 0
+	}
+	return ChunkSize(in.Len()+n) - in.Held()
 }
 
 func (in *Input) grow(size int) {

@@ -27,7 +27,9 @@ func TestAnInputIsASliceOfTheUnreadBytes(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"fill": func(t *rapid.T) {
 				room := sizes.Draw(t, "room")
+				held := in.Held() + in.SpaceGrowth(room)
 				space := in.Space(room)
+				require.Equal(t, held, in.Held())
 				require.NotEmpty(t, space)
 				require.LessOrEqual(t, len(space), room)
 				require.Equal(t, string(model), string(in.Bytes()), "asking for space changes nothing")
@@ -39,7 +41,9 @@ func TestAnInputIsASliceOfTheUnreadBytes(t *testing.T) {
 				n := sizes.Draw(t, "n")
 				c := transport.NewChunk(n)
 				write(c.Bytes[:n])
+				held := in.Held() + in.AppendGrowth(c, n)
 				in.Append(c, n)
+				require.Equal(t, held, in.Held())
 			},
 			"keep": func(t *rapid.T) {
 				n := rapid.IntRange(0, len(model)).Draw(t, "n")
@@ -61,6 +65,7 @@ func TestAnInputIsASliceOfTheUnreadBytes(t *testing.T) {
 				require.Equal(t, len(model), in.Len())
 				require.Equal(t, string(model), string(in.Bytes()))
 				require.Equal(t, len(model) > 0, in.Chunk() != nil, "an idle connection holds no memory")
+				require.Equal(t, len(model) > 0, in.Held() > 0)
 			},
 		})
 	})
@@ -93,6 +98,18 @@ func TestWhatWasConsumedMakesRoomInTheSameChunk(t *testing.T) {
 	in.Keep(10)
 	assert.Len(t, in.Space(2<<10), 2<<10-10)
 	assert.Same(t, before, in.Chunk())
+	in.Release()
+}
+
+func TestHowMuchMoreMemoryAReadTakesIsKnownBefore(t *testing.T) {
+	var in transport.Input
+	assert.Equal(t, 2<<10, in.SpaceGrowth(8<<10), "the first chunk")
+	assert.Equal(t, 256, in.SpaceGrowth(1), "the smallest")
+	space := in.Space(2 << 10)
+	in.Filled(len(space)-1, space)
+	assert.Zero(t, in.SpaceGrowth(8<<10), "there is room for a byte")
+	in.Filled(1, in.Space(1))
+	assert.Equal(t, 2<<10, in.SpaceGrowth(1), "a chunk of the next size takes its place")
 	in.Release()
 }
 

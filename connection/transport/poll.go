@@ -96,6 +96,9 @@ func (p *Poll) ready(input, output, ended bool) {
 // Ready implements Conn.
 func (p *Poll) Ready(int) bool { return p.marked(readable) }
 
+// Growth implements Conn.
+func (p *Poll) Growth(in *Input, room int) int { return in.SpaceGrowth(room) }
+
 // Fill implements Conn: one read.
 func (p *Poll) Fill(in *Input, room int) (int, error) {
 	if !p.lease.take() {

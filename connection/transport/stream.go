@@ -109,6 +109,14 @@ func (s *Stream) Ready(room int) bool {
 	return false
 }
 
+// Growth implements Conn.
+func (s *Stream) Growth(in *Input, _ int) int {
+	if s.n == 0 {
+		return 0
+	}
+	return in.AppendGrowth(s.chunk, s.n)
+}
+
 // Fill implements Conn.
 func (s *Stream) Fill(in *Input, room int) (int, error) {
 	if !s.Ready(room) {

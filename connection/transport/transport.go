@@ -10,8 +10,8 @@ import (
 
 // Conn is one connected socket. It never blocks its connection actor: what is not there yet is announced through Events.
 //
-// Handshake, Ready, Fill are called on the connection actor's turn, Writev, SendFile, CloseWrite and Goodbye on the writer actor's, not before
-// the handshake is over; the two may run at the same time. Everything else may be called from any goroutine.
+// Handshake, Ready, Growth, Fill are called on the connection actor's turn, Writev, SendFile, CloseWrite and Goodbye on the writer actor's, not
+// before the handshake is over; the two may run at the same time. Everything else may be called from any goroutine.
 type Conn interface {
 	// Open begins the conversation; events are announced from now on. It is called once, before everything else but Abort.
 	// opened false: a handshake comes first, which Handshake brings about.
@@ -23,6 +23,9 @@ type Conn interface {
 	// Ready reports that input, or the end of input, can be had now, at most room bytes of it. If not, Events.Readable
 	// is called once it can.
 	Ready(room int) bool
+	// Growth returns by how many bytes a Fill with the same arguments makes the memory of in grow, at most; it may be negative. It is called
+	// where Ready returned true.
+	Growth(in *Input, room int) int
 	// Fill appends to in what can be had without waiting. It returns ErrAgain if that is nothing
 	// (Events.Readable follows), io.EOF after the peer's FIN, and every other error once the socket is broken; what
 	// came before an error is returned first.

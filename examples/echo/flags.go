@@ -33,6 +33,7 @@ func parse(args []string) (c config, err error) {
 	flags.IntVar(&o.Connection.WriteQueueSize, "write-queue-size", 0, "most pending writes per connection (0: default, negative: no limit)")
 	flags.DurationVar(&o.Connection.IdleTimeout, "idle-timeout", 5*time.Minute, "close a connection without traffic for so long (negative: never)")
 	flags.IntVar(&o.MaxConnections, "max-connections", 0, "most connections open at once (0: default, negative: no limit)")
+	flags.Int64Var(&o.MemoryBudget, "memory-budget", 0, "most bytes that all connections hold together (0, negative: no limit)")
 	flags.IntVar(&o.Workers, "workers", 0, "most goroutines that poll and run handlers at once, with -transport poll (0: default)")
 	flags.DurationVar(&c.sleep, "sleep", 0, "how long the handler sleeps before it echoes a chunk that begins with sleep")
 	flags.DurationVar(&c.burn, "burn", 0, "how long the handler computes before it echoes a chunk")

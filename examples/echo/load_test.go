@@ -108,6 +108,33 @@ func survivesDeafClients(t *testing.T, echo starter) {
 	ended.Wait()
 }
 
+// keepsItsBudget: the same clients, where there is memory for the pending bytes of 38 of them.
+func keepsItsBudget(t *testing.T, echo starter) {
+	const clients = 50
+	p := echo("-memory-budget", "98304", "-read-buffer-size", "2048")
+	addr := p.Addr(t)
+	good := dial(t, addr)
+	var stuck, ended sync.WaitGroup
+	var conns []net.Conn
+	for range clients {
+		conn := dial(t, addr)
+		conns = append(conns, conn)
+		stuck.Add(1)
+		ended.Go(func() { sendForEver(conn, stuck.Done) })
+	}
+	stuck.Wait()
+	p.AwaitStderr(t, `msg="memory budget: high water"`)
+	for range 100 {
+		assertEchoes(t, good, "there is always something left for little")
+	}
+	for _, conn := range conns {
+		conn.Close()
+	}
+	ended.Wait()
+	p.AwaitStderr(t, `msg="memory budget: low water"`)
+	assertEchoes(t, good, "after")
+}
+
 // sendForEver writes until the connection is closed. It calls stuck once, when nothing more was taken for a while.
 func sendForEver(conn net.Conn, stuck func()) {
 	piece := make([]byte, 64<<10)

@@ -38,6 +38,7 @@ func TestEcho(t *testing.T) {
 			{"sends 20 MB in random pieces back", sendsEverything},
 			{"sends whole replies after a half-close", repliesAfterHalfClose},
 			{"is not harmed by clients that never read", survivesDeafClients},
+			{"keeps its memory budget", keepsItsBudget},
 			{"keeps no descriptor of reset connections", forgetsResets},
 			{"drains on SIGTERM", drains},
 			{"aborts on a second signal", abortsOnSecondSignal},
@@ -149,6 +150,8 @@ func refuses(t *testing.T, path string) {
 		{"-proxy-protocol unix", "needs TrustedProxies"},
 		{"-network unix -addr s -proxy-protocol 10.0.0.0/8", "needs TrustUnix"},
 		{"-sleep long", `"long" for flag -sleep`},
+		{"-memory-budget much", `"much" for flag -memory-budget`},
+		{"-memory-budget 1000", "MemoryBudget 1000 has a high water of 800"},
 		{"-max-connections 1.5", `"1.5" for flag -max-connections`},
 		{"serve", `unexpected argument "serve"`},
 	} {

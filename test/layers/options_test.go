@@ -37,6 +37,10 @@ var special = map[string]string{
 	"ShutdownTimeout":         "15s",
 	"KeepAlive":               "15s",
 	"Connection.SlowConsumer": "SlowRefuse",
+	"MemoryBudget":            "off",
+	"MemoryHighWater":         "80% of MemoryBudget",
+	"MemoryLowWater":          "75% of MemoryHighWater",
+	"MemoryTimeout":           "30s",
 }
 
 // row is one line of the table.

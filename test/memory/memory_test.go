@@ -41,11 +41,11 @@ func (forwarder) Data(s protocol.Socket, b *protocol.Buffer) error {
 var quiet = actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) })
 
 // serve starts a server over connections in memory.
-func serve(t testing.TB, handler tcpactor.Handler) (conns chan<- *memory.Conn, stop func()) {
+func serve(t testing.TB, handler tcpactor.Handler, budget int64) (conns chan<- *memory.Conn, stop func()) {
 	system := actor.NewActorSystem(quiet)
 	sockets := memory.Listen()
 	l, err := listener.Serve(system.Root, sockets, tcpactor.Handlers(func() tcpactor.Handler { return handler }),
-		listener.Options{Connection: connection.Options{WriteTimeout: -1}})
+		listener.Options{MemoryBudget: budget, Connection: connection.Options{WriteTimeout: -1}})
 	require.NoError(t, err)
 	return sockets.Conns, func() { require.NoError(t, l.Close()) }
 }
@@ -63,19 +63,21 @@ func TestNoMessageMakesAnAllocation(t *testing.T) {
 		t.Skip("the race detector's pools drop at random")
 	}
 	for name, handler := range map[string]tcpactor.Handler{"Write": writer{}, "Forward": forwarder{}} {
-		conns, stop := serve(t, handler)
-		c := memory.NewConn()
-		conns <- c
-		exchange(t, c)
-		require.Zero(t, testing.AllocsPerRun(2000, func() { exchange(t, c) }), name)
-		stop()
+		for _, budget := range []int64{0, 1 << 20} {
+			conns, stop := serve(t, handler, budget)
+			c := memory.NewConn()
+			conns <- c
+			exchange(t, c)
+			require.Zero(t, testing.AllocsPerRun(2000, func() { exchange(t, c) }), "%s, budget %d", name, budget)
+			stop()
+		}
 	}
 }
 
 func BenchmarkEcho(b *testing.B) {
 	for name, handler := range map[string]tcpactor.Handler{"Write": writer{}, "Forward": forwarder{}} {
 		b.Run(name, func(b *testing.B) {
-			conns, stop := serve(b, handler)
+			conns, stop := serve(b, handler, 0)
 			defer stop()
 			c := memory.NewConn()
 			conns <- c
@@ -95,7 +97,7 @@ const (
 
 // idle returns the bytes of heap and of stacks that each of so many connections holds after one message.
 func idle(t testing.TB, count int) (heap, stack float64) {
-	conns, stop := serve(t, writer{})
+	conns, stop := serve(t, writer{}, 0)
 	defer stop()
 	all := make([]*memory.Conn, count)
 	for i := range all {

@@ -1,0 +1,283 @@
+package connection
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Budget bounds the memory that the connections of one listener hold together: the chunks behind unread bytes, and what accepted writes
+// hold until the kernel has taken them. Whoever wants more takes it first, so that never more is held than Total; only of a long PROXY
+// header is it known too late how long it is.
+//
+// From the high water on, who holds a share or more is paused: he is not read any more, and gets nothing for writes. Who holds less goes
+// on, but what he holds decides how far: see ceiling. So the greediest wait first, and those who hold nothing last. How that ends: relieve.
+//
+// Any goroutine may call its methods. Without a budget it is nil; then only Kicked may be called.
+type Budget struct {
+	limits  BudgetLimits
+	held    atomic.Int64
+	waiting atomic.Int64  // connections that are not read because of it
+	refused atomic.Uint64 // writes
+	share   atomic.Int64  // who holds as much pauses above the high water; set by relieve
+	pressed atomic.Bool   // the high water was reached, and the low one not since; set by relieve
+	kicks   chan struct{} // room for one
+	changed func(pressed bool, held int64)
+
+	// relieve only.
+	pressedAt     time.Duration
+	refusedBefore uint64
+	line          []*Connection // scratch: who waits
+}
+
+// BudgetLimits are all positive but Timeout, which is negative where it is off; LowWater < HighWater <= Total.
+type BudgetLimits struct {
+	Total, HighWater, LowWater int64 // bytes
+	Timeout                    time.Duration
+}
+
+// smallShare is what a connection may hold at least before it counts as greedy, however many there are: a read, and an answer to it.
+const smallShare = 8 << 10
+
+// NewBudget returns a budget of which nothing is taken. changed is called on the goroutine that sweeps, when it becomes pressed and when it is so no more.
+func NewBudget(limits BudgetLimits, changed func(pressed bool, held int64)) *Budget {
+	b := &Budget{limits: limits, kicks: make(chan struct{}, 1), changed: changed}
+	b.share.Store(smallShare)
+	return b
+}
+
+// Held returns how many bytes are taken.
+func (b *Budget) Held() int64 { return b.held.Load() }
+
+// Waiting returns how many connections are not read because of it.
+func (b *Budget) Waiting() int { return int(b.waiting.Load()) }
+
+// Refused returns how many writes were refused because of it.
+func (b *Budget) Refused() uint64 { return b.refused.Load() }
+
+// Kicked says that a Sweep is due, within ReliefInterval of the last one.
+func (b *Budget) Kicked() <-chan struct{} {
+	if b == nil {
+		return nil
+	}
+	return b.kicks
+}
+
+func (b *Budget) kick() {
+	select {
+	case b.kicks <- struct{}{}:
+	default:
+	}
+}
+
+// purpose says what memory is wanted for.
+type purpose uint8
+
+const (
+	reading purpose = iota
+	writing
+)
+
+// ceiling is up to where who holds own may fill the budget:
+//
+//	Total ───────────┬─ writes of who holds less than a share: there is room for answers to what was read
+//	                 ├─ reads of who holds nothing, in small pieces: newcomers, however many there are who hold on to what they read
+//	                 ├─ reads of who holds little; the more he holds the lower, down to
+//	HighWater ───────┴─ everything else
+func (b *Budget) ceiling(own int64, what purpose) int64 {
+	l, share := &b.limits, b.share.Load()
+	left := l.Total - l.HighWater
+	switch {
+	case own >= share:
+		return l.HighWater
+	case what == writing:
+		return l.Total
+	case own == 0:
+		return l.HighWater + left/2
+	}
+	return l.HighWater + int64(float64(left/4)*float64(share-own)/float64(share))
+}
+
+// take takes n bytes for s, or returns false and takes nothing.
+func (b *Budget) take(s *share, n int, what purpose) bool {
+	if n <= 0 {
+		b.add(s, n)
+		return true
+	}
+	for {
+		held := b.held.Load()
+		after := held + int64(n)
+		if after > b.limits.HighWater && after > b.ceiling(s.held.Load(), what) {
+			return false
+		}
+		if b.held.CompareAndSwap(held, after) {
+			s.held.Add(int64(n))
+			if after >= b.limits.HighWater && !b.pressed.Load() {
+				b.kick()
+			}
+			return true
+		}
+	}
+}
+
+// add takes n bytes, or gives them back if n is negative.
+func (b *Budget) add(s *share, n int) {
+	if n != 0 {
+		s.held.Add(int64(n))
+		b.held.Add(int64(n))
+	}
+}
+
+// share is what one connection holds of the budget.
+type share struct {
+	held    atomic.Int64
+	waiting atomic.Bool  // it is not read until relieve, or its end, says otherwise
+	need    atomic.Int64 // how much more it wanted then
+	input   int          // of held, the memory of its input; the connection's turn only
+	relief  relief       // the sweep's
+}
+
+// share returns the connection's; there must be a budget.
+func (c *Connection) share() *share { return c.rare.Load().share }
+
+// affords takes the memory that reading room bytes needs. False: the connection waits for it.
+func (c *Connection) affords(room int) bool {
+	return c.shared.budget == nil || c.affordsMemory(c.socket.Growth(&c.input, room))
+}
+
+// affordsHeader is affords for what a proxy sends first. A header that is longer than most is counted only once it was read.
+func (c *Connection) affordsHeader() bool {
+	if c.shared.budget == nil {
+		return true
+	}
+	_, proxied := c.socket.(*transport.Proxied)
+	return !proxied || c.affordsMemory(max(0, 2*smallPiece-c.input.Held()))
+}
+
+func (c *Connection) affordsMemory(n int) bool {
+	b, s := c.shared.budget, c.share()
+	if s.waiting.Load() {
+		return false
+	}
+	if b.take(s, n, reading) {
+		s.input += n
+		return true
+	}
+	s.need.Store(int64(n))
+	s.waiting.Store(true)
+	if b.waiting.Add(1) == 1 { // for the others the sweep comes anyway
+		b.kick()
+	}
+	return false
+}
+
+// goOn ends the waiting. True: it did wait.
+func (b *Budget) goOn(s *share) bool {
+	if !s.waiting.CompareAndSwap(true, false) {
+		return false
+	}
+	b.waiting.Add(-1)
+	return true
+}
+
+// account settles with the budget what has become of the input's memory.
+func (c *Connection) account() {
+	if b := c.shared.budget; b != nil {
+		s := c.share()
+		held := c.input.Held()
+		if held == s.input {
+			return
+		}
+		b.add(s, held-s.input)
+		s.input = held
+		if s.waiting.Load() {
+			s.need.Store(0) // it needs something else now
+		}
+	}
+}
+
+// handOver says that the input's memory belongs to a write now, and returns what was taken for it.
+func (c *Connection) handOver() (memory int) {
+	if c.shared.budget != nil {
+		s := c.share()
+		memory, s.input = s.input, 0
+	}
+	return memory
+}
+
+// leaveBudget is for a connection that reads no more.
+func (c *Connection) leaveBudget() {
+	c.account()
+	if b := c.shared.budget; b != nil {
+		b.goOn(c.share())
+	}
+}
+
+// reserve takes credit for a write of n bytes, and memory for it from the budget. Any goroutine may call it.
+func (c *Connection) reserve(n, memory int) (crossed bool, err error) {
+	b := c.shared.budget
+	if b == nil {
+		return c.credit.reserve(n, &c.shared.limits)
+	}
+	s := c.share()
+	if !b.take(s, memory, writing) {
+		if err := c.shared.limits.allow(c.credit.word.Load(), n); err != nil {
+			return false, err
+		}
+		b.refused.Add(1)
+		return false, protocol.ErrMemoryBudget
+	}
+	crossed, err = c.credit.reserve(n, &c.shared.limits)
+	if err != nil {
+		b.add(s, -memory)
+	}
+	return crossed, err
+}
+
+// giveBack gives back what the first n entries of the queue took.
+func (c *Connection) giveBack(e *entry, n int) {
+	b := c.shared.budget
+	if b == nil {
+		return
+	}
+	memory := 0
+	for ; n > 0; n-- {
+		memory += e.memory
+		e = e.next
+	}
+	b.add(c.share(), -memory)
+}
+
+// Pieces of reading where there is a budget.
+const (
+	smallPiece = 256
+	mostAhead  = 2 << 10
+)
+
+// pieces bounds a read of room bytes where there is a budget: ahead is what a transport may read before we fetch it, which counts
+// only then; now is what may be fetched at once. A connection gets more than a small piece ahead while its reads fill that, and above the
+// high water no more for a beginning.
+func (c *Connection) pieces(room int) (ahead, now int) {
+	b := c.shared.budget
+	if b == nil {
+		return room, room
+	}
+	ahead = min(room, smallPiece)
+	if c.flags.bulk {
+		ahead = min(room, mostAhead)
+	}
+	if c.input.Len() == 0 && b.Held() >= b.limits.HighWater {
+		room = min(room, smallPiece)
+	}
+	return ahead, room
+}
+
+// copied returns what a copy of n bytes takes of the budget.
+func (s *settings) copied(n int) int {
+	if s.budget == nil || n == 0 {
+		return 0
+	}
+	return transport.ChunkSize(n)
+}

@@ -1,0 +1,140 @@
+package connection
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// ReliefInterval is how often the sweep comes while somebody waits for the budget.
+const ReliefInterval = 10 * time.Millisecond
+
+// reliefGrace is how long the memory of a connection that was ended may take to come back before the next one has to go: its
+// handler may be busy.
+const reliefGrace = time.Second
+
+// relief is what relieve remembers of a connection.
+type relief struct {
+	waitsSince time.Duration // as far as was seen; 0: it does not wait
+	held       int64
+	traffic    uint64
+	turned     int64         // bytes moved, or given back, since movedAt
+	movedAt    time.Duration // when that last came to what it held
+	endedAt    time.Duration // when it was ended to make room; 0: it was not
+}
+
+// lookAtShare compares what a connection holds and has moved with the last time.
+func (c *Connection) lookAtShare(now time.Duration) {
+	s := c.share()
+	r := &s.relief
+	held, traffic := s.held.Load(), c.read.Load()+c.written.Load()
+	r.turned += int64(traffic-r.traffic) + max(0, r.held-held)
+	r.held, r.traffic = held, traffic
+	if r.turned >= held {
+		r.turned, r.movedAt = 0, now
+	}
+	switch {
+	case !s.waiting.Load():
+		r.waitsSince = 0
+	case r.waitsSince == 0:
+		r.waitsSince = now
+	}
+}
+
+// relieve works out what a share is, lets connections be read again for which there is room, and ends who is in the way. live is its to reorder.
+//
+// At the low water everybody goes on whose next read fits, who holds least first. Above it only who holds less than a share does.
+//
+// In the way is, while somebody waits or is refused, who holds more than a share, and has not within Timeout moved or given back as many bytes
+// as he holds. The greediest goes first, and one at a time. All shares together are the low water; so there is either room for who
+// holds nothing, or somebody holds more than a share, and he moves on or goes. Therefore everybody gets on.
+//
+// It is O(live), and does that only while the budget is pressed.
+func (b *Budget) relieve(live []*Connection, now time.Duration) {
+	if !b.pressed.Load() {
+		if b.Waiting() == 0 && b.Held() < b.limits.HighWater {
+			return
+		}
+		b.pressedAt = now
+		b.pressed.Store(true)
+		b.changed(true, b.Held())
+	}
+	for _, c := range live {
+		c.lookAtShare(now)
+	}
+	fair := b.shareOut(live)
+	b.resume(live)
+	if refused := b.Refused(); b.Waiting() > 0 || refused != b.refusedBefore {
+		b.refusedBefore = refused
+		b.makeRoom(live, fair, now)
+	}
+	if b.Waiting() == 0 && b.Held() <= b.limits.LowWater {
+		b.share.Store(smallShare)
+		b.pressed.Store(false)
+		b.changed(false, b.Held())
+	}
+}
+
+// shareOut divides the low water by those who hold or want something.
+func (b *Budget) shareOut(live []*Connection) (fair int64) {
+	claims := int64(0)
+	for _, c := range live {
+		if r := &c.share().relief; r.held > 0 || r.waitsSince > 0 {
+			claims++
+		}
+	}
+	fair = b.limits.LowWater / max(claims, 1)
+	b.share.Store(max(fair, smallShare))
+	return fair
+}
+
+// resume lets go on who waits and may.
+func (b *Budget) resume(live []*Connection) {
+	b.line = b.line[:0]
+	for _, c := range live {
+		if c.share().relief.waitsSince > 0 {
+			b.line = append(b.line, c)
+		}
+	}
+	slices.SortFunc(b.line, func(one, other *Connection) int {
+		a, z := &one.share().relief, &other.share().relief
+		return cmp.Or(cmp.Compare(a.held, z.held), cmp.Compare(a.waitsSince, z.waitsSince))
+	})
+	held := b.Held()
+	calm := held <= b.limits.LowWater
+	for _, c := range b.line {
+		s := c.share()
+		own, need := s.relief.held, s.need.Load()
+		if (calm || own < b.share.Load()) && held+need <= b.ceiling(own, reading) && b.goOn(s) {
+			held += need
+			c.mailbox.Schedule()
+		}
+	}
+	clear(b.line)
+}
+
+// makeRoom ends the greediest of those who are in the way, unless the memory of another one is still to come back.
+func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
+	if b.limits.Timeout < 0 {
+		return
+	}
+	var greediest *Connection
+	most := fair
+	for _, c := range live {
+		switch r := &c.share().relief; {
+		case r.held == 0:
+		case r.endedAt > 0:
+			if now-r.endedAt < reliefGrace {
+				return
+			}
+		case r.held > most && now-max(r.movedAt, b.pressedAt) >= b.limits.Timeout:
+			greediest, most = c, r.held
+		}
+	}
+	if greediest != nil {
+		greediest.share().relief.endedAt = now
+		greediest.kill(protocol.ReasonMemoryBudget, protocol.ErrMemoryBudget)
+	}
+}

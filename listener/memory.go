@@ -1,0 +1,63 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/connection/transport"
+)
+
+// memory returns the limits of MemoryBudget with their defaults; Total 0: there is none.
+func (o Options) memory() connection.BudgetLimits {
+	l := connection.BudgetLimits{
+		Total: max(o.MemoryBudget, 0), HighWater: o.MemoryHighWater, LowWater: o.MemoryLowWater, Timeout: o.MemoryTimeout,
+	}
+	if l.HighWater == 0 {
+		l.HighWater = l.Total / 5 * 4
+	}
+	if l.LowWater == 0 {
+		l.LowWater = l.HighWater / 4 * 3 // of the default high water: 60% of the budget
+	}
+	if l.Timeout == 0 {
+		l.Timeout = 30 * time.Second
+	}
+	return l
+}
+
+func (o Options) validateMemory() error {
+	if o.MemoryBudget <= 0 {
+		if o.MemoryHighWater != 0 || o.MemoryLowWater != 0 || o.MemoryTimeout > 0 {
+			return errors.New("berth: MemoryHighWater, MemoryLowWater and MemoryTimeout limit nothing without a MemoryBudget")
+		}
+		return nil
+	}
+	l, read := o.memory(), int64(transport.ChunkSize(o.Connection.WithDefaults().ReadBufferSize))
+	switch {
+	case o.MemoryHighWater < 0 || o.MemoryLowWater < 0:
+		return fmt.Errorf("berth: MemoryHighWater %d and MemoryLowWater %d must not be negative", o.MemoryHighWater, o.MemoryLowWater)
+	case l.HighWater > l.Total:
+		return fmt.Errorf("berth: MemoryHighWater %d is over the MemoryBudget of %d", l.HighWater, l.Total)
+	case l.LowWater >= l.HighWater:
+		return fmt.Errorf("berth: MemoryLowWater %d must be below MemoryHighWater %d", l.LowWater, l.HighWater)
+	case l.HighWater < read:
+		return fmt.Errorf("berth: MemoryBudget %d has a high water of %d, and one full read buffer takes %d", l.Total, l.HighWater, read)
+	}
+	return nil
+}
+
+// newBudget returns nil without a MemoryBudget.
+func (s *server) newBudget() *connection.Budget {
+	limits := s.options().memory()
+	if limits.Total == 0 {
+		return nil
+	}
+	return connection.NewBudget(limits, func(pressed bool, held int64) {
+		if pressed {
+			s.publish(&BudgetHigh{Addr: s.addr, Buffered: held, Budget: limits.Total})
+		} else {
+			s.publish(&BudgetLow{Addr: s.addr, Buffered: held, Budget: limits.Total})
+		}
+	})
+}
