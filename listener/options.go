@@ -56,7 +56,7 @@ type Options struct {
 	// away: a close with unread input would reset the connection and might destroy the farewell. A client whose bytes come later may see a
 	// reset after the farewell, or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it, one of 64
 	// at most, within 1 s; beyond them clients are closed without. At most 4 KiB; not with TLS, where it would be taken for a broken
-	// handshake. Default none.
+	// handshake. Who is turned away because of a PROXY header, after it, is reset without. Default none.
 	Farewell []byte
 	// MaxConnectionsPerIP is the most connections open at once from one address, or from one network of PerIPPrefixV4 or PerIPPrefixV6.
 	// Whoever is beyond it is closed at once, also with Wait: his address is known only after the accept. Clients without an IP
