@@ -95,8 +95,8 @@ var defects = []defect{
 		Name: "buffer-returned-early", Guarantee: "G3",
 		What: "the memory of a forwarded buffer goes back to the pool before it is written",
 		File: "connection/handle.go",
-		Old:  "	e.chunk, e.left, e.reserved = chunk, n, n\n",
-		New:  "	e.left, e.reserved = n, n\n	chunk.Release()\n",
+		Old:  "	e.chunk, e.left, e.reserved, e.memory = chunk, n, n, memory\n",
+		New:  "	e.left, e.reserved, e.memory = n, n, memory\n	chunk.Release()\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestForwardEchoesWithoutACopy$", Tags: "berthdebug"},
 		},
@@ -125,8 +125,8 @@ var defects = []defect{
 		Name: "queue-one-too-long", Guarantee: "G5",
 		What: "one write more than WriteQueueSize is accepted",
 		File: "connection/credit.go",
-		Old:  "		if writes >= l.writes {\n",
-		New:  "		if writes > l.writes {\n",
+		Old:  "	case writes >= l.writes:\n",
+		New:  "	case writes > l.writes:\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestTheWriteQueueHoldsAsManyWritesAsItMay$"},
 		},

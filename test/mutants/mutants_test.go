@@ -105,7 +105,7 @@ func TestADefectThatChangesNothingSurvives(t *testing.T) {
 	root, err := moduleRoot()
 	require.NoError(t, err)
 	v, err := try(root, defect{
-		File: "connection/credit.go", Old: "		if writes >= l.writes {\n", New: "		if l.writes <= writes {\n",
+		File: "connection/credit.go", Old: "	case writes >= l.writes:\n", New: "	case l.writes <= writes:\n",
 		CaughtBy: []check{{Package: "connection", Tests: "^TestBothLimitsHoldAtEveryInstantUnderManyWriters$"}},
 	})
 	require.NoError(t, err)
