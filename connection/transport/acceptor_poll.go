@@ -69,6 +69,8 @@ func (a *Acceptor) Look() { a.readable.Store(true) }
 // Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none: notify will be called;
 // net.ErrClosed after Close, or after an error that said that somebody else has closed the descriptor.
 func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
+	a.mu.Lock() // also around readable: who accepts beside another one must not take its question to the kernel for the answer
+	defer a.mu.Unlock()
 	if !a.readable.Load() {
 		return nil, ErrAgain
 	}
@@ -89,8 +91,6 @@ func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 }
 
 func (a *Acceptor) accept(set *PollSet) (*Poll, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	for a.fd >= 0 {
 		fd, remote, err := accept(a.fd)
 		switch {
