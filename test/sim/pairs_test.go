@@ -11,6 +11,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/check"
@@ -106,7 +107,7 @@ func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Clo
 		}
 		var s *stage
 		door := tcpactor.Handlers(func() tcpactor.Handler { return obedient{s} })
-		s = newStage(t, simnet.Options{BufferSize: stallOfPairs / 2, Window: stallOfPairs / 2}, listener.Options{Connection: o}, door)
+		s = newStage(t, simnet.Options{BufferSize: stallOfPairs / 2, Window: stallOfPairs / 2}, listener.Options{Connection: o, ShutdownTimeout: time.Second}, door)
 		p := s.dial()
 		s.rest()
 		if by("stall") {
@@ -154,6 +155,8 @@ func TestOfTwoCausesTheFirstOneWins(t *testing.T) {
 				switch { // two clocks run out at the same moment
 				case closed == nil:
 					t.Errorf("%s: no Closed", name)
+				case first.name == "RST" && closed.Reason == protocol.ReasonPeerClosed && transport.IsReset(closed.Err):
+					// A reset is told once. Where the writer was told, the reader finds the end of the input, and may be faster.
 				case settled && closed.Reason != first.reason && !(first.clock && second.clock), closed.Reason != first.reason && closed.Reason != second.reason:
 					t.Errorf("%s: %v", name, closed.Reason)
 				}
