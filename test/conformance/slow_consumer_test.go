@@ -171,15 +171,18 @@ func TestAWriteThatDoesNotFitEndsTheConnectionWhereThatIsThePolicy(t *testing.T)
 
 func TestASlowConsumerIsSeenThroughEveryDoor(t *testing.T) {
 	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+		refused := make(chan struct{})
 		play := script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
 			t.stall()
 			err := t.say("x")
+			close(refused)
 			assert.ErrorIs(t.w.t, err, protocol.ErrWriteQueueFull)
 			return err // a handler that ends because of it did not end the connection
 		}}
 		p, tape := w.open(door, play, only(slow(connection.SlowClose))).connect()
 		p.send("go")
+		<-refused // the peer must not make room before
 		assert.Equal(t, strings.Repeat("s", stallSize), p.rest(), "what was accepted is flushed for a peer that reads after all")
 		p.close()
 		closed := tape.ended()
