@@ -157,7 +157,7 @@ func TestHoweverManyDoNotTakeTheirFarewellTheGoroutinesAreFew(t *testing.T) {
 		for range 1 + clients {
 			c, err := network.Dial(t.Context())
 			require.NoError(t, err)
-			defer c.Close()
+			t.Cleanup(func() { c.Close() })
 		}
 		synctest.Wait()
 		assert.EqualValues(t, clients, l.Info().Refused[protocol.RefusalFull], "the acceptor goes on")
