@@ -40,6 +40,14 @@ func tell(t *testing.T, id, holds string, began time.Time, r Result, more ...any
 	report.Add(t, row)
 }
 
+// cheap asserts that an attacker costs less than so much memory.
+func cheap(t *testing.T, r Result, kb float64) {
+	t.Helper()
+	if !raced {
+		assert.Less(t, r.EachKB, kb, "KB for each attacker")
+	}
+}
+
 // bearable is the worst that a good client may wait for an answer, on a machine that does other things too.
 const bearable = 2 * time.Second
 
@@ -52,7 +60,7 @@ func TestClientsThatSayNothingHarmNobodyAndAreSentAway(t *testing.T) {
 		assert.Less(t, r.While.Worst, bearable)
 		assert.NotZero(t, r.New, "a new client was served")
 		assert.NotZero(t, r.Gone, "IdleTimeout sends them away")
-		assert.Less(t, r.EachKB, 32.0)
+		cheap(t, r, 32)
 	})
 }
 
@@ -64,7 +72,7 @@ func TestClientsThatNeverFinishALineHarmNobody(t *testing.T) {
 		tell(t, "A2", "G11", began, r)
 		assert.Less(t, r.While.Worst, bearable)
 		assert.NotZero(t, r.New, "a new client was served")
-		assert.Less(t, r.EachKB, 32.0)
+		cheap(t, r, 32)
 	})
 }
 
@@ -77,7 +85,7 @@ func TestClientsThatNeverReadHarmNobodyAndAreSentAway(t *testing.T) {
 		assert.Less(t, r.While.Worst, bearable)
 		assert.NotZero(t, r.New, "a new client was served")
 		assert.NotZero(t, r.Gone, "WriteTimeout sends them away")
-		assert.Less(t, r.EachKB, 200.0, "the read buffer, the write buffer, and what a connection is")
+		cheap(t, r, 200) // the read buffer, the write buffer, and what a connection is
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -207,11 +208,12 @@ func TestForwardEchoesWithoutACopy(t *testing.T) {
 
 func TestForwardGivesTheBytesToAnotherConnection(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		var to protocol.Socket
-		s := w.serve(script{data: func(t *tape, b *protocol.Buffer) error { _, err := to.Forward(b); return err }},
+		var to atomic.Pointer[protocol.Socket]
+		s := w.serve(script{data: func(t *tape, b *protocol.Buffer) error { _, err := (*to.Load()).Forward(b); return err }},
 			connection.Options{WriteBufferSize: -1})
 		out, target := s.connect()
-		target.unbooked, to = true, target.socket
+		target.unbooked = true
+		to.Store(&target.socket)
 		in, _ := s.connect()
 		sent := pattern(200_000)
 		go func() { _, _ = io.WriteString(in.Conn, sent) }()
