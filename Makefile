@@ -63,6 +63,8 @@ mutants: ## defects put in on purpose: each must be caught (5 minutes)
 
 storm: ## what goes wrong once in a thousand times, a hundred thousand times
 	go test -count=1 -v -timeout 60m ./test/storm -storm.scale 1
+	go test -count=1 -v -timeout 60m -run TestAShutdownInAStormOfDials ./listener -shutdowns 1000
+	go test -count=1 -v -timeout 60m -run TestTheLinesAreTheSame ./protocol -splits 5000000
 	go test -count=1 -v -timeout 60m -race -run TestBothLimits ./connection -credit.operations 50000000
 
 faults: ## a thousand histories of faults that heal, TLS handshakes that stall, and a hundred restarts under load on each transport

@@ -2,12 +2,17 @@ package protocol_test
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/report"
 )
 
 // FuzzBufferOperations lets two bytes at a time decide what happens to a Buffer: which of the steps, and its n.
@@ -40,37 +45,68 @@ func number(c byte) int {
 // a Data forced by Resume); with the high bit the handler takes one line of it only. The last window brings the rest.
 func FuzzReadLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
-		var lines []string
-		var kept []byte // not consumed by the previous call
-		show := func(arrived []byte, limit int, eof bool) {
-			memory := []byte(margin + string(kept) + string(arrived) + margin)
-			b := new(protocol.Buffer)
-			b.Attach(memory[len(margin):len(memory)-len(margin)], nil, eof)
-			for range min(limit, len(memory)) { // a line that consumed nothing must not hang the test
-				line, ok := b.ReadLine()
-				if !ok {
-					break
-				}
-				lines = append(lines, string(line))
-			}
-			kept = bytes.Clone(b.Bytes())
-		}
-
-		rest := stream
-		for _, cut := range cuts {
-			n, limit := min(int(cut&0x7f), len(rest)), math.MaxInt
-			if cut&0x80 != 0 {
-				limit = 1
-			}
-			show(rest[:n], limit, false)
-			rest = rest[n:]
-		}
-		show(rest, math.MaxInt, true)
-
+		lines, kept := linesThroughWindows(stream, cuts)
 		wantLines, wantKept := linesOf(stream)
 		require.Equal(t, wantLines, lines)
-		require.Equal(t, wantKept, string(kept))
+		require.Equal(t, wantKept, kept)
 	})
+}
+
+// linesThroughWindows returns what is read of a stream that is cut like that, and what was not consumed.
+func linesThroughWindows(stream, cuts []byte) (lines []string, rest string) {
+	var kept []byte // not consumed by the previous call
+	show := func(arrived []byte, limit int, eof bool) {
+		memory := []byte(margin + string(kept) + string(arrived) + margin)
+		b := new(protocol.Buffer)
+		b.Attach(memory[len(margin):len(memory)-len(margin)], nil, eof)
+		for range min(limit, len(memory)) { // a line that consumed nothing must not hang the test
+			line, ok := b.ReadLine()
+			if !ok {
+				break
+			}
+			lines = append(lines, string(line))
+		}
+		kept = bytes.Clone(b.Bytes())
+	}
+	left := stream
+	for _, cut := range cuts {
+		n, limit := min(int(cut&0x7f), len(left)), math.MaxInt
+		if cut&0x80 != 0 {
+			limit = 1
+		}
+		show(left[:n], limit, false)
+		left = left[n:]
+	}
+	show(left, math.MaxInt, true)
+	return lines, string(kept)
+}
+
+var (
+	splits = flag.Int("splits", 20_000, "how many random streams are cut at random")
+	seed   = flag.Uint64("seed", 0, "of all random choices; 0: one is drawn, and printed")
+)
+
+func TestTheLinesAreTheSameHoweverTheStreamIsCut(t *testing.T) {
+	began, n := time.Now(), *seed
+	if n == 0 {
+		n = rand.Uint64N(1 << 32)
+	}
+	t.Logf("again: go test ./protocol -count=1 -run '%s' -seed %d -splits %d", t.Name(), n, *splits)
+	random := rand.New(rand.NewPCG(n, 0))
+	for range *splits {
+		stream, cuts := make([]byte, random.IntN(200)), make([]byte, random.IntN(20))
+		for i := range stream {
+			stream[i] = "\n\n\r\rabcd"[random.IntN(8)]
+		}
+		for i := range cuts {
+			cuts[i] = byte(random.Uint32()) & 0x9f
+		}
+		lines, rest := linesThroughWindows(stream, cuts)
+		wantLines, wantRest := linesOf(stream)
+		require.Equal(t, wantLines, lines, "%q cut at %v", stream, cuts)
+		require.Equal(t, wantRest, rest, "%q cut at %v", stream, cuts)
+	}
+	report.Add(t, report.Row{ID: "F2", Holds: "G2", Figures: map[string]any{"streams": *splits, "read otherwise": 0}, Seeds: fmt.Sprint(n), Duration: time.Since(began)})
 }
 
 // linesOf is the reference: the lines of the whole stream, and what follows its last LF.

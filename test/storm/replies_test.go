@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -61,6 +63,95 @@ func listens(heard chan<- [sha256.Size]byte) tcpactor.Door {
 			accepted: func(s protocol.Socket) error { s.CloseWrite(); return nil },
 			data:     func(_ protocol.Socket, b *protocol.Buffer) error { hash.Write(b.Next(b.Len())); return nil },
 			closed:   func(*protocol.Closed) { heard <- [sha256.Size]byte(hash.Sum(nil)) },
+		}
+	})
+}
+
+// R2: a server closes with a full queue. A peer that reads gets all of it; of one that does not it is known to the byte what was left.
+func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
+	overEach(t, func(t *testing.T, transport listener.Transport) {
+		began, rounds := time.Now(), of(1000)
+		ends := make(chan end, 1)
+		o := listener.Options{
+			Network: "unix", Transport: transport, SendBufferSize: 8 << 10, // a quarter of the queue
+			Connection: connection.Options{CloseTimeout: 20 * time.Millisecond},
+		}
+		stalled := listenUnix(t, fills(ends), o)
+		o.Connection.CloseTimeout = 0
+		flushed := listenUnix(t, fills(ends), o)
+		inexact, unsent := 0, uint64(0)
+		for range rounds {
+			client, err := net.Dial("unix", flushed.Addr().String())
+			require.NoError(t, err)
+			got, err := io.ReadAll(client)
+			_ = client.Close()
+			if e := <-ends; err != nil || !e.sent(got) || e.Unsent != 0 {
+				inexact++
+			}
+
+			client, err = net.Dial("unix", stalled.Addr().String())
+			require.NoError(t, err)
+			e := <-ends
+			got, _ = io.ReadAll(client) // what the kernel had taken
+			_ = client.Close()
+			if !e.sent(got) || e.Unsent == 0 {
+				inexact++
+			}
+			unsent += e.Unsent
+		}
+		tell(t, report.Row{ID: "R2", Holds: "G3 G11", Figures: map[string]any{"rounds": rounds, "bytes unsent": unsent, "inexact": inexact}}, began)
+		assert.Zero(t, inexact)
+	})
+}
+
+// listenUnix listens at a path: what was written there is the peer's to read, also after a reset.
+func listenUnix(t *testing.T, door tcpactor.Door, options listener.Options) *listener.Listener {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
+	require.NoError(t, err)
+	l, _ := listenOnly(t, filepath.Join(dir, "s"), door, options)
+	t.Cleanup(func() {
+		require.NoError(t, l.Close())
+		require.NoError(t, os.RemoveAll(dir))
+	})
+	return l
+}
+
+// end is what is known of a connection that has ended.
+type end struct {
+	protocol.Stats
+	accepted uint64
+}
+
+// sent reports that got is exactly what was written of what was accepted.
+func (e end) sent(got []byte) bool {
+	return uint64(len(got)) == e.Written && e.Written+e.Unsent == e.accepted && bytes.Equal(got, numbered(0, len(got)))
+}
+
+// numbered is the part of a long text from a place on that tells each place from its neighbours.
+func numbered(from, n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte((from + i) * 31 >> ((from + i) % 5))
+	}
+	return p
+}
+
+// fills is a server that writes until no more fits, and closes.
+func fills(ends chan<- end) tcpactor.Door {
+	return tcpactor.Handlers(func() tcpactor.Handler {
+		accepted := 0
+		return handler{
+			accepted: func(s protocol.Socket) error {
+				for {
+					n, err := s.Write(numbered(accepted, 1000))
+					if err != nil {
+						return s.Close()
+					}
+					accepted += n
+				}
+			},
+			closed: func(c *protocol.Closed) { ends <- end{c.Stats, uint64(accepted)} },
 		}
 	})
 }
