@@ -107,7 +107,7 @@ func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 // listenUnix listens at a path: what was written there is the peer's to read, also after a reset.
 func listenUnix(t *testing.T, door tcpactor.Door, options listener.Options) *listener.Listener {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
+	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
 	require.NoError(t, err)
 	l, _ := listenOnly(t, filepath.Join(dir, "s"), door, options)
 	t.Cleanup(func() {
