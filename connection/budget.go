@@ -133,10 +133,11 @@ func (b *Budget) add(s *share, n int) {
 // share is what one connection holds of the budget.
 type share struct {
 	held    atomic.Int64
-	waiting atomic.Bool  // it is not read until relieve, or its end, says otherwise
-	need    atomic.Int64 // how much more it wanted then
-	input   int          // of held, the memory of its input; the connection's turn only
-	relief  relief       // the sweep's
+	waiting atomic.Bool                     // it is not read until relieve, or its end, says otherwise
+	need    atomic.Int64                    // how much more it wanted then
+	lent    atomic.Pointer[protocol.Buffer] // what the handler is shown of its input
+	input   int                             // of held, the memory of its input; the connection's turn only
+	relief  relief                          // the sweep's
 }
 
 // share returns the connection's; there must be a budget.
@@ -196,6 +197,18 @@ func (c *Connection) account() {
 			s.need.Store(0) // it needs something else now
 		}
 	}
+}
+
+// lend says that b shows the input until the next call.
+func (c *Connection) lend(b *protocol.Buffer) {
+	if c.shared.budget != nil {
+		c.share().lent.Store(b)
+	}
+}
+
+// lent reports that b shows this connection's input, whose memory was taken from the budget for reading. Any goroutine may ask.
+func (c *Connection) lent(b *protocol.Buffer) bool {
+	return c.shared.budget != nil && c.share().lent.Load() == b
 }
 
 // handOver says that the input's memory belongs to a write now, and returns what was taken for it.

@@ -158,8 +158,7 @@ func (c *Connection) reads(t *testing.T, n int) *protocol.Buffer {
 	space := c.input.Space(room)
 	c.input.Filled(n, space)
 	c.account()
-	c.present(false)
-	return &c.buffer
+	return c.present(false).(*protocol.Data).Buffer
 }
 
 func TestUnreadBytesTakeTheirChunkUntilTheyAreConsumed(t *testing.T) {
@@ -306,7 +305,7 @@ func TestWhatAConnectionNeedsIsForgottenOnceItGivesSomethingBack(t *testing.T) {
 	b.add(new(share), int(b.limits.Total-b.Held()))
 	assert.Nil(t, c.fetch())
 	assert.EqualValues(t, 2048, c.share().need.Load())
-	c.buffer.Discard(2048)
+	c.shown.buffer.Discard(2048)
 	c.reclaim()
 	assert.Zero(t, c.share().need.Load())
 }

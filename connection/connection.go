@@ -43,8 +43,7 @@ type Connection struct {
 	// The connection's turn only.
 	receiver tcpactor.Receiver // nil until open: a failed handshake has no handler
 	input    transport.Input
-	buffer   protocol.Buffer
-	data     protocol.Data
+	shown    *shown // from its presentation to the handler's return
 	flags    flags
 	demand   int32 // how many Data may be shown; unlimited where nobody counts
 
@@ -113,7 +112,7 @@ func (c *Connection) Receive(ctx actor.Context) {
 	}
 	switch m := message.(type) {
 	case *protocol.Data:
-		if m == &c.data {
+		if c.shown != nil && m == &c.shown.data {
 			c.show(ctx)
 		}
 	case *attend:

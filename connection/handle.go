@@ -87,7 +87,7 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 		b.Discard(n)
 		return n, err
 	}
-	memory, own := len(chunk.Bytes), b == &c.buffer
+	memory, own := len(chunk.Bytes), c.lent(b)
 	if own {
 		memory = 0 // taken already, for reading
 	}

@@ -3,10 +3,12 @@ package connection
 import (
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
 )
 
 // Pull implements tcpactor.Source: all mail is read, so a Pause that came before the input has taken effect. At most one
@@ -151,10 +153,23 @@ func (c *Connection) writesReleased() {
 	}
 }
 
+// shown is what a handler is given of the input. A connection has one only from present to reclaim, so that an idle one is small.
+type shown struct {
+	data   protocol.Data
+	buffer protocol.Buffer
+}
+
+var shownPool = sync.Pool{New: func() any { return new(shown) }}
+
 func (c *Connection) present(eof bool) any {
-	c.buffer.Attach(c.input.Bytes(), c.input.Chunk(), eof)
-	c.data.Socket, c.data.Buffer, c.data.EOF = c, &c.buffer, eof
-	return &c.data
+	if c.shown == nil { // or it was presented, and the actor failed before it was shown
+		c.shown = shownPool.Get().(*shown)
+	}
+	s := c.shown
+	s.buffer.Attach(c.input.Bytes(), c.input.Chunk(), eof)
+	s.data = protocol.Data{Socket: c, Buffer: &s.buffer, EOF: eof}
+	c.lend(&s.buffer)
+	return &s.data
 }
 
 // show hands the Data that Pull presented to the handler.
@@ -163,17 +178,20 @@ func (c *Connection) show(ctx actor.Context) {
 		c.demand--
 	}
 	defer c.reclaim() // also where the handler ends the goroutine
-	c.deliver(ctx, &c.data)
+	c.deliver(ctx, &c.shown.data)
 }
 
 // reclaim takes back from the Buffer what the handler left in it.
 func (c *Connection) reclaim() {
-	if c.buffer.Storage() == nil {
+	s := c.shown
+	if s.buffer.Storage() == nil {
 		c.input.Lose() // the memory has changed hands
 	} else {
-		c.input.Keep(c.buffer.Len())
+		c.input.Keep(s.buffer.Len())
 	}
-	c.buffer.Attach(nil, nil, false)
+	c.lend(nil)
+	*s, c.shown = shown{}, nil
+	shownPool.Put(s)
 	c.account()
 }
 

@@ -36,7 +36,8 @@ func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 		}
 		shown := c.fetch()
 		c.inputEnded(nil)
-		assert.Equal(t, !reset, shown == &c.data, "as the last Data, marked EOF")
+		data, ok := shown.(*protocol.Data)
+		assert.Equal(t, !reset, ok && data.EOF, "as the last Data, marked EOF")
 		assert.Equal(t, !reset, len(told.all) == 1, "PeerClosed")
 		if reset {
 			assert.Equal(t, flushing, c.state())
