@@ -71,8 +71,9 @@ type worker struct {
 const (
 	// crewThroughput is how many messages an actor handles before it goes to the end of the queue.
 	crewThroughput = 64
-	// pollEvery bounds the turns between two polls while the queue never runs empty.
-	pollEvery = 128
+	// pollEvery bounds the turns between two polls while the queue never runs empty. It is more than one poll brings in, reads and writes: or the
+	// queue would grow to all connections there are, and each be cold when its turn comes.
+	pollEvery = 256
 	// parkedFor is how long a worker waits to be needed before it ends.
 	parkedFor = 10 * time.Second
 )

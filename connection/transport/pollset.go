@@ -9,6 +9,10 @@ type watcher interface {
 	ready(input, output, hangup bool)
 }
 
+// pollBatch is the most events of one system call. More wait for the next, in order. What a batch touches is touched again by its writes: of
+// 64 connections it is in the cache still (measured with 1,000 and 10,000 that send at once: 256 costs a fifth more for each message).
+const pollBatch = 64
+
 // table finds the watcher of a descriptor. The kernel's event carries the descriptor's number and a generation: numbers are used again at
 // once, and an event for the one before must not reach the one after.
 type table struct {

@@ -20,9 +20,6 @@ type PollSet struct {
 	events     [pollBatch]unix.Kevent_t
 }
 
-// pollBatch is the most events of one system call. More wait for the next, in order.
-const pollBatch = 256
-
 // NewPollSet fails where the process has no descriptor left; then nothing is left of it.
 func NewPollSet() (*PollSet, error) {
 	queue, err := unix.Kqueue()
