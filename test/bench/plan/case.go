@@ -72,6 +72,7 @@ func Cases() []Case {
 		scaling(Case{ID: "scaling-1000", Title: "1,000 active", Conns: 1000}),
 		// At 50,000 messages a second a window of one would hold five messages of each connection.
 		scaling(Case{ID: "scaling-10000", Title: "10,000 active", Conns: 10000, Window: 3}),
+		burning(Case{ID: "burning", Title: "a handler computes for 50 us", Conns: 50}),
 		blocking(Case{ID: "blocking", Title: "a handler blocks"}),
 		stalled(Case{ID: "stalled", Title: "peers do not read"}),
 	}
@@ -99,6 +100,12 @@ func scaling(c Case) Case {
 	c.Metrics = []metric.ID{
 		metric.CPU, metric.Rate, metric.P99, metric.SetupCPU, metric.GeneratorCPU, metric.Busy,
 	}
+	return withDefaults(c)
+}
+
+func burning(c Case) Case {
+	c.Group, c.Kind, c.Baseline = "burning", Echo, "berth-burn-1w"
+	c.Metrics = []metric.ID{metric.Rate, metric.CPU, metric.P50, metric.P99, metric.Busy}
 	return withDefaults(c)
 }
 

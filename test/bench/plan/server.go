@@ -21,13 +21,14 @@ type Server struct {
 	Args   []string `json:"args,omitempty"`
 	Module string   `json:"module,omitempty"` // the module whose version the row carries
 	Sleeps bool     `json:"sleeps"`           // it has -sleep: its handler can be made to block
+	Burns  bool     `json:"burns,omitempty"`  // its handler computes; it takes part in the group burning, and nowhere else
 	// Only are the cases it takes part in; none: all.
 	Only []string `json:"only,omitempty"`
 }
 
 // TakesPart says whether the server is measured in the case.
 func (s Server) TakesPart(c Case) bool {
-	if c.Kind == Blocking && !s.Sleeps {
+	if c.Kind == Blocking && !s.Sleeps || s.Burns != (c.Group == "burning") {
 		return false
 	}
 	return len(s.Only) == 0 || slices.Contains(s.Only, c.ID)
@@ -54,6 +55,8 @@ func Servers() []Server {
 		{ID: "berth", Title: "Berth", Family: Berth, Binary: "berth", Sleeps: true},
 		{ID: "berth-64k", Title: "Berth, 64 KiB buffers", Family: Berth, Binary: "berth", Args: []string{"-read-buffer-size", "65536", "-write-buffer-size", "131072"}, Sleeps: true, Only: bulkBuffer},
 		{ID: "berth-1w", Title: "Berth, one worker", Family: Berth, Binary: "berth", Args: []string{"-workers", "1"}, Sleeps: true, Only: oneWorker},
+		{ID: "berth-burn-1w", Title: "Berth, one worker", Family: Berth, Binary: "berth", Args: []string{"-burn", "50us", "-workers", "1"}, Burns: true},
+		{ID: "berth-burn-2w", Title: "Berth, two workers", Family: Berth, Binary: "berth", Args: []string{"-burn", "50us", "-workers", "2"}, Burns: true},
 		{ID: "berth-stream", Title: "Berth, stream transport", Family: Berth, Binary: "berth", Args: []string{"-transport", "stream"}, Sleeps: true},
 	}
 }

@@ -24,6 +24,8 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 	section(&text, "Scaling",
 		"Server CPU per message in microseconds; growth is that of the most connections to that of the fewest, round by round.", r.scaling())
 	section(&text, "Idle memory", "Anonymous server memory per idle connection after one message, in bytes.", r.memory())
+	section(&text, "A handler that computes",
+		"50 connections whose handler computes for 50 us before it answers. Medians; the ratio is of the rates, round by round: more is better.", r.burning())
 	section(&text, "A handler that blocks",
 		"50 paced connections before and while one more connection's handler sleeps.", r.figures(r.group("blocking")))
 	section(&text, "Peers that do not read",
@@ -109,6 +111,20 @@ func (r Report) figures(cases []plan.Case) table {
 				cells = append(cells, median(row.Values[id]))
 			}
 			t.add(cells...)
+		}
+	}
+	return t
+}
+
+// burning is what a second worker brings.
+func (r Report) burning() table {
+	t := table{headings: []string{"", metric.Rate.Heading(), metric.CPU.Heading(), metric.P99.Heading(), metric.Busy.Heading(), "rate to one worker's"}}
+	for _, c := range r.group("burning") {
+		for _, server := range r.Servers {
+			if row, ok := r.row(c.ID, server.ID); ok {
+				v := row.Values
+				t.add(server.Title, median(v[metric.Rate]), median(v[metric.CPU]), median(v[metric.P99]), median(v[metric.Busy]), ratio(row.Ratio))
+			}
 		}
 	}
 	return t
