@@ -16,14 +16,17 @@ func (c *Crew) monitor() {
 	defer c.joining.Done()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	idle := 0
+	idle, last := 0, time.Now()
 	for {
 		select {
 		case <-ticker.C:
 		case <-c.stop:
 			return
 		}
-		if c.look() {
+		now := time.Now()
+		ticks := ticksIn(now.Sub(last))
+		last = now
+		if c.look(ticks) {
 			idle = 0
 			continue
 		}
@@ -41,8 +44,12 @@ func (c *Crew) monitor() {
 			return
 		}
 		ticker.Reset(tick)
+		last = time.Now()
 	}
 }
+
+// ticksIn returns how many ticks went by between two looks.
+func ticksIn(d time.Duration) int { return max(1, int((d+tick/2)/tick)) }
 
 // doze says that nobody looks from now on, unless a worker has been active since the last look: the turn it took then may
 // block, and it did not see that somebody must be woken to notice.
@@ -62,8 +69,9 @@ func (c *Crew) wakeMonitor() {
 	}
 }
 
-// look is one tick. It reports whether the crew did anything since the last one, or is doing it.
-func (c *Crew) look() (busy bool) {
+// look is one tick, or the last of several of which nobody was free to look at the others. It reports whether the crew did anything since the
+// last look, or is doing it.
+func (c *Crew) look(ticks int) (busy bool) {
 	c.mu.Lock()
 	found := 0
 	runs := c.retired
@@ -86,7 +94,7 @@ func (c *Crew) look() (busy bool) {
 	}
 	asleep := c.sleeping && c.active() == 0
 	busy = c.policy.runs != runs || !asleep
-	c.target = c.policy.tick(runs, asleep)
+	c.target = c.policy.ticksOf(ticks, runs, asleep)
 	wake := false
 	if missing := c.missing(); missing > 0 {
 		if c.sleeping && !c.waking {

@@ -27,9 +27,22 @@ const (
 	fullFor   = 2   // windows without sleep before one more is tried, and for how many it is: one alone is too noisy
 	firstWait = 4   // windows, doubled by each failed trial
 	mostWait  = 512 // windows: about 8 s
+
+	mostMissed = 4 * window // ticks: more means that the whole process stood still
 )
 
 func newPolicy(most int) policy { return policy{most: max(most, 1), target: 1, wait: firstWait} }
+
+// ticksOf is n ticks of which only the last was looked at. A monitor is late where all processors have work: as the crew did not sleep then, and
+// the turns are spread evenly, as far as anybody knows. Otherwise a busy crew would be judged by the moments in which it was not.
+func (p *policy) ticksOf(n int, runs uint64, asleep bool) int {
+	n = min(n, mostMissed)
+	before := p.runs
+	for i := 1; i < n; i++ {
+		p.tick(before+(runs-before)*uint64(i)/uint64(n), false)
+	}
+	return p.tick(runs, asleep)
+}
 
 // tick takes one look at the crew and returns how many workers it should have.
 func (p *policy) tick(runs uint64, asleep bool) int {

@@ -2,6 +2,7 @@ package tcpactor
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,6 +47,39 @@ func TestOneWorkerMoreIsTriedAfterTwoWindowsWithoutSleepAndNotBefore(t *testing.
 	}
 	l.total += 100
 	assert.Equal(t, 2, l.tick(l.total, false))
+}
+
+func TestALateMonitorCountsTheTicksThatItMissed(t *testing.T) {
+	for d, ticks := range map[time.Duration]int{0: 1, tick / 2: 1, tick: 1, tick * 3 / 2: 2, 5 * tick: 5, 5*tick - 1: 5} {
+		assert.Equal(t, ticks, ticksIn(d), "%v", d)
+	}
+}
+
+// With all processors at work a monitor gets its turn when one of them runs out of it, and finds the crew asleep.
+func TestWhereTheMonitorIsLateTheCrewIsNotJudgedByTheMomentOfItsLook(t *testing.T) {
+	l := newLoad(2)
+	l.busy(fullFor, 100)
+	l.busy(fullFor, 100)
+	require.Equal(t, 2, l.target)
+	for range 100 {
+		l.total += 100
+		require.Equal(t, 2, l.ticksOf(window/2, l.total, true))
+	}
+}
+
+// More gets done between two late looks, but not because of the worker that is on trial.
+func TestALateLookIsNotTakenForMoreWork(t *testing.T) {
+	l := newLoad(2)
+	l.busy(fullFor, 80)
+	require.Equal(t, 2, l.target)
+	l.total += fullFor * 80
+	assert.Equal(t, 1, l.ticksOf(fullFor*window, l.total, false), "it brought nothing")
+}
+
+func TestAProcessThatStoodStillDoesNotCatchUp(t *testing.T) {
+	l := newLoad(2)
+	l.ticksOf(1<<40, 1000, false) // would take minutes
+	assert.EqualValues(t, 1000, l.runs)
 }
 
 func TestOneTickThatFoundTheCrewAsleepPutsTheTrialOff(t *testing.T) {
