@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -30,11 +31,18 @@ var pinger net.Conn
 func TestMain(m *testing.M) {
 	shared = newSystem()
 	pinger = newPinger()
-	before := goleak.IgnoreCurrent()
+	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		_ = l.Close() // the runtime has its own descriptors from now on
+	}
+	before, files := goleak.IgnoreCurrent(), openFiles()
 	code := m.Run()
 	if code == 0 {
 		if err := goleak.Find(before); err != nil {
 			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			code = 1
+		}
+		if left := openFiles() - files; left > 0 {
+			fmt.Fprintln(os.Stderr, left, "descriptors are left")
 			code = 1
 		}
 	}
