@@ -38,6 +38,7 @@ func act(step error) error {
 
 // fail lets the next accepts fail by these steps.
 func fail(f *faultnet.Listener, steps ...error) {
+	synctest.Wait() // the accept loop waits for a client: what comes now is for the one after
 	for _, step := range steps {
 		f.Do(func() error { return act(step) })
 	}
@@ -45,6 +46,7 @@ func fail(f *faultnet.Listener, steps ...error) {
 
 // failInEveryClass lets as many accepts fail.
 func failInEveryClass(f *faultnet.Listener) {
+	synctest.Wait()
 	f.Fail(syscall.EMFILE, syscall.ECONNABORTED, syscall.EPERM, syscall.EINVAL, io.EOF)
 }
 
