@@ -134,7 +134,7 @@ func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
 		_ = dial(t, l)
 		eventually(t, func() bool { return len(published[*AcceptFailed](w)) == 8 }) // the next wait is over half a second
 		assert.Zero(t, l.Info().Accepted)
-		assert.True(t, l.server.polling.acceptors[0].pause.running())
+		eventually(t, l.server.polling.acceptors[0].pause.running)
 		began := time.Now()
 		require.NoError(t, l.Close())
 		assert.Less(t, time.Since(began), patience/2)

@@ -215,8 +215,8 @@ func (a *pollAcceptor) failed(err error) {
 	a.mu.Lock()
 	d := a.wait.next()
 	a.mu.Unlock()
+	a.server.acceptFailed(err, d) // first: who hears of it must not hear of the next accept before
 	a.pause.start(d, a.Schedule)
-	a.server.acceptFailed(err, d)
 }
 
 // backlog accepts the clients that wait already. It may be called by any goroutine.
