@@ -3,6 +3,7 @@
 package attack
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -32,9 +33,10 @@ func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers [
 		return r, nil, fmt.Errorf("before the attack: %w", err)
 	}
 	memory := t.Memory()
+	enough := good.stay()
 	attackers, err = gather(t, n, position)
 	r.Attackers = len(attackers)
-	if err != nil {
+	if err = errors.Join(err, enough()); err != nil {
 		return r, attackers, err
 	}
 	// Only now: while they come, it is this process as much as the server that keeps the good client waiting.

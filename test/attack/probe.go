@@ -50,6 +50,26 @@ func (p *probe) watch(lasting time.Duration) (Latency, error) {
 	return summary(took), nil
 }
 
+// stay asks now and then, so that the server has no reason to send it away, until the function that it returns is called.
+func (p *probe) stay() (enough func() error) {
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			if _, err := p.watch(askEvery); err != nil {
+				done <- err
+				return
+			}
+			select {
+			case <-stop:
+				done <- nil
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	return func() error { close(stop); return <-done }
+}
+
 func summary(took []time.Duration) Latency {
 	slices.Sort(took)
 	return Latency{took[len(took)/2], took[len(took)*99/100], took[len(took)-1]}
