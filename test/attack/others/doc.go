@@ -4,5 +4,5 @@
 //	go test -v -run WhoSurvivesWhat . -attack.scale 1
 //
 // Each server answers a line with the same line (redcon: ECHO), as its README recommends to write one, with its default settings; Berth with an
-// IdleTimeout and a WriteTimeout of 2 s besides. Where a server lacks such a limit, that is what its column shows.
+// IdleTimeout and a WriteTimeout of 5 s besides. Where a server lacks such a limit, that is what its column shows.
 package others

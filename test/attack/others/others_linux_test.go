@@ -69,7 +69,7 @@ func TestEveryServerAnswersALineWithTheSameLine(t *testing.T) {
 func of(n int) int { return max(1, int(float64(n)**scale)) }
 
 // look is how long to look whether a server sends attackers away.
-const look = 10 * time.Second
+const look = 20 * time.Second
 
 // attacks are turned on every server. Each says what came of it in words.
 var attacks = []struct {

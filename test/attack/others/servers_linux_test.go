@@ -40,7 +40,7 @@ func serveBerth(addr string) error {
 	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
 	l, err := listener.Listen(actor.NewActorSystem(quiet).Root, addr, lines, listener.Options{
 		MaxConnections: -1, // as with the others: the kernel's limit is the only one
-		Connection:     connection.Options{IdleTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second},
+		Connection:     connection.Options{IdleTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second},
 	})
 	if err != nil {
 		return err
