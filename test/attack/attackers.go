@@ -36,7 +36,7 @@ func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers [
 	enough := good.stay()
 	attackers, err = gather(t, n, position)
 	r.Attackers = len(attackers)
-	if err = errors.Join(err, enough()); err != nil {
+	if err := errors.Join(err, enough()); err != nil {
 		return r, attackers, err
 	}
 	// Only now: while they come, it is this process as much as the server that keeps the good client waiting.
