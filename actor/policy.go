@@ -1,7 +1,8 @@
 package tcpactor
 
 // policy decides how many workers a crew's load is worth. More are not better: a worker that only takes turns away from
-// another costs wake-ups and cache misses. So it tries one more while the crew never sleeps, and keeps it only if more gets done.
+// another costs wake-ups and cache misses. So it tries one more while the crew never sleeps, and keeps it only if more gets done; and, because on a
+// machine that others use too that may have been chance, only if less gets done once it is taken away again.
 //
 // It is fed one tick at a time and knows nothing of time or goroutines.
 type policy struct {
@@ -15,7 +16,8 @@ type policy struct {
 
 	full   int    // windows in a row without a tick that found it asleep
 	trial  int    // windows left until it is decided whether the last worker helps; 0: none is on trial
-	with   uint64 // turns run in this trial's windows so far
+	doubt  bool   // the last worker brought more, once; the next trial is without it
+	during uint64 // turns run in this trial's windows so far
 	before uint64 // turns run in as many windows before it
 	last   uint64 // turns run in the window before this one
 	rest   int    // windows to wait before the next trial
@@ -71,26 +73,49 @@ func (p *policy) judge(done uint64) {
 	switch {
 	case p.trial > 1:
 		p.trial--
-		p.with += done
+		p.during += done
 	case p.trial == 1:
 		p.trial = 0
-		if p.worthIt(p.with + done) {
-			p.wait = firstWait
-			return
-		}
-		p.target--
-		p.rest = p.wait
-		p.wait = min(2*p.wait, mostWait)
+		p.conclude(p.during + done)
 	case p.asleep >= window/2 && p.target > 1:
 		p.target--
-	case p.full >= fullFor && p.rest == 0 && p.target < p.most:
-		p.trial, p.with, p.before = fullFor, 0, before
-		p.target++
+		p.doubt = false
+	case p.full >= fullFor && p.rest == 0:
+		p.try(before)
 	}
 }
 
-// worthIt: the new worker must bring at least a quarter of what each of the others does.
-func (p *policy) worthIt(done uint64) bool {
-	others := uint64(p.target - 1)
-	return done*4*others >= p.before*(4*others+1)
+// try begins a trial: without a worker that is in doubt, else with one more. before is how many turns were run in as many windows.
+func (p *policy) try(before uint64) {
+	switch {
+	case p.doubt:
+		p.target--
+	case p.target < p.most:
+		p.target++
+	default:
+		return
+	}
+	p.trial, p.during, p.before = fullFor, 0, before
+}
+
+// conclude ends a trial in which done turns were run.
+func (p *policy) conclude(done uint64) {
+	switch {
+	case p.doubt && worthIt(p.before, done, p.target):
+		p.target++
+		p.doubt, p.wait = false, firstWait
+	case !p.doubt && worthIt(done, p.before, p.target-1):
+		p.doubt, p.rest = true, firstWait
+	default:
+		if !p.doubt {
+			p.target--
+		}
+		p.doubt, p.rest, p.wait = false, p.wait, min(2*p.wait, mostWait)
+	}
+}
+
+// worthIt: a worker must bring at least a quarter of what each of the others does.
+func worthIt(with, without uint64, others int) bool {
+	n := uint64(others)
+	return with*4*n >= without*(4*n+1)
 }

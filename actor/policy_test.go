@@ -154,14 +154,51 @@ func TestFailedTrialsRestTwiceAsLongEachUpToEightSeconds(t *testing.T) {
 	assert.InDelta(t, 8, (mostWait * window * tick).Seconds(), 0.5)
 }
 
+// keeps brings a second worker, which is on trial, to where it is kept: with it twice as much gets done.
+func (l *load) keeps(t *testing.T) {
+	t.Helper()
+	require.Equal(t, fullFor, l.trial)
+	for range fullFor + firstWait - 1 {
+		require.Equal(t, 2, l.window(200, 0))
+	}
+	require.Equal(t, 1, l.window(200, 0), "tried without")
+	require.Equal(t, 1, l.window(100, 0))
+	require.Equal(t, 2, l.window(100, 0), "kept")
+}
+
+func TestAWorkerThatIsKeptIsNotTriedAgain(t *testing.T) {
+	l := newLoad(2)
+	l.busy(fullFor, 100)
+	l.keeps(t)
+	for range 1000 {
+		require.Equal(t, 2, l.window(200, 0))
+	}
+}
+
+// With it more got done, but no less without it afterwards.
+func TestAWorkerThatBroughtMoreByChanceIsTakenAwayAgain(t *testing.T) {
+	l := newLoad(2)
+	l.busy(fullFor, 100)
+	l.window(200, 0)
+	require.Equal(t, 2, l.window(200, 0))
+	for range firstWait {
+		l.window(100, 0)
+	}
+	require.Equal(t, 1, l.target, "tried without")
+	for range fullFor + firstWait - 1 {
+		require.Equal(t, 1, l.window(100, 0))
+	}
+	require.Equal(t, 2, l.window(100, 0), "and tried again as after a trial that failed")
+	assert.Equal(t, 2*firstWait-1, l.failed(t))
+}
+
 func TestASuccessfulTrialBeginsTheRestsAnew(t *testing.T) {
 	l := newLoad(2)
 	l.busy(fullFor, 100)
 	for range 4 {
 		l.failed(t)
 	}
-	l.window(200, 0)
-	require.Equal(t, 2, l.window(200, 0), "kept")
+	l.keeps(t)
 	l.window(0, window)
 	require.Equal(t, 1, l.target, "and taken away as there is nothing to do")
 	require.Equal(t, 2, l.busy(fullFor, 100))
