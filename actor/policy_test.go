@@ -76,6 +76,12 @@ func TestALateLookIsNotTakenForMoreWork(t *testing.T) {
 	assert.Equal(t, 1, l.ticksOf(fullFor*window, l.total, false), "it brought nothing")
 }
 
+func TestWhatWasRunBetweenTwoLateLooksIsSpreadOverTheirTicks(t *testing.T) {
+	l := newLoad(1)
+	l.ticksOf(3*window, 300, false)
+	assert.EqualValues(t, 100, l.last, "in the last of three windows")
+}
+
 func TestAProcessThatStoodStillDoesNotCatchUp(t *testing.T) {
 	l := newLoad(2)
 	l.ticksOf(1<<40, 1000, false) // would take minutes
