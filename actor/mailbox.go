@@ -24,10 +24,11 @@ type Source interface {
 // dispatcher back after Throughput messages, and after Close no message vanishes: each goes to Source.Drop.
 //
 // It is embedded by value in the actor it belongs to, two in each connection, so it is small: 88 bytes. It makes no allocation of its own in
-// steady state. Post*, Schedule, Run and Close may be called by any goroutine; Take on the mailbox's turn only.
+// steady state. Post*, Schedule, Run, RunNow and Close may be called by any goroutine; Take on the mailbox's turn only.
 type Mailbox struct {
 	mu        sync.Mutex
-	running   bool // a turn is scheduled or under way: nobody else may start one
+	running   bool // a turn is scheduled or under way: no other one may be started
+	inside    bool // of those, under way: it cannot be taken over any more
 	stirred   bool // something happened during the turn that the turn may have missed
 	suspended bool // the actor failed and awaits its supervisor: mail waits
 	closed    bool
@@ -46,7 +47,8 @@ var _ actor.Mailbox = (*Mailbox)(nil)
 // Init binds the mailbox to its actor. It comes before the spawn.
 func (m *Mailbox) Init(source Source) {
 	m.source = source
-	m.running = true // until Start: Proto.Actor enters an actor in its registry, and so lets others post, before it calls RegisterHandlers
+	// Until Start: Proto.Actor enters an actor in its registry, and so lets others post, before it calls RegisterHandlers.
+	m.running, m.inside = true, true
 }
 
 // InitMortal is Init for an actor that cannot be born again, as it holds a socket: a restart stops it.
@@ -64,7 +66,7 @@ func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher acto
 func (m *Mailbox) Start() {
 	m.mu.Lock()
 	start := m.stirred
-	m.running = start
+	m.running, m.inside = start, false
 	m.mu.Unlock()
 	if start {
 		m.scheduler.schedule(m)
@@ -119,11 +121,28 @@ func (m *Mailbox) Run() {
 	m.mu.Lock()
 	m.stirred = true
 	start := !m.running
-	m.running = true
+	if start {
+		m.running, m.inside = true, true
+	}
 	m.mu.Unlock()
 	if start {
-		m.run()
+		m.turn(false)
 	}
+}
+
+// RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that one is taken over, and finds nothing
+// left to do. False: a turn is under way on another goroutine (or on this one, further up its stack), and nothing was done.
+// It is for a caller that needs the actor's work done before it can go on, and for actors whose turns do not block.
+func (m *Mailbox) RunNow() bool {
+	m.mu.Lock()
+	if m.inside {
+		m.mu.Unlock()
+		return false
+	}
+	m.running, m.inside, m.stirred = true, true, true
+	m.mu.Unlock()
+	m.turn(false)
+	return true
 }
 
 // Close ends the mailbox: the user messages left in it, and all that come later, go to Source.Drop.
@@ -147,9 +166,12 @@ func (m *Mailbox) Take() (message any, ok bool) {
 	return m.pop(user)
 }
 
-// run is one turn: system messages, then mail, then what the source has; until nothing is left or the
-// throughput is used up.
-func (m *Mailbox) run() {
+// run is a turn that was scheduled.
+func (m *Mailbox) run() { m.turn(true) }
+
+// turn is one turn: system messages, then mail, then what the source has; until nothing is left or the
+// throughput is used up. One that was scheduled may have been taken over meanwhile; then there is nothing to do.
+func (m *Mailbox) turn(scheduled bool) {
 	var message any
 	var what kind
 	finished := false
@@ -164,18 +186,19 @@ func (m *Mailbox) run() {
 			reason = protocol.ErrGoexit
 		}
 		m.invoker.EscalateFailure(reason, message)
-		m.scheduler.schedule(m)
+		m.goOn()
 	}()
 	for left := m.scheduler.Throughput(); ; left-- {
 		if left <= 0 {
 			finished = true
-			m.scheduler.schedule(m) // still marked as running: nobody else starts a turn in between
+			m.goOn()
 			return
 		}
-		if message, what = m.next(); what == none {
+		if message, what = m.next(scheduled); what == none {
 			finished = true
 			return
 		}
+		scheduled = false
 		if what == user {
 			m.invoker.InvokeUserMessage(message)
 			continue
@@ -207,10 +230,26 @@ func (m *Mailbox) stop() {
 
 var stopMessage = &actor.Stop{}
 
-// next returns what the turn does next. With none the turn is over: the mailbox has been marked as not running.
-func (m *Mailbox) next() (any, kind) {
+// goOn ends a turn that another one follows. The mailbox stays marked as running: no other one is scheduled in between.
+func (m *Mailbox) goOn() {
+	m.mu.Lock()
+	m.inside = false
+	m.mu.Unlock()
+	m.scheduler.schedule(m)
+}
+
+// next returns what the turn does next. With none the turn is over: the mailbox has been marked as not running. begins: the turn
+// was scheduled and begins here, unless another goroutine has taken it over.
+func (m *Mailbox) next(begins bool) (any, kind) {
 	for {
 		m.mu.Lock()
+		if begins {
+			if !m.running || m.inside {
+				m.mu.Unlock()
+				return nil, none
+			}
+			m.inside, begins = true, false
+		}
 		if m.held != none || m.backlog != nil {
 			if message, what := m.popNext(); what != none {
 				m.mu.Unlock()
@@ -230,7 +269,7 @@ func (m *Mailbox) next() (any, kind) {
 				continue
 			}
 		}
-		m.running = false
+		m.running, m.inside = false, false
 		m.mu.Unlock()
 		return nil, none
 	}

@@ -48,6 +48,7 @@ func TestNoWakeUpIsLostAtTheEndOfATurn(t *testing.T) {
 		"system":   func() { m.PostSystemMessage("system") },
 		"schedule": func() { ready.Store(true); m.Schedule() },
 		"run":      func() { ready.Store(true); m.Run() },
+		"run now":  func() { ready.Store(true); m.Schedule(); m.RunNow() },
 	} {
 		for round := range rounds {
 			post()
@@ -81,6 +82,7 @@ func TestTurnsOfOneMailboxNeverOverlap(t *testing.T) {
 			for range posts {
 				m.PostUserMessage(nil)
 				m.Run()
+				m.RunNow()
 			}
 		}()
 	}

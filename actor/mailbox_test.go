@@ -160,6 +160,55 @@ func TestRunDuringATurnMakesThatTurnLookAgain(t *testing.T) {
 	assert.Equal(t, 2, pulls)
 }
 
+func TestRunNowTakesAScheduledTurnOver(t *testing.T) {
+	m, _, d, journal := newMailbox(1000)
+	m.PostUserMessage(1)
+	assert.True(t, m.RunNow())
+	assert.Equal(t, []any{1}, *journal, "on the spot")
+	assert.Equal(t, 1, d.waiting(), "the dispatcher still has the turn")
+	m.PostUserMessage(2)
+	assert.Equal(t, 2, d.waiting())
+	d.turn()
+	assert.Equal(t, []any{1, 2}, *journal, "any turn does what is due")
+	d.all()
+	assert.Equal(t, []any{1, 2}, *journal, "and leaves nothing to the next")
+}
+
+func TestRunNowGoesOnWhereTheThroughputEnds(t *testing.T) {
+	m, _, d, journal := newMailbox(1)
+	m.PostUserMessage(1)
+	m.PostUserMessage(2)
+	assert.True(t, m.RunNow())
+	assert.Equal(t, []any{1}, *journal)
+	assert.True(t, m.RunNow())
+	d.all()
+	assert.Equal(t, []any{1, 2}, *journal)
+}
+
+func TestRunNowLeavesATurnUnderWayAlone(t *testing.T) {
+	m, s, d, journal := newMailbox(1000)
+	write := s.user
+	s.user = func(message any) {
+		write(message)
+		m.PostUserMessage("mail")
+		if len(*journal) == 1 {
+			assert.False(t, m.RunNow(), "the turn would run inside itself")
+		}
+		s.user = write
+	}
+	m.PostUserMessage(1)
+	d.all()
+	assert.Equal(t, []any{1, "mail"}, *journal)
+}
+
+func TestRunNowWaitsForTheStart(t *testing.T) {
+	s := &script{}
+	m := new(tcpactor.Mailbox)
+	m.Init(s)
+	m.PostUserMessage(1)
+	assert.False(t, m.RunNow())
+}
+
 func TestTakeRemovesTheOldestMail(t *testing.T) {
 	m, _, d, journal := newMailbox(1000)
 	_, ok := m.Take()

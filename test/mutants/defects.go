@@ -35,8 +35,8 @@ var defects = []defect{
 		Name: "turns-overlap", Guarantee: "G1",
 		What: "a goroutine that is lent to a mailbox runs it although another one does already",
 		File: "actor/mailbox.go",
-		Old:  "	m.mu.Lock()\n	m.stirred = true\n	start := !m.running\n	m.running = true\n	m.mu.Unlock()\n	if start {\n		m.run()",
-		New:  "	m.mu.Lock()\n	m.stirred = true\n	start := true\n	m.running = true\n	m.mu.Unlock()\n	if start {\n		m.run()",
+		Old:  "	start := !m.running\n	if start {\n		m.running, m.inside = true, true\n",
+		New:  "	start := true\n	if start {\n		m.running, m.inside = true, true\n",
 		CaughtBy: []check{
 			{Package: "actor", Tests: "^(TestTurnsOfOneMailboxNeverOverlap|TestRunTakesATurnOnTheSpotUnlessOneIsScheduled)$"},
 		},
