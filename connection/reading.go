@@ -207,3 +207,6 @@ func (c *Connection) Readable(lent bool) {
 
 // Writable implements transport.Events.
 func (c *Connection) Writable() { c.writer.order(orderWritable) }
+
+// Full implements transport.Events.
+func (c *Connection) Full() { c.writer.full() }

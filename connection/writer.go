@@ -58,6 +58,9 @@ func (w *writer) open() {
 	}
 }
 
+// full is told by the transport during a Writev or SendFile that blocks: the kernel takes no more for now. Any goroutine may call it.
+func (w *writer) full() {}
+
 // Receive implements actor.Actor.
 func (w *writer) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {

@@ -41,6 +41,7 @@ func newEvents() *events {
 
 func (e *events) Readable(bool) { e.readable <- struct{}{} }
 func (e *events) Writable()     { panic("a Stream blocks instead") }
+func (e *events) Full()         {}
 
 // pairs are the kinds of net.Conn that a Stream is tried over: a function each that connects two of them.
 var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){

@@ -88,8 +88,8 @@ func (p *Poll) ready(input, output, ended bool) {
 		p.marks.Or(readable)
 		p.events.Readable(false)
 	}
-	if (output || ended) && p.marked(blocked) && p.marks.And(^blocked)&blocked != 0 {
-		p.events.Writable()
+	if output || ended {
+		p.announceRoom()
 	}
 }
 
@@ -167,6 +167,19 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// Progress implements Conn: every byte is counted when the call returns, and the calls do not block.
+func (p *Poll) Progress() uint64 { return 0 }
+
+// Retry implements Conn.
+func (p *Poll) Retry() { p.announceRoom() }
+
+// announceRoom lets a writer that waits go on, once.
+func (p *Poll) announceRoom() {
+	if p.marked(blocked) && p.marks.And(^blocked)&blocked != 0 {
+		p.events.Writable()
+	}
 }
 
 // opError gives an errno the form that package net gives it.

@@ -41,6 +41,8 @@ func (a *announced) Writable() {
 	note(a.writable)
 }
 
+func (a *announced) Full() { panic("a Poll does not block") }
+
 func note(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

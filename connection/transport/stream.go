@@ -261,6 +261,12 @@ func bottom(conn net.Conn) net.Conn {
 	return conn
 }
 
+// Progress implements Conn.
+func (s *Stream) Progress() uint64 { return 0 }
+
+// Retry implements Conn.
+func (s *Stream) Retry() {}
+
 // LocalAddr implements Conn.
 func (s *Stream) LocalAddr() net.Addr { return s.socket.LocalAddr() }
 

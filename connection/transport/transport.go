@@ -47,6 +47,14 @@ type Conn interface {
 	// Abort resets the connection. It frees a blocked Writev at once. The socket is released no later than at Close.
 	Abort()
 
+	// Progress counts the bytes that the kernel took or gave inside calls that have not returned yet, and that are therefore in no
+	// other counter: the bytes below TLS. It never falls; only its changes have a meaning. It is 0 where every byte is
+	// returned as soon as it moves.
+	Progress() uint64
+	// Retry has a Writev that waits for room try once more, without an announcement of room. A kernel may have a little room
+	// long before it announces it: Linux waits until a third of the send buffer is free. Retry does not wait.
+	Retry()
+
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
 }
@@ -58,6 +66,10 @@ type Events interface {
 	Readable(lent bool)
 	// Writable says that a Writev that returned ErrAgain may go on.
 	Writable()
+	// Full says that the Writev or SendFile that is under way blocks: the kernel takes no more of this connection's bytes for
+	// now. It is called only during such a call, before the call returns, from any goroutine. A transport whose Writev
+	// does not block returns ErrAgain instead.
+	Full()
 }
 
 var (
