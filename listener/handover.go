@@ -27,9 +27,6 @@ func (s *server) handOver(handedOver bool) error {
 		return errShutDown
 	}
 	s.handedOver = handedOver
-	if !s.origin.managed {
-		s.intake.unlink(!handedOver)
-	}
 	return nil
 }
 

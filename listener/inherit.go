@@ -18,8 +18,10 @@ import (
 // of this process takes them for its own: call it before any is started. An error is one sentence, about variables that make no sense or
 // a descriptor that is no listening TCP or unix socket, and then none of the descriptors is left open.
 //
-// A service manager keeps its sockets. So a listener that serves one of them does not remove a unix socket's path, and its shutdown leaves the
-// clients in the backlog to the next process.
+// A service manager keeps its sockets. So a listener that serves one of them does not remove a unix
+// socket's path, and its shutdown leaves the clients in the backlog to the next process. The path of a
+// socket that came by Reexec is the old process's until Ready; from then on the listener that serves
+// it removes it.
 func Inherited() ([]net.Listener, error) {
 	sockets, err := inherit()
 	var all []net.Listener
@@ -63,12 +65,16 @@ var variables = []string{listenPID, listenPIDFDID, listenFDs, listenFDNames, han
 type handover struct {
 	Parent  int    `json:"parent"`
 	Managed []bool `json:"managed"` // of each socket: a service manager had made it
+	// Files are what the paths of unix sockets led to at their bind; zero for other sockets.
+	Files []fileID `json:"files"`
 }
 
 // origin says where a listening socket came from.
 type origin struct {
 	name    string
 	managed bool // a service manager made it, and keeps it
+	reexec  bool // the process before this one gave it to us with Reexec
+	file    fileID
 }
 
 // origins of the listeners that were inherited, *net.TCPListener or *net.UnixListener. They are few, and kept as long as the process lives.
@@ -90,15 +96,19 @@ type given struct {
 	names   []string // nil: none are given
 	reexec  bool     // by Reexec: a pipe for Ready follows the sockets
 	managed []bool   // of each socket; none by Reexec where it is shorter
+	files   []fileID // likewise; zero where it is shorter
 }
 
 func (g *given) origin(i int) origin {
-	o := origin{name: unnamed, managed: !g.reexec}
+	o := origin{name: unnamed, managed: !g.reexec, reexec: g.reexec}
 	if g.names != nil {
 		o.name = g.names[i]
 	}
 	if i < len(g.managed) {
 		o.managed = g.managed[i]
+	}
+	if i < len(g.files) {
+		o.file = g.files[i]
 	}
 	return o
 }
@@ -139,10 +149,7 @@ func inherit() (sockets []inheritedSocket, err error) {
 		sockets = append(sockets, inheritedSocket{g.origin(i), l})
 	}
 	for _, s := range sockets {
-		origins.Store(s.listener, s.origin)
-		if local, ok := s.listener.(*net.UnixListener); ok {
-			local.SetUnlinkOnClose(!s.managed) // where it is ours, the path goes with the last process, as it would have with the first
-		}
+		origins.Store(s.listener, s.origin) // package net leaves the path of a unix socket that comes from a file; see closeSocket
 	}
 	if g.reexec {
 		waiting.set(files[g.count])
@@ -166,7 +173,7 @@ func takeEnvironment() (g given, err error) {
 		if err := json.Unmarshal([]byte(text), &from); err != nil {
 			return given{}, fmt.Errorf("berth: %s is %q: %w", handoverVariable, text, err)
 		}
-		g.reexec, g.managed = from.Parent == os.Getppid(), from.Managed
+		g.reexec, g.managed, g.files = from.Parent == os.Getppid(), from.Managed, from.Files
 	}
 	count, set := taken[listenFDs]
 	if !set || !g.reexec && taken[listenPID] != strconv.Itoa(os.Getpid()) {

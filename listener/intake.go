@@ -26,8 +26,8 @@ type intake interface {
 	backlog()
 	// files returns duplicates of the sockets.
 	files() ([]*os.File, error)
-	// unlink says whether the path of a unix socket is removed when it is closed.
-	unlink(bool)
+	// unlink says whether the path of a unix socket is removed when take closes it.
+	unlink(place int, unlinks bool)
 	// nudge tells the acceptors that something has changed that they could not go on without.
 	nudge()
 	// letGo closes the clients that acceptors hold because there is no room.

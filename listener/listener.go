@@ -20,6 +20,11 @@ type Listener struct {
 
 // Listen opens addr ("host:port", all interfaces without a host, as in package net; a path for unix sockets) and serves
 // it. It returns once the address is bound; the error is a bad option's or the bind's, and then nothing was started.
+// An addr that is empty or has an empty port is an error; port 0 is any free port.
+//
+// The path of a unix socket is removed when the listener ends, if it still leads to this socket. On
+// Linux a path that a killed process left, so that the kernel refuses clients there, is taken over.
+// A path on which a process listens, and one that is no socket, is the bind's error.
 //
 // spawner is an actor system's root context, or the context of any actor, called on that actor's turn: then the listener is its
 // child, stopped and drained with it.
@@ -28,6 +33,9 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 		return nil, err
 	}
 	o := options.withDefaults()
+	if err := checkAddr(o.Network, addr); err != nil {
+		return nil, err
+	}
 	sockets, err := o.bindAll(addr)
 	if err != nil {
 		return nil, err

@@ -174,12 +174,10 @@ func (p *polling) files() (files []*os.File, err error) {
 	return files, nil
 }
 
-func (p *polling) unlink(unlinks bool) {
+func (p *polling) unlink(place int, unlinks bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, l := range p.kept {
-		unlinkOnClose(l, unlinks)
-	}
+	unlinkOnClose(p.kept[place], unlinks)
 }
 
 func (p *polling) letGo() {

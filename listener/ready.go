@@ -28,6 +28,13 @@ func (r *readiness) set(pipe *os.File) {
 	r.pipe = pipe
 }
 
+// told reports that no process waits, or not any more.
+func (r *readiness) told() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pipe == nil
+}
+
 func (r *readiness) tell() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

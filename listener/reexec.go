@@ -93,6 +93,7 @@ func give(listeners []*Listener) (files []*os.File, environment []string, err er
 			files = append(files, file)
 			names = append(names, l.server.origin.name)
 			from.Managed = append(from.Managed, l.server.origin.managed)
+			from.Files = append(from.Files, l.server.place(0).path.file) // with a path there is one place
 		}
 	}
 	text, err := json.Marshal(from)

@@ -15,7 +15,14 @@ func (o Options) bind(addr string) (net.Listener, error) {
 	if o.ReusePort {
 		config.Control = both(setReusePort, config.Control)
 	}
-	l, err := config.Listen(context.Background(), o.Network, addr)
+	listen := func() (net.Listener, error) { return config.Listen(context.Background(), o.Network, addr) }
+	var l net.Listener
+	var err error
+	if o.Network == "unix" && isPath(addr) {
+		l, err = bindPath(addr, listen)
+	} else {
+		l, err = listen()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("berth: %w", err)
 	}

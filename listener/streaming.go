@@ -58,8 +58,10 @@ func (k *streaming) files() (files []*os.File, err error) {
 	return files, nil
 }
 
-func (k *streaming) unlink(unlinks bool) {
-	k.each(func(socket *streamSocket) { unlinkOnClose(socket.listener, unlinks) })
+func (k *streaming) unlink(place int, unlinks bool) {
+	if socket := k.sockets[place].Load(); socket != nil {
+		unlinkOnClose(socket.listener, unlinks)
+	}
 }
 
 func unlinkOnClose(l net.Listener, unlinks bool) {

@@ -18,6 +18,7 @@ const (
 type place struct {
 	open       bool
 	generation uint64 // counts the sockets that were put into any place
+	path       boundPath
 }
 
 var errCannotRefuse = errors.New("berth: a listener made by Serve cannot refuse clients: its socket could not be opened again")
@@ -179,13 +180,27 @@ func (s *server) filled(open bool) (numbers []int) {
 func (s *server) vacate(numbers ...int) {
 	for _, number := range numbers {
 		s.gate.Lock()
-		open := s.places[number].open
+		p, elsewhere := s.places[number], s.handedOver
 		s.places[number].open = false
 		s.gate.Unlock()
-		if open {
-			s.intake.take(number)
+		if p.open {
+			s.closeSocket(number, p.path, elsewhere)
 		}
 	}
+}
+
+// closeSocket closes the socket of a place. Its path goes with it, unless the socket lives on
+// elsewhere, or the path leads to another socket by now.
+func (s *server) closeSocket(number int, path boundPath, elsewhere bool) {
+	unlock := path.lock()
+	defer unlock()
+	switch o := s.origin; {
+	case elsewhere, !path.ours(), o.reexec && !waiting.told():
+		s.intake.unlink(number, false)
+	case o.reexec && !o.managed: // the path goes with the last process, as it would have with the first
+		s.intake.unlink(number, true)
+	}
+	s.intake.take(number)
 }
 
 // fill opens a socket for each of the places, or for none if there is an error.
@@ -221,6 +236,10 @@ func (s *server) fill(numbers ...int) (err error) {
 
 // install puts a socket into each of the places, or none if there is an error. The gate is held.
 func (s *server) install(numbers []int, sockets []net.Listener) error {
+	paths := make([]boundPath, len(sockets))
+	for i, l := range sockets { // before the intake may close them
+		paths[i] = boundPathOf(l, originOf(l).file)
+	}
 	for i, number := range numbers {
 		s.generation++
 		if err := s.intake.put(number, s.generation, sockets[i]); err != nil {
@@ -230,7 +249,7 @@ func (s *server) install(numbers []int, sockets []net.Listener) error {
 			}
 			return err
 		}
-		s.places[number] = place{open: true, generation: s.generation}
+		s.places[number] = place{open: true, generation: s.generation, path: paths[i]}
 	}
 	if s.mode.Load() != accepting {
 		s.intake.halt()

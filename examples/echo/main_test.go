@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,18 @@ func servesUnix(t *testing.T, echo starter) {
 	require.NoError(t, err)
 	defer conn.Close()
 	assertEchoes(t, conn, "over a path")
+	if runtime.GOOS != "linux" {
+		return
+	}
+	p.Signal(t, os.Kill)
+	p.Wait(t)
+	require.FileExists(t, socket)
+	p = echo("-network", "unix", "-addr", socket)
+	assert.Equal(t, socket, p.Addr(t), "the path that the killed process left is taken over")
+	conn, err = net.Dial("unix", socket)
+	require.NoError(t, err)
+	defer conn.Close()
+	assertEchoes(t, conn, "over the same path")
 }
 
 func assertEchoes(t *testing.T, conn net.Conn, text string) {
@@ -134,6 +147,9 @@ func refuses(t *testing.T, path string) {
 		{"-no-such-flag", "not defined: -no-such-flag"},
 		{"-addr", "needs an argument: -addr"},
 		{"-addr nonsense", "nonsense"},
+		{"-addr=", "berth: the address is empty: give"},
+		{"-addr=0.0.0.0:", `berth: the address "0.0.0.0:" has no port`},
+		{"-network unix -addr=", "berth: the address is empty: give the path of the unix socket"},
 		{"-addr 127.0.0.1:99999", "99999"},
 		{"-addr " + taken.Addr().String(), "address already in use"},
 		{"-network carrier-pigeon", `"carrier-pigeon" is neither tcp nor unix`},

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package listener
+
+const filesHaveIDs = false
+
+func fileAt(string) fileID { return fileID{} }
