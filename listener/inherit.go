@@ -19,9 +19,9 @@ import (
 // a descriptor that is no listening TCP or unix socket, and then none of the descriptors is left open.
 //
 // A service manager keeps its sockets. So a listener that serves one of them does not remove a unix
-// socket's path, and its shutdown leaves the clients in the backlog to the next process. The path of a
-// socket that came by Reexec is the old process's until Ready; from then on the listener that serves
-// it removes it.
+// socket's path, and its shutdown leaves the clients in the backlog to the next process. The path
+// of a socket that came by Reexec is the old process's until Ready; from then on the listener that
+// serves it removes it.
 func Inherited() ([]net.Listener, error) {
 	sockets, err := inherit()
 	var all []net.Listener
@@ -149,7 +149,7 @@ func inherit() (sockets []inheritedSocket, err error) {
 		sockets = append(sockets, inheritedSocket{g.origin(i), l})
 	}
 	for _, s := range sockets {
-		origins.Store(s.listener, s.origin) // package net leaves the path of a unix socket that comes from a file; see closeSocket
+		origins.Store(s.listener, s.origin) // package net leaves the path of such a socket; see closeSocket
 	}
 	if g.reexec {
 		waiting.set(files[g.count])

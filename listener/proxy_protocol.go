@@ -14,7 +14,7 @@ import (
 // ProxyProtocol says whether clients come through proxies that put a PROXY header, version 1 or 2, before their bytes. Then every
 // connection must begin with one, complete within HandshakeTimeout; the handler gets Accepted after it, and TLS begins behind it.
 // RemoteAddr and LocalAddr are those that the header names, and Allow, Deny and MaxConnectionsPerIP judge the client by them. Where it names
-// none (LOCAL, UNKNOWN) they are the socket's own. The header itself: protocol.Proxied.
+// none (LOCAL, UNKNOWN, UNSPEC) they are the socket's own. The header itself: protocol.Proxied.
 type ProxyProtocol struct {
 	// Enabled expects a header of every connection. Default false: one that comes is data like any other.
 	Enabled bool

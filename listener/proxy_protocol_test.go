@@ -39,6 +39,8 @@ func dialFor(t *testing.T, l *Listener, header string) net.Conn {
 	return c
 }
 
+const signature2 = "\r\n\r\n\x00\r\nQUIT\n"
+
 // headerOf is the header of a client.
 func headerOf(client string) string { return "PROXY TCP4 " + client + " 198.51.100.1 5555 443\r\n" }
 
@@ -61,6 +63,10 @@ func TestBehindAProxyTheHandlerSeesTheClientsAddress(t *testing.T) {
 			{version2(t, &net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 5555}), "[2001:db8::1]:5555", "[2001:db8::443]:443"},
 			{"PROXY UNKNOWN\r\n", "", l.Addr().String()},
 			{version2(t, nil), "", l.Addr().String()},
+			{signature2 + "\x21\x00\x00\x00", "", l.Addr().String()}, // PROXY, UNSPEC
+			{signature2 + "\x21\x00\x00\x07\x04\x00\x04noop", "", l.Addr().String()},
+			{signature2 + "\x20\xff\x00\x01?", "", l.Addr().String()}, // LOCAL
+			{"PROXY UNKNOWN \n?\r\n", "", l.Addr().String()},
 		} {
 			c := dialFor(t, l, one.header)
 			echoes(t, c)

@@ -65,7 +65,8 @@ func TestOfManyListenersThatTakeAPathOverAtOnceOneDoes(t *testing.T) {
 	})
 }
 
-// Between a bind and its listen the kernel refuses clients, as it does at a path that was left behind.
+// Between a bind and its listen the kernel refuses clients, as it does at a path that was left
+// behind.
 func TestAPathIsNotTakenOverWhileItsDirectoryIsLocked(t *testing.T) {
 	path := filepath.Join(unixDirectory(t), "s")
 	begun, goOn := make(chan struct{}), make(chan struct{})

@@ -9,8 +9,9 @@ type ProxyHeader struct {
 	Proxy net.Addr
 	// Version of the header: 1, a line of text, or 2, binary.
 	Version int
-	// Source is the client, Destination what it connected to. Both are nil where the header names neither: a proxy that connects for
-	// itself, to see whether somebody answers (LOCAL), or that does not know its client (UNKNOWN).
+	// Source is the client, Destination what it connected to. Both are nil where the header names
+	// neither: a proxy that connects for itself, as for a health check (LOCAL), or that does not
+	// know its client (UNKNOWN of version 1, an UNSPEC family or protocol of version 2).
 	Source, Destination net.Addr
 	// TLVs are version 2's further fields as they came: for each a byte of type, two of length, big-endian, and the value. They have
 	// not been looked at, a checksum among them neither.

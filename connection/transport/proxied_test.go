@@ -69,6 +69,13 @@ var headers = map[string]header{
 	"v1 TCP6":               {"PROXY TCP6 2001:db8::1 2001:db8::2 5555 443\r\n", 1, client6, server6, ""},
 	"v1 UNKNOWN":            {"PROXY UNKNOWN\r\n", 1, nil, nil, ""},
 	"v1 UNKNOWN, of 107":    {"PROXY UNKNOWN " + strings.Repeat("f", 107-14-2) + "\r\n", 1, nil, nil, ""},
+	"v1 UNKNOWN, addresses": {"PROXY UNKNOWN 2001:db8::1 2001:db8::2 5555 443\r\n", 1, nil, nil, ""},
+	"v1 UNKNOWN, no space":  {"PROXY UNKNOWN\t?\r\n", 1, nil, nil, ""},
+	"v1 UNKNOWN, line ends": {"PROXY UNKNOWN \n \r \n\r\n", 1, nil, nil, ""},
+	"v1 TCP6, longest": {"PROXY TCP6 " + longest6 + " " + longest6 + " 65535 65535\r\n", 1,
+		&net.TCPAddr{IP: net.ParseIP(longest6), Port: 65535}, &net.TCPAddr{IP: net.ParseIP(longest6), Port: 65535}, ""},
+	"v1 TCP6, mapped":       {"PROXY TCP6 ::FFFF:192.0.2.1 ::ffff:198.51.100.2 5555 443\r\n", 1, client4, server4, ""},
+	"v1 port 0":             {"PROXY TCP4 192.0.2.1 198.51.100.2 0 443\r\n", 1, &net.TCPAddr{IP: client4.IP}, server4, ""},
 	"v2 TCP4":               {version2(proxy, tcp4, ipv4Block, ""), 2, client4, server4, ""},
 	"v2 TCP6":               {version2(proxy, tcp6, ipv6Block, ""), 2, client6, server6, ""},
 	"v2 UDP4":               {version2(proxy, udp4, ipv4Block, ""), 2, (*net.UDPAddr)(client4), (*net.UDPAddr)(server4), ""},
@@ -79,7 +86,37 @@ var headers = map[string]header{
 	"v2 LOCAL, whole block": {version2(local, tcp4, ipv4Block, ""), 2, nil, nil, ""},
 	"v2 TCP4 with TLVs":     {version2(proxy, tcp4, ipv4Block, tlv(2, "host.example")+tlv(5, "\x00\n")), 2, client4, server4, tlv(2, "host.example") + tlv(5, "\x00\n")},
 	"v2 LOCAL with TLVs":    {version2(local, unspecified, "", tlv(5, "unique")), 2, nil, nil, tlv(5, "unique")},
+
+	// What receivers are free to accept, with the addresses of the socket itself.
+	"v2 UNSPEC":             {version2(proxy, unspecified, "", ""), 2, nil, nil, ""},
+	"v2 UNSPEC with TLVs":   {version2(proxy, unspecified, "", tlv(5, "unique")), 2, nil, nil, tlv(5, "unique")},
+	"v2 UNSPEC, some block": {version2(proxy, unspecified, ipv4Block, ""), 2, nil, nil, ipv4Block},
+	"v2 UNSPEC, STREAM":     {version2(proxy, 0x01, ipv4Block, ""), 2, nil, nil, ""},
+	"v2 UNSPEC, DGRAM":      {version2(proxy, 0x02, "", ""), 2, nil, nil, ""},
+	"v2 IPv4, UNSPEC":       {version2(proxy, 0x10, ipv4Block, tlv(5, "unique")), 2, nil, nil, ""},
+	"v2 IPv6, UNSPEC":       {version2(proxy, 0x20, "", ""), 2, nil, nil, ""},
+	"v2 unix, UNSPEC":       {version2(proxy, 0x30, "abc", ""), 2, nil, nil, ""},
+
+	// What they must accept.
+	"v2 LOCAL of no family":     {version2(local, 0xff, "abc", ""), 2, nil, nil, ""},
+	"v2 LOCAL of no protocol":   {version2(local, 0x13, ipv4Block, ""), 2, nil, nil, ""},
+	"v2 LOCAL of 5000 bytes":    {version2(local, unixStream, "", tlv(4, strings.Repeat("x", 5000-3))), 2, nil, nil, noop[216:]},
+	"v2 UDP6":                   {version2(proxy, 0x22, ipv6Block, ""), 2, (*net.UDPAddr)(client6), (*net.UDPAddr)(server6), ""},
+	"v2 unix with TLVs":         {version2(proxy, unixStream, unixBlock, tlv(0xef, "?")), 2, unixAddr("/client"), unixAddr("/server"), tlv(0xef, "?")},
+	"v2 unix datagrams":         {version2(proxy, 0x32, unixBlock, ""), 2, &net.UnixAddr{Net: "unixgram", Name: "/client"}, &net.UnixAddr{Net: "unixgram", Name: "/server"}, ""},
+	"v2 unix, longest path":     {version2(proxy, unixStream, strings.Repeat("c", 108)+padded(""), ""), 2, unixAddr(strings.Repeat("c", 108)), unixAddr(""), ""},
+	"v2 unix, abstract":         {version2(proxy, unixStream, padded("\x00name")+padded(""), ""), 2, unixAddr("@name"), unixAddr(""), ""},
+	"v2 TLVs that are none":     {version2(proxy, tcp4, ipv4Block, "\x02\xff\xff?"), 2, client4, server4, "\x02\xff\xff?"},
+	"v2 TCP4 in the IPv6 block": {version2(proxy, tcp4, ipv6Block, ""), 2, client6of4, server6of4, ipv6Block[12:]},
 }
+
+const longest6 = "fffe:fffe:fffe:fffe:fffe:fffe:fffe:fffe"
+
+var (
+	noop       = tlv(4, strings.Repeat("x", 5000-3))
+	client6of4 = &net.TCPAddr{IP: net.IP{0x20, 0x01, 0x0d, 0xb8}}
+	server6of4 = &net.TCPAddr{IP: net.IP{0, 0, 0, 0}}
+)
 
 func unixAddr(path string) net.Addr { return &net.UnixAddr{Net: "unix", Name: path} }
 
@@ -229,7 +266,13 @@ var bad = map[string]struct {
 	"version 3":                  {version2(0x31, tcp4, ipv4Block, ""), proxyproto.ErrUnsupportedProtocolVersionAndCommand},
 	"an unknown command":         {version2(0x22, tcp4, ipv4Block, ""), proxyproto.ErrUnsupportedProtocolVersionAndCommand},
 	"an unknown protocol":        {version2(proxy, 0x13, ipv4Block, ""), proxyproto.ErrUnsupportedAddressFamilyAndProtocol},
-	"PROXY of no family":         {version2(proxy, unspecified, "", ""), proxyproto.ErrUnsupportedAddressFamilyAndProtocol},
+	"an unknown v2 family":       {version2(proxy, 0x41, ipv4Block, ""), proxyproto.ErrUnsupportedAddressFamilyAndProtocol},
+	"no family, a bad protocol":  {version2(proxy, 0x03, "", ""), proxyproto.ErrUnsupportedAddressFamilyAndProtocol},
+	"a family, a bad protocol":   {version2(proxy, 0x2f, ipv6Block, ""), proxyproto.ErrUnsupportedAddressFamilyAndProtocol},
+	"two spaces":                 {"PROXY  TCP4 192.0.2.1 198.51.100.2 5555 443\r\n", proxyproto.ErrCantReadAddressFamilyAndProtocol},
+	"a word too many":            {"PROXY TCP4 192.0.2.1 198.51.100.2 5555 443 \r\n", proxyproto.ErrCantReadAddressFamilyAndProtocol},
+	"an UNKNOWN without CR":      {"PROXY UNKNOWN " + strings.Repeat("\n", 200), proxyproto.ErrVersion1HeaderTooLong},
+	"a CR alone":                 {"PROXY TCP4 192.0.2.1 198.51.100.2 5555 443\rx" + strings.Repeat("y", 100), proxyproto.ErrVersion1HeaderTooLong},
 	"too short a block":          {version2(proxy, tcp4, ipv4Block[1:], ""), proxyproto.ErrInvalidLength},
 	"a block for another family": {version2(proxy, tcp6, ipv4Block, ""), proxyproto.ErrInvalidLength},
 	"a unix block too few":       {version2(proxy, unixStream, unixBlock[1:], ""), proxyproto.ErrInvalidLength},

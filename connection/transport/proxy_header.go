@@ -37,51 +37,153 @@ func proxyHeaderSize(p []byte) (int, error) {
 		}
 		return proxyFixedPart + int(binary.BigEndian.Uint16(p[proxyFixedPart-2:])), nil
 	case begins(proxyproto.SIGV1):
-		if end := bytes.IndexByte(p, '\n'); end >= 0 {
-			return end + 1, nil
-		}
-		if len(p) >= maxProxyLine {
-			return 0, badProxyHeader(proxyproto.ErrVersion1HeaderTooLong)
-		}
-		return len(p) + 1, nil
+		return proxyLineSize(p)
 	}
 	return 0, badProxyHeader(proxyproto.ErrNoProxyProtocol)
 }
 
+// proxyLineSize is proxyHeaderSize for version 1. A line ends with CRLF. Of an UNKNOWN one
+// everything before that is ignored, also a line feed by itself.
+func proxyLineSize(p []byte) (int, error) {
+	p = p[:min(len(p), maxProxyLine)]
+	end, feed := bytes.Index(p, crlf), bytes.IndexByte(p, '\n')
+	switch known := !bytes.HasPrefix(p, unknownLine); {
+	case known && feed >= 0 && end != feed-1:
+		return 0, badProxyHeader(proxyproto.ErrLineMustEndWithCrlf)
+	case end >= 0:
+		return end + len(crlf), nil
+	case len(p) == maxProxyLine:
+		return 0, badProxyHeader(proxyproto.ErrVersion1HeaderTooLong)
+	}
+	return len(p) + 1, nil
+}
+
+var (
+	crlf        = []byte("\r\n")
+	unknownLine = []byte("PROXY UNKNOWN")
+)
+
 // parseProxyHeader returns the header that raw is, all of it. raw is copied.
-func parseProxyHeader(raw []byte) (*ProxyHeader, error) {
-	short, tlvs := cutTLVs(raw)
-	parsed, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(short), len(short)))
+func parseProxyHeader(raw []byte) (h *ProxyHeader, err error) {
+	h = &ProxyHeader{Version: 1, Raw: bytes.Clone(raw)}
+	switch {
+	case bytes.HasPrefix(raw, proxyproto.SIGV2):
+		h.Version = 2
+		err = h.readBinary()
+	case !bytes.HasPrefix(raw, unknownLine):
+		err = h.readLine()
+	}
 	if err != nil {
 		return nil, badProxyHeader(err)
-	}
-	h := &ProxyHeader{Version: int(parsed.Version), Raw: bytes.Clone(raw)}
-	h.TLVs = h.Raw[len(raw)-tlvs:]
-	if parsed.Command.IsProxy() {
-		h.Source, h.Destination = parsed.SourceAddr, parsed.DestinationAddr
 	}
 	return h, nil
 }
 
-// cutTLVs returns the header without the fields behind the addresses, and how many bytes those are. The parser takes at most 4 KiB of them, a
-// limit of the whole program's, and would copy them once more.
-func cutTLVs(raw []byte) (short []byte, tlvs int) {
-	if !bytes.HasPrefix(raw, proxyproto.SIGV2) {
-		return raw, 0
+// readLine reads the addresses of version 1.
+func (h *ProxyHeader) readLine() error {
+	parsed, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(h.Raw), len(h.Raw)))
+	if err == nil {
+		h.Source, h.Destination = parsed.SourceAddr, parsed.DestinationAddr
 	}
-	addresses := 0
-	switch family := proxyproto.AddressFamilyAndProtocol(raw[proxyFixedPart-3]); {
-	case family.IsIPv4():
-		addresses = 2*net.IPv4len + 2*2
-	case family.IsIPv6():
-		addresses = 2*net.IPv6len + 2*2
-	case family.IsUnix():
-		addresses = 2 * 108
+	return err
+}
+
+// Of version 2 the 13th byte is the version and the command, the 14th the family and the protocol.
+const (
+	proxyCommand = 12
+	proxyFamily  = 13
+)
+
+// readBinary reads version 2. The library refuses what receivers are free to accept, an UNSPEC
+// family or protocol, and what they must accept, LOCAL of any family.
+func (h *ProxyHeader) readBinary() error {
+	kind, rest := kindOfAddresses(h.Raw[proxyFamily]), h.Raw[proxyFixedPart:]
+	switch proxyproto.ProtocolVersionAndCommand(h.Raw[proxyCommand]) {
+	case proxyproto.LOCAL:
+		h.TLVs = rest[min(kind.size, len(rest)):]
+		return nil
+	case proxyproto.PROXY:
+	default:
+		return proxyproto.ErrUnsupportedProtocolVersionAndCommand
 	}
-	addresses = min(addresses, len(raw)-proxyFixedPart)
-	short = bytes.Clone(raw[:proxyFixedPart+addresses])
-	binary.BigEndian.PutUint16(short[proxyFixedPart-2:], uint16(addresses))
-	return short, len(raw) - len(short)
+	switch {
+	case !kind.defined:
+		return proxyproto.ErrUnsupportedAddressFamilyAndProtocol
+	case kind.read == nil:
+		h.TLVs = rest[min(kind.size, len(rest)):]
+	case len(rest) < kind.size:
+		return proxyproto.ErrInvalidLength
+	default:
+		h.Source, h.Destination = kind.read(rest)
+		h.TLVs = rest[kind.size:]
+	}
+	return nil
+}
+
+// addressKind is what lies behind the fixed part of version 2.
+type addressKind struct {
+	defined bool // false: the specification has no such family, or no such protocol
+	size    int  // of the addresses, in bytes; the TLVs follow
+	read    func(block []byte) (source, destination net.Addr)
+}
+
+// everything is the size of addresses of which it is not known where they end: there are no TLVs
+// then.
+const everything = 1 << 16
+
+// kindOfAddresses looks at the 14th byte. UNSPEC has no addresses; with a family alone, or a
+// protocol alone, it may have some, which are ignored.
+func kindOfAddresses(b byte) addressKind {
+	family, protocol := b>>4, b&0xf
+	const inet6, local = 2, 3
+	switch {
+	case b == byte(proxyproto.UNSPEC):
+		return addressKind{defined: true}
+	case family > local || protocol > 2:
+		return addressKind{size: everything}
+	case family == 0 || protocol == 0:
+		return addressKind{defined: true, size: everything}
+	case family == local:
+		return addressKind{true, 2 * unixPathLen, func(block []byte) (source, destination net.Addr) {
+			return unixName(block[:unixPathLen], protocol), unixName(block[unixPathLen:2*unixPathLen], protocol)
+		}}
+	}
+	n := net.IPv4len
+	if family == inet6 {
+		n = net.IPv6len
+	}
+	return addressKind{true, 2*n + 2*2, func(block []byte) (source, destination net.Addr) {
+		ports := block[2*n:]
+		return ipAndPort(block[:n], ports, protocol), ipAndPort(block[n:2*n], ports[2:], protocol)
+	}}
+}
+
+const (
+	unixPathLen = 108
+	datagrams   = 2 // as a protocol
+)
+
+func ipAndPort(ip, port []byte, protocol byte) net.Addr {
+	ip, number := bytes.Clone(ip), int(binary.BigEndian.Uint16(port))
+	if protocol == datagrams {
+		return &net.UDPAddr{IP: ip, Port: number}
+	}
+	return &net.TCPAddr{IP: ip, Port: number}
+}
+
+// unixName writes a name that is no path as package net does, with @ for its first byte.
+func unixName(block []byte, protocol byte) net.Addr {
+	addr := &net.UnixAddr{Net: "unix"}
+	if protocol == datagrams {
+		addr.Net = "unixgram"
+	}
+	path, rest, _ := bytes.Cut(block, []byte{0})
+	if abstract, _, _ := bytes.Cut(rest, []byte{0}); len(path) == 0 && len(abstract) > 0 {
+		addr.Name = "@" + string(abstract)
+	} else {
+		addr.Name = string(path)
+	}
+	return addr
 }
 
 func badProxyHeader(err error) error { return fmt.Errorf("berth: bad PROXY header: %w", err) }
