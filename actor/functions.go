@@ -11,11 +11,16 @@ import (
 // Functions is the ancestor's door: three functions that thread a state of type S through one connection's life. Read
 // is required; a nil Accept starts with S's zero value, a nil Close does nothing.
 //
+// Closing is a fourth one for the programs that tell others of their connections, and usually nil: it
+// is called as soon as the connection has begun to end (see protocol.Closing), Close once it has ended.
+//
 // The state after an error is the one returned with it.
 type Functions[S any] struct {
 	Accept func(socket protocol.Socket) (S, error)
 	Read   func(state S, socket protocol.Socket, buffer *protocol.Buffer) (S, error)
 	Close  func(state S, closed protocol.Closed)
+
+	Closing func(state S, closing protocol.Closing) S
 }
 
 // Open implements Door.
@@ -42,6 +47,10 @@ func (r *functionsReceiver[S]) Receive(ctx actor.Context, message any) (err erro
 		}
 	case *protocol.Data:
 		r.state, err = r.functions.Read(r.state, m.Socket, m.Buffer)
+	case *protocol.Closing:
+		if r.functions.Closing != nil {
+			r.state = r.functions.Closing(r.state, *m)
+		}
 	case *protocol.Closed:
 		if r.functions.Close != nil {
 			r.functions.Close(r.state, *m)

@@ -10,8 +10,8 @@ import (
 
 // Handler is the Go door: one value per connection, its methods called one at a time. It may block: only its own connection waits.
 //
-// A handler that also has the method of PeerClosedHandler, WritableHandler, DrainingHandler or
-// MessageHandler gets those events too.
+// A handler that also has the method of PeerClosedHandler, WritableHandler, DrainingHandler,
+// ClosingHandler or MessageHandler gets those events too.
 type Handler interface {
 	// Accepted comes once and first. An error closes the connection.
 	Accepted(socket protocol.Socket) error
@@ -35,6 +35,12 @@ type WritableHandler interface {
 // connection whose handler does not have it is closed once it is quiet.
 type DrainingHandler interface {
 	Draining(socket protocol.Socket, deadline time.Time) error
+}
+
+// ClosingHandler is told that the connection has begun to end, as soon as that is known. Closed comes
+// once everything accepted is flushed, which may be seconds later. See protocol.Closing.
+type ClosingHandler interface {
+	Closing(socket protocol.Socket, closing *protocol.Closing)
 }
 
 // MessageHandler gets every other message sent to the connection's PID; without it they are
@@ -75,6 +81,10 @@ func (r *handlerReceiver) Receive(ctx actor.Context, message any) error {
 	case *protocol.Draining:
 		if h, ok := r.handler.(DrainingHandler); ok {
 			return h.Draining(m.Socket, m.Deadline)
+		}
+	case *protocol.Closing:
+		if h, ok := r.handler.(ClosingHandler); ok {
+			h.Closing(m.Socket, m)
 		}
 	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
 		// The actor's own life; a handler knows the connection's.

@@ -68,6 +68,7 @@ type flags struct {
 	draining    bool // the handler knows of the shutdown
 	aged        bool // the handler knows of its MaxAge
 	left        bool // the handler knows that the actor has stopped
+	closingTold bool // the handler knows that the end has begun
 	bulk        bool // the last read filled a small piece
 }
 
@@ -87,6 +88,13 @@ var plain = func() (causes [protocol.ReasonStopped + 1]cause) {
 	}
 	return causes
 }()
+
+func causeOf(reason protocol.Reason, err error) *cause {
+	if err == nil && int(reason) < len(plain) {
+		return &plain[reason]
+	}
+	return &cause{reason, err}
+}
 
 var _ protocol.Socket = (*Connection)(nil)
 var _ actor.Actor = (*Connection)(nil)
@@ -137,6 +145,9 @@ func (c *Connection) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		c.terminated(ctx, m)
 	default:
+		if c.cause.Load() != nil {
+			c.tellClosing(ctx) // before the mail that waits: it may be much
+		}
 		if c.state() == opening || c.state() == closed {
 			c.Drop(&actor.MessageEnvelope{Message: message, Sender: ctx.Sender()})
 			return
@@ -228,17 +239,6 @@ func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error
 func (c *Connection) signal(bit uint32) {
 	c.signals.Or(bit)
 	c.mailbox.Schedule()
-}
-
-func (c *Connection) setCause(reason protocol.Reason, err error) {
-	if c.cause.Load() != nil {
-		return
-	}
-	if err == nil && int(reason) < len(plain) {
-		c.cause.CompareAndSwap(nil, &plain[reason])
-	} else {
-		c.cause.CompareAndSwap(nil, &cause{reason, err})
-	}
 }
 
 // blame gives the end an error that was orderly until err cut its flush off. The reason stays the first one.

@@ -2,6 +2,7 @@
 //
 //	connection.go  the actor: its mail, its handler calls under guard
 //	states.go      its life, from opening to closed
+//	closing.go     the news that an end has begun
 //	reading.go     input: demand of one, strict pause, read gate
 //	commands.go    commands and their answers
 //	handle.go      the methods of protocol.Socket

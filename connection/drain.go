@@ -36,7 +36,7 @@ func (c *Connection) drain(ctx actor.Context, bits uint32) {
 }
 
 func (c *Connection) tellDraining(ctx actor.Context, told *bool, deadline time.Time) {
-	if !*told && c.state() == open {
+	if !*told && c.state() == open && c.cause.Load() == nil {
 		*told = true
 		c.deliver(ctx, &protocol.Draining{Socket: c, Deadline: deadline})
 	}

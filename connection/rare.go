@@ -9,6 +9,8 @@ type rare struct {
 	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
 	share                  *share        // of the budget, where there is one: then each connection has it from the beginning
 
+	closing closingHooks
+
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's
 
 	// The connection's turn.

@@ -88,7 +88,7 @@ func (c *Connection) mayRestart() bool {
 // final reports that message belongs to the end of a connection: then its last handler gets it, whatever it did.
 func final(message any) bool {
 	switch message.(type) {
-	case *protocol.Closed, *actor.Stopping, *actor.Stopped:
+	case *protocol.Closing, *protocol.Closed, *actor.Stopping, *actor.Stopped:
 		return true
 	}
 	return false
@@ -145,6 +145,7 @@ func (c *Connection) greet(ctx actor.Context) {
 	}
 	c.try(ctx, &actor.Started{})
 	if c.flags.tenure == serving {
+		c.phase.Or(met)
 		c.try(ctx, accepted)
 	}
 	if c.flags.tenure == serving && accepted.Restarts > 0 {

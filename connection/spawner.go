@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -154,7 +155,16 @@ func (s *Spawner) initialise(ctx actor.Context) {
 
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }
 
-func (s *Spawner) publish(event any) { s.system.EventStream.Publish(event) }
+// publish tells the subscribers of the event stream. They are the user's code: one that panics does no
+// harm to the connection.
+func (s *Spawner) publish(event any) {
+	defer func() {
+		if value := recover(); value != nil {
+			s.system.Logger().Error("berth: a subscriber of the event stream panicked", "event", fmt.Sprintf("%T", event), "panic", value)
+		}
+	}()
+	s.system.EventStream.Publish(event)
+}
 
 // HandshakeFailed is published on the actor system's EventStream when a connection ended before it was open, because of its PROXY
 // header or its TLS handshake. No handler has seen it.

@@ -36,11 +36,26 @@ var stateNames = [...]string{"opening", "open", "flushing", "closing", "closed"}
 
 func (s state) String() string { return stateNames[s] }
 
-// halfClosed is a bit beside open: one direction has ended, the peer's or ours.
-const halfClosed = 1 << 8
+// Bits of Connection.phase beside the state.
+const (
+	halfClosed uint32 = 1 << (8 + iota) // one direction has ended, the peer's or ours; gone with the next state
+	met                                 // a handler has been given Accepted, or is just given it
+	announced                           // Closing is published, or is just being published
+)
 
-func (c *Connection) state() state     { return state(c.phase.Load() % halfClosed) }
-func (c *Connection) setState(s state) { c.phase.Store(uint32(s)) }
+// observed are the parts of a phase whose change is the beginning of something that has a time limit.
+const observed = halfClosed | (halfClosed - 1)
+
+func (c *Connection) state() state { return state(c.phase.Load() % halfClosed) }
+
+func (c *Connection) setState(s state) {
+	for {
+		before := c.phase.Load()
+		if c.phase.CompareAndSwap(before, before&(met|announced)|uint32(s)) {
+			return
+		}
+	}
+}
 
 // What happens to a connection besides its mail; any number of times is once.
 const (
@@ -62,6 +77,7 @@ const (
 	signalHalf       // HalfCloseTimeout
 	signalUnfinished // HandshakeTimeout
 	signalAborted    // by kill
+	signalClosing    // the cause of the end was set
 )
 
 // start is the beginning of opening.
@@ -121,13 +137,16 @@ func (c *Connection) open(ctx actor.Context) {
 func (c *Connection) attend(ctx actor.Context) {
 	bits := c.signals.Swap(0)
 	is := func(bit uint32) bool { return bits&bit != 0 }
+	if is(signalClosing) {
+		c.tellClosing(ctx)
+	}
 	if is(signalCompletions) {
 		c.completions.run(func(one completion) { c.call(ctx, one) })
 	}
 	if is(signalOpened) && c.state() == opening {
 		c.open(ctx)
 	}
-	if is(signalWater) {
+	if is(signalWater) && c.cause.Load() == nil {
 		c.tellWater(ctx)
 	}
 	if is(signalDrain | signalAged | signalQuiet) {
@@ -183,7 +202,7 @@ func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error
 		c.kill(reason, err)
 		return
 	}
-	c.setCause(reason, err)
+	c.end(reason, err)
 	c.setState(flushing)
 	c.credit.close()
 	if c.flags.inputEnded {
@@ -283,6 +302,7 @@ func (c *Connection) close(ctx actor.Context) {
 	if c.state() == closed {
 		return
 	}
+	c.tellClosing(ctx)
 	c.ended()
 	_ = c.socket.Close()
 	c.input.Release()

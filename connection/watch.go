@@ -5,7 +5,7 @@ import "time"
 // watch is what the sweep remembers of a connection between two looks. The hot path reads no clock and keeps no timer: it counts
 // bytes anyway, and the sweep sees whether the counts have moved.
 type watch struct {
-	phase     uint16        // Connection.phase
+	phase     uint16        // what is observed of Connection.phase
 	spread    uint16        // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool          // MaxAge was signalled
 	idle      bool          // nothing was pending
@@ -26,11 +26,11 @@ func newWatch(now time.Duration, spread uint16) watch {
 // look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection
 // alive. One goroutine sweeps, so nothing here is shared.
 func (c *Connection) look(now time.Duration) {
-	w, o, phase := &c.watch, &c.shared.options, uint16(c.phase.Load())
+	w, o, phase := &c.watch, &c.shared.options, uint16(c.phase.Load()&observed)
 	if phase != w.phase {
 		w.phase, w.since = phase, now
 	}
-	s, half := state(phase%halfClosed), phase&halfClosed != 0
+	s, half := state(phase%uint16(halfClosed)), phase&uint16(halfClosed) != 0
 	written := uint32(c.written.Load())
 	switch traffic := uint32(c.read.Load()) + written; {
 	case s == opening:

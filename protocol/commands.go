@@ -10,8 +10,10 @@ import (
 //
 // Every command may carry an Ack. When it is not nil and the message has a sender, the sender gets
 // one answer that repeats it: Written or WriteFailed for a Write, Done for every other command.
-// A connection that has ended answers a Write with WriteFailed, or dead-letters it if nobody asked; once its
-// PID is forgotten, every message is a dead letter (and its sender gets Proto.Actor's DeadLetterResponse).
+// A connection that is ending or has ended answers a Write with WriteFailed, or dead-letters it if it
+// has no sender; once its PID is forgotten, every message is a dead letter (and its sender gets
+// Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and more: an actor that writes to many
+// connections stops writing to one at its Closing, or at the first WriteFailed.
 
 // Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Uncount, Link, Unlink. GetInfo is a question, not a
 // command: its answer is Info.

@@ -5,11 +5,13 @@ import "time"
 // EVENTS: what a connection tells its handler, one at a time.
 //
 // In the life of one connection: Accepted once and first; then Data, PeerClosed, Writable and
-// Draining; Closed once and last. Calls for one connection never overlap. Where handlers that panic are replaced (see
-// connection.RestartHandler), each new one gets Accepted once and first, and the last one Closed.
+// Draining; Closing once, as soon as something ends the connection; Closed once and last. Calls for
+// one connection never overlap. Where handlers that panic are replaced (see
+// connection.RestartHandler), each new one gets Accepted once and first, and the last one Closing
+// and Closed.
 // An event is valid during the call that delivers it; the connection uses it again afterwards.
 
-// Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closed.
+// Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closing, Closed.
 type Event interface{ event() }
 
 // Accepted opens the conversation: the socket is connected (and its PROXY header read, its TLS handshake done).
@@ -47,6 +49,24 @@ type Writable struct {
 type Draining struct {
 	Socket   Socket
 	Deadline time.Time
+}
+
+// Closing says that the connection has begun to end: Reason says why, Err is the cause where there
+// is one. Every end is announced, whatever brings it about: Close, Abort and Stop from any goroutine,
+// the peer's FIN or reset, a timeout, a handler that fails, a shutdown.
+//
+// From its cause on the connection refuses writes; those accepted before are still flushed, which may
+// take CloseTimeout, and only then comes Closed. Closing comes at once: before every other call,
+// unless a call is under way already. A handler that has told others of its connection, a room for
+// example, takes it out here, so that nothing is sent to it any more.
+//
+// After Closing there may still come: Data, where the peer sent something before its reset;
+// completions; messages; and Closed. The same news is published on the actor system's event stream,
+// as connection.Closing, also while the handler blocks.
+type Closing struct {
+	Socket Socket
+	Reason Reason
+	Err    error
 }
 
 // Closed ends the conversation. Reason says what ended it, Err is the first cause (nil for an orderly end).
@@ -102,6 +122,7 @@ func (*Data) event()       {}
 func (*PeerClosed) event() {}
 func (*Writable) event()   {}
 func (*Draining) event()   {}
+func (*Closing) event()    {}
 func (*Closed) event()     {}
 
 // ListenerInfo describes one listener at one moment. It is a listener's answer to GetInfo.

@@ -52,6 +52,8 @@ func (m *member) chatting(ctx actor.Context) {
 			}
 			m.obey(ctx, event.Socket, string(line))
 		}
+	case *protocol.Closing: // whatever ends the connection; it may still be busy with its end for seconds
+		ctx.Request(m.room, &leave{})
 	case *remind: // from a child
 		ctx.Send(m.room, &say{m.name, event.text})
 	}

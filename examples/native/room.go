@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"net"
-
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/protocol"
@@ -11,8 +8,9 @@ import (
 
 // What members say to the room.
 type (
-	join struct{ name string }
-	say  struct{ name, text string }
+	join  struct{ name string }
+	say   struct{ name, text string }
+	leave struct{}
 )
 
 // room is an actor like any other. Its members are PIDs; that there are sockets behind them shows in one message only, Write.
@@ -27,20 +25,19 @@ func newRoom() actor.Actor { return &room{actor.NewPIDSet(), map[string]string{}
 func (r *room) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *join:
-		ctx.Watch(ctx.Sender()) // however the connection ends, Terminated comes
 		r.members.Add(ctx.Sender())
 		r.names[ctx.Sender().Id] = m.name
 		r.tell(ctx, "* "+m.name+" is here")
 	case *say:
 		r.tell(ctx, m.name+": "+m.text)
 	case *protocol.WriteFailed:
-		if !errors.Is(m.Err, net.ErrClosed) { // its queue is full: it does not read, so there is nothing to wait for
-			ctx.Send(m.Ack.(*actor.PID), &protocol.Abort{})
+		if member := m.Ack.(*actor.PID); r.members.Contains(member) { // its queue is full: it does not read, so there is nothing to wait for
+			ctx.Send(member, &protocol.Abort{})
 		}
-	case *actor.Terminated:
-		name := r.names[m.Who.Id]
-		r.members.Remove(m.Who)
-		delete(r.names, m.Who.Id)
+	case *leave:
+		name := r.names[ctx.Sender().Id]
+		r.members.Remove(ctx.Sender())
+		delete(r.names, ctx.Sender().Id)
 		r.tell(ctx, "* "+name+" has left")
 	}
 }

@@ -165,17 +165,25 @@ func (cs *causes) settle(c *conn) {
 	}
 }
 
+// own looks whether a reason is one that there may be by now.
+func (cs *causes) own(c *conn, reason protocol.Reason, err error) bool {
+	if cs.byNow(c)&only(reason) != 0 {
+		return true
+	}
+	rule := OwnReason
+	if reason == protocol.ReasonIdleTimeout && c.world.Options.IdleTimeout > 0 {
+		rule = NotIdle
+	}
+	c.fail(rule, "%v (%v)", reason, err)
+	return false
+}
+
 // closed looks at the reason of an end.
 func (cs *causes) closed(c *conn) {
 	reason, err := c.closed.Reason, c.closed.Err
 	cs.atEnd = cs.byNow(c)
-	if cs.atEnd&only(reason) == 0 {
-		rule := OwnReason
-		if reason == protocol.ReasonIdleTimeout && c.world.Options.IdleTimeout > 0 {
-			rule = NotIdle
-		}
-		c.fail(rule, "%v (%v)", reason, err)
-		return
+	if c.closing == nil && !cs.own(c, reason, err) || cs.atEnd&only(reason) == 0 {
+		return // which Closing was judged for
 	}
 	if cs.frozen != 0 && cs.frozen&only(reason) == 0 {
 		c.fail(FirstCause, "%v (%v), after %s", reason, err, cs.why)

@@ -36,6 +36,9 @@ func (t *tale) aborted(written, unsent int) *tale {
 
 // good are histories that break nothing.
 var good = map[string]func(t *tale){
+	"a close that takes its time": func(t *tale) {
+		t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).after(time.Second).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
+	},
 	"an echo": func(t *tale) {
 		t.open().sends("hello").data("hello", 5).write(turn, "hello", nil, nil).gets("hello").rest()
 		t.note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(5, 0)).hears(io.EOF).over()
@@ -159,6 +162,23 @@ var bad = map[Rule]map[string]func(t *tale){
 		"never":    func(t *tale) { t.open().op(history.Abort, alice).over() },
 		"not last": func(t *tale) { t.open().aborted(0, 0).call(history.Record{Call: history.Message}) },
 	},
+	ClosingOnce: {
+		"never": func(t *tale) {
+			t.begun = []int{1}
+			t.open().aborted(0, 0)
+		},
+		"twice": func(t *tale) {
+			t.open().op(history.Close, alice)
+			t.begins(protocol.ReasonLocalClosed, nil).begins(protocol.ReasonLocalClosed, nil).closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
+		},
+		"not at once": func(t *tale) {
+			t.open().op(history.Close, alice).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
+		},
+		"for another reason": func(t *tale) {
+			t.open().op(history.Close, alice).op(history.Abort, alice).begins(protocol.ReasonLocalAborted, nil)
+			t.closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
+		},
+	},
 	NoOverlap: {
 		"a completion inside the call that queued the write": func(t *tale) {
 			t.open()
@@ -168,10 +188,10 @@ var bad = map[Rule]map[string]func(t *tale){
 	},
 	FirstCause: {
 		"Abort after Close": func(t *tale) {
-			t.open().op(history.Close, alice).rest().op(history.Abort, alice).closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 0)).over()
+			t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).rest().op(history.Abort, alice).closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 0)).over()
 		},
 		"the peer's end after an error": func(t *tale) {
-			t.open().fails(errHandler).rest().note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
+			t.open().fails(errHandler).begins(protocol.ReasonHandlerError, errHandler).rest().note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
 		},
 	},
 	InputPrefix: {
@@ -238,7 +258,7 @@ var bad = map[Rule]map[string]func(t *tale){
 			t.open().sends("a").fails(errHandler).data("a", 1).closed(protocol.ReasonHandlerError, errHandler, stats(0, 0)).over()
 		},
 		"Close from elsewhere": func(t *tale) {
-			t.open().op(history.Close, alice).rest().sends("a").data("a", 1).closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
+			t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).rest().sends("a").data("a", 1).closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
 		},
 	},
 	PeerClosedTwo: {
@@ -487,7 +507,7 @@ var bad = map[Rule]map[string]func(t *tale){
 	},
 	EndInTime: {
 		"an abort that waits": func(t *tale) {
-			t.open().op(history.Abort, alice).rest().closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 0)).over()
+			t.open().op(history.Abort, alice).begins(protocol.ReasonLocalAborted, protocol.ErrAborted).rest().closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 0)).over()
 		},
 		"an idle connection": func(t *tale) {
 			t.world.Options.IdleTimeout, t.world.Options.CloseTimeout = time.Second, time.Second
@@ -500,7 +520,7 @@ var bad = map[Rule]map[string]func(t *tale){
 		},
 		"a close that waits": func(t *tale) {
 			t.world.Options.CloseTimeout = time.Second
-			t.open().op(history.Close, alice).after(2300*time.Millisecond).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
+			t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).after(2300*time.Millisecond).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
 		},
 	},
 	NotIdle: {

@@ -15,8 +15,9 @@ type conn struct {
 	torn   bool // it was parted before
 
 	accepted  bool
-	broken    bool             // the handler panicked, and may get a successor
-	closed    *protocol.Closed // nil while it lives
+	broken    bool              // the handler panicked, and may get a successor
+	closing   *protocol.Closing // nil until its end has begun
+	closed    *protocol.Closed  // nil while it lives
 	closedAt  time.Duration
 	left      bool          // the call of Closed has returned
 	counted   bool          // it holds a place
@@ -122,9 +123,12 @@ func (c *conn) enterCall(r *history.Record) {
 		if o := c.operation(r.Of); o != nil {
 			o.told++
 		}
+	case history.EndBegun:
+		c.begins(r.Closing)
 	case history.Closed:
 		c.closed, c.closedAt = r.Closed, r.At
 		c.causes.closed(c)
+		c.wasTold()
 	default:
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
 )
 
@@ -24,6 +25,32 @@ func (c *conn) order(r *history.Record) {
 	}
 	if first := !c.accepted; first != (r.Call == history.Accepted) {
 		c.fail(AcceptedFirst, "%v, with the first call still to come: %v", r.Call, first)
+	}
+}
+
+// begins looks at a Closing.
+func (c *conn) begins(closing *protocol.Closing) {
+	if c.closing != nil {
+		c.fail(ClosingOnce, "%v, after %v", closing.Reason, c.closing.Reason)
+	}
+	c.closing = closing
+	c.causes.own(c, closing.Reason, closing.Err)
+}
+
+// wasTold looks at a connection at its Closed.
+func (c *conn) wasTold() {
+	switch {
+	case c.closing == nil:
+		c.fail(ClosingOnce, "it did not come before Closed")
+	case c.closing.Reason != c.closed.Reason:
+		c.fail(ClosingOnce, "the end was to be %v, and is %v", c.closing.Reason, c.closed.Reason)
+	}
+}
+
+// toldAtRest looks for an end that has begun and of which the handler has not been told.
+func (c *conn) toldAtRest() {
+	if c.causes.definite != nil && c.closing == nil {
+		c.fail(ClosingOnce, "it has not come, although %s", c.causes.why)
 	}
 }
 

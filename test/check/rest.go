@@ -22,6 +22,7 @@ func (c *conn) rest() {
 	}
 	c.input.settle()
 	c.unanswered(prompt)
+	c.toldAtRest()
 	c.endAtRest()
 	if c.closed == nil {
 		c.timeAtRest()

@@ -8,6 +8,7 @@ const (
 	AcceptedFirst Rule = "G1: Accepted comes once and first"
 	ClosedLast    Rule = "G1: Closed comes once and last"
 	NoOverlap     Rule = "G1: calls of one connection do not overlap"
+	ClosingOnce   Rule = "G1: Closing comes once, at once, with the reason of the end"
 	FirstCause    Rule = "G1: the first cause of the end is its reason"
 
 	InputPrefix   Rule = "G2: the bytes shown are a prefix of what the peer sent"
@@ -64,7 +65,7 @@ const (
 
 // Rules are all of them.
 var Rules = []Rule{
-	AcceptedFirst, ClosedLast, NoOverlap, FirstCause,
+	AcceptedFirst, ClosedLast, NoOverlap, ClosingOnce, FirstCause,
 	InputPrefix, UnreadLeads, NewsOrResume, ReadBound, EOFLast, AllShown, InputAtRest, ResumeForces, NoDataAfter, PeerClosedTwo,
 	Books, OutputPrefix, RefusedWrite, WholeAtFIN, FlushedEnd, OrderlyEnd, AllOrNothing,
 	CompletesOnce, CompletesBefore, SuccessIsGone, FailureIsEnd, CompletesAtRest,

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"time"
 
 	"github.com/go-berth/berth/protocol"
@@ -14,6 +15,7 @@ type tale struct {
 	now     time.Duration
 	ids     int
 	conn    int
+	begun   []int // connections of which the beginning of the end was told
 }
 
 // The issuers of a tale: the connection's own turn, and two others.
@@ -80,7 +82,17 @@ func (t *tale) fails(err error) *tale {
 	return t.leave(history.Message, t.enter(history.Record{Call: history.Message}), 0, err, err == nil)
 }
 
+// begins is the beginning of an end.
+func (t *tale) begins(reason protocol.Reason, err error) *tale {
+	t.begun = append(t.begun, t.conn)
+	return t.call(history.Record{Call: history.EndBegun, Closing: &protocol.Closing{Reason: reason, Err: err}})
+}
+
+// closed is an end, and its beginning if that has not been told.
 func (t *tale) closed(reason protocol.Reason, err error, stats protocol.Stats) *tale {
+	if !slices.Contains(t.begun, t.conn) {
+		t.begins(reason, err)
+	}
 	return t.call(history.Record{Call: history.Closed, Closed: &protocol.Closed{Reason: reason, Err: err, Stats: stats}})
 }
 

@@ -19,6 +19,7 @@ type script struct {
 	writable   func(t *tape, ready bool) error
 	draining   func(t *tape, deadline time.Time) error // if given, the handler decides itself when to close
 	message    func(t *tape, ctx actor.Context, message any) error
+	closing    func(t *tape)
 	closed     func(t *tape)
 }
 
@@ -113,6 +114,15 @@ func (p *player) message(ctx actor.Context, message any) error {
 	return p.play.message(p.tape, ctx, message)
 }
 
+func (p *player) closing(closing protocol.Closing) {
+	p.tape.enter()
+	defer p.tape.leave()
+	p.tape.announce(closing)
+	if p.play.closing != nil {
+		p.play.closing(p.tape)
+	}
+}
+
 func (p *player) closed(closed protocol.Closed) {
 	p.tape.enter()
 	defer p.tape.leave()
@@ -144,6 +154,7 @@ func (h goHandler) Data(_ protocol.Socket, b *protocol.Buffer) error  { return h
 func (h goHandler) PeerClosed(protocol.Socket) error                  { return h.player.peerClosed() }
 func (h goHandler) Writable(_ protocol.Socket, ready bool) error      { return h.player.writable(ready) }
 func (h goHandler) Closed(_ protocol.Socket, closed *protocol.Closed) { h.player.closed(*closed) }
+func (h goHandler) Closing(_ protocol.Socket, c *protocol.Closing)    { h.player.closing(*c) }
 func (h goHandler) Message(c actor.Context, _ protocol.Socket, m any) error {
 	return h.player.message(c, m)
 }
@@ -166,6 +177,11 @@ func functionsDoor(s *server, play script) tcpactor.Door {
 		Read: func(state, socket protocol.Socket, b *protocol.Buffer) (protocol.Socket, error) {
 			found, _ := players.Load(state.PID().Id)
 			return socket, found.(*player).data(b)
+		},
+		Closing: func(state protocol.Socket, closing protocol.Closing) protocol.Socket {
+			found, _ := players.Load(closing.Socket.PID().Id)
+			found.(*player).closing(closing)
+			return state
 		},
 		Close: func(_ protocol.Socket, closed protocol.Closed) {
 			found, _ := players.Load(closed.Socket.PID().Id)
@@ -195,6 +211,8 @@ func (a *nativeActor) Receive(ctx actor.Context) {
 		err = a.player.writable(m.Ready)
 	case *protocol.Draining:
 		err = a.player.draining(m.Deadline)
+	case *protocol.Closing:
+		a.player.closing(*m)
 	case *protocol.Closed:
 		a.player.closed(*m)
 	case actor.SystemMessage, actor.AutoReceiveMessage:

@@ -27,7 +27,8 @@ type tape struct {
 	input     strings.Builder
 	unread    string // what the handler left
 	promised  map[string]int
-	bytes     uint64 // accepted for writing through this tape, or dropped
+	bytes     uint64             // accepted for writing through this tape, or dropped
+	closings  []protocol.Closing // each is no event of its own: see announce
 	closed    protocol.Closed
 	unbooked  bool // others write as well: the books of bytes are not kept here
 	disturbed []string
@@ -93,6 +94,28 @@ func (t *tape) show(b *protocol.Buffer, eof bool, play func(*tape, *protocol.Buf
 		return nil
 	}
 	return play(t, b)
+}
+
+// announce records a Closing. It is kept apart from the events, which most tests count.
+func (t *tape) announce(closing protocol.Closing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.events) == 0 || t.events[len(t.events)-1].what == "closed" {
+		t.disturbed = append(t.disturbed, "Closing before Accepted or after Closed")
+	}
+	t.closings = append(t.closings, closing)
+	t.tell()
+}
+
+// closing waits for Closing and returns it.
+func (t *tape) closing() protocol.Closing {
+	t.w.t.Helper()
+	t.until("closing", func([]event) bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return len(t.closings) > 0
+	})
+	return t.closings[0]
 }
 
 func (t *tape) disturb(what string) {
@@ -273,6 +296,9 @@ func (t *tape) verify() {
 		assert.Equal(t.w.t, i == 0, e.what == "accepted", "event %d is %s", i, e.what)
 		assert.Equal(t.w.t, i == len(t.events)-1, e.what == "closed", "event %d is %s", i, e.what)
 		completed[e.what]++
+	}
+	if assert.Len(t.w.t, t.closings, 1, "Closing comes once") {
+		assert.Equal(t.w.t, t.closed.Reason, t.closings[0].Reason)
 	}
 	for name, times := range t.promised {
 		assert.Equal(t.w.t, times, completed[name], "completions of %s", name)

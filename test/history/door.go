@@ -109,6 +109,10 @@ func (r *receiver) event(ctx actor.Context, event protocol.Event) error {
 	case *protocol.Draining:
 		m.Socket = r.socket
 		enter.Call = Draining
+	case *protocol.Closing:
+		m.Socket = r.socket
+		closing := *m
+		enter.Call, enter.Closing = EndBegun, &closing
 	case *protocol.Closed:
 		m.Socket = r.socket
 		closed := *m

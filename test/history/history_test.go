@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // brief returns what a history says, without times, numbers of operations and what differs from run to run.
 func brief(records []Record) (lines []string) {
 	for _, r := range records {
-		r.At, r.ID, r.Of, r.Closed, r.Info = 0, 0, 0, nil, nil
+		r.At, r.ID, r.Of, r.Closing, r.Closed, r.Info = 0, 0, 0, nil, nil, nil
 		lines = append(lines, strings.TrimSpace(strings.TrimPrefix(r.String(), "          0s")))
 	}
 	return lines
@@ -117,6 +117,7 @@ func TestCallsOperationsAndThePeerAreRecordedInOrder(t *testing.T) {
 		"conn 1 reading n=5", `conn 1 got 5 bytes "hello"`,
 		`conn 1 sending 1 bytes "x"`, "conn 1 sent n=1",
 		`conn 1 enter Data 1 bytes "x"`, "conn 1 leave Data (enough)",
+		"conn 1 enter Closing", "conn 1 leave Closing",
 		"conn 1 enter Closed", "conn 1 leave Closed",
 	}, brief(records)[2:])
 }
@@ -127,8 +128,9 @@ func TestANativeActorsCallsAreRecordedOnceEach(t *testing.T) {
 		_, err := p.Write([]byte("x"))
 		require.NoError(t, err)
 	})
-	assert.Equal(t, []string{`conn 1 enter Data 1 bytes "x"`, "conn 1 leave Data failed", "conn 1 enter Closed", "conn 1 leave Closed"},
-		brief(records)[len(records)-4:])
+	assert.Equal(t, []string{
+		`conn 1 enter Data 1 bytes "x"`, "conn 1 leave Data failed", "conn 1 enter Closing", "conn 1 leave Closing", "conn 1 enter Closed", "conn 1 leave Closed",
+	}, brief(records)[len(records)-6:])
 }
 
 func TestACompletionIsACallUntilTheEndAndAnAnswerAfterIt(t *testing.T) {

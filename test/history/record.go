@@ -14,19 +14,20 @@ type Record struct {
 	Op   Op
 	Mail bool // an operation by PID, not through the handle
 	// Asked: somebody wants to be told how the operation ended, by a callback or an answer.
-	Asked  bool
-	EOF    bool // of Data
-	Ready  bool // of Writable
-	Failed bool // Leave: by a panic or runtime.Goexit
-	Conn   int  // the connection, from 1; 0 concerns all
-	By     int  // who did it, see Turn: operations of one issuer come one after the other
-	ID     int  // of the operation; of the call, from its Enter to its Leave
-	Of     int  // Enter of a Completion or a Message: the operation it belongs to
-	N      int  // how many bytes, what credit, how many restarts
-	Bytes  []byte
-	Err    error
-	Closed *protocol.Closed // Enter of Closed
-	Info   *protocol.Info   // End of an Info
+	Asked   bool
+	EOF     bool // of Data
+	Ready   bool // of Writable
+	Failed  bool // Leave: by a panic or runtime.Goexit
+	Conn    int  // the connection, from 1; 0 concerns all
+	By      int  // who did it, see Turn: operations of one issuer come one after the other
+	ID      int  // of the operation; of the call, from its Enter to its Leave
+	Of      int  // Enter of a Completion or a Message: the operation it belongs to
+	N       int  // how many bytes, what credit, how many restarts
+	Bytes   []byte
+	Err     error
+	Closing *protocol.Closing // Enter of EndBegun
+	Closed  *protocol.Closed  // Enter of Closed
+	Info    *protocol.Info    // End of an Info
 }
 
 // What a record is about.
@@ -50,7 +51,7 @@ const (
 	Healed
 
 	// Enter is the beginning of a handler call: Call, ID; Accepted: N restarts; Data: Bytes, EOF; Writable: Ready; Closed: Closed; Completion
-	// and Message: Of, Err.
+	// and Message: Of, Err; EndBegun: Closing.
 	Enter
 	// Leave is its end: Call, ID, Failed, Err as returned; Data: N bytes were consumed. Without a Call: Proto.Actor's own Started, Stopping or
 	// Stopped failed in a handler.
@@ -80,7 +81,7 @@ const (
 // Call is a kind of handler call.
 type Call uint8
 
-// The calls. Completion is a callback of an operation.
+// The calls. Completion is a callback of an operation, EndBegun is Closing: that word is the peer's.
 const (
 	NoCall Call = iota
 	Accepted
@@ -90,6 +91,7 @@ const (
 	Draining
 	Message
 	Completion
+	EndBegun
 	Closed
 )
 

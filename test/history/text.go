@@ -10,7 +10,7 @@ var whats = [...]string{
 	"reading", "got", "finishing", "closing", "resetting",
 }
 
-var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closed"}
+var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closing", "Closed"}
 
 var ops = [...]string{"", "Write", "File", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Uncount", "Other"}
 
@@ -55,6 +55,9 @@ func (r Record) String() string {
 	}
 	if r.Err != nil {
 		fmt.Fprintf(&b, " (%v)", r.Err)
+	}
+	if r.Closing != nil {
+		fmt.Fprintf(&b, " %v, err %v", r.Closing.Reason, r.Closing.Err)
 	}
 	if r.Closed != nil {
 		fmt.Fprintf(&b, " %v, err %v, %+v", r.Closed.Reason, r.Closed.Err, r.Closed.Stats)

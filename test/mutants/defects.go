@@ -32,6 +32,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "end-told-late", Guarantee: "G1",
+		What: "Closing comes at the end, not when the end begins",
+		File: "connection/states.go",
+		Old:  "	if is(signalClosing) {\n		c.tellClosing(ctx)\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestEveryOrderlyEndIsToldBeforeItsFlush$/^closed$/^simnet$"},
+		},
+	},
+	{
 		Name: "turns-overlap", Guarantee: "G1",
 		What: "a goroutine that is lent to a mailbox runs it although another one does already",
 		File: "actor/mailbox.go",

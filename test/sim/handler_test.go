@@ -115,6 +115,13 @@ func (p *player) end() error {
 	return nil
 }
 
+// ending is what it does when the end has begun.
+func (p *player) ending() {
+	if err := p.act(); err != nil {
+		panic(err)
+	}
+}
+
 // done returns a completion that sometimes does something, of all that writes only so often.
 func (p *player) done(depth int) func(error) {
 	return func(error) {
@@ -142,8 +149,14 @@ func (w *world) door() tcpactor.Door {
 				p := &player{w: w}
 				return p, p.accepted(s)
 			},
-			Read:  func(p *player, _ protocol.Socket, b *protocol.Buffer) (*player, error) { return p, p.data(b) },
-			Close: func(_ *player, closed protocol.Closed) { w.gone(closed.Socket) }, // a panic in Accept leaves no state
+			Read: func(p *player, _ protocol.Socket, b *protocol.Buffer) (*player, error) { return p, p.data(b) },
+			Closing: func(p *player, _ protocol.Closing) *player {
+				if p != nil { // a panic in Accept leaves no state
+					p.ending()
+				}
+				return p
+			},
+			Close: func(_ *player, closed protocol.Closed) { w.gone(closed.Socket) },
 		}
 	case "actors":
 		return tcpactor.Actors(func() actor.Actor { return &native{player{w: w}} })
@@ -165,6 +178,7 @@ func (m methods) Data(_ protocol.Socket, b *protocol.Buffer) error  { return m.d
 func (m methods) PeerClosed(protocol.Socket) error                  { return m.act() }
 func (m methods) Writable(protocol.Socket, bool) error              { return m.act() }
 func (m methods) Message(actor.Context, protocol.Socket, any) error { return m.act() }
+func (m methods) Closing(protocol.Socket, *protocol.Closing)        { m.ending() }
 func (m methods) Closed(s protocol.Socket, _ *protocol.Closed)      { m.w.gone(s) }
 
 type drainer struct{ methods }
@@ -187,6 +201,8 @@ func (n *native) Receive(ctx actor.Context) {
 		err = n.data(m.Buffer)
 	case *protocol.PeerClosed, *protocol.Writable, *protocol.Draining, *history.Task:
 		err = n.act()
+	case *protocol.Closing:
+		n.ending()
 	case *protocol.Closed:
 		n.w.gone(m.Socket)
 	}

@@ -41,6 +41,7 @@ var spots = map[string]func(s *stage, p *history.Peer){
 		s.rest()
 		s.socket(p.Number()).Do(&protocol.Pause{}, s.bad("late command"))
 	},
+	"Closing":                func(_ *stage, p *history.Peer) { _ = p.Close() },
 	"Closed":                 func(_ *stage, p *history.Peer) { _ = p.Close() },
 	"Stopping":               func(_ *stage, p *history.Peer) { _ = p.Close() },
 	"Stopped":                func(_ *stage, p *history.Peer) { _ = p.Close() },
@@ -96,6 +97,7 @@ func (f fragile) Draining(socket protocol.Socket, _ time.Time) error {
 }
 
 func (f fragile) Message(actor.Context, protocol.Socket, any) error { f.s.fail("Message"); return nil }
+func (f fragile) Closing(protocol.Socket, *protocol.Closing)        { f.s.fail("Closing") }
 func (f fragile) Closed(protocol.Socket, *protocol.Closed)          { f.s.fail("Closed") }
 
 // Receive is the same for the actors' door.
@@ -117,6 +119,8 @@ func (f fragile) Receive(ctx actor.Context) {
 		_ = f.Writable(m.Socket, m.Ready)
 	case *protocol.Draining:
 		_ = f.Draining(m.Socket, m.Deadline)
+	case *protocol.Closing:
+		f.Closing(m.Socket, m)
 	case *protocol.Closed:
 		f.Closed(m.Socket, m)
 	case *history.Task:
