@@ -103,24 +103,6 @@ func (s *server) lost(number int, err error) {
 	}
 }
 
-// tune sets the socket options that a net.ListenConfig does not. Their errors are those of a connection that is gone already; reading will say so.
-func (s *server) tune(conn net.Conn, o *Options) {
-	if c, ok := conn.(interface {
-		SetKeepAliveConfig(net.KeepAliveConfig) error
-	}); ok && o.KeepAlive != s.probes {
-		_ = c.SetKeepAliveConfig(keepAliveEvery(o.KeepAlive))
-	}
-	if c, ok := conn.(interface{ SetNoDelay(bool) error }); ok && o.DisableNoDelay {
-		_ = c.SetNoDelay(false)
-	}
-	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok && o.RecvBufferSize > 0 {
-		_ = c.SetReadBuffer(o.RecvBufferSize)
-	}
-	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok && o.SendBufferSize > 0 {
-		_ = c.SetWriteBuffer(o.SendBufferSize)
-	}
-}
-
 func (s *server) resumedChan() <-chan struct{} {
 	s.gate.Lock()
 	defer s.gate.Unlock()

@@ -48,8 +48,9 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 	return handle, err
 }
 
-// Serve serves the connections of l, which belongs to the listener from now on, unless there is an error. It may be any net.Listener; Network,
-// ListenConfig and KeepAlive are its maker's business.
+// Serve serves the connections of l, which belongs to the listener from now on, unless there is an error. It may be any net.Listener; Network
+// and ListenConfig are its maker's business. Other options for sockets act on connections that have the methods of a *net.TCPConn for
+// them, or tell of one below them by NetConn, as a *tls.Conn does.
 func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) (*Listener, error) {
 	if l == nil {
 		return nil, errors.New("berth: no net.Listener to serve")
@@ -108,7 +109,10 @@ func serve(
 	}
 	s.given.Store(&given)
 	s.current.Store(&options)
-	s.probes = options.KeepAlive
+	s.config = options.ListenConfig
+	if bind == nil {
+		s.config = configOf(l)
+	}
 	s.budget = s.newBudget()
 	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge() }, s.refused)
 	s.tally.alarms.run = s.pool.Schedule
@@ -131,7 +135,9 @@ func serve(
 		s.intake, s.dispatchers = s.polling, s.polling.dispatchers()
 	}
 	if err := s.install(s.filled(false), sockets); err != nil {
-		s.polling.close() // the stream transport takes every socket
+		if s.polling != nil {
+			s.polling.close()
+		}
 		return nil, err
 	}
 	s.sweeping.Add(1)

@@ -104,9 +104,11 @@ type Options struct {
 
 	// DisableNoDelay turns TCP_NODELAY off. Default false: small writes go out at once.
 	DisableNoDelay bool
-	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two. Default ListenConfig.KeepAlive, else 15 s, as in
-	// package net. Off: a peer that vanished
-	// without a word is noticed only when something is written to it.
+	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two; the connection ends after 9 without
+	// an answer. Default: what ListenConfig says, or with Serve the net.Listener that it was given, and 15 s where they say nothing,
+	// as in package net. Off: a peer that vanished without a word is noticed only when something is written to it.
+	//
+	// A kernel or a kind of socket that does not know an option for probes, or TCP_NODELAY, goes without it.
 	KeepAlive time.Duration
 	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes. Default: the kernel's own choice, up to several
 	// MiB for a peer that does not read.
@@ -167,21 +169,7 @@ func (o Options) withDefaults() Options {
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = 15 * time.Second
 	}
-	if o.KeepAlive == 0 {
-		o.KeepAlive = o.ListenConfig.KeepAlive
-	}
-	if o.KeepAlive == 0 {
-		o.KeepAlive = 15 * time.Second
-	}
-	o.ListenConfig.KeepAlive = o.KeepAlive
-	if o.KeepAlive > 0 && !o.ListenConfig.KeepAliveConfig.Enable {
-		o.ListenConfig.KeepAliveConfig = keepAliveEvery(o.KeepAlive) // by itself KeepAlive is the time before the first probe only
-	}
 	return o
-}
-
-func keepAliveEvery(d time.Duration) net.KeepAliveConfig {
-	return net.KeepAliveConfig{Enable: d > 0, Idle: d, Interval: d}
 }
 
 const unlimited = 1 << 30

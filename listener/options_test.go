@@ -37,10 +37,9 @@ func TestByDefaultAFifthOfTheDescriptorsIsLeftToTheRestOfTheProcess(t *testing.T
 }
 
 func TestWhatIsSetStays(t *testing.T) {
-	o := Options{Network: "unix", ShutdownTimeout: -1, KeepAlive: time.Minute}.withDefaults()
+	o := Options{Network: "unix", ShutdownTimeout: -1}.withDefaults()
 	assert.Equal(t, "unix", o.Network)
 	assert.Negative(t, o.ShutdownTimeout)
-	assert.Equal(t, time.Minute, o.ListenConfig.KeepAlive)
 }
 
 // bad are options that cannot be, each with a part of the sentence about it.

@@ -3,7 +3,6 @@
 package listener
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -82,15 +81,17 @@ func (p *polling) put(place int, generation uint64, l net.Listener) (err error) 
 			}
 		}
 	}()
-	o := socketOptions(p.server.options())
 	for _, a := range p.at(place) {
 		socket, err := transport.NewAcceptor(a.crew.set, l, a.Schedule)
 		if err != nil {
 			return err
 		}
 		sockets = append(sockets, socket)
-		if err = socket.Tune(o); err != nil {
-			return fmt.Errorf("berth: %w", err)
+	}
+	o := p.socketOptions(p.server.options())
+	for _, socket := range sockets { // each has seen what the socket had at first
+		if err := socket.Tune(o); err != nil {
+			return badBuffers(err)
 		}
 	}
 	if _, unix := l.(*net.UnixListener); unix {
@@ -104,16 +105,20 @@ func (p *polling) put(place int, generation uint64, l net.Listener) (err error) 
 	return nil
 }
 
-func socketOptions(o *Options) transport.SocketOptions {
+func (p *polling) socketOptions(o *Options) transport.SocketOptions {
+	probes := o.keepAlive(p.server.config)
 	return transport.SocketOptions{
-		NoDelay: !o.DisableNoDelay, KeepAlive: o.KeepAlive, RecvBuffer: o.RecvBufferSize, SendBuffer: o.SendBufferSize,
+		NoDelay:    !o.DisableNoDelay,
+		KeepAlive:  transport.KeepAlive{KeepAliveConfig: probes.KeepAliveConfig, Leave: probes.leave},
+		RecvBuffer: o.RecvBufferSize,
+		SendBuffer: o.SendBufferSize,
 	}
 }
 
 func (p *polling) tune(o *Options) error {
 	for _, a := range p.acceptors {
-		if err := a.tune(socketOptions(o)); err != nil {
-			return fmt.Errorf("berth: %w", err)
+		if err := a.tune(p.socketOptions(o)); err != nil {
+			return badBuffers(err)
 		}
 	}
 	return nil

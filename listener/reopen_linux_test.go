@@ -52,6 +52,9 @@ func testReopening(t *testing.T, o Options, acceptors int) {
 	for _, f := range failed {
 		assert.Equal(t, AcceptSocketLost, f.Class)
 		require.ErrorIs(t, f.Err, syscall.EINVAL)
+		var op *net.OpError
+		require.ErrorAs(t, f.Err, &op, "as package net says it")
+		assert.Equal(t, "accept tcp "+l.Addr().String()+": accept4: invalid argument", op.Error())
 		assert.Positive(t, f.Wait)
 	}
 	assert.Empty(t, published[*AcceptorFailed](w))

@@ -29,7 +29,7 @@ type server struct {
 	replacing sync.Mutex              // held while options are replaced
 	given     atomic.Pointer[Options] // as the user gave them
 	current   atomic.Pointer[Options] // the same with defaults; see options
-	probes    time.Duration           // the KeepAlive that accepted connections have by themselves
+	config    net.ListenConfig        // of the listening socket, as far as keep-alive probes go
 	sooner    chan struct{}           // tells the sweep that the limits have changed; room for one signal
 
 	pool        *tcpactor.Pool

@@ -18,8 +18,15 @@ func serverEnd(t *testing.T, c net.Conn) int {
 		if err != nil {
 			continue
 		}
-		if in4, ok := peer.(*unix.SockaddrInet4); ok && in4.Port == c.LocalAddr().(*net.TCPAddr).Port {
-			return fd
+		switch peer := peer.(type) {
+		case *unix.SockaddrInet4:
+			if tcp, ok := c.LocalAddr().(*net.TCPAddr); ok && peer.Port == tcp.Port {
+				return fd
+			}
+		case *unix.SockaddrUnix:
+			if local, ok := c.LocalAddr().(*net.UnixAddr); ok && peer.Name == local.Name {
+				return fd
+			}
 		}
 	}
 	require.FailNow(t, "no such connection")
@@ -46,20 +53,21 @@ func probes(t *testing.T, fd int) (idle, interval time.Duration) {
 func TestProbesAreSentEveryFifteenSecondsUnlessTheOptionSaysOtherwise(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, one := range []struct {
-			option, config, want time.Duration
+			option, config, idle, interval time.Duration
 		}{
-			{0, 0, 15 * time.Second},
-			{time.Minute, 0, time.Minute},
-			{0, time.Minute, time.Minute},
-			{time.Minute, time.Hour, time.Minute},
-			{-1, 0, 0},
+			{0, 0, 15 * time.Second, 15 * time.Second},
+			{time.Minute, 0, time.Minute, time.Minute},
+			{0, time.Minute, time.Minute, 15 * time.Second}, // as package net takes it
+			{time.Minute, time.Hour, time.Minute, time.Minute},
+			{-1, 0, 0, 0},
+			{-1, time.Hour, 0, 0},
 		} {
 			o.KeepAlive, o.ListenConfig.KeepAlive = one.option, one.config
 			c := dial(t, newWorld().listen(t, of(newEcho()), o))
 			echoes(t, c)
 			idle, interval := probes(t, serverEnd(t, c))
-			assert.Equal(t, one.want, idle, "%+v", one)
-			assert.Equal(t, one.want, interval, "%+v", one)
+			assert.Equal(t, one.idle, idle, "%+v", one)
+			assert.Equal(t, one.interval, interval, "%+v", one)
 		}
 	})
 }

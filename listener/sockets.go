@@ -12,6 +12,7 @@ import (
 // bind opens a listening socket.
 func (o Options) bind(addr string) (net.Listener, error) {
 	config := o.ListenConfig
+	config.KeepAlive, config.KeepAliveConfig = -1, net.KeepAliveConfig{} // the options in force may be others by then; see tune
 	if o.ReusePort {
 		config.Control = both(setReusePort, config.Control)
 	}

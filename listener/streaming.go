@@ -1,11 +1,14 @@
 package listener
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/connection/transport"
 )
 
 // streaming is the intake of the stream transport: accept loops at net.Listeners.
@@ -25,6 +28,9 @@ func (k *streaming) acceptor(number int) *actor.Props {
 }
 
 func (k *streaming) put(place int, generation uint64, l net.Listener) error {
+	if err := setBuffers(l, k.server.options()); err != nil {
+		return err
+	}
 	k.sockets[place].Store(newStreamSocket(l, generation))
 	return nil
 }
@@ -35,8 +41,30 @@ func (k *streaming) take(place int) {
 	}
 }
 
-// tune has nothing to do: each connection is tuned when it has been accepted.
-func (k *streaming) tune(*Options) error { return nil }
+// tune sees whether the system takes the buffers' sizes, and offers them in the connections' handshakes. All else is set when a
+// connection has been accepted; see keep_alive.go.
+func (k *streaming) tune(o *Options) (err error) {
+	k.each(func(socket *streamSocket) {
+		if err == nil {
+			err = setBuffers(socket.listener, o)
+		}
+	})
+	return err
+}
+
+func setBuffers(l net.Listener, o *Options) error {
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener: // of others nobody knows what their descriptor is
+		if err := transport.SetBuffers(l, o.RecvBufferSize, o.SendBufferSize); err != nil {
+			return badBuffers(err)
+		}
+	}
+	return nil
+}
+
+func badBuffers(err error) error {
+	return fmt.Errorf("berth: the system refuses RecvBufferSize or SendBufferSize: %w", err)
+}
 
 func (k *streaming) halt()    { k.each(func(socket *streamSocket) { socket.halt(true) }) }
 func (k *streaming) proceed() { k.each(func(socket *streamSocket) { socket.halt(false) }) }

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,21 +22,35 @@ type Acceptor struct {
 	local    net.Addr
 	readable atomic.Bool
 	notify   func()
-	buffers  SocketOptions // of a unix socket's: its connections inherit nothing
+	tcp      bool
+	first    probes // before the first Tune
 
 	mu      sync.Mutex // held during system calls, so that the descriptor's number is nobody else's meanwhile
 	fd      int        // -1: closed
-	origins []*origin  // one for each poll set that connections went to
+	options SocketOptions
+	behind  bool // the backlog may hold connections from before the last Tune
+	origins map[originKey]*origin
 }
+
+type originKey struct {
+	set   *PollSet
+	local netip.AddrPort // the zero value: as the listener's
+}
+
+// mostOrigins bounds what is remembered: to a listener on all interfaces, clients choose the local address, and a host may
+// have very many of them. A connection beyond them has an origin of its own.
+const mostOrigins = 64
 
 // NewAcceptor accepts from l's socket, a *net.TCPListener's or *net.UnixListener's, whether l is closed meanwhile or not. notify is
 // called by the polling goroutine when there is something to accept; it must not wait.
 func NewAcceptor(set *PollSet, l net.Listener, notify func()) (*Acceptor, error) {
-	a := &Acceptor{set: set, fd: -1, local: l.Addr(), notify: notify}
+	a := &Acceptor{set: set, fd: -1, local: l.Addr(), notify: notify, origins: map[originKey]*origin{}}
+	_, a.tcp = a.local.(*net.TCPAddr)
 	a.readable.Store(true)
 	if err := a.duplicate(l); err != nil {
 		return nil, fmt.Errorf("berth: cannot poll the listening socket: %w", err)
 	}
+	a.first = probesOf(a.fd)
 	if err := set.addListener(a.fd, a); err != nil {
 		closeFD(a.fd)
 		return nil, fmt.Errorf("berth: cannot poll the listening socket: %w", err)
@@ -81,22 +95,25 @@ func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 		a.readable.Store(true)
 		return p, nil
 	case errors.Is(err, unix.EAGAIN):
+		a.behind = false
 		return nil, ErrAgain
 	case errors.Is(err, net.ErrClosed):
 		return nil, err
 	default:
 		a.readable.Store(true) // the client may still be there for the next try
-		return nil, os.NewSyscallError("accept", err)
+		return nil, a.opError(err)
 	}
 }
 
 func (a *Acceptor) accept(set *PollSet) (*Poll, error) {
 	for a.fd >= 0 {
-		fd, remote, err := accept(a.fd)
+		fd, from, err := accept(a.fd)
 		switch {
 		case err == nil:
-			_ = setBuffers(fd, &a.buffers) // fails where the connection is gone already; reading will say so
-			return newPoll(a.origin(set), fd, remote), nil
+			if !inherits || !a.tcp || a.behind {
+				_ = a.options.tune(fd, a.tcp, a.first) // fails where the connection is gone already; reading will say so
+			}
+			return newPoll(a.origin(set, fd, from), fd, from.addr), nil
 		case errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK):
 			a.set.remove(a.fd, a) // somebody closed it for us: its number is no longer ours to close
 			a.fd = -1
@@ -108,15 +125,30 @@ func (a *Acceptor) accept(set *PollSet) (*Poll, error) {
 	return nil, net.ErrClosed
 }
 
-func (a *Acceptor) origin(set *PollSet) *origin {
-	for _, o := range a.origins { // as many as there are crews
-		if o.set == set {
-			return o
-		}
+func (a *Acceptor) origin(set *PollSet, fd int, from peer) *origin {
+	if from.path != "" && from.path != unnamed.Name {
+		return &origin{set: set, local: a.local, client: &net.UnixAddr{Name: from.path, Net: unnamed.Net}}
+	}
+	key := originKey{set: set}
+	if a.tcp {
+		key.local = localAddr(fd)
+	}
+	if o := a.origins[key]; o != nil {
+		return o
 	}
 	o := &origin{set: set, local: a.local}
-	a.origins = append(a.origins, o)
+	if key.local.IsValid() {
+		o.local = net.TCPAddrFromAddrPort(key.local)
+	}
+	if len(a.origins) < mostOrigins {
+		a.origins[key] = o
+	}
 	return o
+}
+
+// opError gives an errno of accept the form that package net gives it.
+func (a *Acceptor) opError(errno error) error {
+	return &net.OpError{Op: "accept", Net: a.local.Network(), Addr: a.local, Err: os.NewSyscallError(acceptCall, errno)}
 }
 
 // File returns a duplicate of the descriptor, non-blocking as it is, for another process.
@@ -144,53 +176,14 @@ func (a *Acceptor) Close() {
 	}
 }
 
-// SocketOptions are set on the listening socket: accepted ones inherit them, so they cost no system call per connection. A unix
-// listener's inherit nothing; the buffers are set on each.
-type SocketOptions struct {
-	NoDelay    bool
-	KeepAlive  time.Duration // idle time and interval; 0: leave it to the system, negative: off
-	RecvBuffer int           // bytes; 0: the kernel's choice
-	SendBuffer int
-}
-
-// Tune sets options for the connections that are accepted from now on. After Close it does nothing.
+// Tune sets options for the connections that are accepted from now on. The error is that of a buffer size that cannot be.
+// After Close it does nothing.
 func (a *Acceptor) Tune(o SocketOptions) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.fd < 0 {
 		return nil
 	}
-	set := func(level, option, value int) error {
-		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(a.fd, level, option, value))
-	}
-	var err error
-	if _, tcp := a.local.(*net.TCPAddr); tcp {
-		noDelay, keep := 0, 1
-		if o.NoDelay {
-			noDelay = 1
-		}
-		if o.KeepAlive < 0 {
-			keep = 0
-		}
-		err = errors.Join(
-			set(unix.IPPROTO_TCP, unix.TCP_NODELAY, noDelay),
-			set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, keep))
-		if o.KeepAlive > 0 {
-			err = errors.Join(err, keepAliveEvery(set, o.KeepAlive))
-		}
-	}
-	if _, local := a.local.(*net.UnixAddr); local {
-		a.buffers = o
-	}
-	return errors.Join(err, setBuffers(a.fd, &o))
-}
-
-func setBuffers(fd int, o *SocketOptions) (err error) {
-	if o.RecvBuffer > 0 {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, o.RecvBuffer)
-	}
-	if o.SendBuffer > 0 {
-		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, o.SendBuffer))
-	}
-	return os.NewSyscallError("setsockopt", err)
+	a.options, a.behind = o, true
+	return o.tune(a.fd, a.tcp, a.first)
 }

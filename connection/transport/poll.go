@@ -41,10 +41,18 @@ const (
 	blocked                     // the writer waits for room
 )
 
-// origin is what the connections have in common that came from one listening socket into one poll set.
+// origin is what the connections have in common that came to one address of a listening socket into one poll set. A client of a
+// unix socket that has a name of its own has an origin of its own.
 type origin struct {
-	set   *PollSet
-	local net.Addr // the listener's
+	set    *PollSet
+	local  net.Addr
+	client *net.UnixAddr // nil: without a name, or none of a unix socket
+}
+
+// peer is where a connection came from: an address, or the name of a unix socket.
+type peer struct {
+	addr netip.AddrPort
+	path string
 }
 
 var _ Conn = (*Poll)(nil)
@@ -106,7 +114,7 @@ func (p *Poll) Fill(in *Input, room int) (int, error) {
 	}
 	defer p.release()
 	if p.unwatched != 0 {
-		return 0, p.opError("poll", syscall.Errno(p.unwatched))
+		return 0, p.syscallError("poll", syscall.Errno(p.unwatched))
 	}
 	if !p.marked(readable) {
 		return 0, ErrAgain
@@ -128,7 +136,7 @@ func (p *Poll) Fill(in *Input, room int) (int, error) {
 		return 0, err
 	default:
 		p.marks.Or(readable)
-		return 0, p.opError("read", err)
+		return 0, p.syscallError("read", err)
 	}
 }
 
@@ -156,14 +164,14 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 	}
 	defer p.release()
 	if p.unwatched != 0 {
-		return 0, p.opError("poll", syscall.Errno(p.unwatched))
+		return 0, p.syscallError("poll", syscall.Errno(p.unwatched))
 	}
 	p.marks.Or(blocked)
 	n, err := write()
 	if !errors.Is(err, ErrAgain) {
 		p.marks.And(^blocked)
 		if err != nil {
-			err = p.opError("write", err)
+			err = p.syscallError("write", err)
 		}
 	}
 	return n, err
@@ -182,12 +190,14 @@ func (p *Poll) announceRoom() {
 	}
 }
 
-// opError gives an errno the form that package net gives it.
-func (p *Poll) opError(op string, errno error) error {
-	return &net.OpError{
-		Op: op, Net: p.origin.local.Network(), Source: p.origin.local, Addr: p.RemoteAddr(),
-		Err: os.NewSyscallError(op, errno),
-	}
+// opError gives an error the form that package net gives it.
+func (p *Poll) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: p.origin.local.Network(), Source: p.origin.local, Addr: p.RemoteAddr(), Err: err}
+}
+
+// syscallError is opError for an errno, of a system call of the same name.
+func (p *Poll) syscallError(op string, errno error) error {
+	return p.opError(op, os.NewSyscallError(op, errno))
 }
 
 // Goodbye implements Conn: there is none.
@@ -199,7 +209,10 @@ func (p *Poll) CloseWrite() error {
 		return net.ErrClosed
 	}
 	defer p.release()
-	return shutdownWrite(int(p.fd))
+	if err := shutdownWrite(int(p.fd)); err != nil {
+		return p.opError("close", os.NewSyscallError("shutdown", err))
+	}
+	return nil
 }
 
 // Close implements Conn. The descriptor is free for others once the last call that uses it has returned.
@@ -231,26 +244,20 @@ func (p *Poll) closeNow() {
 	closeFD(int(p.fd))
 }
 
-// LocalAddr implements Conn. After the end of a connection to a listener on all interfaces it is the listener's.
-func (p *Poll) LocalAddr() net.Addr {
-	tcp, ok := p.origin.local.(*net.TCPAddr)
-	if !ok || !tcp.IP.IsUnspecified() || !p.lease.take() {
-		return p.origin.local
-	}
-	defer p.release()
-	if addr := localAddr(int(p.fd)); addr.IsValid() {
-		return net.TCPAddrFromAddrPort(addr)
-	}
-	return p.origin.local
-}
+// LocalAddr implements Conn.
+func (p *Poll) LocalAddr() net.Addr { return p.origin.local }
 
 // RemoteIP returns the IP address of RemoteAddr, the zero Addr for a unix socket. It is no IPv4-mapped one.
-func (p *Poll) RemoteIP() netip.Addr { return p.remote }
+func (p *Poll) RemoteIP() netip.Addr { return p.remote.Unmap() }
 
 // RemoteAddr implements Conn.
 func (p *Poll) RemoteAddr() net.Addr {
 	if p.remote.IsValid() {
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.remote, p.port))
 	}
-	return &net.UnixAddr{Net: "unix"}
+	if p.origin.client != nil {
+		return p.origin.client
+	}
+	addr := unnamed
+	return &addr
 }

@@ -33,11 +33,10 @@ func TestAPollHasTheAddressesThatPackageNetWouldGiveIt(t *testing.T) {
 			assert.Equal(t, "tcp", p.LocalAddr().Network())
 			assert.Equal(t, "tcp", p.RemoteAddr().Network())
 
-			remote := p.RemoteAddr()
+			local, remote := p.LocalAddr(), p.RemoteAddr()
 			_ = p.Close()
-			assert.Equal(t, remote, p.RemoteAddr(), "also after the end")
-			local := p.LocalAddr().(*net.TCPAddr)
-			assert.Equal(t, h.addr.(*net.TCPAddr).Port, local.Port)
+			assert.Equal(t, local, p.LocalAddr(), "also after the end")
+			assert.Equal(t, remote, p.RemoteAddr())
 		})
 	}
 }
@@ -47,8 +46,18 @@ func TestAPolledUnixSocketHasTheAddressesThatPackageNetWouldGiveIt(t *testing.T)
 	p, _, peer := h.connect()
 	for range 2 {
 		assert.Equal(t, peer.RemoteAddr(), p.LocalAddr())
-		assert.Equal(t, "unix", p.RemoteAddr().Network())
-		assert.Empty(t, p.RemoteAddr().String(), "clients have no path")
+		assert.Equal(t, peer.LocalAddr(), p.RemoteAddr())
 		_ = p.Close()
 	}
+}
+
+// A client of a listener on all interfaces chooses the local address.
+func TestWhatIsRememberedOfLocalAddressesIsBounded(t *testing.T) {
+	h := newHarbour(t, "tcp4", "0.0.0.0:0", transport.SocketOptions{})
+	for i := range 100 {
+		h.addr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i)), Port: h.addr.(*net.TCPAddr).Port}
+		p, _, peer := h.connect()
+		assert.Equal(t, peer.RemoteAddr().String(), p.LocalAddr().String())
+	}
+	assert.LessOrEqual(t, h.socket.Origins(), 64)
 }

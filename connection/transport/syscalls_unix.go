@@ -19,27 +19,9 @@ func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
 }
 
-func localAddr(fd int) netip.AddrPort {
-	addr, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return addrPort(addr)
-}
-
-func addrPort(addr unix.Sockaddr) netip.AddrPort {
-	switch a := addr.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(zoned(a.Addr, a.ZoneId), uint16(a.Port))
-	}
-	return netip.AddrPort{}
-}
-
-// zoned names the interface of a link-local address, as package net does.
+// zoned names the interface of a link-local address, and leaves an IPv4-mapped address mapped: as package net does.
 func zoned(ip [16]byte, zone uint32) netip.Addr {
-	addr := netip.AddrFrom16(ip).Unmap()
+	addr := netip.AddrFrom16(ip)
 	if zone == 0 {
 		return addr
 	}

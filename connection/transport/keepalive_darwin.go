@@ -1,0 +1,10 @@
+package transport
+
+import "golang.org/x/sys/unix"
+
+// The options for keep-alive probes.
+const (
+	keepIdle     = unix.TCP_KEEPALIVE
+	keepInterval = unix.TCP_KEEPINTVL
+	keepCount    = unix.TCP_KEEPCNT
+)

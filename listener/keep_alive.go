@@ -1,0 +1,86 @@
+package listener
+
+import (
+	"net"
+	"reflect"
+	"time"
+)
+
+// keepAlive says which keep-alive probes TCP sends.
+type keepAlive struct {
+	net.KeepAliveConfig
+	leave bool // nothing is set: what the socket has by itself
+}
+
+// keepAlive returns what KeepAlive says, else what config does: the one that opened the listening socket.
+func (o *Options) keepAlive(config net.ListenConfig) keepAlive {
+	switch d := o.KeepAlive; {
+	case d > 0:
+		return keepAlive{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: d, Interval: d}}
+	case d < 0:
+		return keepAlive{}
+	case config.KeepAliveConfig.Enable:
+		return keepAlive{KeepAliveConfig: config.KeepAliveConfig}
+	case config.KeepAlive < 0:
+		return keepAlive{leave: true} // the user's Control may have set something
+	}
+	return keepAlive{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: config.KeepAlive}}
+}
+
+// configOf returns how l has its connections probed. Package net keeps that to itself, so it is read by reflection. Where a later
+// version of package net keeps it elsewhere, the answer is the default.
+func configOf(l net.Listener) (config net.ListenConfig) {
+	if _, ok := l.(*net.TCPListener); !ok {
+		return config
+	}
+	kept := reflect.ValueOf(l).Elem().FieldByName("lc")
+	if !kept.IsValid() || kept.Type() != reflect.TypeFor[net.ListenConfig]() {
+		return config
+	}
+	probes := kept.FieldByName("KeepAliveConfig")
+	config.KeepAlive = time.Duration(kept.FieldByName("KeepAlive").Int())
+	config.KeepAliveConfig = net.KeepAliveConfig{
+		Enable:   probes.FieldByName("Enable").Bool(),
+		Idle:     time.Duration(probes.FieldByName("Idle").Int()),
+		Interval: time.Duration(probes.FieldByName("Interval").Int()),
+		Count:    int(probes.FieldByName("Count").Int()),
+	}
+	return config
+}
+
+// tune sets the socket options of a connection that package net accepted. Their errors are those of a connection that is gone
+// already, or of a kind of socket that does not know them.
+func (s *server) tune(conn net.Conn, o *Options) {
+	if c, ok := below[interface {
+		SetKeepAliveConfig(config net.KeepAliveConfig) error
+	}](conn); ok && (s.bind != nil || o.KeepAlive != 0) { // by itself a listener of the user's knows better
+		if probes := o.keepAlive(o.ListenConfig); !probes.leave {
+			_ = c.SetKeepAliveConfig(probes.KeepAliveConfig)
+		}
+	}
+	if c, ok := below[interface{ SetNoDelay(noDelay bool) error }](conn); ok && o.DisableNoDelay {
+		_ = c.SetNoDelay(false)
+	}
+	if c, ok := below[interface{ SetReadBuffer(bytes int) error }](conn); ok && o.RecvBufferSize > 0 {
+		_ = c.SetReadBuffer(o.RecvBufferSize)
+	}
+	if c, ok := below[interface{ SetWriteBuffer(bytes int) error }](conn); ok && o.SendBufferSize > 0 {
+		_ = c.SetWriteBuffer(o.SendBufferSize)
+	}
+}
+
+// below returns conn as a T or, if it is none, the connection below it, as a tls.Conn tells of one.
+func below[T any](conn net.Conn) (T, bool) {
+	for range 8 { // a user's own may tell of itself
+		if it, ok := conn.(T); ok {
+			return it, true
+		}
+		upper, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = upper.NetConn()
+	}
+	var none T
+	return none, false
+}
