@@ -25,7 +25,8 @@ type Options struct {
 
 	// Network is "tcp", "tcp4", "tcp6" or "unix". Default "tcp".
 	Network string
-	// ListenConfig opens the listening socket. Default: the zero net.ListenConfig.
+	// ListenConfig opens the listening socket. What it says of keep-alive probes applies where KeepAlive is 0. Default: the zero
+	// net.ListenConfig.
 	ListenConfig net.ListenConfig
 	// TLSConfig makes every connection a TLS server connection; the handler gets Accepted after the handshake.
 	// Default: plain TCP.

@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuses names, in a process that TestAKernelThatRefusesAnOption started, the option that its kernel refuses.
-const refuses = "BERTH_TEST_REFUSES"
+// refusedOption names, in a process that TestAKernelThatRefusesAnOption started, the option that its kernel refuses.
+const refusedOption = "BERTH_TEST_REFUSES"
 
 func TestAKernelThatRefusesAnOptionThatIsOptionalKeepsNoListenerFromServing(t *testing.T) {
-	if os.Getenv(refuses) != "" {
+	if os.Getenv(refusedOption) != "" {
 		withoutOption(t)
 		return
 	}
@@ -30,7 +30,7 @@ func TestAKernelThatRefusesAnOptionThatIsOptionalKeepsNoListenerFromServing(t *t
 		for _, errno := range []syscall.Errno{syscall.EOPNOTSUPP, syscall.ENOPROTOOPT} {
 			t.Run(fmt.Sprint(name, " ", int(errno)), func(t *testing.T) {
 				child := exec.Command(os.Args[0], "-test.run", "^TestAKernelThatRefusesAnOption", "-test.count=1") //nolint:gosec // itself
-				child.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", refuses, name, errno))
+				child.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", refusedOption, name, errno))
 				said, err := child.CombinedOutput()
 				require.NoError(t, err, "%s", said)
 			})
@@ -40,7 +40,7 @@ func TestAKernelThatRefusesAnOptionThatIsOptionalKeepsNoListenerFromServing(t *t
 
 // The BSDs refuse a size that is over their limit. Neither transport may go on in silence with other buffers than were asked for.
 func TestASizeOfBuffersThatTheKernelRefusesIsOneSentenceAndNothingIsStarted(t *testing.T) {
-	if os.Getenv(refuses) != "" {
+	if os.Getenv(refusedOption) != "" {
 		refuse(t, unix.SOL_SOCKET, unix.SO_RCVBUF, syscall.ENOBUFS)
 		overServers(t, func(t *testing.T, network string, serve func(net.ListenConfig, Options) *Listener) {
 			const sentence = "berth: the system refuses RecvBufferSize or SendBufferSize: setsockopt: no buffer space available"
@@ -60,7 +60,7 @@ func TestASizeOfBuffersThatTheKernelRefusesIsOneSentenceAndNothingIsStarted(t *t
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.count=1") //nolint:gosec // itself
-	child.Env = append(os.Environ(), refuses+"=it")
+	child.Env = append(os.Environ(), refusedOption+"=it")
 	said, err := child.CombinedOutput()
 	require.NoError(t, err, "%s", said)
 }
@@ -68,7 +68,7 @@ func TestASizeOfBuffersThatTheKernelRefusesIsOneSentenceAndNothingIsStarted(t *t
 func withoutOption(t *testing.T) {
 	var name string
 	var errno syscall.Errno
-	_, err := fmt.Sscan(os.Getenv(refuses), &name, &errno)
+	_, err := fmt.Sscan(os.Getenv(refusedOption), &name, &errno)
 	require.NoError(t, err)
 	refuse(t, known[name].level, known[name].name, errno)
 	overServers(t, func(t *testing.T, network string, serve func(net.ListenConfig, Options) *Listener) {

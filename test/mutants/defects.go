@@ -261,4 +261,24 @@ var defects = []defect{
 			{Package: "actor", Tests: "^TestATurnThatBlocksIsTakenOverAfterOneToTwoTicks$"},
 		},
 	},
+	{
+		Name: "probes-of-its-own", Guarantee: "G18",
+		What: "on the poll transport the time between two keep-alive probes is the time before the first one",
+		File: "connection/transport/tuning.go",
+		Old:  "	want := probes{1, seconds(k.Idle), seconds(k.Interval), k.Count}\n",
+		New:  "	want := probes{1, seconds(k.Idle), seconds(k.Idle), k.Count}\n",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^TestAnAcceptedSocketHasTheOptionsThatPackageNetWouldGiveIt$"},
+		},
+	},
+	{
+		Name: "listeners-address", Guarantee: "G18",
+		What: "on the poll transport the local address of a connection is the listener's",
+		File: "connection/transport/acceptor_poll.go",
+		Old:  "	if key.local.IsValid() {\n",
+		New:  "	if false {\n",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^TestAConnectionHasTheAddressesThatPackageNetWouldGiveItAlsoAfterItsEnd$"},
+		},
+	},
 }
