@@ -99,12 +99,7 @@ func dialNamed(t *testing.T, addr net.Addr) net.Conn {
 }
 
 // where is what a test listens with: a network, and an address of it.
-func where(t *testing.T, network string) string {
-	if network == "unix" {
-		return filepath.Join(t.TempDir(), "socket")
-	}
-	return anyPort
-}
+func where(t *testing.T, network string) string { return someAddress(t, Options{Network: network}) }
 
 // asPackageNet accepts one connection with package net alone, lets change do to it what a user of package net would, and returns
 // what the socket then has.

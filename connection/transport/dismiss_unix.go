@@ -44,6 +44,7 @@ const mostUnread = 256 << 10
 
 // dismiss does what comes before the close. Nobody is left to hear of its errors.
 func dismiss(fd int, farewell []byte) {
+	raceRelease(farewell)
 	_, _ = unix.Write(fd, farewell)
 	_ = shutdownWrite(fd)
 	sink := NewChunk(4 << 10)

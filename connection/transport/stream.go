@@ -149,6 +149,7 @@ func (s *Stream) Writev(bufs [][]byte) (int, error) {
 	}
 	switch s.conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
+		raceRelease(bufs...)
 		s.vector = bufs
 		n, err := s.vector.WriteTo(s.conn)
 		return int(n), err
@@ -212,6 +213,7 @@ func (s *Stream) SendFile(f *os.File, n int64) (int64, error) {
 
 // CloseWrite implements Conn.
 func (s *Stream) CloseWrite() error {
+	raceRelease()
 	if h, ok := s.conn.(interface{ CloseWrite() error }); ok {
 		return h.CloseWrite()
 	}
@@ -232,6 +234,7 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	close(s.stop)
+	raceRelease()
 	return s.conn.Close()
 }
 
@@ -250,6 +253,7 @@ func (s *Stream) Abort() {
 	if l, ok := bottom(socket).(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
 	}
+	raceRelease()
 	_ = socket.Close()
 }
 

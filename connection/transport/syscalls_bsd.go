@@ -15,6 +15,10 @@ func read(fd int, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, ErrAgain
 	}
+	if raceEnabled {
+		n, err := raceRead(fd, p)
+		return n, again(err)
+	}
 	for {
 		n, err := unix.Read(fd, p)
 		if !errors.Is(err, unix.EINTR) {
@@ -25,6 +29,7 @@ func read(fd int, p []byte) (int, error) {
 
 // writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written before.
 func writev(fd int, bufs [][]byte) (int, error) {
+	raceRelease(bufs...)
 	bufs = bufs[:min(len(bufs), maxVector)]
 	asked := 0
 	for _, p := range bufs {
@@ -47,13 +52,6 @@ func writev(fd int, bufs [][]byte) (int, error) {
 
 // maxVector is the most slices of one writev; the rest comes with the next.
 const maxVector = 64
-
-func again(err error) error {
-	if errors.Is(err, unix.EAGAIN) {
-		return ErrAgain
-	}
-	return err
-}
 
 // sendfile copies: the BSDs' own calls differ from each other in every argument.
 func sendfile(fd int, f *os.File, n int) (int, error) {

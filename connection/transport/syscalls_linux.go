@@ -15,6 +15,10 @@ func read(fd int, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, ErrAgain
 	}
+	if raceEnabled {
+		n, err := raceRead(fd, p)
+		return n, again(err)
+	}
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
 		if errno != unix.EINTR {
@@ -25,6 +29,7 @@ func read(fd int, p []byte) (int, error) {
 
 // writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written before.
 func writev(fd int, bufs [][]byte) (int, error) {
+	raceRelease(bufs...)
 	if len(bufs) == 1 {
 		return send(fd, bufs[0])
 	}
@@ -88,6 +93,7 @@ func result(n uintptr, errno unix.Errno) (int, error) {
 }
 
 func sendfile(fd int, f *os.File, n int) (int, error) {
+	raceRelease()
 	for {
 		sent, err := unix.Sendfile(fd, int(f.Fd()), nil, n)
 		switch err {

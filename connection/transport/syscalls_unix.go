@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -10,9 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func shutdownWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+func shutdownWrite(fd int) error {
+	raceRelease()
+	return unix.Shutdown(fd, unix.SHUT_WR)
+}
 
-func closeFD(fd int) { _ = unix.Close(fd) }
+func closeFD(fd int) {
+	raceRelease()
+	_ = unix.Close(fd)
+}
+
+// again gives EAGAIN its name here.
+func again(err error) error {
+	if errors.Is(err, unix.EAGAIN) {
+		return ErrAgain
+	}
+	return err
+}
 
 // resetOnClose makes the close send RST.
 func resetOnClose(fd int) {
