@@ -23,6 +23,7 @@ type Budget struct {
 	refused atomic.Uint64 // writes
 	share   atomic.Int64  // who holds as much pauses above the high water; set by relieve
 	pressed atomic.Bool   // the high water was reached, and the low one not since; set by relieve
+	ahead   atomic.Int64  // lent to transports that read ahead; see lendAhead
 	kicks   chan struct{} // room for one
 	changed func(pressed bool, held int64)
 
@@ -137,6 +138,7 @@ type share struct {
 	need    atomic.Int64                    // how much more it wanted then
 	lent    atomic.Pointer[protocol.Buffer] // what the handler is shown of its input
 	input   int                             // of held, the memory of its input; the connection's turn only
+	ahead   int                             // lent to its transport, likewise
 	relief  relief                          // the sweep's
 }
 
@@ -145,16 +147,32 @@ func (c *Connection) share() *share { return c.rare.Load().share }
 
 // affords takes the memory that reading room bytes needs. False: the connection waits for it.
 func (c *Connection) affords(room int) bool {
-	return c.shared.budget == nil || c.affordsMemory(c.socket.Growth(&c.input, room))
+	b := c.shared.budget
+	if b == nil {
+		return true
+	}
+	memory := c.socket.Growth(&c.input, room)
+	if memory > smallPiece && b.Held()+int64(memory) > b.limits.HighWater {
+		if t, ok := c.socket.(readsAhead); ok {
+			t.Shrink() // it was read when there was room
+			memory = c.socket.Growth(&c.input, room)
+		}
+	}
+	return c.affordsMemory(memory)
 }
 
-// affordsHeader is affords for what a proxy sends first. A header that is longer than most is counted only once it was read.
-func (c *Connection) affordsHeader() bool {
+// affordsHeader is affords for a handshake, behind which ahead bytes may be read. A PROXY header
+// that is longer than most is counted only once it was read.
+func (c *Connection) affordsHeader(ahead int) bool {
 	if c.shared.budget == nil {
 		return true
 	}
+	memory := 2 * smallPiece
+	if ahead > smallPiece {
+		memory = firstRead
+	}
 	_, proxied := c.socket.(*transport.Proxied)
-	return !proxied || c.affordsMemory(max(0, 2*smallPiece-c.input.Held()))
+	return !proxied || c.affordsMemory(max(0, memory-c.input.Held()))
 }
 
 func (c *Connection) affordsMemory(n int) bool {
@@ -223,6 +241,7 @@ func (c *Connection) handOver() (memory int) {
 // leaveBudget is for a connection that reads no more.
 func (c *Connection) leaveBudget() {
 	c.account()
+	c.returnAhead()
 	if b := c.shared.budget; b != nil {
 		b.goOn(c.share())
 	}
@@ -267,24 +286,93 @@ func (c *Connection) giveBack(e *entry, n int) {
 const (
 	smallPiece = 256
 	mostAhead  = 2 << 10
+	firstRead  = 2 << 10 // what the first read of a connection takes where there is room
 )
 
-// pieces bounds a read of room bytes where there is a budget: ahead is what a transport may read before we fetch it, which counts
-// only then; now is what may be fetched at once. A connection gets more than a small piece ahead while its reads fill that, and above the
-// high water no more for a beginning.
+// pieces bounds a read of room bytes where there is a budget: ahead is what a transport may read
+// before it is fetched, now what may be fetched at once. Above the high water a connection gets no
+// more than a small piece for a beginning.
 func (c *Connection) pieces(room int) (ahead, now int) {
-	b := c.shared.budget
-	if b == nil {
-		return room, room
-	}
-	ahead = min(room, smallPiece)
-	if c.flags.bulk {
-		ahead = min(room, mostAhead)
-	}
-	if c.input.Len() == 0 && b.Held() >= b.limits.HighWater {
+	ahead = c.ahead(room)
+	if b := c.shared.budget; b != nil && c.input.Len() == 0 && b.Held() >= b.limits.HighWater {
 		room = min(room, smallPiece)
 	}
 	return ahead, room
+}
+
+// readsAhead is a transport that may read before it is fetched, into memory of its own.
+type readsAhead interface {
+	// Ahead returns how much memory it would take to read room bytes ahead; 0: it reads already.
+	// reads false: it never does.
+	Ahead(room int) (memory int, reads bool)
+	// Shrink copies what was read to memory that is no larger than it needs to be.
+	Shrink()
+}
+
+// ahead bounds what a transport reads before it is fetched, which counts only then. While there is
+// room that is as much as without a budget. Otherwise it is a small piece, and more than that while
+// reads fill it.
+func (c *Connection) ahead(room int) int {
+	b := c.shared.budget
+	if b == nil {
+		return room
+	}
+	small := smallPiece
+	if c.flags.bulk {
+		small = mostAhead
+	}
+	small = min(room, small)
+	var memory int
+	t, reads := c.socket.(readsAhead)
+	if reads {
+		memory, reads = t.Ahead(room)
+	}
+	switch s := c.share(); {
+	case !reads && b.Held()+firstRead <= b.limits.HighWater:
+		return room
+	case !reads:
+		return small
+	case memory == 0, s.ahead > 0:
+		return room
+	case memory > small && b.lendAhead(memory):
+		s.ahead = memory
+		return room
+	}
+	return small
+}
+
+// lendAhead lends n bytes to a transport that reads ahead. They are in no connection's share, as
+// they may lie idle for long. So all of them together are no more than an eighth of the budget, and
+// none is lent from the high water on.
+func (b *Budget) lendAhead(n int) bool {
+	if b.Held()+int64(n) > b.limits.HighWater {
+		return false
+	}
+	if b.ahead.Add(int64(n)) > b.limits.Total/8 {
+		b.ahead.Add(-int64(n))
+		return false
+	}
+	return true
+}
+
+// fetched takes note that what the transport had read was fetched, if it was.
+func (c *Connection) fetched() {
+	if c.shared.budget == nil || c.share().ahead == 0 {
+		return
+	}
+	if memory, _ := c.socket.(readsAhead).Ahead(1); memory > 0 {
+		c.returnAhead()
+	}
+}
+
+// returnAhead gives back what was lent to the transport: it reads no more, or what it read counts
+// now.
+func (c *Connection) returnAhead() {
+	if b := c.shared.budget; b != nil {
+		s := c.share()
+		b.ahead.Add(-int64(s.ahead))
+		s.ahead = 0
+	}
 }
 
 // copied returns what a copy of n bytes takes of the budget.

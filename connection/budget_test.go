@@ -240,22 +240,60 @@ func (f *feeder) Fill(in *transport.Input, room int) (int, error) {
 	return n, nil
 }
 
-func TestATransportReadsLittleAheadUntilItsReadsFillThat(t *testing.T) {
-	f := &feeder{}
-	c := newConnection(Options{}, f)
-	c.shared.budget = newBudget()
+// eager is a feeder that reads ahead into memory of its own.
+type eager struct{ feeder }
+
+func (e *eager) Ahead(room int) (int, bool) { return min(room, 4<<10), true }
+func (e *eager) Shrink()                    {}
+
+func TestATransportReadsAheadAsWithoutABudgetWhileThereIsRoom(t *testing.T) {
+	e := &eager{}
+	c := newConnection(Options{}, e)
+	b := newBudget()
+	c.shared.budget = b
 	c.makeRare().share = new(share)
 	for _, has := range []int{100, 256, 2048, 300, 255, 10} {
-		f.has = has
+		e.has = has
 		c.fetch()
+		assert.Zero(t, b.ahead.Load(), "what was fetched counts as held")
 		c.input.Release()
 		c.account()
 	}
-	assert.Equal(t, []int{256, 256, 2048, 2048, 2048, 256}, f.ahead)
-	assert.Equal(t, []int{8 << 10, 8 << 10, 8 << 10, 8 << 10, 8 << 10, 8 << 10}, f.asked)
+	assert.Equal(t, []int{8 << 10, 8 << 10, 8 << 10, 8 << 10, 8 << 10, 8 << 10}, e.ahead)
 
-	f = &feeder{has: 100}
-	c = newConnection(Options{}, f)
+	e.has = 0
+	c.fetch()
+	assert.EqualValues(t, 4<<10, b.ahead.Load(), "it waits")
+	assert.Zero(t, b.Held())
+	c.leaveBudget()
+	assert.Zero(t, b.ahead.Load())
+}
+
+func TestATransportReadsLittleAheadUntilItsReadsFillThatWhereNoMoreIsLent(t *testing.T) {
+	for says, fill := range map[string]func(b *Budget){
+		"others have been lent an eighth": func(b *Budget) { b.ahead.Add(b.limits.Total/8 - 1) },
+		"the high water is near":          func(b *Budget) { b.add(new(share), int(b.limits.HighWater)-2<<10) },
+	} {
+		t.Run(says, func(t *testing.T) {
+			e := &eager{}
+			c := newConnection(Options{}, e)
+			c.shared.budget = newBudget()
+			c.makeRare().share = new(share)
+			fill(c.shared.budget)
+			before := c.shared.budget.ahead.Load()
+			for _, has := range []int{100, 256, 2000, 300, 255, 10} {
+				e.has = has
+				c.fetch()
+				c.input.Release()
+				c.account()
+			}
+			assert.Equal(t, []int{256, 256, 2048, 2048, 2048, 256}, e.ahead)
+			assert.Equal(t, before, c.shared.budget.ahead.Load())
+		})
+	}
+
+	f := &feeder{has: 100}
+	c := newConnection(Options{}, f)
 	c.fetch()
 	assert.Equal(t, []int{8 << 10}, f.ahead, "without a budget as much as there is room")
 }

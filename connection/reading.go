@@ -73,6 +73,9 @@ func (c *Connection) fetch() any {
 	n, err := c.socket.Fill(&c.input, room)
 	c.flags.bulk = n >= smallPiece
 	c.account()
+	if err != transport.ErrAgain {
+		c.fetched()
+	}
 	switch {
 	case n > 0:
 		c.read.Add(uint64(n))
@@ -96,11 +99,12 @@ func (c *Connection) discard() any {
 	if c.flags.inputEnded {
 		return nil
 	}
-	if ahead, _ := c.pieces(discardRoom); !c.socket.Ready(ahead) {
+	if !c.socket.Ready(c.ahead(discardRoom)) {
 		return nil
 	}
 	n, err := c.socket.Fill(&c.input, discardRoom)
 	c.input.Release()
+	c.fetched()
 	c.read.Add(uint64(n))
 	if n == 0 && err == transport.ErrAgain {
 		return nil

@@ -91,10 +91,10 @@ func (c *Connection) start(ctx actor.Context) {
 
 // shakeHands goes on with the handshake. It returns attend when it is over.
 func (c *Connection) shakeHands() any {
-	if !c.affordsHeader() {
+	ahead := c.ahead(c.shared.options.ReadBufferSize)
+	if !c.affordsHeader(ahead) {
 		return nil
 	}
-	ahead, _ := c.pieces(c.shared.options.ReadBufferSize)
 	err := c.socket.Handshake(&c.input, ahead)
 	c.account()
 	if err == transport.ErrAgain {

@@ -82,8 +82,9 @@ type Options struct {
 	Alarms []Alarm
 
 	// MemoryBudget is the most bytes that all connections hold together: the memory behind unread bytes, and accepted writes until the kernel
-	// has taken them (of a file none). Default off. What a stream transport's reader has read ahead is not in it, up to 2 KiB for each
-	// connection, nor what TLS and the kernel hold. It stays as it was at the start.
+	// has taken them (of a file none). Default off. What a stream transport's reader reads ahead is
+	// not in it, up to 2 KiB for each connection and, above that, an eighth of the budget for all,
+	// nor what TLS and the kernel hold. It stays as it was at the start.
 	MemoryBudget int64
 	// MemoryHighWater is where connections that hold more than their share are read no more and get ErrMemoryBudget for writes; their share is the
 	// low water divided by the connections that hold or want something, and at least 8 KiB. The others are read until half of what is left is

@@ -118,11 +118,11 @@ func (in *Input) Append(c *Chunk, n int) {
 
 func (in *Input) fits(n int) bool { return int(in.end)+n <= len(in.chunk.Bytes) }
 
-// AppendGrowth returns by how much Held grows in Append with the same arguments.
-func (in *Input) AppendGrowth(c *Chunk, n int) int {
+// AppendGrowth returns by how much Held grows in Append of n bytes of a chunk of the given size.
+func (in *Input) AppendGrowth(size, n int) int {
 	switch {
 	case in.Len() == 0:
-		return len(c.Bytes) - in.Held()
+		return size - in.Held()
 	case in.fits(n):
 		return 0
 	}

@@ -63,6 +63,21 @@ func (p *Proxied) readHeader(in *Input, room int) error {
 	}
 }
 
+// Ahead returns what the Conn's own does; reads false: it has none.
+func (p *Proxied) Ahead(room int) (memory int, reads bool) {
+	if stream, ok := p.Conn.(*Stream); ok {
+		return stream.Ahead(room)
+	}
+	return 0, false
+}
+
+// Shrink does what the Conn's own does.
+func (p *Proxied) Shrink() {
+	if stream, ok := p.Conn.(*Stream); ok {
+		stream.Shrink()
+	}
+}
+
 func (p *Proxied) take(in *Input, size int) error {
 	h, err := parseProxyHeader(in.Bytes()[:size])
 	if err != nil {

@@ -33,6 +33,7 @@ type Stream struct {
 	// The reader's answer. Written before answered is set, read after it was seen set.
 	answered atomic.Bool
 	chunk    *Chunk
+	start    int // chunk.Bytes[start:n] is what Fill has not returned yet
 	n        int
 	err      error
 	hint     int // the reader's own: as Input.hint
@@ -94,7 +95,7 @@ func (s *Stream) read(room int) {
 		c.Release()
 		c = nil
 	}
-	s.chunk, s.n, s.err = c, n, err
+	s.chunk, s.start, s.n, s.err = c, 0, n, err
 }
 
 // Ready implements Conn: it asks the reader if nobody did.
@@ -110,11 +111,15 @@ func (s *Stream) Ready(room int) bool {
 }
 
 // Growth implements Conn.
-func (s *Stream) Growth(in *Input, _ int) int {
-	if s.n == 0 {
+func (s *Stream) Growth(in *Input, room int) int {
+	switch rest := s.n - s.start; {
+	case rest == 0:
 		return 0
+	case rest > room:
+		return in.AppendGrowth(ChunkSize(room), room)
+	default:
+		return in.AppendGrowth(len(s.chunk.Bytes), rest)
 	}
-	return in.AppendGrowth(s.chunk, s.n)
 }
 
 // Fill implements Conn.
@@ -122,10 +127,13 @@ func (s *Stream) Fill(in *Input, room int) (int, error) {
 	if !s.Ready(room) {
 		return 0, ErrAgain
 	}
-	n := s.n
+	n := s.n - s.start
+	if n > room {
+		return s.fillPart(in, room), nil
+	}
 	if n > 0 {
-		in.Append(s.chunk, n)
-		s.chunk, s.n = nil, 0
+		in.Append(s.rest(), n)
+		s.chunk, s.start, s.n = nil, 0, 0
 		if s.err != nil {
 			return n, nil // the error stays for the next call: what came before it is shown first
 		}

@@ -268,6 +268,30 @@ func TestAConnectionThatOnlyWaitsForItsPeersFINHoldsNoMemory(t *testing.T) {
 	})
 }
 
+// While there is room, the pieces in which a handler is shown its input are the same with a budget
+// and without. A handler in pull mode sees them.
+func TestABudgetWithRoomDoesNotChangeWhatAHandlerIsShown(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		shown := func(o listener.Options) (sizes []int) {
+			o.Connection.ReadMode = connection.Pull
+			s := w.listen(script{}, o)
+			p, tape := s.connect()
+			sent := strings.Repeat("0123456789abcdef", 2<<10)
+			p.send(sent)
+			w.settle()
+			for seen := 0; seen < len(sent); seen = len(tape.seen()) {
+				tape.socket.Resume()
+				tape.until("the next piece", func(events []event) bool { return len(tape.seen()) > seen })
+				sizes = append(sizes, len(tape.seen())-seen)
+				w.settle()
+			}
+			return sizes
+		}
+		want := shown(listener.Options{})
+		assert.Equal(t, want, shown(listener.Options{MemoryBudget: 1 << 20}))
+	})
+}
+
 // In a storm of clients of every kind the budget is kept, everybody gets what is his, and in the end the account is even.
 func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
