@@ -10,6 +10,10 @@ import (
 
 // Handler is the Go door: one value per connection, its methods called one at a time. It may block: only its own connection waits.
 //
+// An error that a method returns closes the connection, with ReasonHandlerError. Where the connection
+// has begun to end already, a method may return the error of a write that was refused for that: it
+// changes nothing and counts as no failure.
+//
 // A handler that also has the method of PeerClosedHandler, WritableHandler, DrainingHandler,
 // ClosingHandler or MessageHandler gets those events too.
 type Handler interface {

@@ -110,9 +110,9 @@ func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err
 			answerWrite(c.system(), r.sender, r.ack, protocol.ErrDropped)
 		}
 	case r.done != nil:
-		c.call(ctx, completion{r.done, err})
+		c.call(ctx, completion{r.done, c.refusal(err)})
 	default:
-		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack}, r.sender, err)
+		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack}, r.sender, c.refusal(err))
 	}
 }
 
@@ -208,7 +208,7 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 	switch m := command.(type) {
 	case *protocol.Write:
 		if r.done == nil {
-			c.refuseWrite(m, r.sender, protocol.ErrClosed)
+			c.refuseWrite(m, r.sender, c.closedErr())
 			return
 		}
 	case *protocol.Close, *protocol.Abort, *protocol.Uncount:
@@ -220,7 +220,7 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 			c.system().Root.Stop(m.PID)
 		}
 	}
-	c.answerLater(r, protocol.ErrClosed)
+	c.answerLater(r, c.closedErr())
 }
 
 // refuseWrite answers a Write that is not accepted: to its sender, or as a dead letter. Nothing is lost without a word.

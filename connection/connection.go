@@ -1,6 +1,8 @@
 package connection
 
 import (
+	"errors"
+	"net"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -175,8 +177,13 @@ func (c *Connection) try(ctx actor.Context, message any) {
 	defer c.delivered(c.flags.delivering)
 	c.flags.delivering = c.flags.delivering || ours(message)
 	err := c.receiver.Receive(ctx, message)
+	orderly := err != nil && c.reaction(err) // before returned: the error's own Is is the user's code
 	returned = true
-	if err != nil {
+	switch {
+	case orderly:
+		c.flags.salvage = false
+		c.finish(ctx, c.cause.Load().reason, nil)
+	case err != nil:
 		c.failed(ctx, protocol.ReasonHandlerError, err)
 	}
 }
@@ -254,6 +261,44 @@ func (c *Connection) causeErr() error {
 		return why.err
 	}
 	return protocol.ErrClosed
+}
+
+// closedErr returns the error of a write to a connection that accepts no more: what the peer or the
+// network ended it with, else ErrClosed. Any goroutine may call it.
+func (c *Connection) closedErr() error {
+	why := c.cause.Load()
+	if why == nil || why.err == nil {
+		return protocol.ErrClosed
+	}
+	switch {
+	case why.reason == protocol.ReasonPeerReset, why.reason == protocol.ReasonTransportError:
+		return why.err
+	case why.reason == protocol.ReasonPeerClosed && transport.IsReset(why.err): // its reset came during our flush
+		return why.err
+	}
+	return protocol.ErrClosed
+}
+
+// refusal returns the error that the caller of a refused write gets.
+func (c *Connection) refusal(err error) error {
+	if err == protocol.ErrClosed { //nolint:errorlint // it is the credit's own
+		return c.closedErr()
+	}
+	return err
+}
+
+// reaction reports that a handler returned err because the connection had begun to end: it is the error
+// of a write that was refused or cut off. Nothing has failed then.
+func (c *Connection) reaction(err error) bool {
+	why := c.cause.Load()
+	switch {
+	case why == nil:
+		return false
+	case errors.Is(err, net.ErrClosed), transport.IsReset(err):
+		return true
+	}
+	failure := why.reason == protocol.ReasonHandlerError || why.reason == protocol.ReasonHandlerPanic
+	return why.err != nil && !failure && errors.Is(err, why.err)
 }
 
 // kill ends the connection at once, from any goroutine: the socket is reset, which also frees the writer; the handler gets

@@ -185,10 +185,16 @@ func (c *Connection) Unlink(pid *actor.PID) {
 // Info implements protocol.Socket.
 func (c *Connection) Info() protocol.Info {
 	writes, bytes := c.credit.pending()
+	why := c.cause.Load()
+	if why == nil {
+		why = &plain[protocol.ReasonNone]
+	}
 	return protocol.Info{
 		LocalAddr:    text(c.socket.LocalAddr()),
 		RemoteAddr:   text(c.socket.RemoteAddr()),
 		State:        c.state().String(),
+		Reason:       why.reason,
+		Err:          why.err,
 		Paused:       c.paused.Load(),
 		QueuedWrites: writes,
 		QueuedBytes:  bytes,

@@ -32,7 +32,7 @@ func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 		c.receiver = told
 		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
 		if reset { // the kernel told the writer, and nobody else: to the reader the socket is at its end
-			c.setCause(classify(syscall.ECONNRESET))
+			c.setCause(c.classify("read", syscall.ECONNRESET))
 		}
 		shown := c.fetch()
 		c.inputEnded(nil)

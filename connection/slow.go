@@ -40,9 +40,9 @@ func (c *Connection) overflow(size int, err error) (drop bool) {
 func (c *Connection) unaccepted(n, size int, err error, done func(error)) error {
 	switch {
 	case !c.overflow(size, err):
-		return err
+		return c.refusal(err)
 	case !c.drop(n, done):
-		return protocol.ErrClosed
+		return c.closedErr()
 	}
 	return nil
 }

@@ -173,7 +173,8 @@ type HandshakeFailed struct {
 	Err        error
 }
 
-// HandlerFailed is published on the actor system's EventStream when a handler panicked or returned an error.
+// HandlerFailed is published on the actor system's EventStream when a handler panicked or returned an error. A handler that returns the
+// error of a write that was refused because the connection had begun to end has not failed.
 type HandlerFailed struct {
 	PID    *actor.PID
 	Reason protocol.Reason // ReasonHandlerPanic or ReasonHandlerError

@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"net"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -245,7 +246,7 @@ func (c *Connection) inputEnded(ctx actor.Context) {
 	c.flags.inputKnown = true
 	switch {
 	case c.inputErr() != nil:
-		reason, err := classify(c.inputErr())
+		reason, err := c.classify("read", c.inputErr())
 		c.kill(reason, err)
 	case c.shared.options.KeepOpenOnPeerClosed && !c.flags.writerEnded && c.cause.Load() == nil:
 		c.phase.Or(halfClosed)
@@ -409,10 +410,23 @@ func (c *Connection) leave() {
 	c.shared.remove(c)
 }
 
-// classify says why reading or writing failed.
-func classify(err error) (protocol.Reason, error) {
+// classify says why an operation on the socket failed.
+func (c *Connection) classify(op string, err error) (protocol.Reason, error) {
 	if transport.IsReset(err) {
-		return protocol.ReasonPeerReset, err
+		return protocol.ReasonPeerReset, c.opError(op, err)
 	}
-	return protocol.ReasonTransportError, err
+	return protocol.ReasonTransportError, c.opError(op, err)
+}
+
+// opError gives an error of the socket's the form that package net gives it, unless it has that.
+func (c *Connection) opError(op string, err error) error {
+	var known *net.OpError
+	if errors.As(err, &known) && known.Addr != nil {
+		return err
+	}
+	wrapped := &net.OpError{Op: op, Source: c.socket.LocalAddr(), Addr: c.socket.RemoteAddr(), Err: err}
+	if wrapped.Addr != nil {
+		wrapped.Net = wrapped.Addr.Network()
+	}
+	return wrapped
 }

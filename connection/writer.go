@@ -124,7 +124,7 @@ func (w *writer) sendFIN() error {
 	case errors.Is(err, transport.ErrNoHalfClose):
 		return nil // the close that follows says it all
 	case err != nil:
-		w.c.setCause(classify(err))
+		w.c.setCause(w.c.classify("close", err))
 	}
 	return err
 }
@@ -152,13 +152,14 @@ func (w *writer) write() {
 	case err == transport.ErrAgain:
 		w.blocked = true
 	case transport.IsReset(err):
-		w.c.setCause(classify(err))
+		reason, err := w.c.classify("write", err)
+		w.c.setCause(reason, err)
 		w.c.blame(err) // a close under way is no orderly one any more
 		w.end(w.c.causeErr())
 	default:
 		// Nobody has told the peer. It must neither wait for the rest nor take what it got, of a file that turned out too short
 		// for example, for the whole.
-		w.c.kill(classify(err))
+		w.c.kill(w.c.classify("write", err))
 		w.end(w.c.causeErr())
 	}
 }

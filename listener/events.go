@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"time"
@@ -72,6 +73,9 @@ type (
 )
 
 // Log turns events into log records until the returned subscription is given to the EventStream's Unsubscribe. It is all the logging there is.
+//
+// What a client can bring about at will is at level Info (a client that is rejected, a handshake that
+// fails) or Warn (a handler that returns an error), never at Error.
 func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
 	return system.EventStream.Subscribe(func(event any) {
 		switch e := event.(type) {
@@ -84,7 +88,7 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 		case *Reopened:
 			logger.Info("listening again", "addr", e.Addr)
 		case *Rejected:
-			logger.Warn("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
+			logger.Info("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
 		case *AlarmFailed:
 			logger.Error("alarm failed", "addr", e.Addr, "alarm", e.Alarm, "error", e.Err)
 		case *BudgetHigh:
@@ -98,7 +102,11 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 		case *connection.HandshakeFailed:
 			logger.Info("handshake failed", "remote", e.RemoteAddr, "error", e.Err)
 		case *connection.HandlerFailed:
-			logger.Error("handler failed", "pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
+			level := slog.LevelError
+			if e.Reason == protocol.ReasonHandlerError {
+				level = slog.LevelWarn // what a peer sends may be the reason, and a panic is a mistake of the program
+			}
+			logger.Log(context.Background(), level, "handler failed", "pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
 		}
 	})
 }

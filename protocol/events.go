@@ -95,13 +95,15 @@ type Written struct{ Ack any }
 
 // WriteFailed answers a Write that was refused, or that was accepted and could not be sent before
 // the connection ended. Err is what Socket.Write would have returned, or what ended the connection.
+// Where the peer's reset or the network ended it, both are that error, which does not match
+// net.ErrClosed: a *net.OpError with ECONNRESET or EPIPE for example.
 type WriteFailed struct {
 	Ack any
 	Err error
 }
 
 // Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Uncount with an Ack, once the command took effect.
-// Err is ErrClosed where the connection had already ended. A listener answers SuspendAccepting and ResumeAccepting with it.
+// Err says that the connection had already ended, as that of WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.
 type Done struct {
 	Ack any
 	Err error
@@ -111,6 +113,8 @@ type Done struct {
 type Info struct {
 	LocalAddr, RemoteAddr string
 	State                 string // opening, open, flushing, closing, closed
+	Reason                Reason // what has ended it, or has begun to; ReasonNone while nothing has
+	Err                   error  // the cause, as in Closed; nil where there is none
 	Paused                bool
 	QueuedWrites          int // accepted writes not yet taken by the kernel
 	QueuedBytes           int // their bytes

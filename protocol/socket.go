@@ -21,6 +21,8 @@ type Socket interface {
 
 	// Write copies p and queues it, all of it (n = len(p)) or nothing (n = 0 and ErrWriteQueueFull,
 	// ErrWriteBufferFull, ErrMemoryBudget or ErrClosed). Where SlowDropNewest drops a write, here and below, it counts as queued, and done gets ErrDropped.
+	// After the peer's reset, or a failure of the network, every write is refused with the *net.OpError that ended the connection; ErrClosed
+	// means that this side has closed.
 	Write(p []byte) (n int, err error)
 	// WriteOwned queues p without copying: from now on p belongs to the connection.
 	// If it returns an error, p still belongs to the caller and done never runs.

@@ -2,14 +2,20 @@ package transport
 
 import (
 	"errors"
+	"io"
 	"syscall"
 )
 
+var resets = []error{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ENOTCONN, io.ErrClosedPipe}
+
 // IsReset reports that the peer is gone: it sent RST, or closed while writes for it were on their way (which the kernel reports as
-// EPIPE, and where only a FIN was to be sent as ENOTCONN).
+// EPIPE, and where only a FIN was to be sent as ENOTCONN; net.Pipe as io.ErrClosedPipe).
 func IsReset(err error) bool {
-	for _, errno := range [...]error{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ENOTCONN} {
-		if errors.Is(err, errno) {
+	if err == nil {
+		return false
+	}
+	for _, one := range resets {
+		if errors.Is(err, one) {
 			return true
 		}
 	}

@@ -192,7 +192,7 @@ func (p *Poll) announceRoom() {
 
 // opError gives an error the form that package net gives it.
 func (p *Poll) opError(op string, err error) error {
-	return &net.OpError{Op: op, Net: p.origin.local.Network(), Source: p.origin.local, Addr: p.RemoteAddr(), Err: err}
+	return &net.OpError{Op: op, Net: p.origin.local.Network(), Source: p.LocalAddr(), Addr: p.RemoteAddr(), Err: err}
 }
 
 // syscallError is opError for an errno, of a system call of the same name.

@@ -41,6 +41,7 @@ func TestEcho(t *testing.T) {
 			{"is not harmed by clients that never read", survivesDeafClients},
 			{"keeps its memory budget", keepsItsBudget},
 			{"keeps no descriptor of reset connections", forgetsResets},
+			{"makes no record of clients that do not wait for their echo", ignoresHurry},
 			{"drains on SIGTERM", drains},
 			{"aborts on a second signal", abortsOnSecondSignal},
 		} {
@@ -104,6 +105,23 @@ func says(t *testing.T, echo starter) {
 	p.Signal(t, os.Interrupt)
 	assert.Zero(t, p.Wait(t))
 	assert.Equal(t, []string{"listening on " + addr}, p.Stdout())
+}
+
+// ignoresHurry: a client that closes before it has read its echo resets the connection. No handler has failed then.
+func ignoresHurry(t *testing.T, echo starter) {
+	p := echo()
+	addr := p.Addr(t)
+	for range 100 {
+		conn := dial(t, addr)
+		_, err := conn.Write(make([]byte, 20<<10))
+		require.NoError(t, err)
+		_, err = conn.Read(make([]byte, 1))
+		require.NoError(t, err)
+		conn.Close() // the rest of the echo is unread
+	}
+	p.Signal(t, os.Interrupt)
+	assert.Zero(t, p.Wait(t))
+	assert.NotContains(t, strings.Join(p.Stderr(), "\n"), "handler failed")
 }
 
 func servesUnix(t *testing.T, echo starter) {

@@ -3,7 +3,6 @@ package check
 import (
 	"slices"
 
-	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
 )
 
@@ -19,7 +18,7 @@ func (c *conn) answer(o *operation, late bool) {
 		c.fail(Answered, "%v a second time, with %v", o.op, o.err)
 	case !o.asked && o.op != history.Send && o.err != history.DeadLetter:
 		c.fail(Answered, "%v, where nobody asked", o.op)
-	case late && o.err == nil && !endless(o), late && o.err != nil && o.err != protocol.ErrClosed:
+	case late && o.err == nil && !endless(o), late && o.err != nil && !isClosed(o.err):
 		c.fail(CompletesBefore, "%v after it, with %v", o.op, o.err)
 	}
 }

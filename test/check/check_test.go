@@ -47,6 +47,9 @@ var good = map[string]func(t *tale){
 		t.open().sends("ab").data("ab", 0).rest().op(history.Resume, alice).data("ab", 1).rest()
 		t.sends("c").data("bc", 0).note(history.Finishing).lastData("bc", 2).closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
 	},
+	"a write after a reset": func(t *tale) {
+		t.open().note(history.Resetting).write(alice, "a", nil, syscall.ECONNRESET).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
+	},
 	"a reset after the last words": func(t *tale) {
 		t.open().sends("last").note(history.Resetting).data("last", 4).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
 	},
@@ -396,6 +399,10 @@ var bad = map[Rule]map[string]func(t *tale){
 		"room that a Rest has shown": func(t *tale) {
 			t.world.Options.WriteQueueSize = 1
 			t.open().write(alice, "ab", nil, nil).rest().write(alice, "c", nil, protocol.ErrWriteQueueFull).aborted(2, 0)
+		},
+		"a reset, where the peer is there": func(t *tale) { t.open().write(alice, "a", nil, syscall.ECONNRESET).aborted(0, 0) },
+		"closed, where the peer has reset it": func(t *tale) {
+			t.open().note(history.Resetting).write(alice, "a", nil, protocol.ErrClosed).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
 		},
 		"nothing has closed it": func(t *tale) { t.open().write(alice, "a", nil, protocol.ErrClosed).aborted(0, 0) },
 		"an unknown one":        func(t *tale) { t.open().write(alice, "a", nil, io.EOF).aborted(0, 0) },

@@ -121,7 +121,7 @@ func (l *ledger) accept(c *conn, o *operation, as outcome) {
 // mayEndWith reports that a refusal's error may also be the error that the connection ends with: that of another write that was refused.
 func (c *conn) mayEndWith(err error) bool {
 	slow := c.world.Options.SlowConsumer == connection.SlowClose && (err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull)
-	return slow || err == protocol.ErrClosed || slices.Contains(c.causes.failures, err)
+	return slow || isClosed(err) || slices.Contains(c.causes.failures, err)
 }
 
 // drops reports that a write that was said to be accepted may have been dropped.

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
 )
@@ -37,6 +38,15 @@ func (c *conn) refused(o *operation, err error) {
 	// All that may have been pending at any time from its beginning to its end, itself excepted.
 	count := o.may + c.ledger.begun - o.begun - 1
 	size := o.maySize + c.ledger.began - o.began - o.size
+	switch {
+	case transport.IsReset(err):
+		if !c.world.NoPeers && !c.input.gone {
+			c.fail(RightError, "%v, and the peer is there", err)
+		}
+		return
+	case err == protocol.ErrClosed && o.begun == 0 && c.reset():
+		c.fail(RightError, "%v, where nothing but the peer can have ended it", err)
+	}
 	switch err {
 	case protocol.ErrDropped:
 		if !c.drops() {
@@ -66,6 +76,16 @@ func (c *conn) refused(o *operation, err error) {
 		c.fail(RightError, "%v", err)
 	}
 }
+
+// reset reports that only a reset by the peer can have ended the connection, also in one direction, provided that no write was told of
+// it: after that it looks like an orderly end.
+func (c *conn) reset() bool {
+	others := c.causes.byNow(c) &^ peerReasons
+	return others == 0 && c.input.gone && !c.input.finished && c.causes.half == nil
+}
+
+// isClosed reports that err is one with which a connection refuses what comes after its end has begun.
+func isClosed(err error) bool { return err == protocol.ErrClosed || transport.IsReset(err) }
 
 // writable looks at a Writable.
 func (c *conn) writable(ready bool) {

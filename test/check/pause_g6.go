@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
 )
 
@@ -55,10 +54,10 @@ func (p *pauses) resume(c *conn, o *operation) {
 // told takes note of the answer to a Pause or a Resume: it has had its effect.
 func (p *pauses) told(c *conn, o *operation) {
 	o.end = min(o.end, c.at)
-	if o.err != nil && o.err != protocol.ErrClosed && o.err != history.DeadLetter {
+	if o.err != nil && !isClosed(o.err) && o.err != history.DeadLetter {
 		c.fail(NeverRefused, "%v: %v", o.op, o.err)
 	}
-	if o.err == protocol.ErrClosed && c.causes.none(c) {
+	if isClosed(o.err) && c.causes.none(c) {
 		c.fail(NeverRefused, "%v: %v, and nothing has ended it", o.op, o.err)
 	}
 }
