@@ -25,7 +25,8 @@ type Poller interface {
 //
 // There are as many workers as the load gains from (see policy), at most Options.Workers; and more where handlers
 // block: a worker found inside the same turn at two ticks of the monitor in a row is counted out and
-// another takes its place. Nothing is moved: the blocked one goes on when its handler returns.
+// another takes its place. Nothing is moved: the blocked one goes on when its handler returns. Blocked workers
+// have no limit: each holds the turn of one actor, so there are at most as many as actors.
 //
 // Its goroutines are the workers and the monitor; they are started by it, stopped by Close, joined by Wait.
 type Crew struct {
@@ -38,7 +39,7 @@ type Crew struct {
 	awake     int       // of those, the ones that neither are parked nor sleep in the poller
 	blocked   int       // of the awake ones, those the monitor counts out
 	target    int       // how many may be awake and not blocked; the policy's
-	extra     int       // how many more for now, because others were just found blocked
+	extra     int       // how many more for now, because others were just found blocked; more than one: a burst
 	polling   bool      // somebody polls
 	sleeping  bool      // and blocks in it
 	waking    bool      // and was called back
@@ -141,19 +142,27 @@ func (c *Crew) engage() (wakePoller bool) {
 
 // reinforce brings n workers in, parked ones first.
 func (c *Crew) reinforce(n int) {
-	for ; n > 0; n-- {
+	for range n {
 		c.awake++
-		if last := len(c.parked) - 1; last >= 0 {
-			w := c.parked[last]
-			c.parked = c.parked[:last]
-			w.wake <- true // room for one: a parked worker's channel is empty
-			continue
+		w := c.bringIn()
+		if c.extra > 0 {
+			w.seen = w.inside.Load() + 1 // during a burst its first turn is blocked if one tick finds it inside
 		}
-		w := &worker{wake: make(chan bool, 1)}
-		c.workers = append(c.workers, w)
-		c.joining.Add(1)
-		go c.work(w)
 	}
+}
+
+func (c *Crew) bringIn() *worker {
+	if last := len(c.parked) - 1; last >= 0 {
+		w := c.parked[last]
+		c.parked = c.parked[:last]
+		w.wake <- true // room for one: a parked worker's channel is empty
+		return w
+	}
+	w := &worker{wake: make(chan bool, 1)}
+	c.workers = append(c.workers, w)
+	c.joining.Add(1)
+	go c.work(w)
+	return w
 }
 
 // work is a worker's life.
@@ -201,7 +210,11 @@ func (c *Crew) next(w *worker) turn {
 			if c.dozing.Load() {
 				c.wakeMonitor() // this turn may block, and then somebody must notice
 			}
-			return c.queue.pop()
+			t := c.queue.pop()
+			if c.extra > 1 && (c.queue.len() > 0 || !c.polling) && c.active() < c.target+c.extra {
+				c.reinforce(1) // this turn may block as well, so the next one has a worker already
+			}
+			return t
 		case c.closed && c.queue.len() == 0:
 			c.dismiss(w)
 			return nil

@@ -20,6 +20,7 @@ type bell struct {
 	polls   atomic.Int64
 	sleeps  atomic.Int64
 	before  atomic.Pointer[func(block bool)] // called once, by the next Wait, before it looks
+	batch   atomic.Int64                     // the most events that one Wait finds; 0: all
 }
 
 func newBell() *bell {
@@ -45,7 +46,11 @@ func (b *bell) Wait(block bool) int {
 		(*f)(block)
 	}
 	b.found = b.found[:0]
-	for len(b.found) < cap(b.events) {
+	most := cap(b.events)
+	if batch := int(b.batch.Load()); batch > 0 {
+		most = batch
+	}
+	for len(b.found) < most {
 		select {
 		case event := <-b.events:
 			b.found = append(b.found, event)

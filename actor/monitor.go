@@ -10,6 +10,11 @@ const (
 	tick = 2 * time.Millisecond
 	// dozeAfter is after how many ticks without a turn it goes to sleep.
 	dozeAfter = 50
+
+	// extraGrowth is by how much the extra workers multiply at a tick that finds most of them blocked.
+	extraGrowth = 4
+	// mostExtra bounds the extra workers. Blocked ones are not among them: there are at most as many as connections.
+	mostExtra = 1024
 )
 
 func (c *Crew) monitor() {
@@ -85,13 +90,7 @@ func (c *Crew) look(ticks int) (busy bool) {
 		w.seen = inside
 		runs += inside / 2
 	}
-	// Blocked ones in a row: what waits in the queue may block too, so bring in twice as many each time.
-	// It takes two ticks to find one, so one without is no end of the row.
-	if found > 0 {
-		c.calm, c.extra = 0, min(max(2*c.extra, found), c.queue.len())
-	} else if c.calm++; c.calm > 1 {
-		c.extra = 0
-	}
+	c.growExtra(found)
 	asleep := c.sleeping && c.active() == 0
 	busy = c.policy.runs != runs || !asleep
 	c.target = c.policy.ticksOf(ticks, runs, asleep)
@@ -108,6 +107,22 @@ func (c *Crew) look(ticks int) (busy bool) {
 		c.poller.Wake()
 	}
 	return busy
+}
+
+// growExtra decides how many more workers may come in, now that a tick found so many blocked. Where most of
+// the extra ones were blocked too, more of the same waits in the queue or in the poller, and the number multiplies.
+// It takes up to two ticks to find a blocked worker, so one tick without is no end of the row.
+func (c *Crew) growExtra(found int) {
+	if found == 0 {
+		if c.calm++; c.calm > 1 {
+			c.extra = 0
+		}
+		return
+	}
+	c.calm = 0
+	if c.extra == 0 || found > max(c.extra/2, 1) {
+		c.extra = min(max(extraGrowth*c.extra, found), mostExtra)
+	}
 }
 
 // missing returns how many workers to bring in: as many as may be active and have something to run, and one to poll if nobody does.

@@ -262,6 +262,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "burst-by-the-queue", Guarantee: "G14",
+		What: "no more workers come in than turns wait in the queue, though more that block wait in the poller",
+		File: "actor/monitor.go",
+		Old:  "		c.extra = min(max(extraGrowth*c.extra, found), mostExtra)\n",
+		New:  "		c.extra = min(max(extraGrowth*c.extra, found), c.queue.len())\n",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestABurstOfTurnsThatBlockHoldsTheOthersUpForFewTicks$"},
+		},
+	},
+	{
 		Name: "probes-of-its-own", Guarantee: "G18",
 		What: "on the poll transport the time between two keep-alive probes is the time before the first one",
 		File: "connection/transport/tuning.go",
