@@ -20,6 +20,7 @@ type Budget struct {
 	limits  BudgetLimits
 	held    atomic.Int64
 	waiting atomic.Int64  // connections that are not read because of it
+	wanting atomic.Int64  // connections of which a write was refused because of it, and that have not been told of room
 	refused atomic.Uint64 // writes
 	share   atomic.Int64  // who holds as much pauses above the high water; set by relieve
 	pressed atomic.Bool   // the high water was reached, and the low one not since; set by relieve
@@ -54,6 +55,9 @@ func (b *Budget) Held() int64 { return b.held.Load() }
 
 // Waiting returns how many connections are not read because of it.
 func (b *Budget) Waiting() int { return int(b.waiting.Load()) }
+
+// Wanting returns how many connections are to be told of room after a write was refused because of it.
+func (b *Budget) Wanting() int { return int(b.wanting.Load()) }
 
 // Refused returns how many writes were refused because of it.
 func (b *Budget) Refused() uint64 { return b.refused.Load() }
@@ -136,6 +140,7 @@ type share struct {
 	held    atomic.Int64
 	waiting atomic.Bool                     // it is not read until relieve, or its end, says otherwise
 	need    atomic.Int64                    // how much more it wanted then
+	wants   atomic.Int64                    // the memory of the largest refused write plus 1; 0: there is none
 	lent    atomic.Pointer[protocol.Buffer] // what the handler is shown of its input
 	input   int                             // of held, the memory of its input; the connection's turn only
 	ahead   int                             // lent to its transport, likewise
@@ -244,7 +249,34 @@ func (c *Connection) leaveBudget() {
 	c.returnAhead()
 	if b := c.shared.budget; b != nil {
 		b.goOn(c.share())
+		b.wanted(c.share())
 	}
+}
+
+// want notes that a write of so much memory was refused, so that its connection is told of room. Any goroutine may call it.
+func (b *Budget) want(s *share, memory int) {
+	for size := int64(memory) + 1; ; {
+		before := s.wants.Load()
+		if before >= size {
+			return
+		}
+		if s.wants.CompareAndSwap(before, size) {
+			if before == 0 {
+				b.wanting.Add(1)
+				b.kick()
+			}
+			return
+		}
+	}
+}
+
+// wanted ends what want began. True: there was such a write.
+func (b *Budget) wanted(s *share) bool {
+	if s.wants.Swap(0) == 0 {
+		return false
+	}
+	b.wanting.Add(-1)
+	return true
 }
 
 // reserve takes credit for a write of n bytes, and memory for it from the budget. Any goroutine may call it.
@@ -259,6 +291,10 @@ func (c *Connection) reserve(n, memory int) (crossed bool, err error) {
 			return false, err
 		}
 		b.refused.Add(1)
+		b.want(s, memory)
+		if c.state() == closed { // its end has looked for that before
+			b.wanted(s)
+		}
 		return false, protocol.ErrMemoryBudget
 	}
 	crossed, err = c.credit.reserve(n, &c.shared.limits)

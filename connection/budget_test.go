@@ -100,9 +100,7 @@ func TestAWriteTakesWhatItsMemoryIsAndGivesItBackWhenItIsWritten(t *testing.T) {
 	assert.EqualValues(t, 256+1000+30, b.Held(), "a file takes nothing")
 	assert.EqualValues(t, 256+1000+30, c.share().held.Load())
 
-	for message, ok := c.writer.mailbox.Take(); ok; message, ok = c.writer.mailbox.Take() {
-		c.writer.queue.push(message.(*entry))
-	}
+	c.writer.inbox.drainTo(&c.writer.queue)
 	c.writer.wrote(6 + 999)
 	assert.EqualValues(t, 1000+30, b.Held(), "memory comes back as a whole")
 	c.writer.wrote(1)
@@ -131,7 +129,7 @@ func TestABudgetThatIsUsedUpIsTheLastReasonToRefuseAWrite(t *testing.T) {
 	c := budgeted(b, Options{WriteQueueSize: 1}, &taker{})
 	assert.Equal(t, protocol.ErrMemoryBudget, c.WriteOwned([]byte("x"), nil))
 	assert.EqualValues(t, 1, b.Refused())
-	assert.Equal(t, protocol.ErrWriteBufferFull, c.WriteOwned(make([]byte, 1<<20), nil))
+	assert.ErrorIs(t, c.WriteOwned(make([]byte, 1<<20), nil), protocol.ErrWriteTooLarge)
 	require.NoError(t, c.WriteOwned(nil, nil), "what takes nothing fits")
 	assert.Equal(t, protocol.ErrWriteQueueFull, c.WriteOwned([]byte("x"), nil))
 	c.credit.close()

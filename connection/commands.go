@@ -13,9 +13,19 @@ type reply struct {
 	done   func(error)
 	sender *actor.PID
 	ack    any
+	token  any
 
 	untilFlushed bool // CloseWrite: wants to know of the FIN, not of the end
 	orderly      bool // Close: wants to know whether everything accepted went out
+}
+
+// replyTo returns the reply that a command from sender asks for.
+func replyTo(sender *actor.PID, command protocol.Command) reply {
+	r := reply{sender: sender, ack: ackOf(command)}
+	if m, ok := command.(*protocol.Write); ok {
+		r.token = m.Token
+	}
+	return r
 }
 
 // ackOf returns what a command that came by PID wants repeated.
@@ -71,7 +81,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 		}
 		r.untilFlushed = true
 		c.wait(r)
-		c.credit.close()
+		c.refuseWrites()
 		c.writer.order(orderFlush | orderFIN)
 	case *protocol.Abort:
 		c.wait(r)
@@ -90,35 +100,39 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 
 // accept queues a Write that came by mail: here it takes its credit, or is refused.
 func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
-	crossed, err := c.reserve(len(data), len(data))
+	crossed, err := c.acquire(len(data), len(data))
 	if err != nil {
 		c.unacceptedMail(ctx, data, r, err)
 		return
 	}
 	e := newEntry()
 	e.data, e.left, e.reserved, e.memory = data, len(data), len(data), len(data)
-	e.done, e.sender, e.ack = r.done, r.sender, r.ack
+	e.done, e.sender, e.ack, e.token = r.done, r.sender, r.ack, r.token
 	c.post(e, crossed)
 }
 
 // unacceptedMail is the end of a Write that came by mail and that err kept out of the queue.
 func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err error) {
 	switch {
-	case c.overflow(len(data), err):
+	case c.overflow(err):
 		c.drop(len(data), r.done)
-		if r.sender != nil && r.ack != nil {
-			answerWrite(c.system(), r.sender, r.ack, protocol.ErrDropped)
+		if r.sender != nil && (r.ack != nil || r.token != nil) {
+			answerWrite(c.system(), r.sender, r.ack, r.token, protocol.ErrDropped)
 		}
 	case r.done != nil:
-		c.call(ctx, completion{r.done, c.refusal(err)})
+		c.call(ctx, completion{r.done, c.refusal(len(data), err)})
 	default:
-		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack}, r.sender, c.refusal(err))
+		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack, Token: r.token}, r.sender, c.refusal(len(data), err))
+		if r.sender != nil && (lacksRoom(err) || err == protocol.ErrMemoryBudget) {
+			c.makeRare().room.refused.add(c.system().ProcessRegistry, r.sender)
+			c.signals.Or(signalRefused) // the release may have come already
+		}
 	}
 }
 
 // post hands a reserved entry to the writer.
 func (c *Connection) post(e *entry, crossed bool) {
-	c.writer.mailbox.PostUserMessage(e)
+	c.writer.post(e)
 	if crossed {
 		c.signal(signalWater)
 	}
@@ -194,10 +208,10 @@ func (c *Connection) answer(ctx actor.Context, r reply, err error) {
 }
 
 // answerWrite tells the sender of a Write how it went.
-func answerWrite(system *actor.ActorSystem, sender *actor.PID, ack any, err error) {
+func answerWrite(system *actor.ActorSystem, sender *actor.PID, ack, token any, err error) {
 	switch {
 	case err != nil:
-		system.Root.Send(sender, &protocol.WriteFailed{Ack: ack, Err: err})
+		system.Root.Send(sender, &protocol.WriteFailed{Ack: ack, Token: token, Err: err})
 	case ack != nil:
 		system.Root.Send(sender, &protocol.Written{Ack: ack})
 	}
@@ -229,7 +243,7 @@ func (c *Connection) refuseWrite(m *protocol.Write, sender *actor.PID, err error
 		c.system().DeadLetter.SendUserMessage(c.pid, m)
 		return
 	}
-	answerWrite(c.system(), sender, m.Ack, err)
+	answerWrite(c.system(), sender, m.Ack, m.Token, err)
 }
 
 // answerLater answers outside the connection's turn, which will not come again; a callback runs on a goroutine of its own, never
@@ -262,7 +276,7 @@ func (c *Connection) Drop(message any) {
 	case *order:
 		c.refuse(m.command, reply{done: m.done})
 	case protocol.Command:
-		c.refuse(m, reply{sender: sender, ack: ackOf(m)})
+		c.refuse(m, replyTo(sender, m))
 	case *attend, *protocol.Data, *linkDown:
 	default:
 		c.system().DeadLetter.SendUserMessage(c.pid, message)

@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"runtime/debug"
@@ -130,7 +131,7 @@ func (c *Connection) Receive(ctx actor.Context) {
 	case *order:
 		c.obey(ctx, m.command, reply{done: m.done})
 	case protocol.Command:
-		c.obey(ctx, m, reply{sender: ctx.Sender(), ack: ackOf(m)})
+		c.obey(ctx, m, replyTo(ctx.Sender(), m))
 	case *linkDown:
 		c.linkDown(ctx, m.who)
 	case *protocol.GetInfo:
@@ -248,6 +249,13 @@ func (c *Connection) signal(bit uint32) {
 	c.mailbox.Schedule()
 }
 
+// signalOnce is signal for what is signalled often: it gives no turn where that was signalled already.
+func (c *Connection) signalOnce(bit uint32) {
+	if c.signals.Or(bit)&bit == 0 {
+		c.mailbox.Schedule()
+	}
+}
+
 // blame gives the end an error that was orderly until err cut its flush off. The reason stays the first one.
 func (c *Connection) blame(err error) {
 	if why := c.cause.Load(); why != nil && why.err == nil {
@@ -279,10 +287,13 @@ func (c *Connection) closedErr() error {
 	return protocol.ErrClosed
 }
 
-// refusal returns the error that the caller of a refused write gets.
-func (c *Connection) refusal(err error) error {
-	if err == protocol.ErrClosed { //nolint:errorlint // it is the credit's own
+// refusal returns the error that the caller of a refused write of n bytes gets.
+func (c *Connection) refusal(n int, err error) error {
+	switch err { //nolint:errorlint // they are the credit's own
+	case protocol.ErrClosed:
 		return c.closedErr()
+	case protocol.ErrWriteTooLarge:
+		return fmt.Errorf("%w: %d bytes with a WriteBufferSize of %d; WriteContext takes any length", err, n, c.shared.limits.bytes)
 	}
 	return err
 }
@@ -308,7 +319,7 @@ func (c *Connection) kill(reason protocol.Reason, err error) {
 	if !c.credit.idle() {
 		c.blame(err)
 	}
-	c.credit.close()
+	c.refuseWrites()
 	c.socket.Abort()
 	c.writer.order(orderGiveUp)
 	c.signal(signalAborted) // in closing the writer has ended already, and an aborted socket announces nothing

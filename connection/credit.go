@@ -15,7 +15,7 @@ import (
 // somebody is still coming.
 //
 //	bit 63      closed: nothing is accepted any more
-//	bit 62      high: the bytes rose to the high water mark and have not sunk to the low one since
+//	bit 62      high: the bytes rose to the high water mark, or a write was refused, and they have not sunk to the low one since
 //	bits 40-61  writes
 //	bits 0-39   bytes
 type credit struct{ word atomic.Uint64 }
@@ -46,6 +46,8 @@ func (l *limits) allow(word uint64, n int) error {
 	switch {
 	case word&creditClosed != 0:
 		return protocol.ErrClosed
+	case n > l.bytes:
+		return protocol.ErrWriteTooLarge
 	case writes >= l.writes:
 		return protocol.ErrWriteQueueFull
 	case n > l.bytes-bytes:
@@ -73,14 +75,26 @@ func (c *credit) reserve(n int, l *limits) (crossed bool, err error) {
 	}
 }
 
+// refuse marks that a write of n bytes does not fit, so that the release that makes room tells. False: it fits by now, or never will.
+func (c *credit) refuse(n int, l *limits) bool {
+	for {
+		word := c.word.Load()
+		if !lacksRoom(l.allow(word, n)) {
+			return false
+		}
+		if word&creditHigh != 0 || c.word.CompareAndSwap(word, word|creditHigh) {
+			return true
+		}
+	}
+}
+
 // release gives back what reserve took, the bytes possibly earlier than the writes. crossed says that the bytes
-// just sank to the low water mark.
-func (c *credit) release(writes, bytes int, l *limits) (crossed bool) {
+// just sank to the low water mark. fits returns the size plus 1 of a refused write that must fit as well, 0 where there is none.
+func (c *credit) release(writes, bytes int, l *limits, fits func() int) (crossed bool) {
 	for {
 		word := c.word.Load()
 		next := word - uint64(writes)<<countShift - uint64(bytes)
-		_, left := pending(next)
-		crossed = word&creditHigh != 0 && left <= l.lowWater
+		crossed = word&creditHigh != 0 && l.low(next, fits())
 		if crossed {
 			next &^= creditHigh
 		}
@@ -88,6 +102,13 @@ func (c *credit) release(writes, bytes int, l *limits) (crossed bool) {
 			return crossed
 		}
 	}
+}
+
+// low reports that the queue has sunk so far that writing may go on: to the low water mark, and after a refusal to where half of the
+// queue's places are free and the refused write fits.
+func (l *limits) low(word uint64, fits int) bool {
+	writes, bytes := pending(word)
+	return bytes <= l.lowWater && (fits == 0 || writes <= l.writes/2 && bytes+fits-1 <= l.bytes)
 }
 
 // close refuses everything from now on. What was reserved stays reserved until it is released.

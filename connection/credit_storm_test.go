@@ -62,7 +62,7 @@ func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 				count.Add(-1)
 				size.Add(-int64(n))
 				part := random.IntN(n + 1)
-				for _, crossed := range []bool{c.release(0, part, &l), c.release(1, n-part, &l)} {
+				for _, crossed := range []bool{c.release(0, part, &l, noneRefused), c.release(1, n-part, &l, noneRefused)} {
 					if crossed {
 						falls.Add(1)
 					}

@@ -16,12 +16,15 @@ type plainCredit struct {
 	limits
 	count, size  int
 	shut, raised bool
+	fits         int // the largest refused write plus 1
 }
 
 func (c *plainCredit) reserve(n int) (crossed bool, err error) {
 	switch {
 	case c.shut:
 		return false, protocol.ErrClosed
+	case n > c.bytes:
+		return false, protocol.ErrWriteTooLarge
 	case c.count >= c.writes:
 		return false, protocol.ErrWriteQueueFull
 	case c.size+n > c.bytes:
@@ -37,9 +40,20 @@ func (c *plainCredit) reserve(n int) (crossed bool, err error) {
 func (c *plainCredit) release(writes, bytes int) (crossed bool) {
 	c.count -= writes
 	c.size -= bytes
-	crossed = c.raised && c.size <= c.lowWater
-	c.raised = c.raised && !crossed
+	roomy := c.fits == 0 || c.count <= c.writes/2 && c.size+c.fits-1 <= c.bytes
+	crossed = c.raised && c.size <= c.lowWater && roomy
+	if crossed {
+		c.raised, c.fits = false, 0
+	}
 	return crossed
+}
+
+func (c *plainCredit) refuse(n int) bool {
+	if c.shut || n > c.bytes || c.count < c.writes && c.size+n <= c.bytes {
+		return false
+	}
+	c.raised, c.fits = true, max(c.fits, n+1)
+	return true
 }
 
 func TestCreditAgreesWithItsModel(t *testing.T) {
@@ -79,7 +93,13 @@ func TestCreditAgreesWithItsModel(t *testing.T) {
 					held[0] -= part
 					bytes += part
 				}
-				require.Equal(t, model.release(writes, bytes), c.release(writes, bytes, &l))
+				fits := func() int { return model.fits }
+				got := c.release(writes, bytes, &l, fits)
+				require.Equal(t, model.release(writes, bytes), got)
+			},
+			"refuse": func(t *rapid.T) {
+				n := rapid.IntRange(0, 110).Draw(t, "n")
+				require.Equal(t, model.refuse(n), c.refuse(n, &l))
 			},
 			"close": func(t *rapid.T) {
 				if rapid.IntRange(0, 9).Draw(t, "seldom") == 0 {
@@ -101,7 +121,7 @@ func TestTheCountIsCheckedBeforeTheBytes(t *testing.T) {
 	var c credit
 	l := limits{writes: 1, bytes: 10, highWater: math.MaxInt}
 	_, err := c.reserve(11, &l)
-	require.Equal(t, protocol.ErrWriteBufferFull, err)
+	require.Equal(t, protocol.ErrWriteTooLarge, err, "it would not fit into an empty queue")
 	_, err = c.reserve(10, &l)
 	require.NoError(t, err)
 	_, err = c.reserve(1, &l)
@@ -127,7 +147,7 @@ func TestTheGreatestLimitsDoNotRunIntoEachOther(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.reserve(1, &noWater)
 	require.Equal(t, protocol.ErrWriteBufferFull, err)
-	c.release(1, maxBytes, &noWater)
+	c.release(1, maxBytes, &noWater, noneRefused)
 	assert.Zero(t, c.word.Load())
 
 	c.word.Store(uint64(maxCount-1) << countShift)
@@ -139,7 +159,7 @@ func TestTheGreatestLimitsDoNotRunIntoEachOther(t *testing.T) {
 	c.close()
 	writes, bytes := c.pending()
 	assert.Equal(t, [2]int{maxCount, 0}, [2]int{writes, bytes}, "closing changes nothing else")
-	c.release(maxCount, 0, &noWater)
+	c.release(maxCount, 0, &noWater, noneRefused)
 	assert.True(t, c.idle())
 }
 
@@ -149,7 +169,7 @@ func BenchmarkCredit(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = c.reserve(64, &l)
-		c.release(1, 64, &l)
+		c.release(1, 64, &l, noneRefused)
 	}
 }
 
@@ -162,3 +182,25 @@ func BenchmarkCreditRefusal(b *testing.B) {
 		_, _ = c.reserve(64, &l)
 	}
 }
+
+func TestARefusalIsToldOnceHalfThePlacesAreFreeAndTheWriteFits(t *testing.T) {
+	var c credit
+	l := limits{writes: 4, bytes: 100, highWater: math.MaxInt, lowWater: 50}
+	for range 4 {
+		_, err := c.reserve(20, &l)
+		require.NoError(t, err)
+	}
+	require.True(t, c.refuse(70, &l))
+	require.True(t, c.high())
+	fits := func() int { return 71 }
+	assert.False(t, c.release(1, 20, &l, fits), "60 bytes are above the low water mark")
+	assert.False(t, c.release(1, 20, &l, fits), "70 do not fit beside 40")
+	assert.True(t, c.release(1, 20, &l, fits))
+	assert.False(t, c.high())
+	assert.False(t, c.refuse(70, &l), "it fits by now")
+	assert.False(t, c.refuse(101, &l), "it never will")
+	c.close()
+	assert.False(t, c.refuse(70, &l), "no room will help")
+}
+
+func noneRefused() int { return 0 }

@@ -26,6 +26,7 @@ type entry struct {
 	done   func(error) // the completion, if one is wanted
 	sender *actor.PID  // for a Write that came by PID: who gets Written or WriteFailed
 	ack    any
+	token  any
 }
 
 var entries = sync.Pool{New: func() any { return new(entry) }}

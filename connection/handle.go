@@ -33,9 +33,9 @@ func (c *Connection) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 // Write implements protocol.Socket.
 func (c *Connection) Write(p []byte) (int, error) {
 	memory := c.shared.copied(len(p))
-	crossed, err := c.reserve(len(p), memory)
+	crossed, err := c.acquire(len(p), memory)
 	if err != nil {
-		if err := c.unaccepted(len(p), len(p), err, nil); err != nil {
+		if err := c.unaccepted(len(p), err, nil); err != nil {
 			return 0, err
 		}
 		return len(p), nil
@@ -68,9 +68,9 @@ func (c *Connection) WriteBuffers(bufs [][]byte, done func(error)) error {
 }
 
 func (c *Connection) queue(data []byte, more [][]byte, n int, done func(error)) error {
-	crossed, err := c.reserve(n, n)
+	crossed, err := c.acquire(n, n)
 	if err != nil {
-		return c.unaccepted(n, n, err, done)
+		return c.unaccepted(n, err, done)
 	}
 	e := newEntry()
 	e.data, e.more, e.left, e.reserved, e.memory, e.done = data, more, n, n, n, done
@@ -91,9 +91,9 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	if own {
 		memory = 0 // taken already, for reading
 	}
-	crossed, err := c.reserve(n, memory)
+	crossed, err := c.acquire(n, memory)
 	if err != nil {
-		if err := c.unaccepted(n, n, err, nil); err != nil {
+		if err := c.unaccepted(n, err, nil); err != nil {
 			return 0, err
 		}
 		return b.Discard(n), nil
@@ -117,9 +117,9 @@ func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
 	if n < 0 {
 		return fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
 	}
-	crossed, err := c.credit.reserve(0, &c.shared.limits)
+	crossed, err := c.acquire(0, 0)
 	if err != nil {
-		return c.unaccepted(int(n), 0, err, done)
+		return c.unaccepted(int(n), err, done)
 	}
 	e := newEntry()
 	e.file, e.left, e.done = f, int(n), done
@@ -144,12 +144,12 @@ func (c *Connection) Close() error {
 // meanwhile did not end the connection.
 func (c *Connection) closeFromNow() {
 	c.setCause(protocol.ReasonLocalClosed, nil)
-	c.credit.close()
+	c.refuseWrites()
 }
 
 // CloseWrite implements protocol.Socket.
 func (c *Connection) CloseWrite() {
-	c.credit.close()
+	c.refuseWrites()
 	c.mailbox.PostUserMessage(closeWriteCommand)
 }
 
@@ -162,7 +162,7 @@ func (c *Connection) Do(command protocol.Command, done func(error)) {
 	case *protocol.Close:
 		c.closeFromNow()
 	case *protocol.CloseWrite:
-		c.credit.close()
+		c.refuseWrites()
 	case *protocol.Abort:
 		defer c.Abort() // after the order is in the mailbox: done must not miss the end
 	}
@@ -220,12 +220,4 @@ func (c *Connection) stats() protocol.Stats {
 		stats.Dropped, stats.DroppedWrites = r.dropped.Load(), r.droppedWrites.Load()
 	}
 	return stats
-}
-
-// tellWater tells the handler on which side of the water marks the queue is, if that has changed since the last time.
-func (c *Connection) tellWater(ctx actor.Context) {
-	if high := c.credit.high(); high != c.flags.highTold && c.state() == open {
-		c.flags.highTold = high
-		c.deliver(ctx, &protocol.Writable{Socket: c, Ready: !high})
-	}
 }

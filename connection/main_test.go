@@ -25,6 +25,7 @@ func newConnection(options Options, socket transport.Conn) *Connection {
 	s.SetOptions(options.WithDefaults())
 	c := &Connection{shared: s.current.Load(), socket: socket, demand: unlimited, watch: newWatch(0, 0)}
 	c.writer.c = c
+	c.writer.orders.Store(blocked)
 	c.mailbox.Init(c)
 	c.mailbox.RegisterHandlers(nil, asleep{})
 	c.writer.mailbox.Init(&c.writer)
@@ -67,6 +68,7 @@ func (s *taker) SendFile(f *os.File, n int64) (int64, error) {
 	return int64(got), err
 }
 
+func (s *taker) Blocks() bool         { return true }
 func (s *taker) CloseWrite() error    { s.finished++; return nil }
 func (s *taker) Goodbye() error       { return nil }
 func (s *taker) Abort()               { s.aborted++ }

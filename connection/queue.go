@@ -1,5 +1,7 @@
 package connection
 
+import "sync/atomic"
+
 // queue is the accepted writes of one connection that wait for the kernel. They are chained, so it has no memory of its own.
 type queue struct{ first, last *entry } // the oldest and the newest; nil: none
 
@@ -22,4 +24,37 @@ func (q *queue) pop() *entry {
 		q.last = nil
 	}
 	return e
+}
+
+// inbox is the accepted writes on their way from their callers to the writer: a chain, the newest first. Any goroutine pushes;
+// the writer takes all of them at once, so an entry cannot be in it twice.
+type inbox struct{ newest atomic.Pointer[entry] }
+
+// push reports that the inbox was empty: then the writer may not know that there is something to do.
+func (i *inbox) push(e *entry) (first bool) {
+	for {
+		before := i.newest.Load()
+		e.next = before
+		if i.newest.CompareAndSwap(before, e) {
+			return before == nil
+		}
+	}
+}
+
+// drainTo moves what is there to the end of q, the oldest first.
+func (i *inbox) drainTo(q *queue) {
+	if i.newest.Load() == nil {
+		return
+	}
+	var oldest *entry
+	newest := i.newest.Swap(nil)
+	for e := newest; e != nil; {
+		e, e.next, oldest = e.next, oldest, e
+	}
+	if q.first == nil {
+		q.first = oldest
+	} else {
+		q.last.next = oldest
+	}
+	q.last = newest
 }

@@ -8,6 +8,7 @@ type rare struct {
 	unsent                 atomic.Uint64 // bytes accepted and not written
 	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
 	share                  *share        // of the budget, where there is one: then each connection has it from the beginning
+	room                   room          // refused writes, and callers that wait for room
 
 	closing closingHooks
 
@@ -23,7 +24,7 @@ type rare struct {
 // makeRare returns it, and makes it if there is none. Any goroutine may call it.
 func (c *Connection) makeRare() *rare {
 	if c.rare.Load() == nil {
-		c.rare.CompareAndSwap(nil, new(rare))
+		c.rare.CompareAndSwap(nil, &rare{room: room{writing: make(chan struct{}, 1)}})
 	}
 	return c.rare.Load()
 }

@@ -53,6 +53,7 @@ func (c *Connection) lookAtShare(now time.Duration) {
 //
 // It is O(live), and does that only while the budget is pressed.
 func (b *Budget) relieve(live []*Connection, now time.Duration) {
+	defer b.tellRoom(live)
 	if !b.pressed.Load() {
 		if b.Waiting() == 0 && b.Held() < b.limits.HighWater {
 			return
@@ -113,6 +114,25 @@ func (b *Budget) resume(live []*Connection) {
 		}
 	}
 	clear(b.line)
+}
+
+// tellRoom tells the connections of refused writes for which there is room now. One that ended meanwhile wants none any more.
+func (b *Budget) tellRoom(live []*Connection) {
+	if b.wanting.Load() == 0 {
+		return
+	}
+	for _, c := range live {
+		s := c.share()
+		if c.state() == closed {
+			b.wanted(s)
+			continue
+		}
+		wants := s.wants.Load()
+		if wants > 0 && b.Held()+wants-1 <= b.ceiling(s.held.Load(), writing) && b.wanted(s) {
+			c.signal(signalRefused)
+			c.roomChanged()
+		}
+	}
 }
 
 // makeRoom ends the greediest of those who are in the way, unless the memory of another one is still to come back.

@@ -1,12 +1,9 @@
 package connection
 
-import (
-	"errors"
+import "github.com/go-berth/berth/protocol"
 
-	"github.com/go-berth/berth/protocol"
-)
-
-// SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more slowly than they are written.
+// SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more slowly than they are written: the
+// queue is full, and the kernel takes no more of it.
 type SlowPolicy uint8
 
 const (
@@ -18,11 +15,11 @@ const (
 	SlowDropNewest
 )
 
-// overflow applies the policy to a write that err kept out of the queue; it needs size bytes of the buffer. It reports that the write is to be
+// overflow applies the policy to a write that err kept out of the queue. It reports that the write is to be
 // dropped. A write that would not fit into an empty buffer, or for which the listener has no memory, is refused under every
 // policy: that is no fault of the peer's. Any goroutine may call it.
-func (c *Connection) overflow(size int, err error) (drop bool) {
-	if errors.Is(err, protocol.ErrClosed) || errors.Is(err, protocol.ErrMemoryBudget) || size > c.shared.limits.bytes {
+func (c *Connection) overflow(err error) (drop bool) {
+	if !lacksRoom(err) {
 		return false
 	}
 	switch c.shared.options.SlowConsumer {
@@ -30,17 +27,17 @@ func (c *Connection) overflow(size int, err error) (drop bool) {
 		return true
 	case SlowClose:
 		c.setCause(protocol.ReasonSlowConsumer, err)
-		c.credit.close()
+		c.refuseWrites()
 		c.signal(signalSlow)
 	}
 	return false
 }
 
 // unaccepted is the end of a write of n bytes through the handle that err kept out of the queue. nil: it was dropped.
-func (c *Connection) unaccepted(n, size int, err error, done func(error)) error {
+func (c *Connection) unaccepted(n int, err error, done func(error)) error {
 	switch {
-	case !c.overflow(size, err):
-		return c.refusal(err)
+	case !c.overflow(err):
+		return c.refusal(n, err)
 	case !c.drop(n, done):
 		return c.closedErr()
 	}

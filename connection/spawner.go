@@ -132,7 +132,8 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 	if s.budget != nil {
 		c.makeRare().share = new(share)
 	}
-	c.writer.c, c.writer.blocked = c, true
+	c.writer.c = c
+	c.writer.orders.Store(blocked)
 	c.mailbox.InitMortal(c)
 	c.writer.mailbox.InitMortal(&c.writer)
 	s.spawning.Lock()

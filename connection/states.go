@@ -66,6 +66,7 @@ const (
 	signalWriterEnded
 	signalCompletions
 	signalWater
+	signalRefused    // a write, for lack of room or of memory
 	signalDrain      // the server shuts down
 	signalAged       // MaxAge
 	signalQuiet      // draining or aged, and nothing has moved for a while
@@ -147,8 +148,8 @@ func (c *Connection) attend(ctx actor.Context) {
 	if is(signalOpened) && c.state() == opening {
 		c.open(ctx)
 	}
-	if is(signalWater) && c.cause.Load() == nil {
-		c.tellWater(ctx)
+	if is(signalWater|signalRefused) && c.cause.Load() == nil {
+		c.tellRoom(ctx, is(signalRefused))
 	}
 	if is(signalDrain | signalAged | signalQuiet) {
 		c.drain(ctx, bits)
@@ -205,7 +206,7 @@ func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error
 	}
 	c.end(reason, err)
 	c.setState(flushing)
-	c.credit.close()
+	c.refuseWrites()
 	if c.flags.inputEnded {
 		c.writer.order(orderFlush) // nothing is left to discard, so the close itself sends the FIN
 	} else {

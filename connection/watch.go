@@ -90,7 +90,7 @@ func (s *Spawner) Interval() time.Duration {
 		shortest = min(shortest, quiet)
 	}
 	interval := max(shortest/16, 5*time.Millisecond)
-	if s.budget != nil && s.budget.Waiting() > 0 {
+	if s.budget != nil && s.budget.Waiting()+s.budget.Wanting() > 0 {
 		interval = min(interval, ReliefInterval)
 	}
 	return interval

@@ -86,7 +86,7 @@ func TestWhileDrainingAQuietConnectionIsNoticed(t *testing.T) {
 	c.shared.SetDeadline(time.Now())
 	_, _ = c.Write([]byte("pending"))
 	assert.Zero(t, signalled(c, 101*second), "its own writes are on their way")
-	c.credit.release(1, 7, &c.shared.limits)
+	c.credit.release(1, 7, &c.shared.limits, noneRefused)
 	c.written.Add(7)
 	assert.Zero(t, signalled(c, 102*second))
 	assert.Zero(t, signalled(c, 103*second-1))

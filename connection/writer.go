@@ -11,9 +11,11 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// writer is the actor that brings accepted writes to the kernel. Its mail is entries, which have reserved their
+// writer is the actor that brings accepted writes to the kernel. Callers put entries into its inbox, which have reserved their
 // credit before; whatever it does with one, written or failed, it releases that credit and completes it
 // exactly once. All entries that wait are written by one system call.
+//
+// Where the transport does not block, a caller that finds no room runs the writer's turn itself; see room.go.
 //
 // It ends by itself when it was ordered to finish (everything accepted is written, FIN sent) or to give up, or
 // when the kernel refuses; then it signals the connection, which stops the actor.
@@ -21,9 +23,9 @@ type writer struct {
 	c       *Connection
 	pid     *actor.PID
 	mailbox tcpactor.Mailbox
-	queue   queue         // accepted; the writer's turn only, as the last two
-	orders  atomic.Uint32 // any goroutine
-	blocked bool          // the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
+	inbox   inbox         // accepted, and not in the queue yet; any goroutine
+	queue   queue         // accepted; the writer's turn only, as ended
+	orders  atomic.Uint32 // and blocked; any goroutine
 	ended   bool
 }
 
@@ -33,6 +35,7 @@ const (
 	orderFIN                         // and send FIN before
 	orderGiveUp                      // fail what was accepted
 	orderWritable                    // the kernel takes bytes again
+	blocked                          // no order: the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
 )
 
 // flush is the message by which the writer's mailbox tells it that its mail is read.
@@ -58,14 +61,26 @@ func (w *writer) open() {
 	}
 }
 
-// full is told by the transport during a Writev or SendFile that blocks: the kernel takes no more for now. Any goroutine may call it.
-func (w *writer) full() {}
+// post takes over an entry that has its credit. Any goroutine may call it. Only the first entry of an empty inbox gives the writer a
+// turn: the turn that it gives takes all that come before it begins.
+func (w *writer) post(e *entry) {
+	if w.inbox.push(e) {
+		w.mailbox.Schedule()
+	}
+}
+
+// stuck reports that the kernel takes no more, as far as is known. Any goroutine may call it.
+func (w *writer) stuck() bool { return w.orders.Load()&(blocked|orderWritable) == blocked }
+
+// full takes note that a write which is under way waits, because the kernel takes no more for now.
+func (w *writer) full() {
+	w.orders.Or(blocked)
+	w.c.roomChanged()
+}
 
 // Receive implements actor.Actor.
 func (w *writer) Receive(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case *entry:
-		w.queue.push(m)
+	switch ctx.Message().(type) {
 	case *flush:
 		w.work()
 	case *actor.Stopping:
@@ -83,10 +98,11 @@ func (w *writer) Pull() any {
 	if w.ended {
 		return nil
 	}
-	if w.blocked && w.ordered(orderWritable) {
-		w.blocked = false
+	w.inbox.drainTo(&w.queue)
+	if w.ordered(blocked) && w.ordered(orderWritable) {
+		w.orders.And(^blocked)
 	}
-	if w.ordered(orderGiveUp) || w.mayFinish() || !w.queue.empty() && !w.blocked {
+	if w.ordered(orderGiveUp) || w.mayFinish() || !w.queue.empty() && !w.ordered(blocked) {
 		return flushNow
 	}
 	return nil
@@ -94,13 +110,12 @@ func (w *writer) Pull() any {
 
 var flushNow = &flush{}
 
-// Drop implements tcpactor.Source. Nothing is accepted once the credit is closed, and the writer does
-// not end before all that was accepted has come, so no entry of ours can be dropped; whatever else is sent here is nobody's.
+// Drop implements tcpactor.Source. Entries do not come by mail, and no other message has a meaning here.
 func (w *writer) Drop(any) {}
 
 // mayFinish reports that everything accepted is written, and that nothing accepted is still on its way.
 func (w *writer) mayFinish() bool {
-	return w.ordered(orderFlush) && !w.blocked && w.queue.empty() && w.c.credit.idle()
+	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()
 }
 
 func (w *writer) work() {
@@ -146,11 +161,15 @@ func (w *writer) write() {
 		}
 		v.free(len(bufs))
 	}
+	switch { // before the release of credit: a caller that finds none asks why
+	case err == transport.ErrAgain:
+		w.orders.Or(blocked)
+	case w.ordered(blocked): // by full
+		w.orders.And(^blocked)
+	}
 	w.wrote(n)
 	switch {
-	case err == nil:
-	case err == transport.ErrAgain:
-		w.blocked = true
+	case err == nil, err == transport.ErrAgain:
 	case transport.IsReset(err):
 		reason, err := w.c.classify("write", err)
 		w.c.setCause(reason, err)
@@ -190,7 +209,7 @@ func (w *writer) end(err error) {
 	if err != nil {
 		w.c.makeRare().writerErr = err
 	}
-	w.c.credit.close()
+	w.c.refuseWrites()
 	for {
 		writes, bytes := 0, 0
 		for e := w.queue.first; e != nil; e = e.next {
@@ -210,30 +229,21 @@ func (w *writer) end(err error) {
 // settle releases the credit and the memory of the first n entries (and of bytes, some of which may be of the entry after them), then
 // completes them: whoever is told finds the room that his write left.
 func (w *writer) settle(n, bytes int, err error) {
-	if w.c.credit.release(n, bytes, &w.c.shared.limits) {
+	if w.c.credit.release(n, bytes, &w.c.shared.limits, w.c.fits) {
 		w.c.signal(signalWater)
 	}
 	w.c.giveBack(w.queue.first, n)
+	w.c.roomChanged()
 	w.c.writesReleased()
 	for range n {
 		w.complete(w.queue.pop(), err)
 	}
 }
 
-// await fetches the mail that is still coming: its senders have reserved and are about to post.
+// await fetches entries that are still coming: their callers have reserved and are about to post.
 func (w *writer) await() {
-	for {
-		message, ok := w.mailbox.Take()
-		if !ok {
-			if w.queue.empty() {
-				yield()
-				continue
-			}
-			return
-		}
-		if e, ok := message.(*entry); ok {
-			w.queue.push(e)
-		}
+	for w.inbox.drainTo(&w.queue); w.queue.empty(); w.inbox.drainTo(&w.queue) {
+		yield()
 	}
 }
 
@@ -244,7 +254,7 @@ func (w *writer) complete(e *entry, err error) {
 		w.c.signal(signalCompletions)
 	}
 	if e.sender != nil {
-		answerWrite(w.c.system(), e.sender, e.ack, err)
+		answerWrite(w.c.system(), e.sender, e.ack, e.token, err)
 	}
 	e.free()
 }

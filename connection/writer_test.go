@@ -19,10 +19,6 @@ import (
 // turn does what a turn of the writer's mailbox does: its mail, then work until there is none. It reports whether it ended.
 func (w *writer) turn() bool {
 	for {
-		if message, ok := w.mailbox.Take(); ok {
-			w.queue.push(message.(*entry))
-			continue
-		}
 		if w.Pull() == nil {
 			return w.ended
 		}
@@ -156,7 +152,8 @@ func TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome(t *testing.T) {
 	require.NoError(t, err)
 	c.credit.close()
 	c.writer.order(orderFlush | orderFIN)
-	require.Nil(t, c.writer.Pull(), "somebody is still coming")
+	c.Writable()
+	require.Nil(t, c.writer.Pull(), "a write is still coming")
 
 	e := newEntry()
 	e.data, e.left, e.reserved = []byte("abc"), 3, 3
@@ -229,6 +226,7 @@ func TestGivingUpFailsEveryWriteWithTheCause(t *testing.T) {
 	for range 3 {
 		require.NoError(t, c.WriteOwned([]byte("abc"), func(err error) { errs = append(errs, err) }))
 	}
+	c.Writable()
 	require.False(t, c.writer.turn())
 	cause := errors.New("cause")
 	c.kill(protocol.ReasonTransportError, cause)

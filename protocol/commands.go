@@ -23,11 +23,13 @@ type Command interface{ command() }
 // message was sent: the sender must not change them afterwards.
 //
 // A Write that does not fit into the write queue puts no byte on the wire: the sender gets
-// WriteFailed with ErrWriteQueueFull, ErrWriteBufferFull or ErrMemoryBudget, whether or not Ack is set. Where SlowDropNewest drops it, an Ack
-// gets WriteFailed with ErrDropped.
+// WriteFailed with ErrWriteQueueFull, ErrWriteBufferFull or ErrMemoryBudget, whether or not Ack is set, and once there is room again
+// WriteReady. Where SlowDropNewest drops it, an Ack or a Token gets WriteFailed with ErrDropped.
 type Write struct {
 	Data []byte
 	Ack  any
+	// Token comes back in WriteFailed only: for a sender that wants no answer to what went well, and must know which write failed.
+	Token any
 }
 
 // Pause stops the delivery of Data. It takes effect when the connection processes it, and it is

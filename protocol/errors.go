@@ -27,10 +27,14 @@ var (
 	// matches net.ErrClosed, and says that this side has closed. What comes after the peer's reset, or after a
 	// failure of the network, is refused with the error that ended the connection instead: a *net.OpError.
 	ErrClosed error = &sentinel{"berth: connection closed", net.ErrClosed}
-	// ErrWriteQueueFull refuses a write because WriteQueueSize writes are pending already. Checked before the bytes.
+	// ErrWriteQueueFull refuses a write because WriteQueueSize writes are pending already and the kernel takes no more. Checked before
+	// the bytes. After a refusal for lack of room, Writable{Ready: true} follows once there is some (WriteReady to a sender by PID).
 	ErrWriteQueueFull error = &sentinel{"berth: write queue full", nil}
-	// ErrWriteBufferFull refuses a write because its bytes and the pending ones exceed WriteBufferSize.
+	// ErrWriteBufferFull refuses a write because its bytes and the pending ones exceed WriteBufferSize and the kernel takes no more.
 	ErrWriteBufferFull error = &sentinel{"berth: write buffer full", nil}
+	// ErrWriteTooLarge refuses a write of more bytes than WriteBufferSize: it would not fit into an empty queue either. The error says
+	// both sizes. WriteContext takes any length.
+	ErrWriteTooLarge error = &sentinel{"berth: write larger than WriteBufferSize", nil}
 	// ErrMemoryBudget refuses a write because the listener's connections together hold their MemoryBudget, or enough of it and
 	// this one more than its share. It also ends a connection that is in the way of others then.
 	ErrMemoryBudget error = &sentinel{"berth: memory budget used up", nil}

@@ -1,6 +1,10 @@
 package protocol
 
-import "time"
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
 
 // EVENTS: what a connection tells its handler, one at a time.
 //
@@ -35,8 +39,9 @@ type Data struct {
 // KeepOpenOnPeerClosed; otherwise the connection flushes and closes by itself.
 type PeerClosed struct{ Socket Socket }
 
-// Writable says that the write queue crossed a water mark: Ready false when it rose to HighWater,
-// Ready true when it sank to LowWater again. The two alternate strictly, beginning with false.
+// Writable says that the write queue crossed a water mark: Ready false when it rose to HighWater, or when a write was refused because
+// the queue was full; Ready true when it sank to LowWater again and a refused write would fit. The two alternate strictly, beginning
+// with false. After each refusal one with Ready true follows, whichever goroutine's write it was.
 type Writable struct {
 	Socket Socket
 	Ready  bool
@@ -98,9 +103,14 @@ type Written struct{ Ack any }
 // Where the peer's reset or the network ended it, both are that error, which does not match
 // net.ErrClosed: a *net.OpError with ECONNRESET or EPIPE for example.
 type WriteFailed struct {
-	Ack any
-	Err error
+	Ack   any
+	Token any
+	Err   error
 }
+
+// WriteReady follows a WriteFailed for lack of room or of memory, once there is room again. It comes once to each sender, however many
+// of its writes were refused.
+type WriteReady struct{ PID *actor.PID } // of the connection
 
 // Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Uncount with an Ack, once the command took effect.
 // Err says that the connection had already ended, as that of WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.

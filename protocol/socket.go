@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"context"
+	"io"
 	"net"
 	"os"
 
@@ -9,7 +11,8 @@ import (
 
 // Socket is a handler's handle on its connection: a small interface, so that a handler can be tested with a fake.
 //
-// Every method may be called from any goroutine, at any time, also after the connection has ended. None blocks.
+// Every method may be called from any goroutine, at any time, also after the connection has ended. None waits for the peer, but
+// WriteContext and what Writer returns. A write that finds the queue full has the kernel take what it can before it is refused.
 // Completion callbacks (done; nil where none is wanted) run as handler calls do: one at a time with the connection's other calls, each
 // exactly once, before Closed, and never inside the call that queued them. Those of a Do after the end run on a goroutine of their own.
 type Socket interface {
@@ -20,12 +23,21 @@ type Socket interface {
 	RemoteAddr() net.Addr
 
 	// Write copies p and queues it, all of it (n = len(p)) or nothing (n = 0 and ErrWriteQueueFull,
-	// ErrWriteBufferFull, ErrMemoryBudget or ErrClosed). Where SlowDropNewest drops a write, here and below, it counts as queued, and done gets ErrDropped.
+	// ErrWriteBufferFull, ErrWriteTooLarge, ErrMemoryBudget or ErrClosed). Where SlowDropNewest drops a write, here and below, it counts
+	// as queued, and done gets ErrDropped.
 	// After the peer's reset, or a failure of the network, every write is refused with the *net.OpError that ended the connection; ErrClosed
 	// means that this side has closed.
 	Write(p []byte) (n int, err error)
-	// WriteOwned queues p without copying: from now on p belongs to the connection.
-	// If it returns an error, p still belongs to the caller and done never runs.
+	// WriteContext queues a copy of p, of any length, and waits for room where there is none: until all of p is queued (n = len(p)), ctx
+	// is done, or the connection takes no more writes; n says how much is queued. It may wait in a handler and in a completion, and only
+	// their own connection waits with them. Two calls do not mix their bytes; other writes may come between the pieces of a p that is
+	// longer than WriteBufferSize. SlowConsumer does not apply: a write that waits is never refused for lack of room.
+	WriteContext(ctx context.Context, p []byte) (n int, err error)
+	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and what else writes more than fits at once.
+	Writer(ctx context.Context) io.Writer
+	// WriteOwned queues p without copying: nothing may change p any more. The same p may be given to any number of connections, at the
+	// same time and again.
+	// If it returns an error, this connection has no part in p and done never runs.
 	WriteOwned(p []byte, done func(error)) error
 	// WriteBuffers queues several slices as one write: contiguous on the wire, one place in the queue,
 	// taken or refused as a whole. The slices belong to the connection, as with WriteOwned.

@@ -145,6 +145,9 @@ func (p *Poll) Writev(bufs [][]byte) (int, error) {
 	return p.attempt(func() (int, error) { return writev(int(p.fd), bufs) })
 }
 
+// Blocks implements Conn.
+func (p *Poll) Blocks() bool { return false }
+
 // SendFile implements Conn.
 func (p *Poll) SendFile(f *os.File, n int64) (int64, error) {
 	sent, err := p.attempt(func() (int, error) {

@@ -165,6 +165,9 @@ func (s *Stream) Writev(bufs [][]byte) (int, error) {
 	return s.writeJoined(bufs)
 }
 
+// Blocks implements Conn.
+func (s *Stream) Blocks() bool { return true }
+
 // write is one Write. A user's connection that took less than all must say why; one that does not would have the next bytes take
 // the place of those that it left out.
 func (s *Stream) write(p []byte) (int, error) {

@@ -35,6 +35,8 @@ type Conn interface {
 	// Events.Writable is called when more can be written. It may keep nothing of bufs.
 	// It may block where Blocking says so; Abort frees it.
 	Writev(bufs [][]byte) (n int, err error)
+	// Blocks reports that Writev and SendFile may block their goroutine. It never changes.
+	Blocks() bool
 	// SendFile writes up to n bytes from f's position, as Writev does.
 	SendFile(f *os.File, n int64) (written int64, err error)
 

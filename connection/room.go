@@ -1,0 +1,250 @@
+package connection
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// A write that finds no room in the queue has what is queued written out first. Only while the kernel takes no more of this
+// connection's bytes is the write refused. A refusal is kept in the credit's word, so that the release that makes room cannot miss
+// it: the handler then gets Writable, and a sender by PID gets WriteReady.
+
+// room is what a connection remembers of refused writes, and of callers that wait for room.
+type room struct {
+	waiters atomic.Int32  // callers that wait, or are about to
+	fits    atomic.Int64  // the largest refused write plus 1; 0: none was refused since the handler was told of room
+	writing chan struct{} // has room for one: the WriteContext under way; see WriteContext
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change; nil: no caller waits for it
+
+	refused senders // of refused writes, to be told of room; the connection's turn only
+}
+
+// change returns a channel that is closed once room may have been made, or once there is no hope of it.
+func (r *room) change() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
+}
+
+// wake tells the callers that wait to look again.
+func (r *room) wake() {
+	if r.waiters.Load() == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// roomChanged is called after credit was released, after the kernel was found to take no more, and after the last write was accepted.
+// Any goroutine may call it.
+func (c *Connection) roomChanged() {
+	if r := c.rare.Load(); r != nil {
+		r.room.wake()
+	}
+}
+
+// refuseWrites refuses every write from now on. Any goroutine may call it.
+func (c *Connection) refuseWrites() {
+	c.credit.close()
+	c.roomChanged()
+}
+
+func lacksRoom(err error) bool {
+	return err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull
+}
+
+// acquire takes credit, and memory from the budget, for a write of n bytes. Where there is no room it has what is queued written
+// out. Any goroutine may call it.
+func (c *Connection) acquire(n, memory int) (crossed bool, err error) {
+	crossed, err = c.reserve(n, memory)
+	if err != nil && lacksRoom(err) {
+		return c.acquireRoom(n, memory)
+	}
+	return crossed, err
+}
+
+// writerPatience bounds how long a write waits for a writer that is at work on another goroutine, and is not told either that the
+// kernel takes no more. It takes as long only where the process gets no processor time.
+const writerPatience = time.Second
+
+func (c *Connection) acquireRoom(n, memory int) (crossed bool, err error) {
+	r := &c.makeRare().room
+	r.waiters.Add(1)
+	defer r.waiters.Add(-1)
+	patience := time.NewTimer(writerPatience)
+	defer patience.Stop()
+	over := false
+	for {
+		change := r.change() // before the question: what changes after it must not be missed
+		crossed, err = c.reserve(n, memory)
+		if err == nil || !lacksRoom(err) {
+			return crossed, err
+		}
+		outcome := c.bringOut()
+		if (outcome == kernelFull || over) && c.refuses(n) {
+			return false, err
+		}
+		if outcome == underWay {
+			select {
+			case <-change:
+			case <-patience.C:
+				over = true
+			}
+		}
+	}
+}
+
+// broughtOut says what came of bringing out queued writes.
+type broughtOut uint8
+
+const (
+	someOut    broughtOut = iota // the kernel took something, or is about to: ask again
+	underWay                     // the writer is at work on another goroutine, and announces what it comes to
+	kernelFull                   // the kernel takes no more for now
+)
+
+// bringOut has queued writes written, by this goroutine where that does not block it.
+func (c *Connection) bringOut() broughtOut {
+	w := &c.writer
+	if c.state() == opening {
+		return kernelFull // nothing is written during the handshake
+	}
+	if !c.socket.Blocks() {
+		before := c.credit.word.Load()
+		w.orders.Or(orderWritable) // there may be room of which the poller has not told yet
+		if !w.mailbox.RunNow() {
+			return underWay
+		}
+		if c.credit.word.Load() == before && !w.stuck() {
+			yield() // entries are reserved and not posted yet: their callers are about to
+		}
+	} else if !w.stuck() {
+		return underWay
+	}
+	if w.stuck() {
+		return kernelFull
+	}
+	return someOut
+}
+
+// refuses decides that a write of n bytes does not fit, and remembers it. False: there is room by now, or no write is accepted any more.
+func (c *Connection) refuses(n int) bool {
+	if c.shared.options.SlowConsumer != SlowRefuse {
+		return lacksRoom(c.shared.limits.allow(c.credit.word.Load(), n))
+	}
+	r := &c.makeRare().room
+	for size := int64(n) + 1; ; {
+		if before := r.fits.Load(); before >= size || r.fits.CompareAndSwap(before, size) {
+			break
+		}
+	}
+	if !c.credit.refuse(n, &c.shared.limits) {
+		return false
+	}
+	c.signalOnce(signalRefused)
+	return true
+}
+
+// fits returns what must fit into the queue before the handler is told of room: the largest refused write plus 1, 0 where none was.
+func (c *Connection) fits() int {
+	if r := c.rare.Load(); r != nil {
+		return int(r.room.fits.Load())
+	}
+	return 0
+}
+
+// tellRoom tells the handler on which side of the water marks the queue is, if that has changed since the last time. After a
+// refusal it is told of both sides, also where the queue has sunk again meanwhile.
+func (c *Connection) tellRoom(ctx actor.Context, refused bool) {
+	if c.state() != open {
+		return
+	}
+	if refused && !c.flags.highTold {
+		c.tellWritable(ctx, false)
+	}
+	if high := c.credit.high(); high != c.flags.highTold {
+		c.tellWritable(ctx, !high)
+	}
+	if !c.credit.high() {
+		c.tellSenders()
+	}
+}
+
+func (c *Connection) tellWritable(ctx actor.Context, ready bool) {
+	c.flags.highTold = !ready
+	if r := c.rare.Load(); r != nil && ready {
+		r.room.fits.Store(0)
+	}
+	c.deliver(ctx, &protocol.Writable{Socket: c, Ready: ready})
+}
+
+// tellSenders tells the senders of refused writes that there is room.
+func (c *Connection) tellSenders() {
+	r := c.rare.Load()
+	if r == nil || len(r.room.refused.pids) == 0 {
+		return
+	}
+	told := r.room.refused.pids
+	r.room.refused = senders{}
+	for _, pid := range told {
+		c.system().Root.Send(pid, &protocol.WriteReady{PID: c.pid})
+	}
+}
+
+// senders is a set of actors, in the order in which they came.
+type senders struct {
+	pids  []*actor.PID
+	known map[sender]struct{}
+	prune int // the length at which those that have ended are looked for
+}
+
+// sender is what two PIDs of one actor have in common.
+type sender struct{ address, id string }
+
+// fewestSenders is the length below which a search for senders that have ended is not worth it.
+const fewestSenders = 64
+
+// add takes in pid. Futures end with their answer, and every request has one of its own, so those that have ended are removed
+// whenever the set has doubled.
+func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID) {
+	key := sender{pid.Address, pid.Id}
+	if _, ok := s.known[key]; ok {
+		return
+	}
+	if len(s.pids) >= max(s.prune, fewestSenders) {
+		s.removeEnded(registry)
+		s.prune = 2 * len(s.pids)
+	}
+	if s.known == nil {
+		s.known = map[sender]struct{}{}
+	}
+	s.known[key] = struct{}{}
+	s.pids = append(s.pids, pid)
+}
+
+func (s *senders) removeEnded(registry *actor.ProcessRegistryValue) {
+	left := s.pids[:0]
+	for _, pid := range s.pids {
+		if _, ok := registry.Get(pid); ok {
+			left = append(left, pid)
+		} else {
+			delete(s.known, sender{pid.Address, pid.Id})
+		}
+	}
+	clear(s.pids[len(left):])
+	s.pids = left
+}

@@ -1,0 +1,99 @@
+package connection
+
+import (
+	"context"
+	"io"
+
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// WriteContext implements protocol.Socket. What it waits for is room, which the writer makes; no turn of the connection is needed for it,
+// so a handler and a completion may wait here.
+func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, err error) {
+	r := &c.makeRare().room
+	select {
+	case r.writing <- struct{}{}:
+		defer func() { <-r.writing }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	for {
+		piece := p[written:min(len(p), written+c.largestPiece())]
+		if err := c.writePiece(ctx, piece); err != nil {
+			return written, err
+		}
+		if written += len(piece); written == len(p) {
+			return written, nil
+		}
+	}
+}
+
+// largestPiece is how much is queued at once: what fits into an empty queue, into what a memory budget has for one connection, and
+// into one system call.
+func (c *Connection) largestPiece() int {
+	most := min(c.shared.limits.bytes, maxBatch)
+	if b := c.shared.budget; b != nil {
+		most = int(min(int64(most), max(b.limits.HighWater/4, 1)))
+	}
+	return most
+}
+
+// writePiece queues p, which fits into an empty queue, once there is room.
+func (c *Connection) writePiece(ctx context.Context, p []byte) error {
+	memory := c.shared.copied(len(p))
+	crossed, err := c.awaitRoom(ctx, len(p), memory)
+	if err != nil {
+		return err
+	}
+	e := newEntry()
+	e.left, e.reserved, e.memory = len(p), len(p), memory
+	if len(p) > 0 {
+		e.chunk = transport.NewChunk(len(p))
+		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
+	}
+	c.post(e, crossed)
+	return nil
+}
+
+// awaitRoom is acquire for a write that waits.
+func (c *Connection) awaitRoom(ctx context.Context, n, memory int) (crossed bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	r := &c.makeRare().room
+	r.waiters.Add(1)
+	defer r.waiters.Add(-1)
+	for {
+		change := r.change()
+		crossed, err = c.reserve(n, memory)
+		switch {
+		case err == nil:
+			return crossed, nil
+		case err == protocol.ErrMemoryBudget: // the budget tells
+		case !lacksRoom(err):
+			return false, c.refusal(n, err)
+		case c.bringOut() == someOut:
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
+			continue
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// Writer implements protocol.Socket.
+func (c *Connection) Writer(ctx context.Context) io.Writer { return contextWriter{c, ctx} }
+
+// contextWriter is the io.Writer view of WriteContext.
+type contextWriter struct {
+	c   *Connection
+	ctx context.Context
+}
+
+func (w contextWriter) Write(p []byte) (int, error) { return w.c.WriteContext(w.ctx, p) }
