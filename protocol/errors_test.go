@@ -36,6 +36,7 @@ var sentinels = []struct {
 	{"ErrCloseTimeout", protocol.ErrCloseTimeout, os.ErrDeadlineExceeded},
 	{"ErrWriteQueueFull", protocol.ErrWriteQueueFull, nil},
 	{"ErrWriteBufferFull", protocol.ErrWriteBufferFull, nil},
+	{"ErrWriteTooLarge", protocol.ErrWriteTooLarge, nil},
 	{"ErrMemoryBudget", protocol.ErrMemoryBudget, nil},
 	{"ErrDropped", protocol.ErrDropped, nil},
 	{"ErrReadBufferFull", protocol.ErrReadBufferFull, nil},

@@ -25,7 +25,7 @@ func TestAnOverCapacityWriteSendsAPrefixThenThrows(t *testing.T) {
 		p, tape := w.serve(script{}, connection.Options{WriteBufferSize: 10}).connect()
 		n, err := tape.socket.Write([]byte("eleven char"))
 		assert.Zero(t, n)
-		assert.ErrorIs(t, err, protocol.ErrWriteBufferFull)
+		assert.ErrorIs(t, err, protocol.ErrWriteTooLarge)
 		require.NoError(t, tape.say("ok"))
 		_ = tape.socket.Close()
 		assert.Equal(t, "ok", p.rest(), "and no prefix before it")

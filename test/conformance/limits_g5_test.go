@@ -40,6 +40,17 @@ func TestTheWriteBufferHoldsAsManyBytesAsItMay(t *testing.T) {
 		p.take(100)
 		tape.await("fits")
 		err := tape.say(strings.Repeat("x", 101))
+		assert.ErrorIs(t, err, protocol.ErrWriteTooLarge)
+		assert.ErrorContains(t, err, "101 bytes with a WriteBufferSize of 100")
+		assert.NotErrorIs(t, err, protocol.ErrWriteBufferFull)
+	})
+}
+
+func TestAFullWriteBufferRefusesWhatFitsWhenItIsEmpty(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		_, tape := w.serve(script{}, connection.Options{WriteBufferSize: stallSize, WriteTimeout: -1}).connect()
+		tape.stall()
+		err := tape.say(strings.Repeat("x", stallSize))
 		assert.ErrorIs(t, err, protocol.ErrWriteBufferFull)
 		assert.NotErrorIs(t, err, protocol.ErrWriteQueueFull)
 	})
@@ -49,7 +60,7 @@ func TestTheCountIsCheckedBeforeTheBytes(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		_, tape := w.serve(script{}, connection.Options{WriteBufferSize: stallSize, WriteQueueSize: 1}).connect()
 		tape.stall()
-		assert.ErrorIs(t, tape.say(strings.Repeat("x", stallSize+1)), protocol.ErrWriteQueueFull)
+		assert.ErrorIs(t, tape.say(strings.Repeat("x", stallSize)), protocol.ErrWriteQueueFull)
 	})
 }
 
@@ -58,7 +69,7 @@ func TestAWriteLargerThanTheBufferHarmsNothing(t *testing.T) {
 		p, tape := w.open(door, script{data: echo}, only(connection.Options{WriteBufferSize: 10})).connect()
 		n, err := tape.socket.Write(make([]byte, 11))
 		assert.Zero(t, n)
-		assert.ErrorIs(t, err, protocol.ErrWriteBufferFull)
+		assert.ErrorIs(t, err, protocol.ErrWriteTooLarge)
 		p.send("still here")
 		p.expect("still here")
 	})
@@ -77,9 +88,11 @@ func TestARefusedWriteByPIDIsAnsweredAndHarmsNothing(t *testing.T) {
 		assert.Equal(t, &protocol.WriteFailed{Err: protocol.ErrWriteQueueFull}, a.ask(pid, &protocol.Write{Data: []byte("x")}), "also without Ack")
 		p.take(stallSize)
 		p.expect("fits")
-		assert.Equal(t, &protocol.Written{Ack: "fits"}, a.answer())
-		assert.Equal(t, &protocol.WriteFailed{Ack: "bytes", Err: protocol.ErrWriteBufferFull},
-			a.ask(pid, &protocol.Write{Data: make([]byte, 2*stallSize+1), Ack: "bytes"}))
+		assert.ElementsMatch(t, []any{&protocol.Written{Ack: "fits"}, &protocol.WriteReady{PID: pid}}, []any{a.answer(), a.answer()},
+			"room is told once, after two refusals")
+		failed := a.ask(pid, &protocol.Write{Data: make([]byte, 2*stallSize+1), Ack: "bytes"}).(*protocol.WriteFailed)
+		assert.Equal(t, "bytes", failed.Ack)
+		assert.ErrorIs(t, failed.Err, protocol.ErrWriteTooLarge)
 	})
 }
 

@@ -154,7 +154,7 @@ func TestWriteBuffersIsOneWrite(t *testing.T) {
 func TestWriteBuffersIsTakenOrRefusedAsAWhole(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{WriteBufferSize: 10}).connect()
-		assert.ErrorIs(t, tape.writeBuffers("big", [][]byte{[]byte("12345"), []byte("678901")}), protocol.ErrWriteBufferFull)
+		assert.ErrorIs(t, tape.writeBuffers("big", [][]byte{[]byte("12345"), []byte("678901")}), protocol.ErrWriteTooLarge)
 		require.NoError(t, tape.writeBuffers("fits", [][]byte{[]byte("abcde"), []byte("fghij")}))
 		p.expect("abcdefghij")
 		tape.await("fits")

@@ -224,10 +224,10 @@ func TestAWriteLargerThanTheBufferIsRefusedUnderEveryPolicy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachNetwork(t, func(t *testing.T, w *world) {
 				p, tape := w.serve(script{data: echo}, connection.Options{WriteBufferSize: 10, SlowConsumer: policy}).connect()
-				assert.ErrorIs(t, tape.write("refused", "eleven bytes"), protocol.ErrWriteBufferFull)
-				a := w.asker()
-				assert.Equal(t, &protocol.WriteFailed{Ack: 1, Err: protocol.ErrWriteBufferFull},
-					a.ask(tape.socket.PID(), &protocol.Write{Data: make([]byte, 11), Ack: 1}))
+				assert.ErrorIs(t, tape.write("refused", "eleven bytes"), protocol.ErrWriteTooLarge)
+				failed := w.asker().ask(tape.socket.PID(), &protocol.Write{Data: make([]byte, 11), Ack: 1}).(*protocol.WriteFailed)
+				assert.Equal(t, 1, failed.Ack)
+				assert.ErrorIs(t, failed.Err, protocol.ErrWriteTooLarge)
 				p.send("still here")
 				p.expect("still here")
 				assert.Zero(t, tape.socket.Info().Stats.DroppedWrites)
@@ -256,10 +256,11 @@ func TestDroppingIsForFullQueuesNotForEndedConnections(t *testing.T) {
 // the books are even, to the byte.
 func TestWritesThatAreDroppedWhileTheConnectionEndsCompleteBeforeItOrAreRefused(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		s := w.serve(script{}, connection.Options{WriteQueueSize: 2, SlowConsumer: connection.SlowDropNewest})
+		s := w.serve(script{}, connection.Options{WriteQueueSize: 2, WriteBufferSize: 2 * stallSize, SlowConsumer: connection.SlowDropNewest})
 		var dropped atomic.Uint64
 		for round := range 20 {
 			_, tape := s.connect()
+			tape.stall()
 			var writers sync.WaitGroup
 			for id := range 4 {
 				writers.Go(func() {
