@@ -135,7 +135,9 @@ func TestWritesThatWaitDoNotMixTheirBytes(t *testing.T) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		var all sync.WaitGroup
 		for id := range writers {
-			all.Go(func() { assert.NoError(t, tape.waits(context.Background(), strings.Repeat(string(rune('a'+id)), size))) })
+			all.Go(func() {
+				assert.NoError(t, tape.waits(context.Background(), strings.Repeat(string(rune('a'+id)), size)))
+			})
 		}
 		got := string(p.take(writers * size))
 		all.Wait()

@@ -75,18 +75,18 @@ var defects = []defect{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
-		Old:  "	return w.ordered(orderFlush) && !w.blocked && w.queue.empty() && w.c.credit.idle()\n",
-		New:  "	return w.ordered(orderFlush) && !w.blocked && w.queue.empty()\n",
+		Old:  "	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()\n",
+		New:  "	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty()\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome$"},
 		},
 	},
 	{
 		Name: "two-writes-swapped", Guarantee: "G3",
-		What: "a write overtakes the one before it",
-		File: "connection/writer.go",
-		Old:  "	case *entry:\n		w.queue.push(m)\n",
-		New:  "	case *entry:\n		if first := w.queue.first; first != w.queue.last {\n			m.next, first.next = first.next, m\n		} else {\n			w.queue.push(m)\n		}\n",
+		What: "a write overtakes those before it that the kernel has not taken yet",
+		File: "connection/queue.go",
+		Old:  "	if q.first == nil {\n		q.first = oldest\n	} else {\n		q.last.next = oldest\n	}\n	q.last = newest\n",
+		New:  "	if q.first == nil {\n		q.first, q.last = oldest, newest\n	} else {\n		newest.next, q.first = q.first, oldest\n	}\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestConcurrentWritersAreNotMixed$"},
 		},
@@ -269,6 +269,36 @@ var defects = []defect{
 		New:  "		c.extra = min(max(extraGrowth*c.extra, found), c.queue.len())\n",
 		CaughtBy: []check{
 			{Package: "actor", Tests: "^TestABurstOfTurnsThatBlockHoldsTheOthersUpForFewTicks$"},
+		},
+	},
+	{
+		Name: "room-not-told", Guarantee: "G15",
+		What: "a refusal is not told to the handler, so a rise and a fall between two of its turns cancel out",
+		File: "connection/room.go",
+		Old:  "	c.signalOnce(signalRefused)\n	return true\n",
+		New:  "	return true\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestEveryRefusalIsFollowedByReady$"},
+		},
+	},
+	{
+		Name: "full-queue-not-written", Guarantee: "G15",
+		What: "a write that finds the queue full is refused although the kernel would take what is queued",
+		File: "connection/room.go",
+		Old:  "	if err != nil && lacksRoom(err) {\n",
+		New:  "	if err != nil && lacksRoom(err) && !c.refuses(n) {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAPipelinedServerAnswersWithDefaultLimits$"},
+		},
+	},
+	{
+		Name: "waiting-write-forgotten", Guarantee: "G15",
+		What: "a write that waits for room is not woken when the kernel takes bytes again",
+		File: "connection/writer.go",
+		Old:  "	w.c.giveBack(w.queue.first, n)\n	w.c.roomChanged()\n",
+		New:  "	w.c.giveBack(w.queue.first, n)\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys$"},
 		},
 	},
 	{
