@@ -79,7 +79,7 @@ func (c *Connection) acquire(n, memory int) (crossed bool, err error) {
 
 // writerPatience bounds how long a write waits for a writer that is at work on another goroutine, and is not told either that the
 // kernel takes no more. It takes as long only where the process gets no processor time.
-const writerPatience = time.Second
+const writerPatience = 50 * time.Millisecond // a second, once the stream transport announces Full
 
 func (c *Connection) acquireRoom(n, memory int) (crossed bool, err error) {
 	r := &c.makeRare().room

@@ -232,9 +232,9 @@ func TestARefusedForwardLeavesTheBuffer(t *testing.T) {
 			return nil
 		}}, connection.Options{WriteBufferSize: 3}).connect()
 		p.send("hello")
-		assert.ErrorIs(t, tape.nth(1, "refused").err, protocol.ErrWriteBufferFull)
+		assert.ErrorIs(t, tape.nth(1, "refused").err, protocol.ErrWriteTooLarge)
 		tape.socket.Resume()
-		assert.ErrorIs(t, tape.nth(2, "refused").err, protocol.ErrWriteBufferFull)
+		assert.ErrorIs(t, tape.nth(2, "refused").err, protocol.ErrWriteTooLarge)
 		assert.Equal(t, "hello", tape.nth(2, "data").text)
 	})
 }

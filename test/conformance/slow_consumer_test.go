@@ -261,6 +261,7 @@ func TestWritesThatAreDroppedWhileTheConnectionEndsCompleteBeforeItOrAreRefused(
 		for round := range 20 {
 			_, tape := s.connect()
 			tape.stall()
+			w.fills(tape)
 			var writers sync.WaitGroup
 			for id := range 4 {
 				writers.Go(func() {
