@@ -1,8 +1,11 @@
 package transport_test
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -32,16 +35,21 @@ func receive[T any](t *testing.T, from <-chan T) T {
 
 // events notes what a Stream announces.
 type events struct {
-	readable chan struct{}
+	readable, full chan struct{}
 }
 
 func newEvents() *events {
-	return &events{readable: make(chan struct{}, 10)}
+	return &events{readable: make(chan struct{}, 10), full: make(chan struct{}, 100)}
 }
 
 func (e *events) Readable(bool) { e.readable <- struct{}{} }
 func (e *events) Writable()     { panic("a Stream blocks instead") }
-func (e *events) Full()         {}
+func (e *events) Full() {
+	select {
+	case e.full <- struct{}{}:
+	default:
+	}
+}
 
 // pairs are the kinds of net.Conn that a Stream is tried over: a function each that connects two of them.
 var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){
@@ -51,13 +59,21 @@ var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){
 	},
 	"net.Pipe": func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() },
 	"TCP":      tcpPair,
+	"unix": func(t *testing.T) (net.Conn, net.Conn) {
+		dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
+		require.NoError(t, err)
+		defer os.RemoveAll(dir)
+		return socketPair(t, "unix", filepath.Join(dir, "s"))
+	},
 }
 
-func tcpPair(t *testing.T) (ours, theirs net.Conn) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func tcpPair(t *testing.T) (ours, theirs net.Conn) { return socketPair(t, "tcp", "127.0.0.1:0") }
+
+func socketPair(t *testing.T, network, address string) (ours, theirs net.Conn) {
+	l, err := net.Listen(network, address)
 	require.NoError(t, err)
 	defer l.Close()
-	theirs, err = net.Dial("tcp", l.Addr().String())
+	theirs, err = net.Dial(network, l.Addr().String())
 	require.NoError(t, err)
 	ours, err = l.Accept()
 	require.NoError(t, err)
@@ -77,6 +93,39 @@ func overEach(t *testing.T, test func(t *testing.T, s *transport.Stream, e *even
 			_ = s.Close()
 			joined.Wait()
 		})
+	}
+}
+
+// secured are the ways in which TLS comes to a Stream.
+var secured = map[string]func(conn net.Conn, config *tls.Config, joined *sync.WaitGroup) *transport.Stream{
+	"TLS": transport.NewTLSStream,
+	"TLS of the listener": func(conn net.Conn, config *tls.Config, joined *sync.WaitGroup) *transport.Stream {
+		return transport.NewStream(tls.Server(conn, config), joined)
+	},
+}
+
+// overEverything is overEach, and the same with TLS; the handshake is over then.
+func overEverything(t *testing.T, test func(t *testing.T, s *transport.Stream, e *events, peer net.Conn)) {
+	overEach(t, test)
+	config := certified(t)
+	for way, stream := range secured {
+		for name, connect := range pairs {
+			t.Run(name+" "+way, func(t *testing.T) {
+				ours, peer := connect(t)
+				defer peer.Close()
+				var joined sync.WaitGroup
+				s, e := stream(ours, config, &joined), newEvents()
+				require.False(t, s.Open(e))
+				client := tls.Client(peer, anybody)
+				met := make(chan error, 1)
+				go func() { met <- client.Handshake() }()
+				require.NoError(t, shakeHands(t, s, e.readable, new(transport.Input), 100))
+				require.NoError(t, receive(t, met))
+				test(t, s, e, client)
+				s.Abort()
+				joined.Wait()
+			})
+		}
 	}
 }
 

@@ -181,7 +181,7 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 }
 
 // Progress implements Conn: every byte is counted when the call returns, and the calls do not block.
-func (p *Poll) Progress() uint64 { return 0 }
+func (p *Poll) Progress() (read, written uint64) { return 0, 0 }
 
 // Retry implements Conn.
 func (p *Poll) Retry() { p.announceRoom() }

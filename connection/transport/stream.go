@@ -2,9 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +26,8 @@ type Stream struct {
 
 	asking bool // connection's turn only: a question is with the reader
 
-	vector net.Buffers // writer's turn only: a local one would be allocated for every Writev
+	steps stepper // to socket
+	below *below  // between socket and TLS; nil where there is no TLS of ours
 
 	// The reader's answer. Written before answered is set, read after it was seen set.
 	answered atomic.Bool
@@ -43,7 +42,9 @@ var _ Conn = (*Stream)(nil)
 
 // NewStream wraps conn, which belongs to the Stream from now on. joined, if not nil, is done when the reader has ended.
 func NewStream(conn net.Conn, joined *sync.WaitGroup) *Stream {
-	return &Stream{socket: conn, conn: conn, joined: joined, asked: make(chan int, 1), stop: make(chan struct{})}
+	s := &Stream{socket: conn, conn: conn, joined: joined, asked: make(chan int, 1), stop: make(chan struct{})}
+	s.steps = newSteps(s)
+	return s
 }
 
 // Open implements Conn.
@@ -150,114 +151,60 @@ func (s *Stream) fetched() error {
 	return s.err
 }
 
-// Writev implements Conn; it blocks until all is written.
-func (s *Stream) Writev(bufs [][]byte) (int, error) {
-	if len(bufs) == 1 {
-		return s.write(bufs[0])
-	}
-	switch s.conn.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		raceRelease(bufs...)
-		s.vector = bufs
-		n, err := s.vector.WriteTo(s.conn)
-		return int(n), err
-	}
-	return s.writeJoined(bufs)
-}
-
 // Blocks implements Conn.
 func (s *Stream) Blocks() bool { return true }
 
-// write is one Write. A user's connection that took less than all must say why; one that does not would have the next bytes take
-// the place of those that it left out.
-func (s *Stream) write(p []byte) (int, error) {
-	n, err := s.conn.Write(p)
-	if err == nil && n < len(p) {
-		err = io.ErrShortWrite
-	}
-	return n, err
-}
+// CloseWrite implements Conn. With TLS, close_notify comes first, and the FIN at once after it.
+func (s *Stream) CloseWrite() error { return closeWrite(s.conn) }
 
-// maxRecord is the largest TLS record's payload: joining more gains nothing.
-const maxRecord = 16 << 10
-
-// writeJoined is for connections without writev. One Write each would make a TLS record of every small buffer.
-func (s *Stream) writeJoined(bufs [][]byte) (written int, err error) {
-	c := NewChunk(maxRecord)
-	defer c.Release()
-	used := 0
-	flush := func(p []byte) bool {
-		var n int
-		n, err = s.write(p)
-		written += n
-		return err == nil
+func closeWrite(conn net.Conn) error {
+	h, ok := conn.(interface{ CloseWrite() error })
+	if !ok {
+		return ErrNoHalfClose
 	}
-	for _, p := range bufs {
-		if used > 0 && used+len(p) > maxRecord {
-			if !flush(c.Bytes[:used]) {
-				return written, err
-			}
-			used = 0
-		}
-		if len(p) >= maxRecord {
-			if !flush(p) {
-				return written, err
-			}
-			continue
-		}
-		used += copy(c.Bytes[used:], p)
-	}
-	if used > 0 {
-		flush(c.Bytes[:used])
-	}
-	return written, err
-}
-
-// SendFile implements Conn. net.TCPConn and net.UnixConn use sendfile where the platform has it.
-func (s *Stream) SendFile(f *os.File, n int64) (int64, error) {
-	written, err := io.Copy(s.conn, io.LimitReader(f, n))
-	if err == nil && written < n {
-		err = io.ErrUnexpectedEOF
-	}
-	return written, err
-}
-
-// CloseWrite implements Conn.
-func (s *Stream) CloseWrite() error {
 	raceRelease()
-	if h, ok := s.conn.(interface{ CloseWrite() error }); ok {
-		return h.CloseWrite()
+	if err := h.CloseWrite(); err != nil || !secured(conn) {
+		return err
 	}
-	return ErrNoHalfClose
+	t, ok := conn.(interface{ NetConn() net.Conn })
+	if !ok {
+		return nil
+	}
+	err := closeWrite(t.NetConn())
+	if err == ErrNoHalfClose {
+		return nil // close_notify says it, too
+	}
+	return err
 }
 
-// Goodbye implements Conn. A tls.Conn's Close would say it too, on the connection's turn, and for up to 5 s where nobody listens.
+// Goodbye implements Conn. A tls.Conn's Close would say it too, but on the connection's turn, and for up to 5 s where the peer does not read.
 func (s *Stream) Goodbye() error {
-	if _, ok := s.conn.(*tls.Conn); !ok {
+	if !secured(s.conn) {
 		return nil
 	}
 	return s.CloseWrite()
 }
 
-// Close implements Conn.
+// Close implements Conn. Where TLS is ours, Goodbye or CloseWrite has said what its Close would say.
 func (s *Stream) Close() error {
 	if s.ended.Swap(true) {
 		return nil
 	}
 	close(s.stop)
 	raceRelease()
-	return s.conn.Close()
+	return s.socket.Close()
 }
 
-// Abort implements Conn.
+// Abort implements Conn. That the Stream has ended is set before the deadlines: a write that was interrupted looks at it.
 func (s *Stream) Abort() {
+	first := !s.ended.Swap(true)
 	socket := s.socket
-	if secured, ok := socket.(*tls.Conn); ok {
-		socket = secured.NetConn() // the other's Close first says goodbye, for up to 5 s where nobody listens
+	if secured(socket) {
+		socket = bottom(socket) // the other's Close first says goodbye, for up to 5 s where the peer does not read
 	}
-	// Past deadlines free whoever is blocked, also in a Close that is under way.
-	_ = socket.SetDeadline(time.Unix(1, 0))
-	if s.ended.Swap(true) {
+	// Past deadlines free blocked calls, also in a Close that is under way.
+	_ = socket.SetDeadline(past)
+	if !first {
 		return
 	}
 	close(s.stop)
@@ -268,6 +215,8 @@ func (s *Stream) Abort() {
 	_ = socket.Close()
 }
 
+var past = time.Unix(1, 0)
+
 // bottom returns the connection below others that tell of it, as a tls.Conn does.
 func bottom(conn net.Conn) net.Conn {
 	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
@@ -277,10 +226,15 @@ func bottom(conn net.Conn) net.Conn {
 }
 
 // Progress implements Conn.
-func (s *Stream) Progress() uint64 { return 0 }
+func (s *Stream) Progress() (read, written uint64) {
+	if s.below == nil {
+		return 0, 0
+	}
+	return s.below.read.Load(), s.below.written.Load()
+}
 
 // Retry implements Conn.
-func (s *Stream) Retry() {}
+func (s *Stream) Retry() { s.steps.retry() }
 
 // LocalAddr implements Conn.
 func (s *Stream) LocalAddr() net.Addr { return s.socket.LocalAddr() }

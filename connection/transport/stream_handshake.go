@@ -13,6 +13,7 @@ import (
 func NewTLSStream(conn net.Conn, config *tls.Config, joined *sync.WaitGroup) *Stream {
 	s := NewStream(conn, joined)
 	s.config = config
+	s.below = &below{Conn: conn, stream: s}
 	return s
 }
 
@@ -21,16 +22,23 @@ type handshaker interface {
 	HandshakeContext(ctx context.Context) error
 }
 
+// secured reports that conn is a tls.Conn, or contains one.
+func secured(conn net.Conn) bool {
+	_, ok := conn.(handshaker)
+	return ok
+}
+
 // handshake as a question to the reader.
 const handshake = -1
 
 // Handshake implements Conn: it asks the reader. What was read before TLS is its beginning.
 func (s *Stream) Handshake(in *Input, _ int) error {
 	if s.config != nil {
-		s.conn = tls.Server(precede(in, s.socket), s.config)
+		s.below.Conn = precede(in, s.socket)
+		s.conn = tls.Server(s.below, s.config)
 		s.config = nil
 	}
-	if _, ok := s.conn.(handshaker); !ok {
+	if !secured(s.conn) {
 		return nil
 	}
 	if s.answered.Load() {

@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"math/big"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,21 +34,17 @@ func certified(t *testing.T) *tls.Config {
 var anybody = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 
 // overTLS runs a test in a bubble with a Stream whose TLS handshake is over and whose client reads nothing: whoever writes waits.
-func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream)) {
-	for name, stream := range map[string]func(conn net.Conn, joined *sync.WaitGroup) *transport.Stream{
-		"ours": func(conn net.Conn, joined *sync.WaitGroup) *transport.Stream {
-			return transport.NewTLSStream(conn, certified(t), joined)
-		},
-		"from the listener": func(conn net.Conn, joined *sync.WaitGroup) *transport.Stream {
-			return transport.NewStream(tls.Server(conn, certified(t)), joined)
-		},
-	} {
+func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream, peer net.Conn), ways ...string) {
+	for name, stream := range secured {
+		if len(ways) > 0 && !slices.Contains(ways, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ours, peer := net.Pipe()
 				client := tls.Client(peer, anybody)
 				var joined sync.WaitGroup
-				s, e := stream(ours, &joined), newEvents()
+				s, e := stream(ours, certified(t), &joined), newEvents()
 				require.False(t, s.Open(e))
 				go func() {
 					_ = client.Handshake()
@@ -55,7 +53,7 @@ func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream)) {
 				require.NoError(t, shakeHands(t, s, e.readable, new(transport.Input), 100))
 				_, err := s.Writev([][]byte{{1}})
 				require.NoError(t, err)
-				test(t, s)
+				test(t, s, peer)
 				joined.Wait()
 				_ = peer.Close()
 			})
@@ -65,7 +63,7 @@ func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream)) {
 
 // A tls.Conn's Close first says goodbye, and waits up to 5 s until somebody hears it.
 func TestAbortDoesNotSayGoodbye(t *testing.T) {
-	overTLS(t, func(t *testing.T, s *transport.Stream) {
+	overTLS(t, func(t *testing.T, s *transport.Stream, _ net.Conn) {
 		start := time.Now()
 		s.Abort()
 		assert.Zero(t, time.Since(start))
@@ -73,16 +71,84 @@ func TestAbortDoesNotSayGoodbye(t *testing.T) {
 }
 
 func TestAbortCutsAGoodbyeShort(t *testing.T) {
-	overTLS(t, func(t *testing.T, s *transport.Stream) {
+	overTLS(t, func(t *testing.T, s *transport.Stream, _ net.Conn) {
 		start := time.Now()
 		closed := make(chan struct{})
 		go func() {
 			defer close(closed)
-			_ = s.Close()
+			_ = s.Goodbye()
 		}()
 		synctest.Wait()
 		s.Abort()
 		<-closed
 		assert.Zero(t, time.Since(start))
 	})
+}
+
+// What moves inside a call that has not returned is progress as well: a peer may take, or send, a record byte by byte.
+func TestTheBytesOfARecordAreCountedAsTheyMove(t *testing.T) {
+	overTLS(t, func(t *testing.T, s *transport.Stream, peer net.Conn) {
+		read := func() int { n, _ := s.Progress(); return int(n) }
+		written := func() int { _, n := s.Progress(); return int(n) }
+		counts := func(count, other func() int, move func([]byte) (int, error)) {
+			for range 3 {
+				before, others := count(), other()
+				n, err := move(make([]byte, 7))
+				require.NoError(t, err)
+				synctest.Wait()
+				s.Retry()
+				synctest.Wait()
+				assert.Equal(t, before+n, count())
+				assert.Equal(t, others, other())
+			}
+		}
+		ended := make(chan error)
+		go func() {
+			_, err := s.Writev([][]byte{make([]byte, 1000)})
+			ended <- err
+		}()
+		synctest.Wait()
+		counts(written, read, peer.Read)
+		s.Ready(100)
+		record := "\x17\x03\x03\x01\x00beginning"
+		counts(read, written, func([]byte) (int, error) {
+			next := record[:2]
+			record = record[2:]
+			return io.WriteString(peer, next)
+		})
+		s.Abort()
+		require.Error(t, <-ended)
+	}, "TLS")
+}
+
+func TestFINFollowsCloseNotifyAtOnce(t *testing.T) {
+	for name, end := range map[string]func(*transport.Stream) error{"CloseWrite": (*transport.Stream).CloseWrite, "Goodbye": (*transport.Stream).Goodbye} {
+		t.Run(name, func(t *testing.T) {
+			overEverything(t, func(t *testing.T, s *transport.Stream, e *events, peer net.Conn) {
+				client, ok := peer.(*tls.Conn)
+				if !ok {
+					return
+				}
+				_ = client.SetDeadline(time.Now().Add(patience))
+				ended := make(chan error)
+				go func() { ended <- end(s) }()
+				_, err := client.Read(make([]byte, 1))
+				require.Equal(t, io.EOF, err, "close_notify")
+				require.NoError(t, receive(t, ended))
+				if _, half := client.NetConn().(interface{ CloseWrite() error }); !half {
+					return
+				}
+				n, err := client.NetConn().Read(make([]byte, 1))
+				require.Zero(t, n)
+				require.Equal(t, io.EOF, err, "FIN")
+				_, err = client.Write([]byte("still heard"))
+				require.NoError(t, err)
+				var in transport.Input
+				_, err = fill(t, s, e, &in, 100)
+				require.NoError(t, err)
+				assert.Equal(t, "still heard", string(in.Bytes()))
+				in.Release()
+			})
+		})
+	}
 }

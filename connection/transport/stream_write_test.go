@@ -2,12 +2,19 @@ package transport_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -29,10 +36,260 @@ func TestWritevBringsOutEveryBufferInOrder(t *testing.T) {
 			_, _ = io.ReadFull(peer, all)
 			read <- all
 		}()
-		n, err := s.Writev(bufs)
+		n, err := writeAll(s, bufs)
 		require.NoError(t, err)
 		assert.Equal(t, len(want), n)
 		assert.True(t, bytes.Equal(want, receive(t, read)))
+	})
+}
+
+// writeAll writes step by step.
+func writeAll(s *transport.Stream, bufs [][]byte) (written int, err error) {
+	for bufs = slices.Clone(bufs); err == nil; {
+		for len(bufs) > 0 && len(bufs[0]) == 0 {
+			bufs = bufs[1:]
+		}
+		if len(bufs) == 0 {
+			return written, nil
+		}
+		var n int
+		n, err = s.Writev(bufs)
+		written += n
+		if n == 0 && err == nil {
+			return written, errNoStep
+		}
+		for n > 0 {
+			k := min(n, len(bufs[0]))
+			bufs[0] = bufs[0][k:]
+			n -= k
+			if len(bufs[0]) == 0 {
+				bufs = bufs[1:]
+			}
+		}
+	}
+	return written, err
+}
+
+var errNoStep = errors.New("a step without a byte")
+
+// block writes until a Writev blocks, in a goroutine of its own, which ends with an error of Writev. It returns how many bytes were
+// written when the last Writev began, and a channel for what that one, and any later one, returns.
+func block(t *testing.T, s *transport.Stream, e *events) (before int, steps <-chan step) {
+	t.Helper()
+	all := make(chan step, 10_000)
+	var written atomic.Int64
+	go func() {
+		p := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
+		for {
+			n, err := s.Writev([][]byte{p[:100], p[100:]})
+			written.Add(int64(n))
+			all <- step{n, err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	receive(t, e.full)
+	for before < int(written.Load()) {
+		one := receive(t, all)
+		require.NoError(t, one.err)
+		before += one.n
+	}
+	return before, all
+}
+
+// step is what a Writev returned.
+type step struct {
+	n   int
+	err error
+}
+
+func TestAStepReturnsWhatTheKernelTookAndBlocksOnlyForTheFirstByte(t *testing.T) {
+	overEverything(t, func(t *testing.T, s *transport.Stream, e *events, peer net.Conn) {
+		before, steps := block(t, s, e)
+		assert.Empty(t, steps)
+		_, err := io.ReadFull(peer, make([]byte, before+16<<10)) // a record, or a piece, where there is no system call below it
+		require.NoError(t, err)
+		one := receive(t, steps)
+		require.NoError(t, one.err)
+		assert.Positive(t, one.n)
+		s.Abort()
+		for one.err == nil {
+			one = receive(t, steps)
+		}
+	})
+}
+
+func TestNoStepIsAnnouncedAsBlockedWhileThePeerReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := simnet.Pipe(simnet.Options{BufferSize: 1 << 10})
+		s, e := transport.NewStream(ours, nil), newEvents()
+		s.Open(e)
+		go func() { _, _ = io.Copy(io.Discard, peer) }()
+		defer peer.Close()
+		n, err := writeAll(s, [][]byte{make([]byte, 100_000)})
+		require.NoError(t, err)
+		assert.Equal(t, 100_000, n)
+		assert.Empty(t, e.full)
+		s.Abort()
+	})
+}
+
+// Linux announces room when a third of the send buffer is free: with a slow peer that can take longer than a limit of time.
+func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
+	ours, peer := tcpPair(t)
+	defer peer.Close()
+	require.NoError(t, ours.(*net.TCPConn).SetWriteBuffer(4<<20))
+	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(64<<10))
+	var joined sync.WaitGroup
+	s, e := transport.NewStream(ours, &joined), newEvents()
+	require.True(t, s.Open(e))
+	_, steps := block(t, s, e)
+	_, err := io.ReadFull(peer, make([]byte, 512<<10))
+	require.NoError(t, err)
+	var one step
+	for stop := time.Now().Add(patience); one.n == 0; runtime.Gosched() {
+		require.True(t, time.Now().Before(stop), "no byte was taken")
+		s.Retry()
+		select {
+		case one = <-steps:
+		default:
+		}
+	}
+	require.NoError(t, one.err)
+	s.Abort()
+	for one.err == nil {
+		one = receive(t, steps)
+	}
+	joined.Wait()
+}
+
+// A connection that has no system call below it takes bytes in the middle of a Write: Retry has it tell of them.
+func TestRetryHasAWriteTellWhatItTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, pipe := range map[string]func() (net.Conn, net.Conn){
+			"simnet":   func() (net.Conn, net.Conn) { return simnet.Pipe(simnet.Options{BufferSize: 10, Window: 10}) },
+			"net.Pipe": net.Pipe,
+		} {
+			ours, peer := pipe()
+			s, e := transport.NewStream(ours, nil), newEvents()
+			s.Open(e)
+			_, steps := block(t, s, e)
+			s.Retry()
+			synctest.Wait()
+			if name == "simnet" {
+				require.Equal(t, step{n: 10}, <-steps)
+			}
+			for range 3 {
+				for range 5 {
+					s.Retry() // nothing was taken
+					synctest.Wait()
+					require.Empty(t, steps, name)
+				}
+				_, err := peer.Read(make([]byte, 7))
+				require.NoError(t, err)
+				synctest.Wait()
+				require.Empty(t, steps, name)
+				s.Retry()
+				synctest.Wait()
+				require.Equal(t, step{n: 7}, <-steps, name)
+			}
+			s.Abort()
+			require.Error(t, (<-steps).err)
+		}
+	})
+}
+
+// An interruption would end a tls.Conn's writing for good.
+func TestRetryLeavesTLSOfAListenerAlone(t *testing.T) {
+	for name, wrapped := range map[string]func(*tls.Conn) net.Conn{
+		"as it is":  func(c *tls.Conn) net.Conn { return c },
+		"contained": func(c *tls.Conn) net.Conn { return struct{ *tls.Conn }{c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, peer := net.Pipe()
+				client := tls.Client(peer, anybody)
+				s, e := transport.NewStream(wrapped(tls.Server(ours, certified(t))), nil), newEvents()
+				require.False(t, s.Open(e))
+				go func() { _ = client.Handshake() }()
+				require.NoError(t, shakeHands(t, s, e.readable, new(transport.Input), 100))
+				before, steps := block(t, s, e)
+				for range 5 {
+					s.Retry()
+					synctest.Wait()
+				}
+				_, err := io.ReadFull(client, make([]byte, before+16<<10))
+				require.NoError(t, err)
+				synctest.Wait()
+				require.Positive(t, len(steps))
+				s.Abort()
+			})
+		})
+	}
+}
+
+// rigid is a connection whose deadlines have no effect.
+type rigid struct {
+	net.Conn
+	err   error
+	sizes []int // of the writes
+}
+
+func (r *rigid) SetWriteDeadline(time.Time) error { return r.err }
+func (r *rigid) Write(p []byte) (int, error) {
+	r.sizes = append(r.sizes, len(p))
+	return r.Conn.Write(p)
+}
+
+func TestAConnectionThatCannotBeInterruptedGetsSmallPiecesOnceItsPeerIsSlow(t *testing.T) {
+	for name, err := range map[string]error{"ignored": nil, "refused": errors.ErrUnsupported} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, peer := simnet.Pipe(simnet.Options{BufferSize: 100, Window: 100})
+				conn := &rigid{Conn: ours, err: err}
+				s, e := transport.NewStream(conn, nil), newEvents()
+				s.Open(e)
+				var reading sync.WaitGroup
+				defer reading.Wait()
+				defer s.Abort()
+				reading.Go(func() {
+					for p := make([]byte, 100); ; time.Sleep(time.Second) {
+						if _, err := peer.Read(p); err != nil {
+							return
+						}
+					}
+				})
+				p := make([]byte, 80<<10)
+				for written, last := 0, time.Now(); written < len(p); last = time.Now() {
+					s.Retry()
+					n, err := s.Writev([][]byte{p[written:]})
+					require.NoError(t, err)
+					if written += n; written > n {
+						assert.LessOrEqual(t, time.Since(last), 42*time.Second)
+					}
+				}
+				assert.NotEmpty(t, e.full)
+				assert.Equal(t, []int{64 << 10, 4 << 10, 2 << 10, 1 << 10, 512}, conn.sizes[:5])
+			})
+		})
+	}
+}
+
+func TestPiecesAreLargeAgainOnceThePeerReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := simnet.Pipe(simnet.Options{BufferSize: 100, Window: 100})
+		conn := &rigid{Conn: ours}
+		s := transport.NewStream(conn, nil)
+		s.Open(newEvents())
+		go func() {
+			time.Sleep(time.Second)
+			_, _ = io.Copy(io.Discard, peer)
+		}()
+		_, err := writeAll(s, [][]byte{make([]byte, 256<<10)})
+		require.NoError(t, err)
+		assert.Equal(t, []int{64 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10}, conn.sizes[:6])
+		s.Abort()
 	})
 }
 
@@ -54,24 +311,38 @@ func TestAWriteThatIsShortWithoutAnErrorEndsTheWritev(t *testing.T) {
 }
 
 func TestAbortFreesABlockedWritev(t *testing.T) {
-	overEach(t, func(t *testing.T, s *transport.Stream, _ *events, _ net.Conn) {
-		ended := make(chan error)
-		go func() {
-			for {
-				if _, err := s.Writev([][]byte{make([]byte, 64<<10), make([]byte, 64<<10)}); err != nil {
-					ended <- err
-					return
-				}
-			}
-		}()
-		select {
-		case err := <-ended:
-			require.Fail(t, "nobody reads, and yet", "%v", err)
-		default:
-		}
+	overEverything(t, func(t *testing.T, s *transport.Stream, e *events, _ net.Conn) {
+		_, steps := block(t, s, e)
 		s.Abort()
-		require.Error(t, receive(t, ended))
+		require.Error(t, receive(t, steps).err)
 	})
+}
+
+// Both use the deadline: Retry's must not be taken for Abort's, nor the other way round.
+func TestAbortFreesAWritevThatIsTriedAgainAllTheTime(t *testing.T) {
+	for range 20 {
+		overEverything(t, func(t *testing.T, s *transport.Stream, e *events, _ net.Conn) {
+			_, steps := block(t, s, e)
+			stop := make(chan struct{})
+			var retrying sync.WaitGroup
+			retrying.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						s.Retry()
+					}
+				}
+			})
+			runtime.Gosched()
+			s.Abort()
+			for receive(t, steps).err == nil { // what a Retry found to be taken
+			}
+			close(stop)
+			retrying.Wait()
+		})
+	}
 }
 
 func TestAbortFreesTheReader(t *testing.T) {
@@ -132,7 +403,10 @@ func TestSendFileSendsWhatWasAskedForOrSaysThatTheFileIsShort(t *testing.T) {
 		require.NoError(t, err)
 		assert.EqualValues(t, 4, n)
 		n, err = s.SendFile(f, 100)
+		require.NoError(t, err)
 		assert.EqualValues(t, 6, n)
+		n, err = s.SendFile(f, 94)
+		assert.Zero(t, n)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		assert.Equal(t, "0123456789", receive(t, read))
 	})
@@ -188,7 +462,7 @@ func TestJoinedWritesAreTheBuffersInOrderUpToTheError(t *testing.T) {
 		if fails {
 			want = want[:j.left]
 		}
-		n, err := transport.NewStream(j, nil).Writev(bufs)
+		n, err := writeAll(transport.NewStream(j, nil), bufs)
 		require.Equal(t, len(want), n)
 		require.True(t, bytes.Equal(want, bytes.Join(j.writes, nil)))
 		if fails {

@@ -49,10 +49,10 @@ type Conn interface {
 	// Abort resets the connection. It frees a blocked Writev at once. The socket is released no later than at Close.
 	Abort()
 
-	// Progress counts the bytes that the kernel took or gave inside calls that have not returned yet, and that are therefore in no
-	// other counter: the bytes below TLS. It never falls; only its changes have a meaning. It is 0 where every byte is
-	// returned as soon as it moves.
-	Progress() uint64
+	// Progress counts the bytes that the kernel gave and took inside calls that have not returned yet, and that are therefore in no
+	// other counter: the bytes below TLS. The counts never fall; only their changes have a meaning. They are 0 where every byte
+	// is returned as soon as it moves.
+	Progress() (read, written uint64)
 	// Retry has a Writev that waits for room try once more, without an announcement of room. A kernel may have a little room
 	// long before it announces it: Linux waits until a third of the send buffer is free. Retry does not wait.
 	Retry()
