@@ -2,7 +2,7 @@ package listener
 
 import (
 	"fmt"
-	"sync/atomic"
+	"slices"
 	"time"
 )
 
@@ -14,9 +14,10 @@ type Alarm struct {
 	Threshold int
 	// Cooldown is how long the alarm is silent after it went off. Default 5 s; negative: not at all.
 	Cooldown time.Duration
-	// Callback is called, on a goroutine of the listener's own, when a connection has come and at least Threshold are open then. While it
-	// runs its alarm does not go off again. A shutdown waits for it, so it must not call Shutdown or Close. If it panics,
-	// AlarmFailed is published.
+	// Callback is called, on a goroutine of the listener's own, when a connection has come and at least
+	// Threshold are open then. While it runs, and during the Cooldown, its alarm does not go off again. If a
+	// connection has come meanwhile, and at least Threshold are open at the end of both, it goes off then.
+	// A shutdown waits for it, so it must not call Shutdown or Close. If it panics, AlarmFailed is published.
 	Callback func(alarm Alarm, open int)
 }
 
@@ -39,6 +40,8 @@ func validateAlarms(list []Alarm) error {
 // alarms of one listener. Its tally guards them.
 type alarms struct {
 	all    []*armed
+	states []*alarmState                 // theirs, and those of replaced ones that may still wait
+	over   bool                          // none goes off any more
 	run    func(func())                  // runs a callback, on another goroutine
 	failed func(alarm string, err error) // tells that one has failed
 }
@@ -51,26 +54,63 @@ type armed struct {
 
 type alarmState struct {
 	silentUntil time.Time
-	calling     atomic.Bool // cleared by the goroutine that calls
+	calling     bool // the callback runs
+	missed      bool // a connection has come while it ran, or while the alarm was silent
+	again       delay
 }
 
-// look sounds the alarms that so many connections set off. It does not wait, and reads the clock only when one is reached.
-func (a *alarms) look(open int) {
-	for _, one := range a.all {
-		if open < one.Threshold || one.calling.Load() {
-			continue
-		}
-		if now := time.Now(); !now.Before(one.silentUntil) {
-			one.silentUntil = now.Add(one.Cooldown)
-			one.calling.Store(true)
-			a.sound(one, open)
+// look sounds the alarms that so many connections set off, now that one has come. It does not wait, and
+// reads the clock only when one is reached.
+func (t *tally) lookAtAlarms(open int) {
+	for _, one := range t.alarms.all {
+		if open >= one.Threshold && !one.missed {
+			t.ring(one, open)
 		}
 	}
 }
 
-func (a *alarms) sound(one *armed, open int) {
+// ring sounds an alarm, at once or when it is no longer silent.
+func (t *tally) ring(one *armed, open int) {
+	if t.alarms.over {
+		return
+	}
+	if one.calling {
+		one.missed = true // the end of the callback looks again
+		return
+	}
+	now := time.Now()
+	if wait := one.silentUntil.Sub(now); wait > 0 {
+		one.missed = true
+		one.again.start(wait, func() { t.ringMissed(one.alarmState, false) })
+		return
+	}
+	one.silentUntil = now.Add(one.Cooldown)
+	one.calling, one.missed = true, false
+	t.alarms.sound(one, open, func() { t.ringMissed(one.alarmState, true) })
+}
+
+// ringMissed sounds an alarm that a connection came too early for, if there are enough still. called: its
+// callback has returned.
+func (t *tally) ringMissed(state *alarmState, called bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if called {
+		state.calling = false
+	}
+	if !state.missed || state.calling {
+		return
+	}
+	state.missed = false
+	for _, one := range t.alarms.all { // it may have been replaced, or be gone
+		if one.alarmState == state && t.open >= one.Threshold {
+			t.ring(one, t.open)
+		}
+	}
+}
+
+func (a *alarms) sound(one *armed, open int, returned func()) {
 	a.run(func() {
-		defer one.calling.Store(false)
+		defer returned()
 		if err := guarded(func() { one.Callback(one.Alarm, open) }); err != nil {
 			a.failed(one.Name, err)
 		}
@@ -84,10 +124,14 @@ func (a *alarms) replace(list []Alarm) {
 		known[one.Name] = one.alarmState
 	}
 	a.all = nil
+	a.states = slices.DeleteFunc(a.states, func(s *alarmState) bool { return !s.again.running() })
 	for _, alarm := range list {
 		state := known[alarm.Name]
 		if state == nil {
 			state = &alarmState{}
+		}
+		if !slices.Contains(a.states, state) {
+			a.states = append(a.states, state)
 		}
 		if alarm.Cooldown == 0 {
 			alarm.Cooldown = defaultCooldown

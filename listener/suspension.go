@@ -276,4 +276,5 @@ func (s *server) stopAccepting() {
 	s.intake.stop()
 	s.intake.letGo()
 	s.farewells.end()
+	s.tally.endAlarms()
 }

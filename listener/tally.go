@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -33,7 +34,7 @@ func (t *tally) set(open int) {
 		}
 	}
 	if grown {
-		t.alarms.look(open)
+		t.lookAtAlarms(open)
 	}
 }
 
@@ -97,5 +98,16 @@ func (t *tally) setAlarms(list []Alarm) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.alarms.replace(list)
-	t.alarms.look(t.open)
+	t.lookAtAlarms(t.open)
+}
+
+// endAlarms returns when no alarm goes off any more. Callbacks that have begun go on.
+func (t *tally) endAlarms() {
+	t.mu.Lock()
+	t.alarms.over = true
+	states := slices.Clone(t.alarms.states)
+	t.mu.Unlock()
+	for _, state := range states {
+		state.again.stop()
+	}
 }

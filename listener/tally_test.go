@@ -127,9 +127,77 @@ func TestAnAlarmGoesOffOnceInItsCooldown(t *testing.T) {
 		assert.Equal(t, []int{2}, rung)
 		time.Sleep(1)
 		synctest.Wait()
-		assert.Equal(t, []int{2}, rung, "nobody has come")
+		assert.Equal(t, []int{2, 4}, rung, "two have come during the cooldown")
+		time.Sleep(2 * defaultCooldown)
+		assert.Equal(t, []int{2, 4}, rung, "and none since")
 		come()
-		assert.Equal(t, []int{2, 5}, rung)
+		assert.Equal(t, []int{2, 4, 5}, rung)
+	})
+}
+
+func TestAnAlarmIsNotLostIfTheLastConnectionComesTooEarly(t *testing.T) {
+	type call struct {
+		open int
+		at   time.Duration
+	}
+	for says, test := range map[string]struct {
+		cooldown, takes time.Duration
+		after           func(come func(), goes func())
+		want            []call
+	}{
+		"during the callback":                       {-1, time.Second, func(come, _ func()) { come() }, []call{{2, 0}, {3, time.Second}}},
+		"during the callback, which is the longer":  {time.Second, time.Minute, func(come, _ func()) { come() }, []call{{2, 0}, {3, time.Minute}}},
+		"during the callback, which is the shorter": {time.Minute, time.Second, func(come, _ func()) { come() }, []call{{2, 0}, {3, time.Minute}}},
+		"during the cooldown":                       {time.Minute, 0, func(come, _ func()) { come(); come() }, []call{{2, 0}, {4, time.Minute}}},
+		"after some have gone":                      {time.Minute, 0, func(come, goes func()) { goes(); come() }, []call{{2, 0}, {2, time.Minute}}},
+		"and goes":                                  {time.Minute, 0, func(come, goes func()) { come(); goes(); goes() }, []call{{2, 0}}},
+		"none":                                      {time.Minute, time.Second, func(_, _ func()) {}, []call{{2, 0}}},
+	} {
+		t.Run(says, func(t *testing.T) {
+			var calls []call
+			var began time.Time
+			bell := Alarm{Threshold: 2, Cooldown: test.cooldown, Callback: func(_ Alarm, open int) {
+				calls = append(calls, call{open, time.Since(began)})
+				time.Sleep(test.takes)
+			}}
+			inABubble(t, Options{Alarms: []Alarm{bell}}, func(t *testing.T, _ *world, _ *Listener, _ *faultnet.Listener, dial func() net.Conn) {
+				began = time.Now()
+				var clients []net.Conn
+				come := func() { clients = append(clients, dial()); synctest.Wait() }
+				goes := func() {
+					_ = clients[len(clients)-1].Close()
+					clients = clients[:len(clients)-1]
+					synctest.Wait()
+				}
+				come()
+				come()
+				test.after(come, goes)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				assert.Equal(t, test.want, calls)
+			})
+		})
+	}
+}
+
+// A shutdown joins the timers of alarms that wait, also of one that was replaced.
+func TestNoAlarmGoesOffAfterTheEnd(t *testing.T) {
+	rung := 0
+	alarm := func(name string) Alarm {
+		return Alarm{Name: name, Threshold: 1, Cooldown: time.Minute, Callback: func(Alarm, int) { rung++ }}
+	}
+	inABubble(t, Options{Alarms: []Alarm{alarm("a")}}, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
+		dial()
+		dial()
+		synctest.Wait()
+		require.NoError(t, l.SetOptions(Options{Alarms: []Alarm{alarm("b")}}))
+		synctest.Wait()
+		dial()
+		synctest.Wait()
+		assert.Equal(t, 2, rung)
+		require.NoError(t, l.Close())
+		time.Sleep(time.Hour)
+		assert.Equal(t, 2, rung)
 	})
 }
 
@@ -165,9 +233,10 @@ func TestAnAlarmDelaysNobody(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
+		assert.Equal(t, 2, slows, "two connections have come meanwhile")
 		dial()
 		synctest.Wait()
-		assert.Equal(t, 2, slows)
+		assert.Equal(t, 3, slows)
 	})
 }
 
@@ -225,7 +294,11 @@ func TestEveryConnectionBeyondTheThresholdIsToldToAnAlarmThatIsNeverSilent(t *te
 		for n := 2; n <= 4; n++ {
 			echoes(t, dial(t, l))
 			assert.Equal(t, n, receive(t, rung))
-			eventually(t, func() bool { return !l.server.tally.alarms.all[0].calling.Load() })
+			eventually(t, func() bool {
+				l.server.tally.mu.Lock()
+				defer l.server.tally.mu.Unlock()
+				return !l.server.tally.alarms.all[0].calling
+			})
 		}
 		assert.Empty(t, rung)
 	})
