@@ -14,17 +14,20 @@ LINT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth/golangci-lint-$(LINT_VERSIO
 # Modules of their own, so that what they depend on stays out of go.mod.
 MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
 
-PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
+PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64) linux/386 linux/arm
 
-.PHONY: help test race modules fuzz lint vet cross tidy sim mutants storm faults attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test test32 race modules fuzz lint vet cross tidy sim mutants storm faults attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 test: ## every test of the module
 	go test ./...
 
-race: ## the same with the race detector
+test32: ## every test with ints of 32 bits, on a kernel that runs such programs
+	GOARCH=386 go test ./...
+
+race: ## every test with the race detector
 	go test -race ./...
 
 modules: $(MODULES) ## vet and test the modules below test/ and examples/

@@ -73,7 +73,7 @@ func ExampleActors() {
 
 // converse serves one client, which says hello and prints what it gets.
 func converse(door tcpactor.Door) {
-	server, err := listener.Listen(actor.NewActorSystem().Root, "127.0.0.1:0", door, listener.Options{})
+	server, err := listener.Listen(tcpactor.NewSystem().Root, "127.0.0.1:0", door, listener.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

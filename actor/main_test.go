@@ -3,6 +3,7 @@ package tcpactor_test
 import (
 	"io"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -10,13 +11,19 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	tcpactor "github.com/go-berth/berth/actor"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newSystem returns an actor system that says nothing, and whose dead letters leave no goroutine behind for long.
 func newSystem() *actor.ActorSystem {
-	return actor.NewActorSystem(
+	makeSystem := actor.NewActorSystem
+	if strconv.IntSize < 64 {
+		makeSystem = tcpactor.NewSystem
+	}
+	return makeSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }),
 		actor.WithDeadLetterThrottleInterval(time.Millisecond))
 }

@@ -1,6 +1,8 @@
 package tcpactor
 
 import (
+	"strconv"
+
 	"github.com/asynkron/protoactor-go/actor"
 	cmap "github.com/orcaman/concurrent-map"
 )
@@ -9,10 +11,12 @@ import (
 // 32,768 small maps: 2.8 MB that every collection scans, 150 bytes for an entry, and a cache miss or two for each look-up; this one is 512.
 //
 // Berth runs on any actor system; this is one to create where nothing asks for another. A running system's registry must not be replaced.
+//
+// On 32-bit platforms it is the only one that works: the stock registry takes a hash for an index, and half of the names panic there.
 func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	system := actor.NewActorSystem(options...)
 	old := system.ProcessRegistry.LocalPIDs
-	compact := &actor.SliceMap{LocalPIDs: make([]cmap.ConcurrentMap, registryMaps)}
+	compact := &actor.SliceMap{LocalPIDs: make([]cmap.ConcurrentMap, registryMaps())}
 	for i := range compact.LocalPIDs {
 		compact.LocalPIDs[i] = cmap.New()
 	}
@@ -25,4 +29,11 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 
 // registryMaps is how many maps of 32 shards each the registry has. From 1 to 64 an entry costs the same, about 60 bytes at 10,000
 // connections; with 16 the shards' locks rarely meet.
-const registryMaps = 16
+//
+// Of one map the index is 0, also where Proto.Actor makes a negative number of the name's hash: an int of 32 bits.
+func registryMaps() int {
+	if strconv.IntSize < 64 {
+		return 1
+	}
+	return 16
+}

@@ -153,8 +153,8 @@ func (c *Connection) resume(credit int) {
 
 // addCredit adds without overflow. Who counts begins at nothing, also where the demand was unlimited.
 func addCredit(demand, credit int) int {
-	const most = 1 << 30
-	return min(max(demand, 0)+min(credit, most), most)
+	const most = 1 << 30 // twice as much is more than 32 bits hold
+	return int(min(int64(max(demand, 0))+int64(min(credit, most)), most))
 }
 
 func (c *Connection) wait(r reply) {

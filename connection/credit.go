@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"math"
 	"sync/atomic"
 
 	"github.com/go-berth/berth/protocol"
@@ -24,7 +25,8 @@ const (
 	creditClosed = 1 << 63
 	creditHigh   = 1 << 62
 	countShift   = 40
-	maxBytes     = 1<<countShift - 1
+	bytesMask    = 1<<countShift - 1
+	maxBytes     = min(bytesMask, math.MaxInt-1) // an int may have 32 bits, and math.MaxInt is no mark
 	maxCount     = 1<<(62-countShift) - 1
 )
 
@@ -37,7 +39,7 @@ type limits struct {
 }
 
 func pending(word uint64) (writes, bytes int) {
-	return int(word >> countShift & maxCount), int(word & maxBytes)
+	return int(word >> countShift & maxCount), int(word & bytesMask)
 }
 
 // allow returns why a write of n bytes does not fit, nil if it does.

@@ -28,7 +28,7 @@ func (echo) Data(s protocol.Socket, b *protocol.Buffer) error {
 func BenchmarkEcho(b *testing.B) {
 	for name, kind := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
 		b.Run(name, func(b *testing.B) {
-			system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+			system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 				return slog.New(slog.NewTextHandler(io.Discard, nil))
 			}))
 			l, err := listener.Listen(system.Root, "127.0.0.1:0",

@@ -56,17 +56,16 @@ func TestLowWaterIsHalfOfWhatItBelongsTo(t *testing.T) {
 
 func TestABadOptionIsOneSentence(t *testing.T) {
 	for text, o := range map[string]Options{
-		"ReadBufferSize cannot be off (-1)":                   {ReadBufferSize: -1},
-		"ReadBufferSize 1073741825 is over 1 GiB":             {ReadBufferSize: 1<<30 + 1},
-		"WriteBufferSize 1099511627776 is over 1099511627775": {WriteBufferSize: 1 << 40},
-		"WriteQueueSize 4194304 is over 4194303":              {WriteQueueSize: 1 << 22},
-		"ReadGate 3 is none of GateQuiet":                     {ReadGate: 3},
-		"ReadMode 2 is neither Push nor Pull":                 {ReadMode: 2},
-		"HighWater -1 and LowWater 0 must not be negative":    {HighWater: -1},
-		"HighWater 0 and LowWater -1 must not be negative":    {LowWater: -1},
-		"LowWater 10 must be below HighWater 10":              {HighWater: 10, LowWater: 10},
-		"RestartHandler.Max -1 must not be negative":          {RestartHandler: RestartHandler{Max: -1}},
-		"RestartHandler.Within 1s has no Max":                 {RestartHandler: RestartHandler{Within: time.Second}},
+		"ReadBufferSize cannot be off (-1)":                {ReadBufferSize: -1},
+		"ReadBufferSize 1073741825 is over 1 GiB":          {ReadBufferSize: 1<<30 + 1},
+		"WriteQueueSize 4194304 is over 4194303":           {WriteQueueSize: 1 << 22},
+		"ReadGate 3 is none of GateQuiet":                  {ReadGate: 3},
+		"ReadMode 2 is neither Push nor Pull":              {ReadMode: 2},
+		"HighWater -1 and LowWater 0 must not be negative": {HighWater: -1},
+		"HighWater 0 and LowWater -1 must not be negative": {LowWater: -1},
+		"LowWater 10 must be below HighWater 10":           {HighWater: 10, LowWater: 10},
+		"RestartHandler.Max -1 must not be negative":       {RestartHandler: RestartHandler{Max: -1}},
+		"RestartHandler.Within 1s has no Max":              {RestartHandler: RestartHandler{Within: time.Second}},
 	} {
 		err := o.Validate()
 		require.Error(t, err, text)
@@ -74,6 +73,15 @@ func TestABadOptionIsOneSentence(t *testing.T) {
 		assert.True(t, strings.HasPrefix(err.Error(), "berth: "), text)
 		assert.NotContains(t, err.Error(), "\n")
 	}
+}
+
+func TestAWriteBufferSizeThatTheCreditCannotCountIsOneSentence(t *testing.T) {
+	if maxBytes < bytesMask {
+		t.Skip("an int is no larger")
+	}
+	size := maxBytes
+	size++
+	require.EqualError(t, Options{WriteBufferSize: size}.Validate(), "berth: WriteBufferSize 1099511627776 is over 1099511627775")
 }
 
 func TestTheLargestOptionsAreGood(t *testing.T) {

@@ -90,13 +90,17 @@ func TestTheDocumentsPointAtWhatExists(t *testing.T) {
 	}
 }
 
-// The guarantees are fourteen, and the table has a test for each, by a name that is in the file it points at.
+// The table has a test for each guarantee, by a name that is in the file it points at.
 func TestEveryGuaranteeHasItsTest(t *testing.T) {
 	rows := regexp.MustCompile(`(?m)^\| \*\*G(\d+)\*\* [^|]*\|[^|]*\|([^|]*)\|`).FindAllStringSubmatch(readDocument(t, "README.md"), -1)
-	require.Len(t, rows, 14)
+	require.GreaterOrEqual(t, len(rows), 14)
+	before := 0
 	held := regexp.MustCompile("`(Test[^`]*)` in \\[[^]]*\\]\\(([^)]*)\\)")
-	for i, row := range rows {
-		assert.Equal(t, strconv.Itoa(i+1), row[1])
+	for _, row := range rows {
+		number, err := strconv.Atoi(row[1])
+		require.NoError(t, err)
+		assert.Greater(t, number, before, "in order")
+		before = number
 		tests := held.FindAllStringSubmatch(row[2], -1)
 		assert.NotEmpty(t, tests, "G%s names no test", row[1])
 		for _, test := range tests {

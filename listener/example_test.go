@@ -7,8 +7,6 @@ import (
 	"net"
 	"strings"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
@@ -30,7 +28,7 @@ func (shout) Closed(_ protocol.Socket, closed *protocol.Closed) {
 
 // A server in an actor system of its own, from its start to an orderly end.
 func ExampleListen() {
-	system := actor.NewActorSystem()
+	system := tcpactor.NewSystem()
 	door := tcpactor.Handlers(func() tcpactor.Handler { return shout{} })
 	server, err := listener.Listen(system.Root, "127.0.0.1:0", door, listener.Options{})
 	if err != nil {
@@ -49,7 +47,7 @@ func ExampleListen() {
 // A bad option is one sentence, and nothing is started.
 func ExampleListen_badOption() {
 	options := listener.Options{WhenFull: 7}
-	_, err := listener.Listen(actor.NewActorSystem().Root, "127.0.0.1:0", tcpactor.Functions[int]{Read: discard}, options)
+	_, err := listener.Listen(tcpactor.NewSystem().Root, "127.0.0.1:0", tcpactor.Functions[int]{Read: discard}, options)
 	fmt.Println(err)
 	// Output: berth: WhenFull 7 is neither Wait nor Reject
 }
@@ -66,7 +64,7 @@ func ExampleServe() {
 		return
 	}
 	door := tcpactor.Handlers(func() tcpactor.Handler { return shout{} })
-	server, err := listener.Serve(actor.NewActorSystem().Root, bound, door, listener.Options{})
+	server, err := listener.Serve(tcpactor.NewSystem().Root, bound, door, listener.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

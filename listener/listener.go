@@ -29,7 +29,7 @@ type Listener struct {
 // spawner is an actor system's root context, or the context of any actor, called on that actor's turn: then the listener is its
 // child, stopped and drained with it.
 func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, options Options) (*Listener, error) {
-	if err := check(door, options); err != nil {
+	if err := check(spawner.ActorSystem(), door, options); err != nil {
 		return nil, err
 	}
 	o := options.withDefaults()
@@ -55,7 +55,7 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 	if l == nil {
 		return nil, errors.New("berth: no net.Listener to serve")
 	}
-	if err := check(door, options); err != nil {
+	if err := check(spawner.ActorSystem(), door, options); err != nil {
 		return nil, err
 	}
 	if options.ReusePort {
@@ -64,7 +64,10 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, opt
 	return serve(spawner, []net.Listener{l}, door, options, nil)
 }
 
-func check(door tcpactor.Door, options Options) error {
+func check(system *actor.ActorSystem, door tcpactor.Door, options Options) error {
+	if err := checkSystem(system); err != nil {
+		return err
+	}
 	if door == nil {
 		return errors.New("berth: no handler: give one of Handlers, Functions, Actors")
 	}

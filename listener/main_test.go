@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,11 @@ type world struct {
 }
 
 func newWorld() *world {
-	w := &world{ActorSystem: actor.NewActorSystem(
+	makeSystem := actor.NewActorSystem
+	if strconv.IntSize < 64 {
+		makeSystem = tcpactor.NewSystem
+	}
+	w := &world{ActorSystem: makeSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }),
 		actor.WithDeadLetterThrottleInterval(time.Millisecond))}
 	w.EventStream.Subscribe(func(event any) {

@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
@@ -79,7 +77,7 @@ func run() error {
 
 	door := tcpactor.Functions[count]{Accept: accept, Read: read, Close: ended}
 	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
-	server, err := listener.Listen(actor.NewActorSystem().Root, *addr, door, options)
+	server, err := listener.Listen(tcpactor.NewSystem().Root, *addr, door, options)
 	if err != nil {
 		return err
 	}

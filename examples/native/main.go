@@ -35,7 +35,7 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	system := actor.NewActorSystem()
+	system := tcpactor.NewSystem()
 	room := system.Root.Spawn(actor.PropsFromProducer(newRoom))
 	door := tcpactor.Actors(func() actor.Actor { return newMember(room) })
 	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}

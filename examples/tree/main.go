@@ -20,6 +20,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/listener"
 )
 
@@ -30,7 +31,7 @@ func main() {
 }
 
 func run() error {
-	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.DiscardHandler) // what happens is told on standard output
 	}))
 	listener.Log(system, slog.New(slog.NewTextHandler(os.Stderr, nil)))

@@ -68,7 +68,7 @@ func serve(text string) error {
 			}
 		},
 	}
-	l, err := listener.Listen(actor.NewActorSystem(actor.WithLoggerFactory(quiet)).Root, "127.0.0.1:0", lines, listener.Options{
+	l, err := listener.Listen(tcpactor.NewSystem(actor.WithLoggerFactory(quiet)).Root, "127.0.0.1:0", lines, listener.Options{
 		Transport: s.Transport, MaxConnections: s.MaxConnections,
 		Connection: connection.Options{IdleTimeout: s.Connection.IdleTimeout, WriteTimeout: s.Connection.WriteTimeout},
 	})

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"math"
 	"time"
 
 	"github.com/go-berth/berth/protocol"
@@ -64,7 +65,7 @@ type operation struct {
 }
 
 // unknown is the end of an operation of which it is not known.
-const unknown = 1 << 62
+const unknown = math.MaxInt/2 + 1
 
 func (c *conn) fail(rule Rule, format string, values ...any) {
 	c.judge.fail(c.number, rule, format, values...)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,7 +57,11 @@ func TestMain(m *testing.M) {
 // newSystem returns a silent actor system. A dead letter that is logged starts a goroutine for the throttle's
 // interval, a second by default.
 func newSystem() *actor.ActorSystem {
-	return actor.NewActorSystem(
+	makeSystem := actor.NewActorSystem
+	if strconv.IntSize < 64 {
+		makeSystem = tcpactor.NewSystem
+	}
+	return makeSystem(
 		actor.WithDeadLetterThrottleInterval(time.Millisecond),
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 }

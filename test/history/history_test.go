@@ -36,7 +36,7 @@ func brief(records []Record) (lines []string) {
 // conversation runs one connection of an echo through the given door, in a bubble, and returns its records.
 func conversation(t *testing.T, door tcpactor.Door, talk func(r *Recorder, m *Mail, p *Peer)) (records []Record) {
 	synctest.Test(t, func(t *testing.T) {
-		system := actor.NewActorSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
+		system := tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
 			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 		r, network := NewRecorder(), simnet.Listen(simnet.Options{})
 		m := r.Mail(system)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -42,7 +43,11 @@ var quiet = actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { retu
 
 // serve starts a server over connections in memory.
 func serve(t testing.TB, handler tcpactor.Handler, budget int64) (conns chan<- *memory.Conn, stop func()) {
-	system := actor.NewActorSystem(quiet)
+	makeSystem := actor.NewActorSystem
+	if strconv.IntSize < 64 {
+		makeSystem = tcpactor.NewSystem
+	}
+	system := makeSystem(quiet)
 	sockets := memory.Listen()
 	l, err := listener.Serve(system.Root, sockets, tcpactor.Handlers(func() tcpactor.Handler { return handler }),
 		listener.Options{MemoryBudget: budget, Connection: connection.Options{WriteTimeout: -1}})

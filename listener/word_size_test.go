@@ -1,0 +1,25 @@
+package listener
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+)
+
+// GOARCH=386 go test ./...
+func TestOn32BitsTheActorSystemMustBeOneThatWorksThere(t *testing.T) {
+	stock := actor.NewActorSystem()
+	l, err := Listen(stock.Root, anyPort, of(newEcho()), Options{})
+	if strconv.IntSize < 64 {
+		require.ErrorIs(t, err, errWordSize)
+		assert.Equal(t, 1, len(tcpactor.NewSystem().ProcessRegistry.LocalPIDs.LocalPIDs))
+		return
+	}
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+}
