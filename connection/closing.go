@@ -80,7 +80,7 @@ func (c *Connection) end(reason protocol.Reason, err error) bool {
 	if c.cause.Load() != nil || !c.cause.CompareAndSwap(nil, causeOf(reason, err)) {
 		return false
 	}
-	c.credit.close() // after the cause: a write that is refused finds it
+	c.refuseWrites() // after the cause: a write that is refused finds it
 	if r := c.rare.Load(); r != nil {
 		r.closing.run()
 	}

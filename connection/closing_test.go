@@ -19,7 +19,7 @@ func TestAHookIsCalledOnceWhenTheEndBegins(t *testing.T) {
 		"the peer, on the turn": func(c *Connection) { c.finish(nil, protocol.ReasonPeerClosed, nil) },
 		"a handler, by Goexit":  func(c *Connection) { c.guard(nil, new(bool)) },
 		"a slow consumer": func(c *Connection) {
-			c.overflow(protocol.ErrWriteQueueFull)
+			c.overflow(SlowClose, protocol.ErrWriteQueueFull)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -100,7 +100,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 
 // accept queues a Write that came by mail: here it takes its credit, or is refused.
 func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
-	crossed, err := c.acquire(len(data), len(data))
+	crossed, err := c.acquire(c.slow(), len(data), len(data))
 	if err != nil {
 		c.unacceptedMail(ctx, data, r, err)
 		return
@@ -114,7 +114,7 @@ func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
 // unacceptedMail is the end of a Write that came by mail and that err kept out of the queue.
 func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err error) {
 	switch {
-	case c.overflow(err):
+	case c.overflow(c.slow(), err):
 		c.drop(len(data), r.done)
 		if r.sender != nil && (r.ack != nil || r.token != nil) {
 			answerWrite(c.system(), r.sender, r.ack, r.token, protocol.ErrDropped)

@@ -33,7 +33,7 @@ func (c *Connection) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 // Write implements protocol.Socket.
 func (c *Connection) Write(p []byte) (int, error) {
 	memory := c.shared.copied(len(p))
-	crossed, err := c.acquire(len(p), memory)
+	crossed, err := c.acquire(c.slow(), len(p), memory)
 	if err != nil {
 		if err := c.unaccepted(len(p), err, nil); err != nil {
 			return 0, err
@@ -68,7 +68,7 @@ func (c *Connection) WriteBuffers(bufs [][]byte, done func(error)) error {
 }
 
 func (c *Connection) queue(data []byte, more [][]byte, n int, done func(error)) error {
-	crossed, err := c.acquire(n, n)
+	crossed, err := c.acquire(c.slow(), n, n)
 	if err != nil {
 		return c.unaccepted(n, err, done)
 	}
@@ -91,7 +91,7 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	if own {
 		memory = 0 // taken already, for reading
 	}
-	crossed, err := c.acquire(n, memory)
+	crossed, err := c.acquire(c.slow(), n, memory)
 	if err != nil {
 		if err := c.unaccepted(n, err, nil); err != nil {
 			return 0, err
@@ -117,7 +117,7 @@ func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
 	if n < 0 {
 		return fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
 	}
-	crossed, err := c.acquire(0, 0)
+	crossed, err := c.acquire(c.slow(), 0, 0)
 	if err != nil {
 		return c.unaccepted(int(n), err, done)
 	}

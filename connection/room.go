@@ -68,11 +68,11 @@ func lacksRoom(err error) bool {
 }
 
 // acquire takes credit, and memory from the budget, for a write of n bytes. Where there is no room it has what is queued written
-// out. Any goroutine may call it.
-func (c *Connection) acquire(n, memory int) (crossed bool, err error) {
+// out; where that brings none, slow decides whether the refusal is told. Any goroutine may call it.
+func (c *Connection) acquire(slow SlowPolicy, n, memory int) (crossed bool, err error) {
 	crossed, err = c.reserve(n, memory)
 	if err != nil && lacksRoom(err) {
-		return c.acquireRoom(n, memory)
+		return c.acquireRoom(slow, n, memory)
 	}
 	return crossed, err
 }
@@ -81,7 +81,7 @@ func (c *Connection) acquire(n, memory int) (crossed bool, err error) {
 // kernel takes no more. It takes as long only where the process gets no processor time.
 const writerPatience = 50 * time.Millisecond // a second, once the stream transport announces Full
 
-func (c *Connection) acquireRoom(n, memory int) (crossed bool, err error) {
+func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, err error) {
 	r := &c.makeRare().room
 	r.waiters.Add(1)
 	defer r.waiters.Add(-1)
@@ -95,7 +95,7 @@ func (c *Connection) acquireRoom(n, memory int) (crossed bool, err error) {
 			return crossed, err
 		}
 		outcome := c.bringOut()
-		if (outcome == kernelFull || over) && c.refuses(n) {
+		if (outcome == kernelFull || over) && c.refuses(slow, n) {
 			return false, err
 		}
 		if outcome == underWay {
@@ -142,8 +142,8 @@ func (c *Connection) bringOut() broughtOut {
 }
 
 // refuses decides that a write of n bytes does not fit, and remembers it. False: there is room by now, or no write is accepted any more.
-func (c *Connection) refuses(n int) bool {
-	if c.shared.options.SlowConsumer != SlowRefuse {
+func (c *Connection) refuses(slow SlowPolicy, n int) bool {
+	if slow != SlowRefuse {
 		return lacksRoom(c.shared.limits.allow(c.credit.word.Load(), n))
 	}
 	r := &c.makeRare().room

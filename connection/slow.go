@@ -15,14 +15,17 @@ const (
 	SlowDropNewest
 )
 
-// overflow applies the policy to a write that err kept out of the queue. It reports that the write is to be
+// slow returns the policy for writes that name none.
+func (c *Connection) slow() SlowPolicy { return c.shared.options.SlowConsumer }
+
+// overflow applies a policy to a write that err kept out of the queue. It reports that the write is to be
 // dropped. A write that would not fit into an empty buffer, or for which the listener has no memory, is refused under every
 // policy: that is no fault of the peer's. Any goroutine may call it.
-func (c *Connection) overflow(err error) (drop bool) {
+func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
 	if !lacksRoom(err) {
 		return false
 	}
-	switch c.shared.options.SlowConsumer {
+	switch slow {
 	case SlowDropNewest:
 		return true
 	case SlowClose:
@@ -36,7 +39,7 @@ func (c *Connection) overflow(err error) (drop bool) {
 // unaccepted is the end of a write of n bytes through the handle that err kept out of the queue. nil: it was dropped.
 func (c *Connection) unaccepted(n int, err error, done func(error)) error {
 	switch {
-	case !c.overflow(err):
+	case !c.overflow(c.slow(), err):
 		return c.refusal(n, err)
 	case !c.drop(n, done):
 		return c.closedErr()

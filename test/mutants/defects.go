@@ -286,7 +286,7 @@ var defects = []defect{
 		What: "a write that finds the queue full is refused although the kernel would take what is queued",
 		File: "connection/room.go",
 		Old:  "	if err != nil && lacksRoom(err) {\n",
-		New:  "	if err != nil && lacksRoom(err) && !c.refuses(n) {\n",
+		New:  "	if err != nil && lacksRoom(err) && !c.refuses(slow, n) {\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAPipelinedServerAnswersWithDefaultLimits$"},
 		},

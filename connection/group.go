@@ -1,0 +1,242 @@
+package connection
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// Group is a set of connections that are sent the same bytes: a chat room, a feed. The zero value is an empty group, and it must not
+// be copied after its first use. Any goroutine may call its methods, handlers of members included.
+//
+// A member leaves by itself when its connection begins to end, at once and not only after the last flush. All members get the bytes
+// of a group in the same order, whichever goroutines write them.
+type Group struct {
+	// Left, if not nil, is called once for each member whose connection begins to end, with what ends it; not for one that Remove took
+	// out. It runs on a goroutine of the connection's listener and may block. It is set before the first Add.
+	Left func(member protocol.Socket, why *protocol.Closing)
+
+	writing sync.Mutex // one write at a time: the order is the same for every member
+
+	mu       sync.Mutex // nothing is written under it
+	index    map[protocol.Socket]int
+	members  []member
+	snapshot []member // a copy of members for writes; nil: it is to be made
+}
+
+// member is a connection in a group.
+type member struct {
+	socket protocol.Socket
+	conn   *Connection // nil: it is a socket of a test
+	slow   SlowPolicy
+	cancel func() bool // takes the hook back that waits for its end; nil until Add is over
+}
+
+// Delivery counts what became of one write to a group. Every member is in exactly one of the counts.
+type Delivery struct {
+	Accepted int // members whose queue has the bytes
+	Dropped  int // members whose queue was full and whose policy is SlowDropNewest
+	Closing  int // members whose connection had begun to end
+	// Refused are the members whose queue was full, or for which there was no memory. Those with SlowClose are closed.
+	Refused []protocol.Socket
+}
+
+var (
+	errNoMember  = errors.New("berth: no socket to add to the group")
+	errNoPayload = errors.New("berth: nothing to write to the group: a nil slice")
+)
+
+// Add makes a connection a member. What becomes of a write for which it has no room is decided by its own SlowConsumer option. Adding
+// a member again changes nothing. The error is that of a write to a connection that has begun to end; then Left is not called.
+func (g *Group) Add(socket protocol.Socket) error {
+	var slow SlowPolicy
+	if c, ok := socket.(*Connection); ok {
+		slow = c.shared.options.SlowConsumer
+	}
+	return g.AddWith(socket, slow)
+}
+
+// AddWith is Add with a policy for the writes of this group to this member.
+func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
+	if socket == nil {
+		return errNoMember
+	}
+	c, _ := socket.(*Connection)
+	if !g.enter(member{socket: socket, conn: c, slow: slow}) || c == nil {
+		return nil
+	}
+	cancel := c.whenClosing(func() { g.left(c) })
+	if g.joined(socket, cancel) {
+		return nil
+	}
+	cancel()
+	return c.closedErr()
+}
+
+// enter returns false for one that is a member already.
+func (g *Group) enter(m member) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, found := g.index[m.socket]; found {
+		return false
+	}
+	if g.index == nil {
+		g.index = map[protocol.Socket]int{}
+	}
+	g.index[m.socket] = len(g.members)
+	g.members = append(g.members, m)
+	g.snapshot = nil
+	return true
+}
+
+// joined is the end of an Add. False: the connection has begun to end meanwhile, or the member was removed.
+func (g *Group) joined(socket protocol.Socket, cancel func() bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i, found := g.index[socket]
+	if found {
+		g.members[i].cancel = cancel
+	}
+	return found
+}
+
+// Remove takes a member out and reports whether it was one.
+func (g *Group) Remove(socket protocol.Socket) bool {
+	m, found := g.take(socket)
+	if found && m.cancel != nil {
+		m.cancel()
+	}
+	return found
+}
+
+// Len returns the number of members.
+func (g *Group) Len() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.members)
+}
+
+// Members returns the members, in no order.
+func (g *Group) Members() []protocol.Socket {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sockets := make([]protocol.Socket, len(g.members))
+	for i, m := range g.members {
+		sockets[i] = m.socket
+	}
+	return sockets
+}
+
+// take removes a member.
+func (g *Group) take(socket protocol.Socket) (m member, found bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i, found := g.index[socket]
+	if !found {
+		return member{}, false
+	}
+	m = g.members[i]
+	last := len(g.members) - 1
+	g.members[i] = g.members[last]
+	g.index[g.members[i].socket] = i
+	g.members[last] = member{}
+	g.members = g.members[:last]
+	delete(g.index, socket)
+	g.snapshot = nil
+	return m, true
+}
+
+// left is called on the goroutine that ends the connection, so Left is called on another.
+func (g *Group) left(c *Connection) {
+	if m, found := g.take(c); found && m.cancel != nil && g.Left != nil {
+		why := c.cause.Load()
+		closing := &protocol.Closing{Socket: c, Reason: why.reason, Err: why.err}
+		c.shared.later(func() { c.callLate(func(error) { g.Left(c, closing) }, nil) })
+	}
+}
+
+// Write copies p once and queues it to every member.
+func (g *Group) Write(p []byte) (Delivery, error) {
+	if p == nil {
+		return Delivery{}, errNoPayload
+	}
+	return g.WriteOwned(slices.Clone(p))
+}
+
+// WriteOwned queues p, which nothing may change any more, to every member without copying it. It waits for no member. The error is
+// not nil only for a nil slice.
+func (g *Group) WriteOwned(p []byte) (Delivery, error) {
+	if p == nil {
+		return Delivery{}, errNoPayload
+	}
+	return g.write(len(p), func(s protocol.Socket) error { return s.WriteOwned(p, nil) }, func(e *entry) { e.data = p }), nil
+}
+
+// WriteBuffers queues several slices as one write to every member, as WriteOwned does.
+func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
+	n := 0
+	for _, p := range bufs {
+		if p == nil {
+			return Delivery{}, errNoPayload
+		}
+		n += len(p)
+	}
+	if len(bufs) == 0 {
+		return Delivery{}, errNoPayload
+	}
+	return g.write(n, func(s protocol.Socket) error { return s.WriteBuffers(bufs, nil) },
+		func(e *entry) { e.data, e.more = bufs[0], bufs[1:] }), nil
+}
+
+// write gives every member n bytes: fill puts them into an entry, other writes them to a socket of a test.
+func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry)) (d Delivery) {
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	for _, m := range g.current() {
+		if m.conn == nil {
+			d.count(m.socket, SlowRefuse, other(m.socket))
+			continue
+		}
+		c := m.conn
+		crossed, err := c.acquire(m.slow, n, n)
+		if err != nil {
+			if c.overflow(m.slow, err) {
+				c.drop(n, nil)
+			}
+			d.count(c, m.slow, err)
+			continue
+		}
+		e := newEntry()
+		e.left, e.reserved, e.memory = n, n, n
+		fill(e)
+		c.post(e, crossed)
+		d.Accepted++
+	}
+	return d
+}
+
+// current returns the members, for reading only.
+func (g *Group) current() []member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.snapshot == nil {
+		g.snapshot = slices.Clone(g.members)
+	}
+	return g.snapshot
+}
+
+// count notes what became of one member's write.
+func (d *Delivery) count(socket protocol.Socket, slow SlowPolicy, err error) {
+	switch {
+	case err == nil:
+		d.Accepted++
+	case errors.Is(err, protocol.ErrClosed):
+		d.Closing++
+	case lacksRoom(err) && slow == SlowDropNewest:
+		d.Dropped++
+	default:
+		d.Refused = append(d.Refused, socket)
+	}
+}
