@@ -106,8 +106,11 @@ func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
 		return
 	}
 	e := newEntry()
-	e.data, e.left, e.reserved, e.memory = data, len(data), len(data), len(data)
-	e.done, e.sender, e.ack, e.token = r.done, r.sender, r.ack, r.token
+	e.data, e.memory, e.done = data, len(data), r.done
+	if r.sender != nil {
+		rest := e.makeRest()
+		rest.sender, rest.ack, rest.token = r.sender, r.ack, r.token
+	}
 	c.post(e, crossed)
 }
 

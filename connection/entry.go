@@ -9,48 +9,112 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// entry is one accepted write on its way from the caller to the kernel. It is pooled; its owner is whoever took it
-// from the mailbox, at last the writer.
+// entry is one accepted write on its way from the caller to the kernel. It is pooled; it belongs to its caller until it is posted, then
+// to the writer. Most writes are one slice and nothing else: those need one cache line, and what few have lies in rest.
 type entry struct {
-	data  []byte           // what is left to write of the first slice
-	more  [][]byte         // the slices after it
-	chunk *transport.Chunk // the memory behind data, to be released; nil where it was the caller's own
-	file  *os.File         // instead of data: left bytes from its position
-	left  int              // bytes not yet taken by the kernel
+	next   *entry           // in the writer's inbox or queue
+	data   []byte           // what is left to write of the first slice
+	chunk  *transport.Chunk // the memory behind data, to be released; nil where it was the caller's own
+	done   func(error)      // the completion, if one is wanted
+	memory int              // bytes of the budget that it holds, to its end
+	rest   *rest            // nil: none
+}
 
-	reserved int // bytes of credit it still holds
-	memory   int // bytes of the budget it holds, to its end
+// rest is what few entries have.
+type rest struct {
+	more [][]byte // the slices after the first
+	file *os.File // instead of data: bytes from its position
+	left int      // bytes of more, or of file, that the kernel has not taken
 
-	next *entry // in the writer's queue
-
-	done   func(error) // the completion, if one is wanted
-	sender *actor.PID  // for a Write that came by PID: who gets Written or WriteFailed
+	sender *actor.PID // for a Write that came by PID: it gets Written or WriteFailed
 	ack    any
 	token  any
 }
 
-var entries = sync.Pool{New: func() any { return new(entry) }}
+var (
+	entries = sync.Pool{New: func() any { return new(entry) }}
+	rests   = sync.Pool{New: func() any { return new(rest) }}
+)
 
 func newEntry() *entry { return entries.Get().(*entry) }
+
+// makeRest returns the rest, and makes it if there is none.
+func (e *entry) makeRest() *rest {
+	if e.rest == nil {
+		e.rest = rests.Get().(*rest)
+	}
+	return e.rest
+}
+
+// copyOf makes it an entry of a copy of p.
+func (e *entry) copyOf(p []byte) {
+	if len(p) > 0 {
+		e.chunk = transport.NewChunk(len(p))
+		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
+	}
+}
+
+// buffers makes it an entry of several slices, at least one, of n bytes in all.
+func (e *entry) buffers(bufs [][]byte, n int) {
+	e.data = bufs[0]
+	if len(bufs) > 1 {
+		r := e.makeRest()
+		r.more, r.left = bufs[1:], n-len(bufs[0])
+	}
+}
 
 // free gives the entry and its memory back.
 func (e *entry) free() {
 	if e.chunk != nil {
 		e.chunk.Release()
 	}
+	if e.rest != nil {
+		*e.rest = rest{}
+		rests.Put(e.rest)
+	}
 	*e = entry{}
 	entries.Put(e)
 }
 
+// file returns the file that it sends, nil where it is slices.
+func (e *entry) file() *os.File {
+	if e.rest == nil {
+		return nil
+	}
+	return e.rest.file
+}
+
+// left returns how many bytes the kernel has not taken.
+func (e *entry) left() int {
+	if e.rest == nil {
+		return len(e.data)
+	}
+	return len(e.data) + e.rest.left
+}
+
+// reserved returns how many bytes of credit it holds: a file's bytes take none.
+func (e *entry) reserved() int {
+	if e.file() != nil {
+		return 0
+	}
+	return e.left()
+}
+
 // advance says that the kernel took n more bytes of it.
 func (e *entry) advance(n int) {
-	e.left -= n
-	if e.file != nil {
+	r := e.rest
+	switch {
+	case r == nil:
+		e.data = e.data[n:]
+		return
+	case r.file != nil:
+		r.left -= n
 		return
 	}
-	for n >= len(e.data) && len(e.more) > 0 {
+	for n >= len(e.data) && len(r.more) > 0 {
 		n -= len(e.data)
-		e.data, e.more = e.more[0], e.more[1:]
+		e.data, r.more = r.more[0], r.more[1:]
+		r.left -= len(e.data)
 	}
 	e.data = e.data[n:]
 }

@@ -187,7 +187,7 @@ func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
 		return Delivery{}, errNoPayload
 	}
 	return g.write(n, func(s protocol.Socket) error { return s.WriteBuffers(bufs, nil) },
-		func(e *entry) { e.data, e.more = bufs[0], bufs[1:] }), nil
+		func(e *entry) { e.buffers(bufs, n) }), nil
 }
 
 // write gives every member n bytes: fill puts them into an entry, other writes them to a socket of a test.
@@ -209,7 +209,7 @@ func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry
 			continue
 		}
 		e := newEntry()
-		e.left, e.reserved, e.memory = n, n, n
+		e.memory = n
 		fill(e)
 		c.post(e, crossed)
 		d.Accepted++

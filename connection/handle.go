@@ -41,39 +41,39 @@ func (c *Connection) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	e := newEntry()
-	e.left, e.reserved, e.memory = len(p), len(p), memory
-	if len(p) > 0 {
-		e.chunk = transport.NewChunk(len(p))
-		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
-	}
+	e.memory = memory
+	e.copyOf(p)
 	c.post(e, crossed)
 	return len(p), nil
 }
 
 // WriteOwned implements protocol.Socket.
 func (c *Connection) WriteOwned(p []byte, done func(error)) error {
-	return c.queue(p, nil, len(p), done)
+	return c.queue(len(p), func(e *entry) { e.data = p }, done)
 }
 
 // WriteBuffers implements protocol.Socket.
 func (c *Connection) WriteBuffers(bufs [][]byte, done func(error)) error {
-	if len(bufs) == 0 {
-		return c.queue(nil, nil, 0, done)
-	}
 	n := 0
 	for _, p := range bufs {
 		n += len(p)
 	}
-	return c.queue(bufs[0], bufs[1:], n, done)
+	return c.queue(n, func(e *entry) {
+		if len(bufs) > 0 {
+			e.buffers(bufs, n)
+		}
+	}, done)
 }
 
-func (c *Connection) queue(data []byte, more [][]byte, n int, done func(error)) error {
+// queue queues a write of n bytes that the caller owns: fill puts them into the entry.
+func (c *Connection) queue(n int, fill func(*entry), done func(error)) error {
 	crossed, err := c.acquire(c.slow(), n, n)
 	if err != nil {
 		return c.unaccepted(n, err, done)
 	}
 	e := newEntry()
-	e.data, e.more, e.left, e.reserved, e.memory, e.done = data, more, n, n, n, done
+	e.memory, e.done = n, done
+	fill(e)
 	c.post(e, crossed)
 	return nil
 }
@@ -103,7 +103,7 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	}
 	e := newEntry()
 	e.data, _ = b.Hand()
-	e.chunk, e.left, e.reserved, e.memory = chunk, n, n, memory
+	e.chunk, e.memory = chunk, memory
 	c.post(e, crossed)
 	return n, nil
 }
@@ -114,6 +114,9 @@ const smallPart = 4
 
 // WriteFile implements protocol.Socket.
 func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
+	if f == nil {
+		return fmt.Errorf("berth: no file to write: %w", os.ErrInvalid)
+	}
 	if n < 0 {
 		return fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
 	}
@@ -122,7 +125,9 @@ func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
 		return c.unaccepted(int(n), err, done)
 	}
 	e := newEntry()
-	e.file, e.left, e.done = f, int(n), done
+	e.done = done
+	rest := e.makeRest()
+	rest.file, rest.left = f, int(n)
 	c.post(e, crossed)
 	return nil
 }

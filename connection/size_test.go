@@ -13,3 +13,8 @@ func TestAConnectionFitsItsSizeClass(t *testing.T) {
 		assert.LessOrEqual(t, unsafe.Sizeof(Connection{}), uintptr(448))
 	}
 }
+
+// A cache line: a broadcast touches one entry for each member.
+func TestAnEntryFitsACacheLine(t *testing.T) {
+	assert.LessOrEqual(t, unsafe.Sizeof(entry{}), uintptr(64))
+}

@@ -31,10 +31,13 @@ func (v *vector) fill(q *queue) [][]byte {
 		return true
 	}
 	for e := q.first; e != nil; e = e.next {
-		if e.file != nil || !add(e.data) {
+		if e.file() != nil || !add(e.data) {
 			break
 		}
-		for _, p := range e.more {
+		if e.rest == nil {
+			continue
+		}
+		for _, p := range e.rest.more {
 			if !add(p) {
 				return v.bufs[:n]
 			}

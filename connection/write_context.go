@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 
-	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -47,11 +46,8 @@ func (c *Connection) writePiece(ctx context.Context, p []byte) error {
 		return err
 	}
 	e := newEntry()
-	e.left, e.reserved, e.memory = len(p), len(p), memory
-	if len(p) > 0 {
-		e.chunk = transport.NewChunk(len(p))
-		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
-	}
+	e.memory = memory
+	e.copyOf(p)
 	c.post(e, crossed)
 	return nil
 }

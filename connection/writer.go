@@ -149,9 +149,9 @@ func (w *writer) write() {
 	w.orders.And(^orderWritable) // before the call: a readiness that comes during it must not be lost
 	var n int
 	var err error
-	if head := w.queue.first; head.file != nil {
+	if head := w.queue.first; head.file() != nil {
 		var sent int64
-		sent, err = w.c.socket.SendFile(head.file, int64(min(head.left, maxBatch)))
+		sent, err = w.c.socket.SendFile(head.file(), int64(min(head.left(), maxBatch)))
 		n = int(sent)
 	} else {
 		v := newVector()
@@ -188,14 +188,12 @@ func (w *writer) wrote(n int) {
 	w.c.written.Add(uint64(n))
 	finished, bytes := 0, 0
 	for e := w.queue.first; e != nil; e = e.next {
-		took := min(n, e.left)
+		took := min(n, e.left())
 		n -= took
+		before := e.reserved()
 		e.advance(took)
-		if e.file == nil {
-			bytes += took
-			e.reserved -= took
-		}
-		if e.left > 0 {
+		bytes += before - e.reserved()
+		if e.left() > 0 {
 			break
 		}
 		finished++
@@ -213,8 +211,8 @@ func (w *writer) end(err error) {
 	for {
 		writes, bytes := 0, 0
 		for e := w.queue.first; e != nil; e = e.next {
-			w.c.makeRare().unsent.Add(uint64(e.left))
-			bytes += e.reserved
+			w.c.makeRare().unsent.Add(uint64(e.left()))
+			bytes += e.reserved()
 			writes++
 		}
 		w.settle(writes, bytes, err)
@@ -253,8 +251,8 @@ func (w *writer) complete(e *entry, err error) {
 		w.c.completions.add(e.done, err)
 		w.c.signal(signalCompletions)
 	}
-	if e.sender != nil {
-		answerWrite(w.c.system(), e.sender, e.ack, e.token, err)
+	if r := e.rest; r != nil && r.sender != nil {
+		answerWrite(w.c.system(), r.sender, r.ack, r.token, err)
 	}
 	e.free()
 }

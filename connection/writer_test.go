@@ -156,7 +156,7 @@ func TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome(t *testing.T) {
 	require.Nil(t, c.writer.Pull(), "a write is still coming")
 
 	e := newEntry()
-	e.data, e.left, e.reserved = []byte("abc"), 3, 3
+	e.data = []byte("abc")
 	c.post(e, false)
 	require.True(t, c.writer.turn())
 	assert.Equal(t, "abc", string(socket.took))
@@ -176,7 +176,12 @@ func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	v := newVector()
 	defer v.free(maxVector)
 	of := func(n int, file *os.File, bufs ...[]byte) *entry {
-		return &entry{data: bufs[0], more: bufs[1:], left: n, file: file}
+		e := new(entry)
+		e.buffers(bufs, n)
+		if file != nil {
+			e.makeRest().file = file
+		}
+		return e
 	}
 	text := func(bufs [][]byte) string { return string(bytes.Join(bufs, []byte("|"))) }
 	a, b, c := []byte("a"), []byte("b"), []byte("c")
