@@ -79,7 +79,7 @@ func (c *Connection) acquire(slow SlowPolicy, n, memory int) (crossed bool, err 
 
 // writerPatience bounds how long a write waits for a writer that is at work on another goroutine, and is not told either that the
 // kernel takes no more. It takes as long only where the process gets no processor time.
-const writerPatience = 50 * time.Millisecond // a second, once the stream transport announces Full
+const writerPatience = time.Second
 
 func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, err error) {
 	r := &c.makeRare().room

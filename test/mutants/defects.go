@@ -105,8 +105,8 @@ var defects = []defect{
 		Name: "buffer-returned-early", Guarantee: "G3",
 		What: "the memory of a forwarded buffer goes back to the pool before it is written",
 		File: "connection/handle.go",
-		Old:  "	e.chunk, e.left, e.reserved, e.memory = chunk, n, n, memory\n",
-		New:  "	e.left, e.reserved, e.memory = n, n, memory\n	chunk.Release()\n",
+		Old:  "	e.chunk, e.memory = chunk, memory\n",
+		New:  "	e.memory = memory\n	chunk.Release()\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestForwardEchoesWithoutACopy$", Tags: "berthdebug"},
 		},
