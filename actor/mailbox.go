@@ -19,6 +19,14 @@ type Source interface {
 	Drop(message any)
 }
 
+// FailureTaker is the optional part of a Source that wants to know of failures on its turn which no Receive caught.
+type FailureTaker interface {
+	// Failed gets what the actor's code panicked with, nil for runtime.Goexit, and the message that it was
+	// invoked with, nil for Pull. It runs on the actor's turn, the panic's frames still on the stack.
+	// False: the failure goes to the supervisor.
+	Failed(ctx actor.Context, message, reason any) (taken bool)
+}
+
 // Mailbox is a Proto.Actor mailbox made for sockets. Unlike the stock one it pulls: when its mail is done it
 // asks its Source, so input is fetched on the actor's turn, after all commands that came before. It gives the
 // dispatcher back after Throughput messages, and after Close no message vanishes: each goes to Source.Drop.
@@ -179,14 +187,7 @@ func (m *Mailbox) turn(scheduled bool) {
 		if finished {
 			return
 		}
-		// The actor panicked, or called runtime.Goexit. The message at hand is lost, the rest goes on
-		// in a turn of its own, after the supervisor has decided (EscalateFailure suspends us).
-		reason := recover()
-		if reason == nil {
-			reason = protocol.ErrGoexit
-		}
-		m.invoker.EscalateFailure(reason, message)
-		m.goOn()
+		m.failed(message, recover())
 	}()
 	for left := m.scheduler.Throughput(); ; left-- {
 		if left <= 0 {
@@ -201,6 +202,7 @@ func (m *Mailbox) turn(scheduled bool) {
 		scheduled = false
 		if what == user {
 			m.invoker.InvokeUserMessage(message)
+			message = nil // a failure of the source has none
 			continue
 		}
 		switch message.(type) {
@@ -219,6 +221,44 @@ func (m *Mailbox) turn(scheduled bool) {
 		default:
 			m.invoker.InvokeSystemMessage(message)
 		}
+		message = nil
+	}
+}
+
+// failed ends a turn in which the actor panicked, or called runtime.Goexit: then reason is nil. The message at hand is
+// lost. The rest goes on in a turn of its own, if the actor does not take the failure after the supervisor has
+// decided (EscalateFailure suspends the mailbox).
+func (m *Mailbox) failed(message, reason any) {
+	taken := false
+	defer func() { // also where the code that takes the failure fails in turn
+		_ = recover()
+		if reason == nil {
+			reason = protocol.ErrGoexit
+		}
+		if !taken {
+			m.invoker.EscalateFailure(reason, message)
+		}
+		m.goOn()
+	}()
+	source, takes := m.source.(FailureTaker)
+	ctx, real := m.invoker.(actor.Context)
+	if takes && real {
+		taken = source.Failed(ctx, message, reason)
+	}
+}
+
+// RunsUserCode reports that Proto.Actor calls code of the user's for message by itself, and not by the actor's
+// Receive: a continuation of ReenterAfter, or a message that answers for itself.
+func RunsUserCode(message any) bool {
+	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
+	case actor.AutoRespond:
+		return true
+	case *actor.Started, *actor.Stop, *actor.Watch, *actor.Unwatch, *actor.Terminated, *actor.Failure, *actor.Restart, *actor.Stopping,
+		*actor.Stopped, *actor.Restarting:
+		return false
+	default:
+		_, system := m.(actor.SystemMessage) // the type of a continuation is not exported
+		return system
 	}
 }
 

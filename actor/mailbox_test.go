@@ -341,3 +341,68 @@ func TestPostingAndHandlingMakeNoAllocation(t *testing.T) {
 	assert.Zero(t, allocations)
 	assert.Equal(t, 2*1001, handled)
 }
+
+// taker is a script that takes failures.
+type taker struct {
+	script
+	take func(message, reason any) bool
+}
+
+// fullContext is the invoker that a mailbox has in an actor: a context, too.
+type fullContext struct {
+	actor.Context
+	*taker
+}
+
+func (s *taker) Failed(_ actor.Context, message, reason any) bool { return s.take(message, reason) }
+
+func TestAFailureIsOfferedToTheSourceBeforeTheSupervisorGetsIt(t *testing.T) {
+	for name, take := range map[string]func() bool{
+		"taken":      func() bool { return true },
+		"not taken":  func() bool { return false },
+		"by a panic": func() bool { panic("again") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, fail := range []func(){func() { panic("broken") }, exit} {
+				var offered, escalated, got []any
+				s := &taker{}
+				s.take = func(message, reason any) bool { offered = append(offered, message, reason); return take() }
+				s.user = func(message any) {
+					if message == "fail" {
+						fail()
+					}
+					got = append(got, message)
+				}
+				s.script.failed = func(reason, message any) { escalated = append(escalated, message, reason) }
+				d := &byHand{throughput: 100}
+				var m tcpactor.Mailbox
+				m.Init(s)
+				m.RegisterHandlers(fullContext{taker: s}, d)
+				m.Start()
+				m.PostUserMessage("fail")
+				m.PostUserMessage("next")
+				returned := make(chan struct{})
+				go func() { defer close(returned); d.turn() }()
+				<-returned
+				d.all()
+				assert.Equal(t, []any{"next"}, got)
+				require.Equal(t, "fail", offered[0])
+				if name == "taken" {
+					assert.Empty(t, escalated)
+				} else {
+					require.Len(t, escalated, 2)
+					assert.Equal(t, "fail", escalated[0])
+				}
+			}
+		})
+	}
+}
+
+func TestWhatProtoActorRunsByItselfIsToldFromWhatTheActorReceives(t *testing.T) {
+	assert.True(t, tcpactor.RunsUserCode(&actor.Touch{}))
+	assert.True(t, tcpactor.RunsUserCode(&actor.MessageEnvelope{Message: &actor.Touch{}}))
+	for _, message := range []any{nil, "x", 1, &protocol.Data{}, &actor.Terminated{}, &actor.Stop{}, &actor.Failure{}, &actor.Watch{}, &actor.Unwatch{},
+		&actor.Restart{}, &actor.Started{}, &actor.Stopping{}, &actor.Stopped{}, &actor.Restarting{}, &actor.PoisonPill{}} {
+		assert.False(t, tcpactor.RunsUserCode(message), "%T", message)
+	}
+}

@@ -102,6 +102,7 @@ func causeOf(reason protocol.Reason, err error) *cause {
 var _ protocol.Socket = (*Connection)(nil)
 var _ actor.Actor = (*Connection)(nil)
 var _ tcpactor.Source = (*Connection)(nil)
+var _ tcpactor.FailureTaker = (*Connection)(nil)
 
 // attend is the message by which the mailbox tells the connection to look at its signals.
 type attend struct{}
@@ -233,6 +234,21 @@ func (c *Connection) guard(ctx actor.Context, returned *bool) {
 	// runtime.Goexit: the goroutine ends, the mailbox escalates, and our supervisor stops us. A new handler would not help: the goroutine
 	// may be the one that reads the socket.
 	c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
+}
+
+// Failed implements tcpactor.FailureTaker: code of the user's failed that Proto.Actor runs by itself. It ends this connection, or only
+// its handler, as if it had been called by try.
+func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool) {
+	if !tcpactor.RunsUserCode(message) {
+		return false
+	}
+	if reason == nil {
+		c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
+		return false
+	}
+	c.panicked(ctx, &protocol.PanicError{Value: reason, Stack: debug.Stack()})
+	c.replace(ctx)
+	return true
 }
 
 // failed ends the connection because of its handler, which is shown no more. What was accepted is still flushed: it may be the

@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -112,6 +113,15 @@ var flushNow = &flush{}
 
 // Drop implements tcpactor.Source. Entries do not come by mail, and no other message has a meaning here.
 func (w *writer) Drop(any) {}
+
+// Failed implements tcpactor.FailureTaker: a net.Conn of the user's panicked. The supervisor stops the writer, and with it the connection; this
+// is why.
+func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
+	if reason != nil {
+		w.c.setCause(protocol.ReasonTransportError, &protocol.PanicError{Value: reason, Stack: debug.Stack()})
+	}
+	return false
+}
 
 // mayFinish reports that everything accepted is written, and that nothing accepted is still on its way.
 func (w *writer) mayFinish() bool {

@@ -182,6 +182,17 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "continuation-unguarded", Guarantee: "G8",
+		What: "a panic in a continuation of ReenterAfter, or in a message that answers for itself, stops the actor without a reason",
+		File: "connection/connection.go",
+		Old:  "	if !tcpactor.RunsUserCode(message) {\n",
+		New:  "	if true {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAPanicInAContinuationCutsNoFlushOff$"},
+			{Package: "test/conformance", Tests: "^TestAPanicInWhateverAnActorRunsEndsItsConnectionWithReasonAndStack$"},
+		},
+	},
+	{
 		Name: "accept-error-fatal", Guarantee: "G9",
 		What: "the accept loop ends at the first error of accept",
 		File: "listener/acceptor.go",
