@@ -153,6 +153,13 @@ func (m *Mailbox) RunNow() bool {
 	return true
 }
 
+// Inside reports that a turn is under way.
+func (m *Mailbox) Inside() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inside
+}
+
 // Close ends the mailbox: the user messages left in it, and all that come later, go to Source.Drop.
 func (m *Mailbox) Close() {
 	m.mu.Lock()

@@ -19,6 +19,21 @@ func (c *Connection) Shutdown() { c.signal(signalShutdown) }
 // Kill resets the connection because the server does not wait any longer. Any goroutine may call it.
 func (c *Connection) Kill() { c.kill(protocol.ReasonShutdown, protocol.ErrShutdown) }
 
+// Working reports that a handler call is under way, or that accepted writes are not with the kernel
+// yet. Any goroutine may call it.
+func (c *Connection) Working() bool {
+	return c.state() != opening && (!c.credit.idle() || c.Open() && c.mailbox.Inside())
+}
+
+// Open reports that the connection has been opened and does not end yet. Any goroutine may call it.
+func (c *Connection) Open() bool { return c.state() == open }
+
+// Moved returns how many bytes have come and gone. Any goroutine may call it.
+func (c *Connection) Moved() uint64 {
+	read, written := c.socket.Progress()
+	return c.read.Load() + c.written.Load() + read + written
+}
+
 // drain tells the handler, once of its age and once of a shutdown, and closes what is quiet.
 func (c *Connection) drain(ctx actor.Context, bits uint32) {
 	is := func(bit uint32) bool { return bits&bit != 0 }

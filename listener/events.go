@@ -66,9 +66,10 @@ type (
 	}
 	// Stopped: the listener has shut down.
 	Stopped struct {
-		Addr    net.Addr
-		Aborted int // connections that had to be aborted
-		Stuck   int // of those, connections whose handler has not returned
+		Addr        net.Addr
+		Interrupted int // connections that had work under way when their time was over; see ShutdownError
+		Aborted     int // connections that had to be aborted
+		Stuck       int // of those, connections whose handler has not returned
 	}
 )
 
@@ -98,7 +99,12 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 		case *DrainStarted:
 			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
 		case *Stopped:
-			logger.Info("stopped", "addr", e.Addr, "aborted", e.Aborted, "stuck", e.Stuck)
+			level := slog.LevelInfo
+			if e.Interrupted+e.Aborted > 0 {
+				level = slog.LevelWarn
+			}
+			logger.Log(context.Background(), level, "stopped",
+				"addr", e.Addr, "interrupted", e.Interrupted, "aborted", e.Aborted, "stuck", e.Stuck)
 		case *connection.HandshakeFailed:
 			logger.Info("handshake failed", "remote", e.RemoteAddr, "error", e.Err)
 		case *connection.HandlerFailed:

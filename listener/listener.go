@@ -185,8 +185,12 @@ func (l *Listener) Resume() error { return l.server.resume() }
 // others are closed, at the deadline, or when ctx is cancelled, aborted.
 //
 // When it returns, nothing of the listener is left, whatever the moment; the exceptions are counted in the
-// *ShutdownError, which is nil for an orderly end. Later calls wait for the same end. It must not be called from a handler, which it would wait for.
+// *ShutdownError, which is nil for an orderly end. The error also counts connections that had work
+// under way when their time was over, however they were closed. Later calls of Shutdown and Close
+// wait for the same end, and get the same answer. It must not be called from a handler, which it
+// would wait for.
 func (l *Listener) Shutdown(ctx context.Context) error {
+	l.server.begins(toDrain)
 	deadline, _ := ctx.Deadline()
 	l.stopBy(deadline)
 	select {
@@ -198,15 +202,12 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the listener at once and aborts its connections. When it returns, nothing of the listener is left, except for handlers that
-// do not return, named in the *ShutdownError. It must not be called from a handler.
+// do not return, named in the *ShutdownError; they are the only error, unless a Shutdown goes on:
+// that is cut off, and both return its error. It must not be called from a handler.
 func (l *Listener) Close() error {
+	l.server.begins(toAbort)
 	l.stopBy(time.Now())
-	err := l.result()
-	var late *ShutdownError
-	if errors.As(err, &late) && len(late.Stuck) == 0 {
-		return nil // aborting is what was asked for
-	}
-	return err
+	return l.result()
 }
 
 func (l *Listener) stopBy(deadline time.Time) {

@@ -71,7 +71,9 @@ type server struct {
 	begun     chan struct{}  // closed when connections can be made
 	closing   chan struct{}  // closed when accepting ends for good
 	draining  chan struct{}  // closed when the connections know that they drain
-	outcome   *ShutdownError // written before drained is closed; nil: orderly
+	intent    atomic.Uint32  // see begins
+	cut       ShutdownError  // what the end cut off; written before drained is closed, as outcome
+	outcome   *ShutdownError // the answer to Shutdown and Close; nil: all is well
 	drained   chan struct{}
 	stopped   chan struct{} // closed when the supervisor has stopped
 	done      chan struct{} // closed when nothing of ours is left

@@ -10,8 +10,14 @@ import (
 	"github.com/go-berth/berth/connection"
 )
 
-// ShutdownError says that a shutdown was not orderly: its deadline passed. It matches os.ErrDeadlineExceeded.
+// ShutdownError says that a shutdown was not orderly: its deadline passed, or it was cancelled, or
+// Close cut it off. It matches os.ErrDeadlineExceeded.
 type ShutdownError struct {
+	// Interrupted is the number of connections that had work under way when their time was over: a
+	// handler call, writes that the kernel had not taken, or bytes that had come or gone within
+	// DrainQuiet (off: 1 s). They were closed in an orderly way, after that work or in the middle
+	// of it, or aborted.
+	Interrupted int
 	// Aborted is the number of connections that were reset, Stuck ones included.
 	Aborted int
 	// Stuck names the connections whose handler has not returned. Their sockets are closed; a goroutine each, and
@@ -22,6 +28,9 @@ type ShutdownError struct {
 // Error counts.
 func (e *ShutdownError) Error() string {
 	text := fmt.Sprintf("berth: shutdown deadline passed, %d connections aborted", e.Aborted)
+	if e.Interrupted > 0 {
+		text += fmt.Sprintf(", %d interrupted with work under way", e.Interrupted)
+	}
 	if len(e.Stuck) > 0 {
 		text += fmt.Sprintf(", %d handlers have not returned, the first is %s", len(e.Stuck), e.Stuck[0].GetId())
 	}
@@ -75,11 +84,23 @@ func (s *server) drain() {
 	}
 	s.publish(&DrainStarted{Addr: s.addr, Open: d.spawner.Len(), Deadline: d.deadline})
 	d.run()
-	if d.aborted > 0 {
-		s.outcome = &ShutdownError{Aborted: d.aborted, Stuck: d.stuck()}
+	s.cut = ShutdownError{Interrupted: d.interrupted, Aborted: d.aborted, Stuck: d.stuck()}
+	asked := s.intent.Load() == toAbort // then only handlers that do not return are worth an error
+	if len(s.cut.Stuck) > 0 || !asked && d.interrupted+d.aborted > 0 {
+		s.outcome = &s.cut
 	}
 	close(s.drained)
 }
+
+// The intents of a shutdown: what the first one who asked for it wanted.
+const (
+	toDrain uint32 = iota + 1
+	toAbort
+)
+
+// begins takes note of what is wanted. The first who asks decides: there is one end, and one answer
+// to all.
+func (s *server) begins(intent uint32) { s.intent.CompareAndSwap(0, intent) }
 
 // drainer brings the connections to their end: Draining and time, an orderly close, an abort.
 type drainer struct {
@@ -87,7 +108,10 @@ type drainer struct {
 	spawner  *connection.Spawner
 	deadline time.Time // zero: none
 	closeAt  time.Time // when the time for draining is over; moves with the deadline only
-	aborted  int
+
+	looks       looks
+	interrupted int // connections with work under way at closeAt
+	aborted     int
 }
 
 // run goes through the phases, each ended by its time or by the end of the last connection.
@@ -95,9 +119,18 @@ func (d *drainer) run() {
 	d.setDeadline(d.deadline)
 	d.spawner.SetDeadline(d.closeAt)
 	close(d.server.draining)
+	over := !d.closeAt.IsZero() && !time.Now().Before(d.closeAt)
+	if over { // counted first: Draining is no work
+		d.interrupted = d.looks.underWay(d.spawner.Live())
+	}
+	d.looks.begin(d.window(), d.spawner.Live())
 	d.each((*connection.Connection).Drain)
 	if d.ends(&d.closeAt) {
 		return
+	}
+	d.looks.end()
+	if !over {
+		d.interrupted = d.looks.underWay(d.spawner.Live())
 	}
 	d.each((*connection.Connection).Shutdown)
 	if d.ends(&d.deadline) {
@@ -130,7 +163,7 @@ func (d *drainer) ends(at *time.Time) bool {
 		if d.server.empty() {
 			return true
 		}
-		timer := newDeadline(*at)
+		timer := newDeadline(first(*at, d.looks.next))
 		select {
 		case <-d.server.ended:
 		case earlier := <-d.server.deadlines:
@@ -138,10 +171,29 @@ func (d *drainer) ends(at *time.Time) bool {
 				d.setDeadline(earlier)
 			}
 		case <-timer.C:
-			return false
+			if !at.IsZero() && !time.Now().Before(*at) {
+				return false
+			}
+			d.looks.look(d.spawner.Live())
 		}
 		timer.Stop()
 	}
+}
+
+// window is how long nothing may have moved on a connection that counts as quiet.
+func (d *drainer) window() time.Duration {
+	if quiet := d.server.options().Connection.DrainQuiet; quiet > 0 {
+		return quiet
+	}
+	return time.Second
+}
+
+// first returns the earlier of two moments, of which zero is none.
+func first(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // newDeadline returns a timer for a moment, one that never fires for zero.
@@ -175,11 +227,9 @@ func (s *server) reap() {
 		s.polling.close()
 	}
 	s.sweeping.Wait()
-	stopped := &Stopped{Addr: s.addr}
-	if s.outcome != nil {
-		stopped.Aborted, stopped.Stuck = s.outcome.Aborted, len(s.outcome.Stuck)
-	}
-	s.publish(stopped)
+	s.publish(&Stopped{
+		Addr: s.addr, Interrupted: s.cut.Interrupted, Aborted: s.cut.Aborted, Stuck: len(s.cut.Stuck),
+	})
 	close(s.done)
 }
 

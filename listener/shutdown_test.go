@@ -145,14 +145,13 @@ func TestEveryShutdownAndCloseReturnsWhenTheListenerHasEnded(t *testing.T) {
 				echoes(t, dial(t, l))
 			}
 			var calls sync.WaitGroup
+			answers := make(chan error, 100)
 			for i := range 8 {
 				calls.Go(func() {
-					var err error
 					if i%2 == 0 {
-						err = l.Close()
-						assert.NoError(t, err)
+						answers <- l.Close()
 					} else {
-						_ = l.Shutdown(within(t, patience))
+						answers <- l.Shutdown(within(t, patience))
 					}
 					select {
 					case <-l.Done():
@@ -163,8 +162,13 @@ func TestEveryShutdownAndCloseReturnsWhenTheListenerHasEnded(t *testing.T) {
 				})
 			}
 			calls.Wait()
-			_ = l.Shutdown(within(t, patience))
-			require.NoError(t, l.Close())
+			answers <- l.Shutdown(within(t, patience))
+			answers <- l.Close()
+			close(answers)
+			one := <-answers
+			for err := range answers {
+				require.Equal(t, one, err, "there is one end, and one answer")
+			}
 			require.Len(t, published[*Stopped](w), 1)
 		}
 	})
@@ -179,8 +183,34 @@ func TestALaterCloseHurriesAShutdown(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- l.Shutdown(context.Background()) }()
 	assert.Zero(t, receive(t, handler.draining), "without a limit")
-	require.NoError(t, l.Close())
-	require.ErrorIs(t, receive(t, result), os.ErrDeadlineExceeded)
+	cutOff := l.Close()
+	require.ErrorIs(t, cutOff, os.ErrDeadlineExceeded)
+	require.Equal(t, cutOff, receive(t, result))
+}
+
+func TestACloseThatComesFirstIsTheAnswerToALaterShutdown(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		l, err := Listen(w.Root, anyPort, of(newEcho()), o)
+		require.NoError(t, err)
+		echoes(t, dial(t, l))
+		require.NoError(t, l.Close())
+		require.NoError(t, l.Shutdown(within(t, patience)))
+		require.NoError(t, l.Close())
+		assert.Equal(t, &Stopped{Addr: l.Addr(), Aborted: 1}, published[*Stopped](w)[0])
+	})
+}
+
+func TestAShutdownThatWasLateIsTheAnswerToALaterClose(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		l, err := Listen(newWorld().Root, anyPort, of(&talker{echo: *newEcho(), draining: make(chan time.Time, 1)}), o)
+		require.NoError(t, err)
+		echoes(t, dial(t, l))
+		late := l.Shutdown(within(t, 50*time.Millisecond))
+		require.ErrorIs(t, late, os.ErrDeadlineExceeded)
+		require.Equal(t, late, l.Close())
+		require.Equal(t, late, l.Shutdown(within(t, patience)))
+	})
 }
 
 func TestCancellingAShutdownAborts(t *testing.T) {

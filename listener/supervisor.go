@@ -40,6 +40,7 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		info := s.server.info()
 		ctx.Respond(&info)
 	case *protocol.Shutdown:
+		s.server.begins(toDrain)
 		s.server.stopBy(m.Deadline)
 		ctx.Stop(ctx.Self())
 	case *actor.Restarting:
@@ -51,6 +52,7 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		}
 		// Whoever stops us, a handle, a message or the parent: draining is the same. It blocks here, because
 		// Proto.Actor takes the return for the end; the connections end on turns of their own.
+		s.server.begins(toDrain)
 		s.server.drain()
 	case *actor.Stopped:
 		close(s.server.stopped)

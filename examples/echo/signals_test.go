@@ -86,7 +86,7 @@ func abortsOnSecondSignal(t *testing.T, echo starter) {
 	p.AwaitStderr(t, "msg=draining")
 	p.Signal(t, syscall.SIGTERM)
 	assert.NotZero(t, p.Wait(t))
-	p.AwaitStderr(t, "aborted=1")
+	p.AwaitStderr(t, "level=WARN msg=stopped addr="+addr+" interrupted=1 aborted=1")
 	last := p.Stderr()[len(p.Stderr())-1]
 	assert.Contains(t, last, "1 connections aborted")
 	require.NotContains(t, strings.Join(p.Stderr(), "\n"), "goroutine ", "a stack")

@@ -4,14 +4,17 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -184,8 +187,104 @@ func TestACloseThatHurriesAShutdownEndsBoth(t *testing.T) {
 		shut := make(chan error, 1)
 		go func() { shut <- s.Shutdown(context.Background()) }()
 		tape.await("draining")
-		s.finish(t, func() { assert.NoError(t, s.Close()) })
-		assert.ErrorIs(t, <-shut, os.ErrDeadlineExceeded)
-		assert.NoError(t, s.Close(), "again")
+		var late error
+		s.finish(t, func() { late = s.Close() })
+		assert.ErrorIs(t, late, os.ErrDeadlineExceeded)
+		assert.Equal(t, late, <-shut, "there is one end, and one answer")
+		assert.Equal(t, late, s.Close(), "again")
+	})
+}
+
+// underWay are what may be under way on a connection at the deadline of a drain.
+var underWay = map[string]struct {
+	before      bool // it is begun before the drain
+	begin       func(p *peer, t *tape)
+	interrupted int
+}{
+	"nothing":          {false, func(*peer, *tape) {}, 0},
+	"nothing any more": {true, func(p *peer, t *tape) { p.send("upload"); t.sees("upload") }, 0},
+	"input":            {false, func(p *peer, t *tape) { p.send("upload"); t.sees("upload") }, 1},
+	"output":           {false, func(p *peer, t *tape) { assert.NoError(p.w.t, t.say("text")); p.expect("text") }, 1},
+	"writes that wait": {true, func(_ *peer, t *tape) { t.stall() }, 1},
+	"a handler call": {true, func(p *peer, t *tape) {
+		p.w.system.Root.Send(t.socket.PID(), "work")
+		t.await("message")
+	}, 1},
+}
+
+// overUnderWay runs a test with each of them, in a drain without a deadline. release lets a handler
+// call return.
+func overUnderWay(t *testing.T, each func(*testing.T, func(*testing.T, *world)),
+	test func(t *testing.T, w *world, s *server, p *peer, interrupted int, release func()),
+) {
+	for says, work := range underWay {
+		t.Run(says, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				released := make(chan struct{})
+				s := w.listen(script{
+					draining: func(*tape, time.Time) error { return nil },
+					message:  func(*tape, actor.Context, any) error { <-released; return nil },
+				}, listener.Options{
+					ShutdownTimeout: -1,
+					Connection:      connection.Options{DrainQuiet: time.Hour, WriteBufferSize: stallSize},
+				})
+				p, tape := s.connect()
+				if work.before {
+					work.begin(p, tape)
+				}
+				w.settle()
+				shut := make(chan error, 1)
+				go func() { shut <- s.Shutdown(context.Background()) }()
+				if says != "a handler call" { // in which it does not come
+					tape.await("draining")
+				}
+				s.eventually("the drain", func(i protocol.ListenerInfo) bool { return !i.Accepting })
+				if !work.before {
+					work.begin(p, tape)
+				}
+				w.settle()
+				test(t, w, s, p, work.interrupted, sync.OnceFunc(func() { close(released) }))
+				<-shut
+			})
+		})
+	}
+}
+
+func TestADrainCountsTheConnectionsThatItClosesWithWorkUnderWay(t *testing.T) {
+	overUnderWay(t, inBubble, func(t *testing.T, w *world, s *server, p *peer, interrupted int, release func()) {
+		var stopped []*listener.Stopped
+		w.system.EventStream.Subscribe(func(event any) {
+			if e, ok := event.(*listener.Stopped); ok {
+				stopped = append(stopped, e)
+			}
+		})
+		// The time for an orderly close begins 1 s before the deadline.
+		time.AfterFunc(29*time.Second+time.Millisecond, func() {
+			release()
+			_, _ = p.all()
+			_ = p.Close()
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		err := s.Shutdown(ctx)
+		if interrupted == 0 {
+			assert.NoError(t, err)
+		} else {
+			assert.Equal(t, &listener.ShutdownError{Interrupted: interrupted}, err)
+			assert.EqualError(t, err, "berth: shutdown deadline passed, 0 connections aborted, 1 interrupted with work under way")
+		}
+		assert.Equal(t, []*listener.Stopped{{Addr: s.Addr(), Interrupted: interrupted}}, stopped)
+	})
+}
+
+func TestADrainThatIsCutOffCountsTheConnectionsWithWorkUnderWay(t *testing.T) {
+	overUnderWay(t, eachNetwork, func(t *testing.T, w *world, s *server, p *peer, interrupted int, release func()) {
+		go func() {
+			_, _ = p.Read(make([]byte, 1)) // the abort, where the peer has not been sent more than it reads
+			release()
+		}()
+		var late *listener.ShutdownError
+		require.ErrorAs(t, s.Close(), &late)
+		assert.Equal(t, listener.ShutdownError{Interrupted: interrupted, Aborted: 1}, *late)
 	})
 }

@@ -253,6 +253,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "work-cut-off-in-silence", Guarantee: "G12",
+		What: "a drain does not count the connections that it closes with work under way",
+		File: "listener/shutdown.go",
+		Old:  "	if !over {\n		d.interrupted = d.looks.underWay(d.spawner.Live())\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestADrainCountsTheConnectionsThatItClosesWithWorkUnderWay$"},
+		},
+	},
+	{
 		Name: "write-lost-in-silence", Guarantee: "G13",
 		What: "a Write to an ended connection that nobody waits for vanishes",
 		File: "connection/commands.go",
