@@ -89,6 +89,24 @@ type handler struct {
 	accepted func(protocol.Socket) error
 	data     func(protocol.Socket, *protocol.Buffer) error
 	closed   func(*protocol.Closed)
+	writable func(protocol.Socket, bool) error
+	message  func(protocol.Socket, any) error
+}
+
+// Writable implements tcpactor.WritableHandler.
+func (h handler) Writable(s protocol.Socket, ready bool) error {
+	if h.writable == nil {
+		return nil
+	}
+	return h.writable(s, ready)
+}
+
+// Message implements tcpactor.MessageHandler.
+func (h handler) Message(_ actor.Context, s protocol.Socket, message any) error {
+	if h.message == nil {
+		return nil
+	}
+	return h.message(s, message)
 }
 
 // Accepted implements tcpactor.Handler.
