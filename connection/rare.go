@@ -12,6 +12,9 @@ type rare struct {
 
 	closing closingHooks
 
+	value    atomic.Pointer[any] // of SetValue
+	replaced atomic.Int64        // handlers that panicked and were replaced
+
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's
 
 	// The connection's turn.

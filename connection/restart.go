@@ -49,7 +49,6 @@ const (
 // restarts counts those of one connection.
 type restarts struct {
 	recent []time.Duration // when, within RestartHandler.Within; oldest first
-	total  int
 }
 
 // take counts one more, if the limit allows it.
@@ -61,7 +60,6 @@ func (r *restarts) take(limit RestartHandler, now time.Duration) bool {
 		return false
 	}
 	r.recent = append(r.recent, now)
-	r.total++
 	return true
 }
 
@@ -82,7 +80,12 @@ func (c *Connection) mayRestart() bool {
 	if limit.Max == 0 || c.state() != open || c.cause.Load() != nil {
 		return false
 	}
-	return c.makeRare().restarts.take(limit, c.shared.now())
+	rare := c.makeRare()
+	if !rare.restarts.take(limit, c.shared.now()) {
+		return false
+	}
+	rare.replaced.Add(1)
+	return true
 }
 
 // final reports that message belongs to the end of a connection: then its last handler gets it, whatever it did.
@@ -139,10 +142,7 @@ func (c *Connection) childEnded(ctx actor.Context) {
 
 // greet opens the conversation with a handler.
 func (c *Connection) greet(ctx actor.Context) {
-	accepted := &protocol.Accepted{Socket: c}
-	if r := c.rare.Load(); r != nil {
-		accepted.Restarts = r.restarts.total
-	}
+	accepted := &protocol.Accepted{Socket: c, Restarts: c.Restarts()}
 	c.try(ctx, &actor.Started{})
 	if c.flags.tenure == serving {
 		c.phase.Or(met)

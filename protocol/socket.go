@@ -68,6 +68,16 @@ type Socket interface {
 	Link(pid *actor.PID)
 	Unlink(pid *actor.PID)
 
+	// SetValue keeps v with the connection until the next SetValue; nil removes it. It is there for what a handler wants to find
+	// again after a restart (see connection.RestartHandler), and for other goroutines that hold the socket. The connection
+	// does nothing with it, and keeps it also after its end.
+	SetValue(v any)
+	// Value returns what the last SetValue gave, nil if there was none.
+	Value() any
+	// Restarts returns how many handlers of this connection panicked and were replaced: for the handler at work what
+	// Accepted.Restarts says. Above 0 the conversation is under way already.
+	Restarts() int
+
 	// Info describes the connection at this moment.
 	Info() Info
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,57 @@ func TestAHandlerThatPanicsIsReplacedOnItsSocket(t *testing.T) {
 		tape.sees("failrestmore")
 		p.close()
 		assert.Equal(t, protocol.ReasonPeerClosed, tape.ended().Reason)
+	})
+}
+
+func TestAValueStaysWithItsConnectionOverARestart(t *testing.T) {
+	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+		greeted := make(chan [2]any, 8) // value and restarts
+		greet := func(t *tape) error {
+			greeted <- [2]any{t.socket.Value(), t.socket.Restarts()}
+			return nil
+		}
+		play := failsOn("fail")
+		play.accepted, play.again = greet, greet
+		s := w.open(door, play, only(restarting(2)))
+		p, tape := s.connect()
+		assert.Equal(t, [2]any{nil, 0}, <-greeted)
+		tape.socket.SetValue([]int{1}) // of a type that has no ==
+		p.send("fail")
+		assert.Equal(t, [2]any{[]int{1}, 1}, <-greeted)
+		tape.socket.SetValue("another type")
+		p.send("fail")
+		assert.Equal(t, [2]any{"another type", 2}, <-greeted)
+		p.close()
+		tape.ended()
+		assert.Equal(t, "another type", tape.socket.Value())
+		assert.Equal(t, 2, tape.socket.Restarts())
+		tape.socket.SetValue(nil)
+		assert.Nil(t, tape.socket.Value())
+
+		p, tape = s.connect()
+		assert.Equal(t, [2]any{nil, 0}, <-greeted)
+		tape.socket.SetValue(nil)
+		assert.Nil(t, tape.socket.Value(), "each connection has its own")
+		p.close()
+	})
+}
+
+func TestAnyGoroutineMaySetAValue(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		_, tape := w.serve(script{}, connection.Options{}).connect()
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				for range 100 {
+					tape.socket.SetValue(i)
+					value, ok := tape.socket.Value().(int)
+					assert.True(t, ok && value < 8)
+					assert.Zero(t, tape.socket.Restarts())
+				}
+			})
+		}
+		all.Wait()
 	})
 }
 
