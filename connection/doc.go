@@ -11,7 +11,10 @@
 //	budget.go      the memory of all connections together
 //	relief.go      who waits for it, and who has to go
 //	credit.go      the write queue's limits
+//	room.go        writes that find no room: what is queued goes out first, a refusal is told
+//	write_context.go  writes that wait for room
 //	slow.go        what becomes of writes that do not fit
+//	group.go       one payload for many connections
 //	watch.go       timeouts, by a coarse sweep
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
 //	age.go         when that is, for each connection apart

@@ -34,8 +34,8 @@ type Options struct {
 	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and leaves the closing to the handler. Default false:
 	// accepted writes are flushed, then the connection closes.
 	KeepOpenOnPeerClosed bool
-	// HighWater and LowWater are marks for the pending bytes, between which Writable alternates. Default: no HighWater, no events; LowWater
-	// half of HighWater (half of WriteBufferSize for GateLowWater).
+	// HighWater and LowWater are marks for the pending bytes, between which Writable alternates. Default: no HighWater, so that Writable
+	// comes after refused writes only; LowWater half of HighWater (of WriteBufferSize without one).
 	HighWater int
 	LowWater  int
 

@@ -216,6 +216,8 @@ func TestAWriteBeyondTheBudgetIsRefusedAndOthersAreServed(t *testing.T) {
 		}
 		deaf.take(stallSize)
 		same(t, strings.Repeat(text, accepted/piece), string(deaf.take(accepted)))
+		assert.Equal(t, &protocol.WriteReady{PID: tape.socket.PID()}, asker.answer(), "room is told here too")
+		tape.until("room", lastWritable)
 		s.free()
 		require.NoError(t, tape.say(text))
 		deaf.expect(text)
