@@ -1,6 +1,7 @@
 package tcpactor
 
 import (
+	"errors"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -8,20 +9,45 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Handler is the Go door: one value per connection, its methods called one at a time. It may block: only its own connection waits.
+// Handler shows the bytes of one connection to a value of its own, one call at a time. It may block: only its own connection waits.
+//
+// More methods are optional: those of AcceptedHandler, ClosedHandler, ClosingHandler, PeerClosedHandler, WritableHandler,
+// DrainingHandler and MessageHandler. A value that wraps a handler hides them; Wrap keeps them.
 //
 // An error that a method returns closes the connection, with ReasonHandlerError. Where the connection
 // has begun to end already, a method may return the error of a write that was refused for that: it
 // changes nothing and counts as no failure.
-//
-// A handler that also has the method of PeerClosedHandler, WritableHandler, DrainingHandler,
-// ClosingHandler or MessageHandler gets those events too.
 type Handler interface {
-	// Accepted comes once and first. An error closes the connection.
-	Accepted(socket protocol.Socket) error
 	// Data shows the unread bytes; what it does not consume stays. buffer is valid during the call only.
 	Data(socket protocol.Socket, buffer *protocol.Buffer) error
-	// Closed comes once and last, whatever ended the connection.
+}
+
+// HandlerFunc is a Handler without a state, and the Door that makes it: one function for all connections.
+type HandlerFunc func(socket protocol.Socket, buffer *protocol.Buffer) error
+
+// Data implements Handler.
+func (f HandlerFunc) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
+	return f(socket, buffer)
+}
+
+// Open implements Door.
+func (f HandlerFunc) Open() Receiver { return &handlerReceiver{handler: f} }
+
+// Validate returns one sentence if there is no function.
+func (f HandlerFunc) Validate() error {
+	if f == nil {
+		return errors.New("berth: no HandlerFunc: it is nil")
+	}
+	return nil
+}
+
+// AcceptedHandler is told that the connection is there: once and first. An error closes the connection.
+type AcceptedHandler interface {
+	Accepted(socket protocol.Socket) error
+}
+
+// ClosedHandler is told that it has ended, whatever ended it: once and last.
+type ClosedHandler interface {
 	Closed(socket protocol.Socket, closed *protocol.Closed)
 }
 
@@ -71,9 +97,13 @@ func (r *handlerReceiver) Receive(ctx actor.Context, message any) error {
 		return r.handler.Data(m.Socket, m.Buffer)
 	case *protocol.Accepted:
 		r.socket = m.Socket
-		return r.handler.Accepted(m.Socket)
+		if h, ok := r.handler.(AcceptedHandler); ok {
+			return h.Accepted(m.Socket)
+		}
 	case *protocol.Closed:
-		r.handler.Closed(m.Socket, m)
+		if h, ok := r.handler.(ClosedHandler); ok {
+			h.Closed(m.Socket, m)
+		}
 	case *protocol.PeerClosed:
 		if h, ok := r.handler.(PeerClosedHandler); ok {
 			return h.PeerClosed(m.Socket)

@@ -24,13 +24,11 @@ func (s *server) handOver(handedOver bool) error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	if s.shutDown() {
-		return errShutDown
+		return ErrClosed
 	}
 	s.handedOver = handedOver
 	return nil
 }
-
-var errShutDown = errors.New("berth: the listener has shut down, and its socket is closed")
 
 // livesOn reports that another process serves the socket, or will: a service manager keeps it for the next one.
 func (s *server) livesOn() bool {
@@ -50,7 +48,7 @@ func (s *server) shutDown() bool {
 
 func (s *server) files() ([]*os.File, error) {
 	if s.shutDown() {
-		return nil, errShutDown
+		return nil, ErrClosed
 	}
 	if len(s.filled(true)) == 0 {
 		return nil, errNoSocket

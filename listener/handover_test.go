@@ -199,8 +199,8 @@ func TestAListenerThatHasShutDownHasNothingToHandOver(t *testing.T) {
 		l := newWorld().listen(t, of(newEcho()), o)
 		require.NoError(t, l.Close())
 		_, err := l.Files()
-		assert.Equal(t, errShutDown, err)
-		assert.EqualError(t, l.HandedOver(), "berth: the listener has shut down, and its socket is closed")
+		assert.Equal(t, ErrClosed, err)
+		assert.EqualError(t, l.HandedOver(), "berth: the listener has ended")
 	})
 }
 

@@ -189,7 +189,7 @@ func TestAListenerThatIsShutDownMeanwhileIsNotHandedOver(t *testing.T) {
 			require.NoError(t, l.Close())
 			_, err = fmt.Fprintln(s.in, "go on")
 			require.NoError(t, err)
-			assert.Equal(t, errShutDown, receive(t, failed))
+			assert.Equal(t, ErrClosed, receive(t, failed))
 			assertUnchanged(t, stays, s)
 			_, err = net.Dial(network, l.Addr().String())
 			assert.Error(t, err)
@@ -214,7 +214,7 @@ func TestReexecRefusesWhatCannotBeBeforeAnythingIsStarted(t *testing.T) {
 	}{
 		"berth: no listener to hand over":                                      {t.Context(), nil, nil},
 		"berth: a *simnet.Listener has no descriptor to hand over":             {t.Context(), nil, []*Listener{good, inMemory}},
-		"berth: the listener has shut down, and its socket is closed":          {t.Context(), nil, []*Listener{good, ended}},
+		"berth: the listener has ended":                                        {t.Context(), nil, []*Listener{good, ended}},
 		"berth: the command has ExtraFiles, where the sockets must come":       {t.Context(), &exec.Cmd{ExtraFiles: []*os.File{os.Stdin}}, []*Listener{good}},
 		"berth: the new process was not ready in time: context canceled":       {over, exec.Command("true"), []*Listener{good}},
 		"berth: fork/exec /no/such/program: no such file or directory":         {t.Context(), &exec.Cmd{Path: "/no/such/program"}, []*Listener{good}},

@@ -68,7 +68,7 @@ func (s *server) retune(next *Options) error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	if s.shutDown() {
-		return errEnded
+		return ErrClosed
 	}
 	if err := s.intake.tune(next); err != nil {
 		_ = s.intake.tune(s.options()) // some of it may have taken effect
@@ -121,8 +121,8 @@ func sameConfig(a, b net.ListenConfig) bool {
 	return same && reflect.DeepEqual(a, b)
 }
 
-// errEnded is the error of what a listener that has ended, or is about to, cannot do any more. It matches net.ErrClosed.
-var errEnded error = endedError{}
+// ErrClosed is the error of what a listener that has ended, or is about to, cannot do any more. It matches net.ErrClosed.
+var ErrClosed error = endedError{}
 
 type endedError struct{}
 

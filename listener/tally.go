@@ -56,7 +56,7 @@ func (t *tally) wait(ctx context.Context, cond func(open int) bool, ended <-chan
 			}
 		}
 		if over {
-			return errEnded
+			return ErrClosed
 		}
 		select {
 		case <-w.news:

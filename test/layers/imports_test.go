@@ -33,12 +33,13 @@ var layers = map[string][]string{
 	"connection/transport": nil,
 	"connection":           {"protocol", "actor", "connection/transport"},
 	"listener":             {"protocol", "actor", "connection", "connection/transport"},
+	".":                    {"protocol", "actor", "connection", "listener"}, // the front door
 }
 
 // foreign is what the core may import of others, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "actor", "connection", "listener"},
+	proto + "actor":                     {"protocol", "actor", "connection", "listener", "."},
 	proto + "eventstream":               {"listener"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},

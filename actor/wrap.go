@@ -1,0 +1,72 @@
+package tcpactor
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
+)
+
+// ReceiverFunc is a Receiver that is a function.
+type ReceiverFunc func(ctx actor.Context, message any) error
+
+// Receive implements Receiver.
+func (f ReceiverFunc) Receive(ctx actor.Context, message any) error { return f(ctx, message) }
+
+// Wrap puts code around the handlers that door makes, of whatever form. around is called for each of them with the handler as it is; what it
+// returns sees every message of the connection first, and calls next to go on. What a handler has besides Receive is kept, so no optional
+// method is lost.
+func Wrap(door Door, around func(next Receiver) Receiver) Door { return wrapped{door, around} }
+
+type wrapped struct {
+	door   Door
+	around func(Receiver) Receiver
+}
+
+// Open implements Door.
+func (w wrapped) Open() Receiver {
+	inner := w.door.Open()
+	return &wrappedReceiver{inner: inner, outer: w.around(inner)}
+}
+
+// Validate asks the door that is wrapped, if there is something to ask.
+func (w wrapped) Validate() error {
+	if v, ok := w.door.(interface{ Validate() error }); ok {
+		return v.Validate()
+	}
+	return nil
+}
+
+type wrappedReceiver struct {
+	inner, outer Receiver
+	event        any // the event under way; nil: none
+}
+
+// Receive implements Receiver. An event that comes up during another message reaches an actor by way of the connection, and so comes here a
+// second time: then it has passed the outer one.
+func (r *wrappedReceiver) Receive(ctx actor.Context, message any) error {
+	if !recurs(message) {
+		return r.outer.Receive(ctx, message)
+	}
+	if r.event == message {
+		return r.inner.Receive(ctx, message)
+	}
+	before := r.event
+	r.event = message
+	defer func() { r.event = before }()
+	return r.outer.Receive(ctx, message)
+}
+
+// recurs reports that message is one of those that may come a second time. They are pointers, so they can be compared.
+func recurs(message any) bool {
+	switch message.(type) {
+	case protocol.Event, *actor.Started, *actor.Restarting:
+		return true
+	}
+	return false
+}
+
+// Drains implements Drainer for the handler that is wrapped.
+func (r *wrappedReceiver) Drains() bool {
+	d, ok := r.inner.(Drainer)
+	return ok && d.Drains()
+}

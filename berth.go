@@ -1,0 +1,86 @@
+package berth
+
+import (
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+// What a handler is given.
+type (
+	// Socket is a handler's handle on its connection. Any goroutine may call its methods, also after the connection has ended.
+	Socket = protocol.Socket
+	// Buffer shows the unread bytes. What the handler does not consume stays and leads the next call.
+	Buffer = protocol.Buffer
+	// Data is the event by which an actor that is a connection is shown the bytes; package protocol has the others.
+	Data = protocol.Data
+	// Closed says why a connection ended, and counts its bytes.
+	Closed = protocol.Closed
+	// Closing says what has begun to end a connection.
+	Closing = protocol.Closing
+	// Reason is what ended a connection.
+	Reason = protocol.Reason
+	// Stats counts the bytes of one connection.
+	Stats = protocol.Stats
+	// Info describes one connection at one moment.
+	Info = protocol.Info
+)
+
+// How a program says what its connections do.
+type (
+	// Factory makes what handles one connection: HandlerFunc, Handlers, Functions, Actors, or one of these in Wrap.
+	Factory = tcpactor.Door
+	// Handler shows the bytes of one connection to a value of its own. Only Data is required: AcceptedHandler, ClosedHandler,
+	// ClosingHandler, PeerClosedHandler, WritableHandler, DrainingHandler and MessageHandler are its optional methods.
+	Handler = tcpactor.Handler
+	// HandlerFunc is a handler without a state: one function for all connections.
+	HandlerFunc = tcpactor.HandlerFunc
+	// AcceptedHandler is told first that the connection is there.
+	AcceptedHandler = tcpactor.AcceptedHandler
+	// ClosedHandler is told last why it ended.
+	ClosedHandler = tcpactor.ClosedHandler
+	// ClosingHandler is told at once that it has begun to end.
+	ClosingHandler = tcpactor.ClosingHandler
+	// PeerClosedHandler is told of the peer's FIN, with KeepOpenOnPeerClosed.
+	PeerClosedHandler = tcpactor.PeerClosedHandler
+	// WritableHandler is told on which side of its limits the write queue is.
+	WritableHandler = tcpactor.WritableHandler
+	// DrainingHandler is told of a shutdown, or of the connection's MaxAge, and closes when it likes.
+	DrainingHandler = tcpactor.DrainingHandler
+	// MessageHandler gets other messages sent to the connection's PID.
+	MessageHandler = tcpactor.MessageHandler
+	// Functions is the form of three functions that thread a state of type S.
+	Functions[S any] = tcpactor.Functions[S]
+	// Receiver is a handler of any form as the connection sees it; see Wrap.
+	Receiver = tcpactor.Receiver
+	// ReceiverFunc is a Receiver that is a function.
+	ReceiverFunc = tcpactor.ReceiverFunc
+)
+
+// What a server is given.
+type (
+	// Server is the handle on a running server. Any goroutine may call its methods, also after the end.
+	Server = listener.Listener
+	// Options of a server. The zero value is useful; README.md has the table.
+	Options = listener.Options
+	// ConnectionOptions are Options.Connection.
+	ConnectionOptions = connection.Options
+	// Group is a set of connections that are sent the same bytes.
+	Group = connection.Group
+	// Delivery counts what became of one write to a Group.
+	Delivery = connection.Delivery
+)
+
+// Errors that programs branch on with errors.Is; package protocol has them all.
+var (
+	// ErrServerClosed is what ListenAndServe returns once the server has ended. It matches net.ErrClosed.
+	ErrServerClosed = listener.ErrClosed
+	// ErrClosed refuses writes after the connection's end. It matches net.ErrClosed.
+	ErrClosed = protocol.ErrClosed
+	// ErrWriteQueueFull and ErrWriteBufferFull refuse a write for which there is no room, because the peer is slow.
+	ErrWriteQueueFull  = protocol.ErrWriteQueueFull
+	ErrWriteBufferFull = protocol.ErrWriteBufferFull
+	// ErrWriteTooLarge refuses a write that is larger than WriteBufferSize; WriteContext takes any length.
+	ErrWriteTooLarge = protocol.ErrWriteTooLarge
+)

@@ -1,0 +1,209 @@
+package berth_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/go-berth/berth"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 20 * time.Second
+
+func echo(socket berth.Socket, data *berth.Buffer) error {
+	_, err := socket.Forward(data)
+	return err
+}
+
+// ask sends text to the server, then FIN, and returns what comes back.
+func ask(t *testing.T, addr, text string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, text)
+	require.NoError(t, err)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	return string(answer)
+}
+
+// counter answers each chunk with how many bytes there have been; only Data is required of it.
+type counter struct{ bytes int }
+
+func (c *counter) Data(socket berth.Socket, data *berth.Buffer) error {
+	c.bytes += data.Discard(data.Len())
+	_, err := socket.Write([]byte(strings.Repeat("x", c.bytes)))
+	return err
+}
+
+// parrot is a connection that is an actor.
+type parrot struct{}
+
+func (parrot) Receive(ctx actor.Context) {
+	if m, ok := ctx.Message().(*berth.Data); ok {
+		_, _ = m.Socket.Forward(m.Buffer)
+	}
+}
+
+func TestEveryFormOfHandlerServes(t *testing.T) {
+	for name, handler := range map[string]berth.Factory{
+		"HandlerFunc": berth.HandlerFunc(echo),
+		"Handlers":    berth.Handlers(func() berth.Handler { return &counter{} }),
+		"Functions": berth.Functions[int]{Read: func(n int, socket berth.Socket, data *berth.Buffer) (int, error) {
+			return n + data.Len(), echo(socket, data)
+		}},
+		"Actors": berth.Actors(func() actor.Actor { return parrot{} }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, err := berth.Listen("127.0.0.1:0", handler, berth.Options{})
+			require.NoError(t, err)
+			answer := ask(t, server.Addr().String(), "hello")
+			if name == "Handlers" {
+				assert.Equal(t, "xxxxx", answer)
+			} else {
+				assert.Equal(t, "hello", answer)
+			}
+			assert.NoError(t, server.Shutdown(t.Context()))
+		})
+	}
+}
+
+func TestTwoServersShareOneSystem(t *testing.T) {
+	one, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(echo), berth.Options{})
+	require.NoError(t, err)
+	two, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(echo), berth.Options{})
+	require.NoError(t, err)
+	require.NoError(t, one.Close())
+	assert.Equal(t, "still here", ask(t, two.Addr().String(), "still here"))
+	require.NoError(t, two.Close())
+}
+
+// What cannot be served is one sentence, and nothing is left.
+func TestListenAndServeSaysWhyItDidNotBegin(t *testing.T) {
+	assert.ErrorContains(t, berth.ListenAndServe("127.0.0.1:65536", berth.HandlerFunc(echo)), "invalid port")
+	assert.EqualError(t, berth.ListenAndServe("127.0.0.1:0", nil), "berth: no handler: give one of Handlers, Functions, Actors")
+	assert.EqualError(t, berth.ListenAndServe("127.0.0.1:0", berth.HandlerFunc(nil)), "berth: no HandlerFunc: it is nil")
+}
+
+// ender closes its own server from a connection.
+func TestListenAndServeReturnsWhenTheServerHasEnded(t *testing.T) {
+	ended := make(chan error, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // for a port that is free, most likely
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	parents := make(chan *actor.PID, 1)
+	systems := make(chan *actor.ActorSystem, 1)
+	native := berth.Actors(func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if _, ok := ctx.Message().(*berth.Data); ok {
+				parents <- ctx.Parent()
+				systems <- ctx.ActorSystem()
+			}
+		})
+	})
+	go func() { ended <- berth.ListenAndServe(addr, native) }()
+	var conn net.Conn
+	for began := time.Now(); ; {
+		if conn, err = net.Dial("tcp", addr); err == nil || time.Since(began) > patience {
+			break
+		}
+	}
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = conn.Write([]byte("?"))
+	require.NoError(t, err)
+	parent, system := <-parents, <-systems
+	listener := &actor.PID{Address: parent.Address, Id: strings.TrimSuffix(parent.Id, "/connections")}
+	system.Root.Stop(listener)
+	err = <-ended
+	assert.ErrorIs(t, err, berth.ErrServerClosed)
+	assert.ErrorIs(t, err, net.ErrClosed)
+}
+
+// recorder has every optional method but Draining.
+type recorder struct {
+	mu    sync.Mutex
+	calls []string
+	ended chan struct{}
+}
+
+func (r *recorder) note(call string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, call)
+}
+
+func (r *recorder) Accepted(berth.Socket) error { r.note("accepted"); return nil }
+func (r *recorder) Data(s berth.Socket, b *berth.Buffer) error {
+	r.note("data")
+	return echo(s, b)
+}
+func (r *recorder) PeerClosed(s berth.Socket) error { r.note("peer closed"); return s.Close() }
+func (r *recorder) Draining(berth.Socket, time.Time) error {
+	r.note("draining")
+	return nil
+}
+func (r *recorder) Closing(berth.Socket, *berth.Closing) { r.note("closing") }
+func (r *recorder) Closed(berth.Socket, *berth.Closed)   { r.note("closed"); close(r.ended) }
+
+func TestAWrappedHandlerLosesNoOptionalMethod(t *testing.T) {
+	r := &recorder{ended: make(chan struct{})}
+	var around []string
+	handler := berth.Wrap(berth.Handlers(func() berth.Handler { return r }), func(next berth.Receiver) berth.Receiver {
+		return berth.ReceiverFunc(func(ctx actor.Context, message any) error {
+			if e, ok := message.(interface{ String() string }); ok {
+				around = append(around, e.String())
+			}
+			r.note("before")
+			return next.Receive(ctx, message)
+		})
+	})
+	var options berth.Options
+	options.Connection.KeepOpenOnPeerClosed = true
+	server, err := berth.Listen("127.0.0.1:0", handler, options)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", ask(t, server.Addr().String(), "hello"))
+	<-r.ended
+	require.NoError(t, server.Close())
+	var calls []string
+	for _, call := range r.calls {
+		if call != "before" {
+			calls = append(calls, call)
+		}
+	}
+	assert.Equal(t, []string{"accepted", "data", "peer closed", "closing", "closed"}, calls)
+	assert.Greater(t, len(r.calls), 2*len(calls)-1, "each call has passed the one around it")
+}
+
+func TestTheServersOwnSystemIsQuiet(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	server, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(func(berth.Socket, *berth.Buffer) error {
+		return errors.New("the handler's own")
+	}), berth.Options{})
+	require.NoError(t, err)
+	_ = ask(t, server.Addr().String(), "hello")
+	require.NoError(t, server.Shutdown(context.Background()))
+	assert.NotContains(t, log.String(), "INFO")
+	assert.NotContains(t, log.String(), "level=info")
+}

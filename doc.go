@@ -1,0 +1,22 @@
+// Package berth serves TCP and unix sockets with actors: each connection is an actor of Proto.Actor's, its handler runs one call at a time
+// and may block, and a supervisor owns the listener.
+//
+//	echo := berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+//		_, err := socket.Forward(data)
+//		return err
+//	})
+//	log.Fatal(berth.ListenAndServe("127.0.0.1:7000", echo))
+//
+// A handler has one of four forms, and each is a Factory:
+//
+//   - HandlerFunc: a function that is shown the bytes.
+//   - Handlers: one Handler value for each connection; more methods are optional.
+//   - Functions: three functions that thread a state, accept, read and close.
+//   - Actors: an actor of the program's own is the connection.
+//
+// ListenAndServe serves until the server ends. Listen returns a Server to ask and to stop. ListenIn makes it a child in a supervision
+// tree. Group sends one payload to many connections.
+//
+// This package is the front door. What it names lives in protocol (the words), actor (how actors run here), connection (one socket) and
+// listener (many), and is the same there.
+package berth

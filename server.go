@@ -1,0 +1,105 @@
+package berth
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/listener"
+)
+
+// ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends. Its error is never nil: it says why
+// the server did not begin, or it is ErrServerClosed.
+func ListenAndServe(addr string, handler Factory) error {
+	server, err := Listen(addr, handler, Options{})
+	if err != nil {
+		return err
+	}
+	<-server.Done()
+	return ErrServerClosed
+}
+
+// Listen serves addr and returns once it is bound. All servers that are begun so share an actor system of this package's own, which logs
+// warnings and errors to slog's default logger.
+func Listen(addr string, handler Factory, options Options) (*Server, error) {
+	return ListenIn(ownSystem().Root, addr, handler, options)
+}
+
+// ListenIn is Listen for programs with an actor system of their own. spawner is its root context, or the context of an actor, called on
+// that actor's turn: then the server is its child, supervised by it and stopped with it.
+func ListenIn(spawner actor.SpawnerContext, addr string, handler Factory, options Options) (*Server, error) {
+	return listener.Listen(spawner, addr, handler, options)
+}
+
+// Handlers makes a Factory of a function that returns a new Handler for each connection.
+func Handlers(newHandler func() Handler) Factory { return tcpactor.Handlers(newHandler) }
+
+// Actors makes a Factory of a function that returns a new actor for each connection. The actor gets the connection's events, and every
+// other message that is sent to its PID.
+func Actors(newActor func() actor.Actor) Factory { return tcpactor.Actors(newActor) }
+
+// Wrap puts code around the handlers that a factory makes, of whatever form: around is called for each of them, and what it returns sees
+// every message first. It calls next to go on. No optional method of a handler is lost behind it.
+func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
+	return tcpactor.Wrap(handler, around)
+}
+
+// NewSystem returns an actor system that is fit for many short-lived actors, for ListenIn.
+func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
+	return tcpactor.NewSystem(options...)
+}
+
+// ownSystem makes the actor system of this package, once: one costs about 5 ms, and none can be ended.
+var ownSystem = sync.OnceValue(func() *actor.ActorSystem {
+	return tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(quiet{})
+	}))
+})
+
+// quiet is slog's default handler, as it is at each record, from warnings on.
+type quiet struct {
+	with func(slog.Handler) slog.Handler
+}
+
+var _ slog.Handler = quiet{}
+
+func (q quiet) now() slog.Handler {
+	h := slog.Default().Handler()
+	if q.with != nil {
+		h = q.with(h)
+	}
+	return h
+}
+
+// Enabled implements slog.Handler.
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && q.now().Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (q quiet) Handle(ctx context.Context, record slog.Record) error {
+	return q.now().Handle(ctx, record)
+}
+
+// WithAttrs implements slog.Handler.
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return q.then(func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) })
+}
+
+// WithGroup implements slog.Handler.
+func (q quiet) WithGroup(name string) slog.Handler {
+	return q.then(func(h slog.Handler) slog.Handler { return h.WithGroup(name) })
+}
+
+func (q quiet) then(next func(slog.Handler) slog.Handler) slog.Handler {
+	before := q.with
+	return quiet{with: func(h slog.Handler) slog.Handler {
+		if before != nil {
+			h = before(h)
+		}
+		return next(h)
+	}}
+}
