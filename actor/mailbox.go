@@ -32,7 +32,7 @@ type FailureTaker interface {
 // dispatcher back after Throughput messages, and after Close no message vanishes: each goes to Source.Drop.
 //
 // It is embedded by value in the actor it belongs to, two in each connection, so it is small: 88 bytes. It makes no allocation of its own in
-// steady state. Post*, Schedule, Run, RunNow and Close may be called by any goroutine; Take on the mailbox's turn only.
+// steady state. Post*, Schedule, Run, RunNow, Busy and Close may be called by any goroutine; Take on the mailbox's turn only.
 type Mailbox struct {
 	mu        sync.Mutex
 	running   bool // a turn is scheduled or under way: no other one may be started
@@ -158,6 +158,13 @@ func (m *Mailbox) Inside() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.inside
+}
+
+// Busy reports that the actor is at work, or is to be: a turn is under way or scheduled, or it failed and awaits its supervisor.
+func (m *Mailbox) Busy() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running || m.suspended
 }
 
 // Close ends the mailbox: the user messages left in it, and all that come later, go to Source.Drop.

@@ -15,11 +15,18 @@ func (c *Connection) ageLimit() time.Duration {
 	return maxAge - maxAge/10 + (maxAge/5>>16)*time.Duration(c.watch.spread)
 }
 
+// age is how old the connection is when the sweep's clock shows now. For the sweep.
+func (c *Connection) age(now time.Duration) time.Duration { return now + c.shared.behind - c.born }
+
+// agedAt is when the sweep saw that the connection has reached its MaxAge: its grace begins then. There must have been such a moment.
+func (c *Connection) agedAt() time.Duration { return time.Duration(c.rare.Load().agedAt.Load()) }
+
 // ageDeadline is when MaxAgeGrace is over, zero where it is off.
 func (c *Connection) ageDeadline() time.Time {
 	grace := c.shared.options.MaxAgeGrace
 	if grace < 0 {
 		return time.Time{}
 	}
-	return c.shared.epoch.Add(c.born + c.ageLimit() + grace)
+	s := c.shared
+	return s.epoch.Add(c.agedAt() + s.clock.behind(s.now()) + grace)
 }

@@ -145,11 +145,11 @@ func (c *Connection) resume(credit int) {
 	c.paused.Store(false)
 	switch {
 	case credit > 0:
-		c.demand = int32(addCredit(int(c.demand), credit))
+		c.demand.Store(int32(addCredit(int(c.demand.Load()), credit)))
 	case c.shared.options.ReadMode == Pull:
-		c.demand = max(c.demand, 1)
+		c.demand.Store(max(c.demand.Load(), 1))
 	default:
-		c.demand = unlimited
+		c.demand.Store(unlimited)
 	}
 	c.flags.forced = c.input.Len() > 0
 }

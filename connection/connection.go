@@ -48,7 +48,7 @@ type Connection struct {
 	input    transport.Input
 	shown    *shown // from its presentation to the handler's return
 	flags    flags
-	demand   int32 // how many Data may be shown; unlimited where nobody counts
+	demand   atomic.Int32 // how many Data may be shown; unlimited where they are not counted. Any goroutine may read it
 
 	index int32  // in Spawner.live; under its lock
 	place *Place // until it is given back; under the Spawner's lock

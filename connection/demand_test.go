@@ -29,10 +29,10 @@ func TestResumeMeansAsMuchAsItsModeSays(t *testing.T) {
 		{Pull, 0, 0, 1}, {Pull, 0, 3, 3}, {Pull, 3, 2, 5}, {Pull, 1, 0, 1}, {Pull, 5, 0, 5}, {Pull, 0, -1, 1},
 	} {
 		c := newConnection(Options{ReadMode: one.mode}, &taker{})
-		c.demand = int32(one.demand)
+		c.demand.Store(int32(one.demand))
 		c.paused.Store(true)
 		c.resume(one.credit)
-		assert.EqualValues(t, one.want, c.demand, "%+v", one)
+		assert.EqualValues(t, one.want, c.demand.Load(), "%+v", one)
 		assert.False(t, c.paused.Load())
 	}
 }

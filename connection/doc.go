@@ -16,6 +16,7 @@
 //	slow.go        what becomes of writes that do not fit
 //	group.go       one payload for many connections
 //	watch.go       timeouts, by a coarse sweep
+//	clock.go       the clock that they are measured on
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
 //	age.go         when that is, for each connection apart
 //	link.go        actors whose ends are tied to the connection's

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"math"
 	"net"
 	"os"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
 )
 
@@ -23,15 +25,24 @@ func (asleep) Throughput() int { return 1 }
 func newConnection(options Options, socket transport.Conn) *Connection {
 	s := &Spawner{later: func(f func()) { go f() }, epoch: time.Now()}
 	s.SetOptions(options.WithDefaults())
-	c := &Connection{shared: s.current.Load(), socket: socket, demand: unlimited, watch: newWatch(0, 0)}
+	s.clock.allow(math.MaxInt64)
+	c := &Connection{shared: s.current.Load(), socket: socket, watch: newWatch(0, 0)}
+	c.demand.Store(unlimited)
 	c.writer.c = c
 	c.writer.orders.Store(blocked)
-	c.mailbox.Init(c)
-	c.mailbox.RegisterHandlers(nil, asleep{})
+	c.rest()
 	c.writer.mailbox.Init(&c.writer)
 	c.writer.mailbox.RegisterHandlers(nil, asleep{})
 	c.setState(open)
 	return c
+}
+
+// rest gives the connection a new mailbox, without mail and without a turn to come: what it had to do is done.
+func (c *Connection) rest() {
+	c.mailbox = tcpactor.Mailbox{}
+	c.mailbox.Init(c)
+	c.mailbox.RegisterHandlers(nil, asleep{})
+	c.mailbox.Start()
 }
 
 // taker is a socket that takes as many bytes as the test allows, then says again or fails.

@@ -43,12 +43,17 @@ type Options struct {
 	// the connection.
 	RestartHandler RestartHandler
 
-	// IdleTimeout ends a connection on which no byte came or went for so long. Default off, as in ranch and
-	// package net; then silent clients hold their places for ever.
+	// IdleTimeout ends a connection on which no byte came or went for so long while the server waited for its peer. Default off, as in ranch
+	// and package net; then silent clients hold their places for ever.
+	//
+	// Time does not count while a handler call runs or is due, while reading is stopped (Pause, used-up credits, pull mode before
+	// the next Resume, a full read buffer that is held), or while a MemoryBudget holds the reading back. A handler that hands a request on and
+	// returns stops reading until the answer is written: that bytes were shown does not promise an answer. Messages are no traffic.
 	IdleTimeout time.Duration
 	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS handshake, both together. Default 5 s. Off: a client that stalls in it holds its place for ever.
 	HandshakeTimeout time.Duration
-	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were pending. Default 30 s.
+	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were pending. Default 30 s. One byte is
+	// progress, also in the middle of a large write, of a file or of a TLS record.
 	// Off: a peer that does not read holds its place and its buffers for ever.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds a close, that is the flush and then the wait for the peer's FIN, each. Default 5 s. Off: a peer
@@ -65,7 +70,7 @@ type Options struct {
 	// MaxAgeGrace is how long a connection may go on after its MaxAge. Default 10 s. Off: until it is quiet, or its handler closes it.
 	MaxAgeGrace time.Duration
 	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down closes it, or before its
-	// MaxAge does. Default 1 s. Off: only the deadline closes it.
+	// MaxAge does. A connection whose handler runs is not quiet; one that is paused is. Default 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
 
 	// Dispatcher is where handlers run. Default: goroutines of the listener's own. One of the caller's is

@@ -7,6 +7,8 @@ type rare struct {
 	// Any goroutine.
 	unsent                 atomic.Uint64 // bytes accepted and not written
 	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
+	holding                atomic.Bool   // HoldFullReadBuffer: the connection reads no more until Resume
+	agedAt                 atomic.Int64  // when the sweep saw that MaxAge is reached, on its clock
 	share                  *share        // of the budget, where there is one: then each connection has it from the beginning
 	room                   room          // refused writes, and callers that wait for room
 

@@ -33,8 +33,8 @@ func (c *Connection) Pull() any {
 	return nil
 }
 
-// willing reports that the handler may be shown Data.
-func (c *Connection) willing() bool { return !c.paused.Load() && c.demand != 0 }
+// willing reports that the handler may be shown Data. Any goroutine may ask.
+func (c *Connection) willing() bool { return !c.paused.Load() && c.demand.Load() != 0 }
 
 // fetch returns Data if there is something to show, attend if the input is at its end, nil if neither.
 func (c *Connection) fetch() any {
@@ -60,11 +60,13 @@ func (c *Connection) fetch() any {
 	room := c.shared.options.ReadBufferSize - c.input.Len()
 	if room <= 0 { // it was shown whole, and nothing of it was consumed
 		if c.shared.options.HoldFullReadBuffer {
+			c.makeRare().holding.Store(true)
 			return nil
 		}
 		c.signals.Or(signalReadFull)
 		return attendNow
 	}
+	c.holdNoMore()
 	// The transport first: asked now, it may read ahead while our writes are still pending.
 	ahead, room := c.pieces(room)
 	if !c.socket.Ready(ahead) || !c.quiet() || !c.affords(room) {
@@ -93,6 +95,15 @@ func (c *Connection) fetch() any {
 	return attendNow
 }
 
+// holdNoMore takes note that the read buffer has room.
+func (c *Connection) holdNoMore() {
+	if c.shared.options.HoldFullReadBuffer {
+		if r := c.rare.Load(); r != nil {
+			r.holding.Store(false)
+		}
+	}
+}
+
 // discard throws away what the peer still sends after our FIN. A plain close with unread input
 // would answer it with RST and destroy the last reply on its way: measured, 50 of 50.
 func (c *Connection) discard() any {
@@ -113,6 +124,15 @@ func (c *Connection) discard() any {
 		c.endInput(err)
 	}
 	return attendNow // not in a loop of our own: a peer that never stops must not keep others from their turn
+}
+
+// arriving reports that input has come which the next fetch reads.
+func (c *Connection) arriving() bool {
+	if c.state() != open || c.flags.inputEnded || !c.willing() || !c.writesQuiet() {
+		return false
+	}
+	ahead, _ := c.pieces(c.shared.options.ReadBufferSize - c.input.Len())
+	return c.socket.Ready(ahead)
 }
 
 const discardRoom = 16 << 10
@@ -178,8 +198,8 @@ func (c *Connection) present(eof bool) any {
 
 // show hands the Data that Pull presented to the handler.
 func (c *Connection) show(ctx actor.Context) {
-	if c.demand > 0 {
-		c.demand--
+	if demand := c.demand.Load(); demand > 0 {
+		c.demand.Store(demand - 1)
 	}
 	defer c.reclaim() // also where the handler ends the goroutine
 	c.deliver(ctx, &c.shown.data)

@@ -41,10 +41,16 @@ type Spawner struct {
 	live       []*Connection // under mu, as what follows; Connection.index is where in it
 	uncounted  int           // of those, how many hold no Place any more
 	ended      ended
-	swept      []*Connection // the sweep's scratch
 	drainUntil atomic.Pointer[time.Time]
 
 	budget *Budget // nil: none
+
+	clock clock
+
+	// The sweep only.
+	swept   []*Connection // scratch
+	sweptAt time.Duration // what clock showed at the last sweep
+	behind  time.Duration // by how much clock was behind then
 }
 
 // settings are what the connections share that were spawned while they were in force.
@@ -89,6 +95,7 @@ func NewSpawner(config Config) *Spawner {
 		budget:      config.Budget,
 	}
 	s.SetOptions(config.Options)
+	s.clock.allow(s.untilNext())
 	return s
 }
 
@@ -125,9 +132,9 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 	}
 	now := s.now()
 	shared := s.current.Load()
-	c := &Connection{shared: shared, socket: socket, place: place, born: now, watch: newWatch(now, s.spread()), demand: unlimited}
-	if shared.options.ReadMode == Pull {
-		c.demand = 0
+	c := &Connection{shared: shared, socket: socket, place: place, born: now, watch: newWatch(s.clock.now(now), s.spread())}
+	if shared.options.ReadMode == Push {
+		c.demand.Store(unlimited)
 	}
 	if s.budget != nil {
 		c.makeRare().share = new(share)

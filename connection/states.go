@@ -175,6 +175,9 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 		c.flags.salvage = false // the last words are not read: nothing is left to wait for
 		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
 	case is(signalIdle):
+		if c.arriving() {
+			return // the sweep was a moment too early
+		}
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
 	case is(signalHalf):
 		c.finish(ctx, protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout)

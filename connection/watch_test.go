@@ -9,9 +9,15 @@ import (
 
 const second = time.Second
 
-// look tells what the sweep signals at a moment.
+// signalled tells what the sweep signals at a moment, to a connection that has nothing to do.
 func signalled(c *Connection, now time.Duration) uint32 {
-	c.look(now)
+	c.rest()
+	return signalledAsItIs(c, now)
+}
+
+func signalledAsItIs(c *Connection, now time.Duration) uint32 {
+	c.look(now, now-c.shared.sweptAt)
+	c.shared.sweptAt = now
 	return c.signals.Swap(0)
 }
 
@@ -162,4 +168,55 @@ func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 	assert.Greater(t, draining.Interval(), 100*time.Millisecond, "nobody drains")
 	draining.SetDeadline(time.Now())
 	assert.LessOrEqual(t, draining.Interval(), 20*time.Millisecond)
+}
+
+// awaited are the states in which a peer waits for us, not we for it.
+var awaited = map[string]func(c *Connection){
+	"a turn is due":             func(c *Connection) { c.mailbox.Schedule() },
+	"paused":                    func(c *Connection) { c.paused.Store(true) },
+	"without demand":            func(c *Connection) { c.demand.Store(0) },
+	"a full read buffer":        func(c *Connection) { c.makeRare().holding.Store(true) },
+	"without memory to read to": func(c *Connection) { c.makeRare().share = new(share); c.share().waiting.Store(true) },
+}
+
+func TestAConnectionIsNotIdleWhileThePeerWaitsForUs(t *testing.T) {
+	for name, wait := range awaited {
+		t.Run(name, func(t *testing.T) {
+			c := newConnection(Options{IdleTimeout: 10 * second}, &taker{})
+			assert.Zero(t, signalled(c, 4*second))
+			wait(c)
+			for now := 5 * second; now <= 100*second; now += second {
+				assert.Zero(t, signalledAsItIs(c, now))
+			}
+			*c.makeRare() = rare{}
+			c.paused.Store(false)
+			c.demand.Store(unlimited)
+			assert.Zero(t, signalled(c, 106*second-1), "what was left before")
+			assert.Equal(t, signalIdle, signalled(c, 106*second))
+		})
+	}
+}
+
+func TestAHandlerAtWorkIsNotQuietAndOneThatHasPausedIs(t *testing.T) {
+	for name, one := range map[string]struct {
+		o     Options
+		leave func(c *Connection)
+		want  uint32
+	}{
+		"a drain":      {Options{DrainQuiet: 10 * second}, func(c *Connection) { c.shared.SetDeadline(time.Now()) }, signalQuiet},
+		"a half-close": {Options{HalfCloseTimeout: 10 * second}, func(c *Connection) { c.phase.Or(halfClosed) }, signalHalf},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newConnection(one.o, &taker{})
+			one.leave(c)
+			assert.Zero(t, signalled(c, second))
+			c.mailbox.Schedule()
+			for now := 2 * second; now <= 100*second; now += second {
+				assert.Zero(t, signalledAsItIs(c, now))
+			}
+			c.paused.Store(true)
+			assert.Zero(t, signalled(c, 109*second-1))
+			assert.Equal(t, one.want, signalled(c, 109*second))
+		})
+	}
 }

@@ -28,6 +28,7 @@ type causes struct {
 
 	since    time.Duration // when it was accepted
 	traffic  time.Duration // when a byte was last seen to come
+	awaited  time.Duration // how long the peer surely has waited for the server since then
 	writing  time.Duration // since when writes may be pending
 	mayStall bool
 	half     *time.Duration // when the first direction may have ended
@@ -123,11 +124,20 @@ func (cs *causes) wrote(c *conn) {
 	}
 }
 
+// came takes note of a byte that has come.
+func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = at, 0 }
+
+// awaits takes note that the peer has waited for the server for d: that does not count as idle, but for what lies between two looks of the sweep.
+func (cs *causes) awaits(c *conn, d time.Duration) {
+	limit := c.world.Options.IdleTimeout
+	cs.awaited += max(0, d-(overrun(limit)-limit))
+}
+
 // byNow returns what may have ended the connection by now, the clock's doing included.
 func (cs *causes) byNow(c *conn) reasons {
 	o, all := &c.world.Options, cs.possible
 	over := func(limit, since time.Duration) bool { return limit > 0 && (c.world.RealTime || c.now-since >= limit) }
-	if over(o.IdleTimeout, max(cs.since, cs.traffic)) {
+	if over(o.IdleTimeout, max(cs.since, cs.traffic)+cs.awaited) {
 		all |= only(protocol.ReasonIdleTimeout)
 	}
 	if cs.mayStall && over(o.WriteTimeout, cs.writing) {

@@ -39,6 +39,11 @@ var good = map[string]func(t *tale){
 	"a close that takes its time": func(t *tale) {
 		t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).after(time.Second).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
 	},
+	"an idle connection that was paused for a while": func(t *tale) {
+		t.world.Options.IdleTimeout, t.world.Options.CloseTimeout = time.Second, time.Second
+		t.open().op(history.Pause, alice).rest().after(2*time.Second).rest().op(history.Resume, alice).rest().after(time.Second)
+		t.closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
+	},
 	"an echo": func(t *tale) {
 		t.open().sends("hello").data("hello", 5).write(turn, "hello", nil, nil).gets("hello").rest()
 		t.note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(5, 0)).hears(io.EOF).over()
@@ -534,6 +539,15 @@ var bad = map[Rule]map[string]func(t *tale){
 		"too early": func(t *tale) {
 			t.world.Options.IdleTimeout = time.Second
 			t.open().after(time.Second).sends("a").data("a", 1).after(time.Second-1).closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
+		},
+		"paused": func(t *tale) {
+			t.world.Options.IdleTimeout = time.Second
+			t.open().op(history.Pause, alice).rest().after(2*time.Second).rest().closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
+		},
+		"a handler at work": func(t *tale) {
+			t.world.Options.IdleTimeout = time.Second
+			call := t.open().sends("a").enter(history.Record{Call: history.Data, Bytes: []byte("a")})
+			t.after(2*time.Second).leave(history.Data, call, 1, nil, false).closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
 		},
 	},
 	DrainingOnce: {

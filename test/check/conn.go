@@ -27,6 +27,9 @@ type conn struct {
 	movedAt   time.Duration // when something was last seen of it
 	stuck     bool          // writes surely were pending at the last Rest
 	stuckAt   time.Duration // since when
+	entered   time.Duration // when the call that goes on began
+	calls     int           // how many have begun
+	rested    resting       // the last Rest
 	quietFrom int           // the record of that, or of the last Rest: what was sent before it is read before the next Data
 
 	ledger   ledger
@@ -39,6 +42,13 @@ type conn struct {
 	watered  bool
 	drained  int
 	restarts []time.Duration // of the handler
+}
+
+// resting is what a Rest found.
+type resting struct {
+	at     time.Duration
+	calls  int        // that had begun
+	paused *operation // the Pause that surely was in effect, nil if none was
 }
 
 // operation is one operation on a connection, a write among them.
@@ -101,6 +111,8 @@ func (c *conn) see(r *history.Record) {
 func (c *conn) enterCall(r *history.Record) {
 	c.order(r)
 	c.inside = r.ID
+	c.entered = r.At
+	c.calls++
 	switch r.Call {
 	case history.Accepted:
 		if !c.accepted {
@@ -137,6 +149,7 @@ func (c *conn) enterCall(r *history.Record) {
 func (c *conn) leaveCall(r *history.Record) {
 	c.inside = 0
 	c.idleSince, c.quietFrom = r.At, c.at
+	c.causes.awaits(c, r.At-c.entered)
 	switch r.Call {
 	case history.Data:
 		c.input.left(c, r)

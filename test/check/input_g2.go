@@ -64,7 +64,7 @@ func (in *input) data(c *conn, r *history.Record) {
 		c.fail(ReadBound, "%d bytes of at most %d", len(r.Bytes), most)
 	}
 	if end > in.shown {
-		c.causes.traffic = r.At
+		c.causes.came(r.At)
 	}
 	news := end > in.shown || r.EOF && !in.eof && len(r.Bytes) > 0
 	switch {

@@ -15,6 +15,10 @@ func (c *conn) rest() {
 	c.quietFrom = c.at
 	c.ledger.settle(c)
 	c.pauses.settle(c)
+	if before := c.rested; before.paused != nil && before.paused == c.pauses.sure && before.calls == c.calls {
+		c.causes.awaits(c, c.now-before.at)
+	}
+	c.rested = resting{c.now, c.calls, c.pauses.sure}
 	c.causes.settle(c)
 	if c.world.Instant && c.world.Network > 0 && !c.world.NoPeers && !c.parted && !c.judge.parted {
 		c.inputAtRest()
@@ -97,7 +101,8 @@ func overrun(limit time.Duration) time.Duration { return limit + max(limit/8, 10
 func (c *conn) timeAtRest() {
 	o, possible := &c.world.Options, c.causes.byNow(c)
 	idle, stalled := only(protocol.ReasonIdleTimeout), only(protocol.ReasonWriteTimeout)
-	if o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled) == 0 &&
+	listens := !c.pauses.ever && o.ReadMode == connection.Push && !o.HoldFullReadBuffer // so that it is idle while nothing moves
+	if listens && o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled) == 0 &&
 		c.now-c.movedAt > overrun(o.IdleTimeout)+2*overrun(o.CloseTimeout) {
 		c.fail(EndInTime, "nothing has moved for %v", c.now-c.movedAt)
 	}

@@ -145,8 +145,8 @@ var defects = []defect{
 		Name: "pause-ignored", Guarantee: "G6",
 		What: "Data comes although the handler has paused",
 		File: "connection/reading.go",
-		Old:  "{ return !c.paused.Load() && c.demand != 0 }",
-		New:  "{ return c.demand != 0 }",
+		Old:  "{ return !c.paused.Load() && c.demand.Load() != 0 }",
+		New:  "{ return c.demand.Load() != 0 }",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAPauseLetsNoMoreDataThrough$"},
 		},
@@ -320,6 +320,36 @@ var defects = []defect{
 		New:  "	w.c.giveBack(w.queue.first, n)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys$"},
+		},
+	},
+	{
+		Name: "handler-at-work-is-idle", Guarantee: "G16",
+		What: "a connection whose handler runs for long is taken for idle",
+		File: "connection/watch.go",
+		Old:  "(leaving || o.IdleTimeout > 0) && c.mailbox.Busy()",
+		New:  "leaving && c.mailbox.Busy()",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAConnectionWhoseAnswerIsAwaitedIsNotIdle$"},
+		},
+	},
+	{
+		Name: "pause-is-silence", Guarantee: "G16",
+		What: "the time for which the process was stopped counts as the peers' silence",
+		File: "connection/clock.go",
+		Old:  "max(0, min(real-k.real, k.most))",
+		New:  "max(0, real-k.real)",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestAPauseOfTheProcessEndsNothing$"},
+		},
+	},
+	{
+		Name: "calls-not-bytes", Guarantee: "G16",
+		What: "a write counts as progress only once its call has returned",
+		File: "connection/watch.go",
+		Old:  "uint32(c.written.Load() + went)",
+		New:  "uint32(c.written.Load() + 0*went)",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAPeerThatTakesOneByteWithinEveryLimitIsNeverEnded$"},
 		},
 	},
 	{

@@ -45,6 +45,7 @@ var matrix = []struct{ id, load string }{
 	{"S7", "a handler that never returns, and a shutdown"},
 	{"S8", "many connections come and go"},
 	{"S9", "a million Write messages to a stalled peer's PID"},
+	{"S10", "the process is stopped for longer than its idle timeout, and half of the clients with it"},
 	{"A1", "clients that say nothing"},
 	{"A2", "clients that never finish a line"},
 	{"A3", "clients that never read"},

@@ -1,0 +1,56 @@
+package connection
+
+import (
+	"sync"
+	"time"
+)
+
+// clock is the time that the sweep's limits are measured in. It is the process's own time, except that a sweep which comes late does
+// not count the time that it comes late by: while a process stands still (it is stopped, its machine is moved or sleeps) nothing is
+// read, so nothing can be said about the peers. After such a pause every connection has what was left of its limits before it.
+//
+// Any goroutine may call its methods. Times are since the Spawner's epoch.
+type clock struct {
+	mu   sync.Mutex
+	at   time.Duration // what it showed at the last sweep
+	real time.Duration // when that was
+	most time.Duration // how far it goes until the next sweep
+}
+
+// leastSlack is how late a sweep may come without losing time, at least, and as far as no limit is shorter than four times that: a busy
+// machine makes it late by some milliseconds all the time.
+const leastSlack = 50 * time.Millisecond
+
+// slack is how late a sweep may come without losing time where it is to come every interval, and shortest is the shortest limit.
+func slack(interval, shortest time.Duration) time.Duration {
+	return max(interval, min(leastSlack, shortest/4))
+}
+
+// now returns what it shows at the moment real.
+func (k *clock) now(real time.Duration) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.shows(real)
+}
+
+func (k *clock) shows(real time.Duration) time.Duration {
+	return k.at + max(0, min(real-k.real, k.most))
+}
+
+// behind returns by how much it is behind the process's time at the moment real: all the time that was not counted.
+func (k *clock) behind(real time.Duration) time.Duration { return real - k.now(real) }
+
+// sweep is called by the sweep, at its beginning. It returns what the clock shows.
+func (k *clock) sweep(real time.Duration) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.at, k.real = k.shows(real), real
+	return k.at
+}
+
+// allow says how far it goes until the next sweep.
+func (k *clock) allow(most time.Duration) {
+	k.mu.Lock()
+	k.most = most
+	k.mu.Unlock()
+}
