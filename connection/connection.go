@@ -149,15 +149,28 @@ func (c *Connection) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		c.terminated(ctx, m)
 	default:
-		if c.cause.Load() != nil {
-			c.tellClosing(ctx) // before the mail that waits: it may be much
-		}
-		if c.state() == opening || c.state() == closed {
-			c.Drop(&actor.MessageEnvelope{Message: message, Sender: ctx.Sender()})
-			return
-		}
-		c.deliver(ctx, m)
+		c.handOn(ctx, m)
 	}
+}
+
+// handOn delivers a message of the user's. Closing comes before the mail that waits, which may be much. A Closing that ends the
+// goroutine (runtime.Goexit) takes the message at hand with it, so that is dropped then.
+func (c *Connection) handOn(ctx actor.Context, message any) {
+	told := c.cause.Load() == nil
+	if !told {
+		defer func() {
+			if !told {
+				c.Drop(&actor.MessageEnvelope{Message: message, Sender: ctx.Sender()})
+			}
+		}()
+		c.tellClosing(ctx)
+		told = true
+	}
+	if c.state() == opening || c.state() == closed {
+		c.Drop(&actor.MessageEnvelope{Message: message, Sender: ctx.Sender()})
+		return
+	}
+	c.deliver(ctx, message)
 }
 
 // deliver calls the handler. Whatever goes wrong there ends this connection, or only its handler, and nothing else.

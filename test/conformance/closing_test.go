@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -228,6 +229,30 @@ func TestAPanicInClosingEndsItsConnectionAlone(t *testing.T) {
 		assert.Equal(t, protocol.ReasonPeerClosed, tape.ended().Reason, "the first cause")
 		other.send("still here")
 		other.expect("still here")
+	})
+}
+
+func TestMailIsNotLostBehindAClosingThatEndsTheGoroutine(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		entered, release := make(chan struct{}), make(chan struct{})
+		s := w.serve(script{
+			data: func(_ *tape, b *protocol.Buffer) error {
+				b.Discard(b.Len())
+				close(entered)
+				<-release
+				return nil
+			},
+			closing: func(*tape) { runtime.Goexit() },
+		}, connection.Options{})
+		p, tape := s.connect()
+		p.send("x")
+		<-entered
+		w.system.Root.Send(tape.socket.PID(), "message")
+		tape.socket.Abort()
+		close(release)
+		tape.ended()
+		require.NoError(t, s.Close())
+		assert.Equal(t, 1, tape.count("message")+len(w.deadLetters(tape.socket.PID())))
 	})
 }
 
