@@ -56,6 +56,28 @@ func TestAWriteBlocksWhenTheBufferIsFullUntilThePeerReads(t *testing.T) {
 	})
 }
 
+func TestTheRoomOfAPeerIsWhatItCouldWriteWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Options{BufferSize: 10, Window: 4, Latency: time.Second})
+		room := func(want int, open bool) {
+			n, is := b.PeerRoom()
+			require.Equal(t, want, n)
+			require.Equal(t, open, is)
+		}
+		room(10, true)
+		write(t, a, "1234567")
+		room(3, true)
+		require.Equal(t, "1234", read(t, b))
+		room(7, true)
+		b.Partition()
+		write(t, a, "1234567")
+		room(0, true)
+		b.Heal()
+		require.NoError(t, a.CloseWrite())
+		room(0, false)
+	})
+}
+
 func TestTheSmallestBufferPassesBytesToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := simnet.Pipe(simnet.Options{BufferSize: 1})

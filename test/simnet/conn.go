@@ -140,6 +140,20 @@ func (c *Conn) mayWrite(now time.Time) error {
 	}
 }
 
+// PeerRoom returns how many bytes more the other end could write without waiting. open is false where that end is closed, or the
+// connection has ended.
+func (c *Conn) PeerRoom() (n int, open bool) {
+	l := c.link
+	l.Lock()
+	defer l.Unlock()
+	l.advance(time.Now())
+	writer := c.end.peer
+	if writer.dead || writer.writeShut || writer.over() {
+		return 0, false
+	}
+	return l.opts.BufferSize - writer.sendq.Len() - writer.unread(), true
+}
+
 // LocalAddr returns this end's address.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
