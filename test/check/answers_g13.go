@@ -16,7 +16,7 @@ func (c *conn) answer(o *operation, late bool) {
 		c.fail(NoLoss, "a message came to %d ends", o.told)
 	case o.told > 1:
 		c.fail(Answered, "%v a second time, with %v", o.op, o.err)
-	case !o.asked && o.op != history.Send && o.err != history.DeadLetter:
+	case !o.asked && !(o.token && o.err != nil) && o.op != history.Send && o.err != history.DeadLetter:
 		c.fail(Answered, "%v, where nobody asked", o.op)
 	case late && o.err == nil && !endless(o), late && o.err != nil && !isClosed(o.err):
 		c.fail(CompletesBefore, "%v after it, with %v", o.op, o.err)
@@ -47,4 +47,15 @@ func (c *conn) unanswered(due func(o *operation) bool) {
 // prompt reports that an operation is answered as soon as it is read.
 func prompt(o *operation) bool {
 	return o.op == history.Pause || o.op == history.Resume || o.op == history.Info && o.mail || o.op == history.Send
+}
+
+// token looks at what the sender of a Write was told: a Token comes with a failure.
+func (c *conn) token(o *operation, r *history.Record) {
+	switch wanted := o.token && r.Err != nil; {
+	case r.Err == history.DeadLetter: // the message itself, with its token
+	case wanted != r.Token:
+		c.fail(Token, "it has one: %v, it came back: %v, with %v", o.token, r.Token, r.Err)
+	case o.token && !o.asked && r.Err == nil:
+		c.fail(Token, "success was told")
+	}
 }

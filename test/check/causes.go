@@ -32,6 +32,7 @@ type causes struct {
 	writing  time.Duration // since when writes may be pending
 	mayStall bool
 	half     *time.Duration // when the first direction may have ended
+	shut     bool           // by CloseWrite, asked for
 }
 
 func (cs *causes) add(reason protocol.Reason) { cs.possible |= only(reason) }
@@ -62,6 +63,7 @@ func (cs *causes) begin(o *operation) {
 		cs.add(protocol.ReasonStopped)
 	case history.CloseWrite:
 		cs.halfClosed(o.at)
+		cs.shut = true
 		return
 	default:
 		return

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"syscall"
@@ -123,7 +125,49 @@ var good = map[string]func(t *tale){
 	},
 	"water marks": func(t *tale) {
 		t.world.Options.HighWater = 10
-		t.open().call(history.Record{Call: history.Writable}).call(history.Record{Call: history.Writable, Ready: true}).aborted(0, 0)
+		t.open().writable(false).writable(true).aborted(0, 0)
+	},
+	"a refusal, and what is told of it": func(t *tale) {
+		t.world.Options.WriteQueueSize = 1
+		var a, b int
+		t.open().write(alice, many, nil, nil).rest().refuses(alice, "x", protocol.ErrWriteQueueFull, 0).bids(bob, 1, "y", &a).comesBack(a, protocol.ErrWriteQueueFull)
+		t.bids(bob, 1, "z", &b).comesBack(b, protocol.ErrWriteQueueFull).writable(false).rest()
+		t.gets(many[:60]).writable(true).roomTold(1).rest().bids(bob, 1, "y", &a).gets(many[60:]).gets("y").rest().aborted(151, 0)
+	},
+	"a refusal while the peer reads": func(t *tale) {
+		t.world.Options.WriteQueueSize = 1
+		t.open().write(alice, many, nil, nil).rest().gets(many[:60])
+		t.refuses(alice, "x", protocol.ErrWriteQueueFull, 60).writable(false).writable(true).rest().aborted(150, 0)
+	},
+	"a kernel that takes few writes, or few bytes": func(t *tale) {
+		t.world.Options.WriteQueueSize, t.world.Network, t.world.Kernel = 1, 0, Kernel{Writes: 1, Bytes: 150}
+		t.open().write(alice, "a", nil, nil).write(alice, "b", nil, nil).write(alice, "c", nil, protocol.ErrWriteQueueFull).aborted(1, 1)
+		t.of(2).open().write(alice, many, nil, nil).write(alice, "c", nil, protocol.ErrWriteQueueFull).aborted(150, 0)
+	},
+	"a write that waits, and another one": func(t *tale) {
+		t.world.Options.WriteBufferSize = 60
+		var a, b int
+		t.open().waits(alice, many, &a).waits(bob, many[:90], &b).rest().write(turn, "x", nil, nil).gets(many[:60]).rest()
+		t.gets("x"+many[60:]).waited(a, 150, nil).gets(many[:90]).waited(b, 90, nil).rest().aborted(241, 0)
+	},
+	"a write that waits is cut short": func(t *tale) {
+		t.world.Options.WriteBufferSize = 60
+		var a, b int
+		t.open().waits(alice, many+many, &a).rest().expires(a).waited(a, 160, context.Canceled).rest().waits(alice, many, &b)
+		t.op(history.Close, bob).waited(b, 0, protocol.ErrClosed).after(6 * time.Second)
+		t.closed(protocol.ReasonLocalClosed, protocol.ErrCloseTimeout, stats(100, 60)).over()
+	},
+	"a write of nothing waits for a place": func(t *tale) {
+		t.world.Options.WriteQueueSize = 1
+		var a, b int
+		t.open().write(alice, many, nil, nil).waits(bob, "", &a).rest().gets(many).waited(a, 0, nil).rest()
+		t.waits(bob, "", &b).waited(b, 0, context.Canceled).rest().aborted(150, 0)
+	},
+	"too large": func(t *tale) {
+		t.world.Options.WriteBufferSize = 2
+		var id int
+		tooLarge := fmt.Errorf("%w: 3 of 2", protocol.ErrWriteTooLarge)
+		t.open().write(alice, "abc", nil, tooLarge).bids(bob, 1, "abc", &id).comesBack(id, tooLarge).rest().aborted(0, 0)
 	},
 	"a partition": func(t *tale) {
 		t.open().note(history.Parted).sends("x").rest().note(history.Healed).data("x", 1).rest().aborted(0, 0)
@@ -283,7 +327,12 @@ var bad = map[Rule]map[string]func(t *tale){
 		},
 	},
 	Books: {
-		"one byte lost":       func(t *tale) { t.open().write(alice, "abc", nil, nil).aborted(1, 1) },
+		"one byte lost": func(t *tale) { t.open().write(alice, "abc", nil, nil).aborted(1, 1) },
+		"of one that waited": func(t *tale) {
+			t.world.Options.WriteBufferSize = 2
+			var id int
+			t.open().waits(alice, "abcd", &id).waited(id, 2, context.Canceled).aborted(4, 0)
+		},
 		"one counted twice":   func(t *tale) { t.open().write(alice, "abc", nil, nil).aborted(3, 1) },
 		"more came than went": func(t *tale) { t.open().write(alice, "abc", nil, nil).gets("abc").aborted(2, 1) },
 	},
@@ -302,12 +351,21 @@ var bad = map[Rule]map[string]func(t *tale){
 			var a, b int
 			t.open().mails(history.Write, alice, "ab", &a).mails(history.Write, alice, "cd", &b).answer(a, nil).answer(b, nil).gets("cdab").aborted(4, 0)
 		},
+		"pieces swapped": func(t *tale) {
+			t.world.Options.WriteBufferSize = 2
+			var id int
+			t.open().waits(alice, "abcd", &id).waited(id, 4, nil).gets("cdab").aborted(4, 0)
+		},
+		"within a piece": func(t *tale) {
+			var id int
+			t.open().waits(alice, "abcd", &id).write(bob, "x", nil, nil).waited(id, 4, nil).gets("abxcd").aborted(5, 0)
+		},
 		"never accepted": func(t *tale) { t.note(history.Dialed).gets("x").note(history.Suspended).over() },
 	},
 	RefusedWrite: {
 		"it goes out": func(t *tale) {
 			t.world.Options.WriteBufferSize = 2
-			t.open().write(alice, "abc", nil, protocol.ErrWriteBufferFull).gets("abc").op(history.Abort, alice)
+			t.open().write(alice, "abc", nil, protocol.ErrWriteTooLarge).gets("abc").op(history.Abort, alice)
 			t.closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(3, 0)).over()
 		},
 	},
@@ -352,7 +410,7 @@ var bad = map[Rule]map[string]func(t *tale){
 		"refused": func(t *tale) {
 			t.world.Options.WriteBufferSize = 1
 			var id int
-			t.open().write(alice, "ab", &id, protocol.ErrWriteBufferFull).completes(id, protocol.ErrWriteBufferFull).aborted(0, 0)
+			t.open().write(alice, "ab", &id, protocol.ErrWriteTooLarge).completes(id, protocol.ErrWriteTooLarge).aborted(0, 0)
 		},
 	},
 	CompletesBefore: {
@@ -360,6 +418,7 @@ var bad = map[Rule]map[string]func(t *tale){
 		"a command after it": func(t *tale) { var id int; t.open().asks(history.Resume, alice, &id).aborted(0, 0).late(id, nil) },
 	},
 	SuccessIsGone: {
+		"a failure that is not told": func(t *tale) { t.open().bids(bob, 1, "abc", nil).rest().aborted(1, 2) },
 		"too early": func(t *tale) {
 			var id int
 			t.open().write(alice, many, &id, nil).completes(id, nil).gets(many).rest().aborted(150, 0)
@@ -409,8 +468,13 @@ var bad = map[Rule]map[string]func(t *tale){
 		"closed, where the peer has reset it": func(t *tale) {
 			t.open().note(history.Resetting).write(alice, "a", nil, protocol.ErrClosed).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
 		},
-		"nothing has closed it": func(t *tale) { t.open().write(alice, "a", nil, protocol.ErrClosed).aborted(0, 0) },
-		"an unknown one":        func(t *tale) { t.open().write(alice, "a", nil, io.EOF).aborted(0, 0) },
+		"nothing has closed it":      func(t *tale) { t.open().write(alice, "a", nil, protocol.ErrClosed).aborted(0, 0) },
+		"too large, which it is not": func(t *tale) { t.open().write(alice, "a", nil, protocol.ErrWriteTooLarge).aborted(0, 0) },
+		"full, where it would never fit": func(t *tale) {
+			t.world.Options.WriteBufferSize = 2
+			t.open().write(alice, "ab", nil, nil).write(alice, "abc", nil, protocol.ErrWriteBufferFull).aborted(2, 0)
+		},
+		"an unknown one": func(t *tale) { t.open().write(alice, "a", nil, io.EOF).aborted(0, 0) },
 		"dropped": func(t *tale) {
 			var id int
 			t.open().mails(history.Write, alice, "a", &id).answer(id, protocol.ErrDropped).aborted(0, 0)
@@ -425,13 +489,17 @@ var bad = map[Rule]map[string]func(t *tale){
 	Alternating: {
 		"begins with ready": func(t *tale) {
 			t.world.Options.HighWater = 10
-			t.open().call(history.Record{Call: history.Writable, Ready: true}).aborted(0, 0)
+			t.open().writable(true).aborted(0, 0)
 		},
 		"twice": func(t *tale) {
 			t.world.Options.HighWater = 10
-			t.open().call(history.Record{Call: history.Writable}).call(history.Record{Call: history.Writable}).aborted(0, 0)
+			t.open().writable(false).writable(false).aborted(0, 0)
 		},
-		"without a mark": func(t *tale) { t.open().call(history.Record{Call: history.Writable}).aborted(0, 0) },
+		"without a mark or a refusal": func(t *tale) { t.open().write(alice, "a", nil, nil).writable(false).writable(true).aborted(1, 0) },
+		"for a write that waits": func(t *tale) {
+			var id int
+			t.open().waits(alice, many, &id).writable(false).writable(true).waited(id, 150, nil).aborted(100, 50)
+		},
 	},
 	Paused: {
 		"in a handler": func(t *tale) {

@@ -18,9 +18,11 @@ func (c *conn) completed(o *operation, late bool) {
 	}
 	c.ledger.release(o)
 	if o.err == protocol.ErrDropped && c.drops() {
-		o.outcome = refused
+		c.ledger.known(o)
+		c.ledger.deny(o, o.err)
 		return
 	}
+	c.ledger.known(o)
 	if o.err != nil {
 		o.outcome = cutOff
 		c.ledger.failed = append(c.ledger.failed, o)
@@ -42,6 +44,10 @@ func (c *conn) completions() {
 			c.fail(CompletesOnce, "never")
 		}
 		switch o.outcome {
+		case taken, open, either:
+			if o.token && !o.asked && o.told == 0 && c.over { // a failure would have been told
+				succeeded += o.size
+			}
 		case sent:
 			succeeded += o.size
 		case cutOff:

@@ -37,6 +37,8 @@ type conn struct {
 	output   output
 	pauses   pauses
 	causes   causes
+	room     room
+	waits    waits
 	due      []*operation // asked for, or a message, and not answered
 	water    bool         // the last Writable said ready; at first it could have
 	watered  bool
@@ -56,6 +58,8 @@ type operation struct {
 	op          history.Op
 	by          int
 	mail, asked bool
+	token       bool
+	from        int // the sender of mail, 0 if there is none
 	begin, end  int // records; end is that from which on it surely has had its effect, unknown until then
 	at          time.Duration
 	told        int   // how often somebody was told of its outcome
@@ -69,6 +73,12 @@ type operation struct {
 	outcome  outcome
 	before   int  // bytes that surely go out before it
 	released bool // surely not pending any more
+	got      int  // what the peer had read when it began
+	// Of a Wait; and of its pieces, each of which is a write in the ledger.
+	pieces  []*operation
+	whole   *operation // of a piece
+	follows bool       // another piece
+	expired bool
 	// When it began:
 	may, maySize int // writes that may have been pending, and their bytes
 	begun, began int // writes that had begun before, and their bytes
@@ -96,6 +106,10 @@ func (c *conn) see(r *history.Record) {
 		c.end(r)
 	case history.Answer:
 		c.told(r)
+	case history.Expired:
+		c.waits.expire(c.operation(r.ID))
+	case history.RoomTold:
+		c.room.told(c, r.From)
 	case history.Parted, history.Healed:
 		c.parted = r.What == history.Parted
 		c.torn = true
@@ -138,6 +152,7 @@ func (c *conn) enterCall(r *history.Record) {
 		}
 	case history.EndBegun:
 		c.begins(r.Closing)
+		c.room.slow(c, r)
 	case history.Closed:
 		c.closed, c.closedAt = r.Closed, r.At
 		c.causes.closed(c)
@@ -165,13 +180,15 @@ func (c *conn) leaveCall(r *history.Record) {
 
 func (c *conn) begin(r *history.Record) {
 	o := &operation{
-		op: r.Op, by: r.By, mail: r.Mail, asked: r.Asked, begin: c.at, end: unknown, at: r.At,
-		size: r.N, bytes: r.Bytes, opaque: r.Op == history.File,
+		op: r.Op, by: r.By, mail: r.Mail, asked: r.Asked, token: r.Token, from: r.From, begin: c.at, end: unknown, at: r.At,
+		size: r.N, bytes: r.Bytes, opaque: r.Op == history.File, got: len(c.output.received),
 	}
 	c.enter(r.ID, o)
 	switch r.Op {
 	case history.Write, history.File:
 		c.ledger.begin(c, o)
+	case history.Wait:
+		c.waits.begin(c, o)
 	case history.Pause:
 		c.pauses.pause(o)
 	case history.Resume:
@@ -194,10 +211,14 @@ func (c *conn) end(r *history.Record) {
 	case o == nil:
 	case o.op == history.Write || o.op == history.File:
 		c.ledger.end(c, o, r)
+		c.room.outcome(c, o, r)
+	case o.op == history.Wait:
+		c.waits.end(c, o, r)
 	default:
 		o.end = c.at
 		c.ledger.info(c, r.Info)
 		c.causes.ended(c, o)
+		c.waits.shutBy(o)
 	}
 }
 
@@ -217,9 +238,11 @@ func (c *conn) told(r *history.Record) {
 	case history.Write, history.File:
 		if o.mail {
 			c.ledger.told(c, o)
+			c.token(o, r)
 		} else {
 			c.completed(o, r.What == history.Answer)
 		}
+		c.room.outcome(c, o, r)
 	case history.Pause, history.Resume:
 		c.pauses.told(c, o)
 	case history.Info:
@@ -249,6 +272,7 @@ func (c *conn) finish() {
 	c.input.finish(c)
 	c.output.finish(c)
 	c.completions()
+	c.waits.finish(c)
 	if c.over {
 		c.unanswered(func(*operation) bool { return true })
 	}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/go-berth/berth/connection"
@@ -34,6 +35,11 @@ type ledger struct {
 	began  int          // and their bytes
 	mail   []*operation // by mail, with nothing known about them
 	failed []*operation // accepted through the handle, and failed
+
+	offered  int // writes that do not wait and of which it is not known whether they were accepted
+	refusals int // writes that were refused for lack of room, or may have been
+	refused  int // writes that surely were refused
+	denied   int // and their bytes
 }
 
 func (l *ledger) begin(c *conn, o *operation) {
@@ -49,9 +55,19 @@ func (l *ledger) begin(c *conn, o *operation) {
 	l.size += o.size
 	l.opened = append(l.opened, o)
 	c.causes.wrote(c)
+	if o.op != history.Wait {
+		l.offered++
+	}
 	options := &c.world.Options
-	if options.SlowConsumer == connection.SlowClose && (l.count > options.WriteQueueSize || l.size > options.WriteBufferSize) {
+	if options.SlowConsumer == connection.SlowClose && l.offered > 0 && (l.count > options.WriteQueueSize || l.size > options.WriteBufferSize) {
 		c.causes.add(protocol.ReasonSlowConsumer)
+	}
+}
+
+// known takes note that it is known by now whether a write was refused.
+func (l *ledger) known(o *operation) {
+	if o.outcome == open && o.op != history.Wait {
+		l.offered--
 	}
 }
 
@@ -69,6 +85,7 @@ func (l *ledger) end(c *conn, o *operation, r *history.Record) {
 		c.fail(AllOrNothing, "%d of %d bytes", r.N, o.size)
 	}
 	if o.outcome == open {
+		l.known(o)
 		o.outcome = taken
 		if c.drops() {
 			o.outcome = either
@@ -93,13 +110,14 @@ func (l *ledger) told(c *conn, o *operation) {
 	case c.mayEndWith(err):
 		// A refusal, or what ended the connection, and then it may have been accepted.
 		if o.outcome == open {
+			l.known(o)
 			o.outcome = either
 			l.unsure += o.size
 			l.release(o)
 		} else {
 			l.accept(c, o, cutOff) // accepted, as was known already
 		}
-	case err == protocol.ErrWriteQueueFull, err == protocol.ErrWriteBufferFull, err == history.DeadLetter:
+	case lacksRoom(err), errors.Is(err, protocol.ErrWriteTooLarge), err == history.DeadLetter:
 		l.refuse(c, o, err)
 	default:
 		l.accept(c, o, cutOff)
@@ -109,6 +127,7 @@ func (l *ledger) told(c *conn, o *operation) {
 // accept takes note that a write by mail surely was accepted.
 func (l *ledger) accept(c *conn, o *operation, as outcome) {
 	if o.outcome == open {
+		l.known(o)
 		l.total += o.size
 		o.end = c.at
 	}
@@ -120,7 +139,7 @@ func (l *ledger) accept(c *conn, o *operation, as outcome) {
 
 // mayEndWith reports that a refusal's error may also be the error that the connection ends with: that of another write that was refused.
 func (c *conn) mayEndWith(err error) bool {
-	slow := c.world.Options.SlowConsumer == connection.SlowClose && (err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull)
+	slow := c.world.Options.SlowConsumer == connection.SlowClose && lacksRoom(err)
 	return slow || isClosed(err) || slices.Contains(c.causes.failures, err)
 }
 
@@ -129,9 +148,23 @@ func (c *conn) drops() bool { return c.world.Options.SlowConsumer == connection.
 
 // refuse looks at a write that was not accepted.
 func (l *ledger) refuse(c *conn, o *operation, err error) {
-	o.outcome = refused
+	l.known(o)
+	l.deny(o, err)
 	l.release(o)
 	c.refused(o, err)
+}
+
+// deny takes note that a write was not accepted.
+func (l *ledger) deny(o *operation, err error) {
+	if o.outcome == refused {
+		return
+	}
+	o.outcome = refused
+	l.refused++
+	l.denied += o.size
+	if lacksRoom(err) || err == history.DeadLetter {
+		l.refusals++
+	}
 }
 
 // release takes note that a write is surely not pending.
@@ -197,5 +230,5 @@ func (c *conn) outstanding() int { return c.ledger.total - len(c.output.received
 
 // nothingPending reports, at a Rest, that the kernel has taken all that was accepted.
 func (c *conn) nothingPending() bool {
-	return c.world.Network > 0 && !c.world.NoPeers && c.causes.none(c) && c.outstanding() <= c.world.Network
+	return c.world.Network > 0 && !c.world.NoPeers && c.causes.none(c) && c.waits.none() && c.outstanding() <= c.world.Network
 }

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"errors"
+
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
@@ -38,14 +40,13 @@ func (c *conn) refused(o *operation, err error) {
 	// All that may have been pending at any time from its beginning to its end, itself excepted.
 	count := o.may + c.ledger.begun - o.begun - 1
 	size := o.maySize + c.ledger.began - o.began - o.size
-	switch {
-	case transport.IsReset(err):
-		if !c.world.NoPeers && !c.input.gone {
-			c.fail(RightError, "%v, and the peer is there", err)
-		}
+	if c.endRefuses(o, err) {
 		return
-	case err == protocol.ErrClosed && o.begun == 0 && c.reset():
-		c.fail(RightError, "%v, where nothing but the peer can have ended it", err)
+	}
+	if tooLarge := o.size > options.WriteBufferSize && !o.opaque; errors.Is(err, protocol.ErrWriteTooLarge) != tooLarge &&
+		(!tooLarge || lacksRoom(err)) {
+		c.fail(RightError, "%v, for %d bytes of at most %d", err, o.size, options.WriteBufferSize)
+		return
 	}
 	switch err {
 	case protocol.ErrDropped:
@@ -63,18 +64,38 @@ func (c *conn) refused(o *operation, err error) {
 		if sure, _ := c.ledger.surely(c, o.begin); sure >= options.WriteQueueSize {
 			c.fail(CountFirst, "%v, with %d writes pending of at most %d", err, sure, options.WriteQueueSize)
 		}
-	case protocol.ErrClosed:
-		if c.causes.none(c) && c.causes.half == nil {
-			c.fail(RightError, "%v, and nothing has ended it", err)
-		}
 	case history.DeadLetter:
 		// Of a Write that nobody asked about, for whatever reason; of another after the end.
 		if o.asked && c.causes.none(c) {
 			c.fail(RightError, "%v, and nothing has ended it", err)
 		}
 	default:
-		c.fail(RightError, "%v", err)
+		if !errors.Is(err, protocol.ErrWriteTooLarge) {
+			c.fail(RightError, "%v", err)
+		}
 	}
+}
+
+// endRefuses looks at a write that was refused because the connection takes no more. False: err says something else.
+func (c *conn) endRefuses(o *operation, err error) bool {
+	switch {
+	case transport.IsReset(err):
+		if !c.world.NoPeers && !c.input.gone {
+			c.fail(RightError, "%v, and the peer is there", err)
+		}
+	case err != protocol.ErrClosed:
+		return false
+	case o.begun == 0 && c.reset():
+		c.fail(RightError, "%v, where nothing but the peer can have ended it", err)
+	case c.causes.none(c) && c.causes.half == nil:
+		c.fail(RightError, "%v, and nothing has ended it", err)
+	}
+	return true
+}
+
+// lacksRoom reports that err refuses a write for lack of room.
+func lacksRoom(err error) bool {
+	return err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull
 }
 
 // reset reports that only a reset by the peer can have ended the connection, also in one direction, provided that no write was told of
@@ -90,10 +111,11 @@ func isClosed(err error) bool { return err == protocol.ErrClosed || transport.Is
 // writable looks at a Writable.
 func (c *conn) writable(ready bool) {
 	switch {
-	case c.world.Options.HighWater <= 0:
-		c.fail(Alternating, "without a HighWater")
+	case !ready && !c.room.mayBeFull(c):
+		c.fail(Alternating, "without a HighWater or a refusal")
 	case ready && !c.watered, c.watered && ready == c.water:
 		c.fail(Alternating, "ready: %v", ready)
 	}
 	c.water, c.watered = ready, true
+	c.room.writable(c, ready)
 }

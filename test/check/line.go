@@ -12,6 +12,7 @@ type line struct {
 	writes   []*operation // by Begin
 	whole    bool         // the last write lies on it with its last byte
 	furthest int          // how far it came
+	mixed    bool         // writes that wait may be mixed
 
 	placed []bool
 	chosen []choice
@@ -61,6 +62,7 @@ func (l *line) lay() bool {
 // candidates returns the writes that may be the next, those that the stream holds to their end first.
 func (l *line) candidates(at int) []int {
 	var whole, cut, senders []int
+	waiting := l.waiting()
 	rest := l.received[at:]
 	end := unknown // a write that begins later than this record cannot come before the one that ended there
 	for i, o := range l.writes {
@@ -71,7 +73,9 @@ func (l *line) candidates(at int) []int {
 			break
 		}
 		behind := o.mail && slices.Contains(senders, o.by) // mail of one sender stays in its order
+		ahead := o.whole != nil && (waiting != nil && waiting != o.whole && !l.mixed || i > 0 && l.writes[i-1].whole == o.whole && !l.placed[i-1])
 		switch n := min(len(rest), o.size); {
+		case ahead:
 		case behind || !bytes.Equal(rest[:n], o.bytes[:n]):
 		case n == o.size:
 			whole = append(whole, i)
@@ -86,4 +90,14 @@ func (l *line) candidates(at int) []int {
 		}
 	}
 	return append(whole, cut...)
+}
+
+// waiting returns the write that waits of which a part has been placed and the rest has not.
+func (l *line) waiting() *operation {
+	for i, o := range l.writes {
+		if o.whole != nil && i > 0 && l.placed[i-1] && !l.placed[i] && l.writes[i-1].whole == o.whole {
+			return o.whole
+		}
+	}
+	return nil
 }

@@ -64,6 +64,7 @@ func (c *conn) replaced(r *history.Record) {
 	}
 	c.causes.replaced()
 	c.watered, c.drained, c.input.told = false, 0, false
+	c.room.replaced()
 	c.input.budget++
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sort"
 	"time"
 
 	"github.com/go-berth/berth/protocol"
@@ -17,6 +18,24 @@ type output struct {
 	got      time.Duration // when it last got something
 	fin      bool          // the peer read the server's FIN
 	broken   bool          // a call of the peer's failed: what looks like a FIN after it is none
+	reads    []reading     // that got something
+}
+
+// reading is one read of the peer's.
+type reading struct {
+	at     time.Duration
+	record int
+	sum    int // of the bytes that the peer had got with it
+}
+
+// since returns how many bytes the peer may have taken out of the network, of those after which more were taken at a time or a record.
+func (out *output) since(before func(reading) bool) int {
+	i := sort.Search(len(out.reads), func(i int) bool { return !before(out.reads[i]) })
+	sum := len(out.received) + out.reading
+	if i > 0 {
+		sum -= out.reads[i-1].sum
+	}
+	return sum
 }
 
 func (out *output) peer(c *conn, r *history.Record) {
@@ -28,6 +47,7 @@ func (out *output) peer(c *conn, r *history.Record) {
 		out.received = append(out.received, r.Bytes...)
 		if len(r.Bytes) > 0 {
 			out.got = r.At
+			out.reads = append(out.reads, reading{r.At, c.at, len(out.received)})
 			if c.stuck { // at the last Rest; what is written between two of them may have gone, and other writes come
 				count, _ := c.ledger.surely(c, unknown)
 				c.stuck = count > 0
@@ -57,7 +77,7 @@ func (out *output) finish(c *conn) {
 		return
 	}
 	stats := c.closed.Stats
-	accepted, unsure := c.ledger.total, c.ledger.unsure
+	accepted, unsure := c.ledger.total, c.ledger.unsure+c.waits.size()
 	for _, o := range c.ledger.mail {
 		if o.outcome == open {
 			unsure += o.size
@@ -116,6 +136,10 @@ func (out *output) follow(c *conn) (whole bool) {
 	}
 	if l.lay() {
 		return l.whole
+	}
+	if mixed := (line{received: l.received, writes: l.writes, mixed: true}); mixed.lay() {
+		c.fail(WaitUnmixed, "another one's bytes begin at byte %d", l.furthest)
+		return true
 	}
 	for _, o := range c.ledger.writes {
 		if rest := out.received[l.furthest:]; o.outcome == refused && o.size > 0 && bytes.HasPrefix(rest, o.bytes) {

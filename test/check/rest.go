@@ -9,6 +9,7 @@ import (
 
 // rest looks at a connection when nothing moves any more: whatever could happen has happened.
 func (c *conn) rest() {
+	c.waits.rest(c)
 	if !c.accepted || c.left || c.inside != 0 {
 		return // not there; or a handler blocks, and then its mail waits with it
 	}
@@ -27,6 +28,7 @@ func (c *conn) rest() {
 	c.input.settle()
 	c.unanswered(prompt)
 	c.toldAtRest()
+	c.room.rest(c)
 	c.endAtRest()
 	if c.closed == nil {
 		c.timeAtRest()
@@ -49,7 +51,7 @@ func (c *conn) inputAtRest() {
 	switch {
 	case possible == 0 && (willing || asked) && waits:
 		c.fail(InputAtRest, "%d of %d bytes shown, more to come: %v", in.shown, len(in.sent), in.sending)
-	case possible != 0 && willing && !in.told && c.closed == nil && c.outstanding() <= c.world.Network: // all is flushed
+	case possible != 0 && willing && !in.told && c.closed == nil && c.waits.none() && c.outstanding() <= c.world.Network: // all is flushed
 		c.fail(InputAtRest, "the peer has ended, and nothing came of it: %d of %d bytes shown", in.shown, len(in.sent))
 	}
 }
@@ -57,7 +59,7 @@ func (c *conn) inputAtRest() {
 // gateOpen reports, at a Rest, that the connection's own writes do not hold input back. A write that blocks keeps its whole room, however
 // much of it has gone: so all must have.
 func (c *conn) gateOpen() bool {
-	return c.world.Options.ReadGate == connection.GateOff || c.outstanding() <= c.world.Network
+	return c.world.Options.ReadGate == connection.GateOff || c.waits.none() && c.outstanding() <= c.world.Network
 }
 
 // completionsAtRest looks for writes that went and did not complete.

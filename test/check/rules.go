@@ -61,6 +61,14 @@ const (
 
 	Answered Rule = "G13: who asks is answered once"
 	NoLoss   Rule = "G13: a message is handled or dead-lettered, once"
+	Token    Rule = "G13: a token comes back with a failure, and with nothing else"
+
+	RefusedFull Rule = "G15: a write is refused for lack of room only while the kernel takes no more"
+	RoomFollows Rule = "G15: a refusal is followed by Writable with ready once there is room"
+	SenderTold  Rule = "G15: a sender whose write was refused is told of room, once"
+	WaitCounts  Rule = "G15: a write that waits says how much was accepted"
+	WaitEnds    Rule = "G15: a write that waits ends with room, with its context or with its connection"
+	WaitUnmixed Rule = "G15: writes that wait do not mix their bytes"
 )
 
 // Rules are all of them.
@@ -76,5 +84,6 @@ var Rules = []Rule{
 	Cap, AcceptAtRest,
 	EndInTime, NotIdle,
 	DrainingOnce,
-	Answered, NoLoss,
+	Answered, NoLoss, Token,
+	RefusedFull, RoomFollows, SenderTold, WaitCounts, WaitEnds, WaitUnmixed,
 }

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -146,6 +148,41 @@ func (t *tale) write(by int, text string, id *int, err error) *tale {
 	}
 	return t.begin(history.Record{Op: history.Write, By: by, Bytes: []byte(text), N: len(text), Asked: id != nil}, id).end(t.ids, n, err)
 }
+
+// refuses is a write through the handle that finds no room, where the network takes so many bytes more.
+func (t *tale) refuses(by int, text string, err error, room int) *tale {
+	t.begin(history.Record{Op: history.Write, By: by, Bytes: []byte(text), N: len(text)}, nil)
+	return t.add(history.Record{What: history.End, ID: t.ids, Err: err, Room: room + 1})
+}
+
+// bids is a write by PID with a token, from a sender.
+func (t *tale) bids(by, from int, text string, id *int) *tale {
+	return t.begin(history.Record{Op: history.Write, By: by, Mail: true, Token: true, From: from, Bytes: []byte(text), N: len(text)}, id)
+}
+
+// comesBack is what its sender is told of its failure.
+func (t *tale) comesBack(id int, err error) *tale {
+	return t.add(history.Record{What: history.Answer, ID: id, Err: err, Mail: true, Token: true})
+}
+
+func (t *tale) roomTold(from int) *tale {
+	return t.add(history.Record{What: history.RoomTold, From: from})
+}
+
+func (t *tale) writable(ready bool) *tale {
+	return t.call(history.Record{Call: history.Writable, Ready: ready})
+}
+
+// waits is the beginning of a write that waits, waited its end.
+func (t *tale) waits(by int, text string, id *int) *tale {
+	return t.begin(history.Record{Op: history.Wait, By: by, Bytes: []byte(text), N: len(text)}, id)
+}
+
+func (t *tale) waited(id, n int, err error) *tale {
+	return t.add(history.Record{What: history.End, ID: id, N: n, Err: err, Expired: errors.Is(err, context.Canceled)})
+}
+
+func (t *tale) expires(id int) *tale { return t.add(history.Record{What: history.Expired, ID: id}) }
 
 func (t *tale) info(writes, bytes int) *tale {
 	t.begin(history.Record{Op: history.Info, By: alice}, nil)

@@ -113,6 +113,9 @@ func (r *receiver) event(ctx actor.Context, event protocol.Event) error {
 		m.Socket = r.socket
 		closing := *m
 		enter.Call, enter.Closing = EndBegun, &closing
+		if m.Reason == protocol.ReasonSlowConsumer {
+			enter.Room = r.recorder.measure(r.conn)
+		}
 	case *protocol.Closed:
 		m.Socket = r.socket
 		closed := *m

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,7 +150,7 @@ func TestACompletionIsACallUntilTheEndAndAnAnswerAfterIt(t *testing.T) {
 	assert.Contains(t, all, "conn 1 enter Completion")
 	assert.Contains(t, all, "conn 1 leave Completion failed")
 	assert.Contains(t, all, "conn 1 answer (berth: connection closed)")
-	assert.Contains(t, all, `conn 1 begin Write by 2 by mail asked n=4 4 bytes "late"`)
+	assert.Contains(t, all, `conn 1 begin Write by 2 by mail asked from 1 n=4 4 bytes "late"`)
 	assert.Contains(t, all, "conn 1 answer by mail (dead letter)")
 }
 
@@ -176,6 +177,66 @@ func TestEveryCommandByMailIsAnsweredToItsOperation(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[Op]int{Write: 1, Pause: 1, Resume: 1, CloseWrite: 1, Uncount: 1, Other: 1, Close: 1, Abort: 1, Info: 1}, answered)
+}
+
+func TestAWriteThatWaitsIsRecordedWithItsContext(t *testing.T) {
+	e := newEcho()
+	records := conversation(t, e.handlers(), func(_ *Recorder, _ *Mail, _ *Peer) {
+		socket := (<-e.socket).As(1)
+		ctx, cancel := context.WithCancel(context.Background())
+		var waiting sync.WaitGroup
+		waiting.Go(func() { _, _ = socket.WriteContext(ctx, make([]byte, 200_000)) })
+		synctest.Wait()
+		cancel()
+		waiting.Wait()
+		synctest.Wait()
+		_, err := io.WriteString(socket.Writer(context.Background()), "")
+		require.NoError(t, err)
+	})
+	all := brief(records)
+	assert.Contains(t, all, `conn 1 begin Wait by 1 n=200000 200000 bytes "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"`)
+	assert.Contains(t, all, "conn 1 expired")
+	assert.Contains(t, all, "conn 1 end expired n=98304 (context canceled)", "the network's 64 KiB and the queue's 32 KiB")
+	assert.Contains(t, all, "conn 1 begin Wait by 1")
+}
+
+func TestARefusalIsRecordedWithTheRoomThatThereIs(t *testing.T) {
+	e := newEcho()
+	records := conversation(t, e.handlers(), func(r *Recorder, m *Mail, p *Peer) {
+		r.Measure(func(client net.Addr) (int, bool) {
+			assert.Equal(t, p.LocalAddr(), client)
+			return 41, true
+		})
+		socket := (<-e.socket).As(1)
+		var err error
+		for err == nil {
+			_, err = socket.Write(make([]byte, 1<<10))
+			synctest.Wait()
+		}
+		assert.Equal(t, []net.Addr{p.LocalAddr()}, r.Moved())
+		assert.Empty(t, r.Moved())
+		m.Command(socket, &protocol.Write{Data: make([]byte, 1<<10), Token: true}, false)
+		time.Sleep(time.Second) // until the writer is known to wait
+		_, err = io.ReadFull(p, make([]byte, 64<<10))
+		require.NoError(t, err)
+	})
+	all := brief(records)
+	assert.Contains(t, all, "conn 1 end room=41 (berth: write buffer full)")
+	assert.Contains(t, all, "conn 1 answer Write by mail token room=41 (berth: write buffer full)")
+	assert.Contains(t, all, "conn 1 room told from 2")
+}
+
+func TestATokenComesBackWithTheAcknowledgement(t *testing.T) {
+	e := newEcho()
+	records := conversation(t, e.handlers(), func(_ *Recorder, m *Mail, _ *Peer) {
+		socket := (<-e.socket).As(2)
+		m.Command(socket, &protocol.Write{Data: []byte("fits"), Token: true}, true)
+		m.Command(socket, &protocol.Write{Data: make([]byte, 100_000), Token: true}, true)
+	})
+	all := strings.Join(brief(records), "\n")
+	assert.Contains(t, all, `begin Write by 2 by mail asked token from 1 n=4 4 bytes "fits"`)
+	assert.Contains(t, all, "answer Write by mail\n")
+	assert.Contains(t, all, "answer Write by mail token (berth: write larger than WriteBufferSize")
 }
 
 func TestBothEndsOfAConnectionFindTheirNumber(t *testing.T) {

@@ -13,17 +13,23 @@ import (
 // Task is a message for a handler.
 type Task struct{ id int }
 
-// Mail sends commands to connections' PIDs and records what becomes of them: answers and dead letters. An actor of its own gets them.
+// Mail sends commands to connections' PIDs and records what becomes of them: answers and dead letters. Actors of its own get them.
 type Mail struct {
 	recorder *Recorder
 	system   *actor.ActorSystem
-	pid      *actor.PID
+	senders  [senders]*actor.PID // the one of an issuer: see from
 	letters  *eventstream.Subscription
 	infos    sync.WaitGroup // goroutines that wait for an Info, which has no acknowledgement to know it by
 
 	mu    sync.Mutex
 	conns map[int]int // of operations, to be found by their acknowledgement
 }
+
+// senders is how many actors share the mail of all issuers.
+const senders = 2
+
+// from returns the number of the actor that sends the mail of an issuer.
+func from(by int) int { return 1 + (by%senders+senders)%senders }
 
 // Mail returns a sender on the system. Close ends it.
 func (r *Recorder) Mail(system *actor.ActorSystem) *Mail {
@@ -33,30 +39,47 @@ func (r *Recorder) Mail(system *actor.ActorSystem) *Mail {
 			m.returned(letter.Message)
 		}
 	})
-	m.pid = system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) { m.answered(ctx.Message()) }))
+	for i := range m.senders {
+		m.senders[i] = system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) { m.answered(1+i, ctx.Message()) }))
+	}
 	return m
 }
 
-// Close waits for Infos that are asked for, and stops the actor.
+// Close waits for Infos that are asked for, and stops the actors once they have read what they were told.
 func (m *Mail) Close() {
 	m.infos.Wait()
+	for _, pid := range m.senders {
+		_ = m.system.Root.PoisonFuture(pid).Wait()
+	}
 	m.system.EventStream.Unsubscribe(m.letters)
-	_ = m.system.Root.StopFuture(m.pid).Wait()
 }
 
-// Command sends a command with an acknowledgement to the connection behind s, as the issuer that s is for. asked: the answer is wanted.
-// Otherwise there is no sender, and a Write that is refused becomes a dead letter.
+// Command sends a command with an acknowledgement to the connection behind s, as the issuer that s is for. asked: the answer is wanted. A
+// Write that has a Token gets another one, and a sender. Otherwise there is none, and a Write that is refused becomes a dead letter.
 func (m *Mail) Command(s *Socket, command protocol.Command, asked bool) {
 	begin := Record{Op: opOf(command), Asked: asked}
+	if asked {
+		begin.From = from(s.by)
+	}
+	write, _ := command.(*protocol.Write)
 	switch c := command.(type) {
 	case *protocol.Write:
 		begin.Bytes, begin.N = c.Data, len(c.Data)
+		if begin.Token = c.Token != nil; begin.Token {
+			begin.From = from(s.by)
+		}
 	case *protocol.Resume:
 		begin.N = c.Credit
 	}
-	*ackOf(command) = m.begin(s, begin)
-	if asked {
-		m.system.Root.RequestWithCustomSender(s.PID(), command, m.pid)
+	id := m.begin(s, begin)
+	if begin.Token {
+		write.Token = id
+	}
+	if asked || !begin.Token {
+		*ackOf(command) = id
+	}
+	if begin.From > 0 {
+		m.system.Root.RequestWithCustomSender(s.PID(), command, m.senders[begin.From-1])
 	} else {
 		m.system.Root.Send(s.PID(), command)
 	}
@@ -94,29 +117,43 @@ func (m *Mail) begin(s *Socket, record Record) int {
 	return id
 }
 
-func (m *Mail) answered(message any) {
+// answered takes note of what a sender is told.
+func (m *Mail) answered(sender int, message any) {
 	switch answer := message.(type) {
 	case *protocol.Done:
-		m.answer(answer.Ack, NoOp, answer.Err)
+		m.answer(answer.Ack, Record{Err: answer.Err})
 	case *protocol.Written:
-		m.answer(answer.Ack, Write, nil)
+		m.answer(answer.Ack, Record{Op: Write})
 	case *protocol.WriteFailed:
-		m.answer(answer.Ack, Write, answer.Err)
+		id := known(answer.Ack, answer.Token)
+		m.answer(id, Record{Op: Write, Token: answer.Token == id, Err: answer.Err})
+	case *protocol.WriteReady:
+		m.recorder.add(Record{What: RoomTold, Conn: m.recorder.known(answer.PID), From: sender})
 	}
+}
+
+// known returns the number of a Write, which is its acknowledgement or its token, or both.
+func known(ack, token any) any {
+	if ack == nil {
+		return token
+	}
+	return ack
 }
 
 // returned takes note of a dead letter.
 func (m *Mail) returned(message any) {
 	switch letter := message.(type) {
 	case *Task:
-		m.answer(letter.id, Send, DeadLetter)
+		m.answer(letter.id, Record{Op: Send, Err: DeadLetter})
+	case *protocol.Write:
+		m.answer(known(letter.Ack, letter.Token), Record{Err: DeadLetter})
 	case protocol.Command:
-		m.answer(*ackOf(letter), NoOp, DeadLetter)
+		m.answer(*ackOf(letter), Record{Err: DeadLetter})
 	}
 }
 
-// answer records what was said about an operation. kind is Write or Send where the word says so.
-func (m *Mail) answer(ack any, kind Op, err error) {
+// answer records what was said about an operation. Its Op is Write or Send where the word says so.
+func (m *Mail) answer(ack any, said Record) {
 	id, ok := ack.(int)
 	if !ok {
 		return // not ours
@@ -125,7 +162,9 @@ func (m *Mail) answer(ack any, kind Op, err error) {
 	conn, ok := m.conns[id]
 	m.mu.Unlock()
 	if ok {
-		m.recorder.add(Record{What: Answer, Op: kind, Conn: conn, ID: id, Mail: true, Err: err})
+		said.What, said.Conn, said.ID, said.Mail = Answer, conn, id, true
+		said.Room = m.recorder.measureRefusal(conn, said.Err)
+		m.recorder.add(said)
 	}
 }
 

@@ -15,14 +15,18 @@ type Record struct {
 	Mail bool // an operation by PID, not through the handle
 	// Asked: somebody wants to be told how the operation ended, by a callback or an answer.
 	Asked   bool
+	Token   bool // of a Write by mail: a failure is told, nothing else; of an Answer: the token came with it
 	EOF     bool // of Data
 	Ready   bool // of Writable
 	Failed  bool // Leave: by a panic or runtime.Goexit
+	Expired bool // End of a Wait: its context is done
 	Conn    int  // the connection, from 1; 0 concerns all
 	By      int  // who did it, see Turn: operations of one issuer come one after the other
+	From    int  // the sender of mail, from 1; 0: there is none to be told
 	ID      int  // of the operation; of the call, from its Enter to its Leave
 	Of      int  // Enter of a Completion or a Message: the operation it belongs to
 	N       int  // how many bytes, what credit, how many restarts
+	Room    int  // of a refusal, of a slow consumer's EndBegun: how many bytes more the network takes for the peer, plus 1; 0: not known
 	Bytes   []byte
 	Err     error
 	Closing *protocol.Closing // Enter of EndBegun
@@ -51,18 +55,22 @@ const (
 	Healed
 
 	// Enter is the beginning of a handler call: Call, ID; Accepted: N restarts; Data: Bytes, EOF; Writable: Ready; Closed: Closed; Completion
-	// and Message: Of, Err; EndBegun: Closing.
+	// and Message: Of, Err, Room; EndBegun: Closing, Room.
 	Enter
 	// Leave is its end: Call, ID, Failed, Err as returned; Data: N bytes were consumed. Without a Call: Proto.Actor's own Started, Stopping or
 	// Stopped failed in a handler.
 	Leave
 
-	// Begin is the beginning of an operation: Op, ID, By, Mail, Asked; Write: Bytes, N of them; Resume: N.
+	// Begin is the beginning of an operation: Op, ID, By, Mail, Asked; Write, Wait: Bytes, N of them; Write by mail: From, Token; Resume: N.
 	Begin
-	// End is the return of one that was called: ID, Err; Write: N; Info: Info.
+	// End is the return of one that was called: ID, Err; Write: N, Room; Wait: N, Expired; Info: Info.
 	End
-	// Answer is what its issuer was told by mail, or by callback after Closed: ID, Err; also DeadLetter.
+	// Answer is what its issuer was told by mail, or by callback after Closed: ID, Err, Token, Room; also DeadLetter.
 	Answer
+	// Expired: the context of an operation is done: ID.
+	Expired
+	// RoomTold: a sender of mail got WriteReady: From.
+	RoomTold
 
 	// Dialed: the peer is connected, accepted or not.
 	Dialed
@@ -103,6 +111,7 @@ const (
 	NoOp Op = iota
 	Write
 	File // a Write of a file: N bytes that the record does not hold
+	Wait // a WriteContext
 	Pause
 	Resume
 	Close

@@ -6,12 +6,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/go-berth/berth/protocol"
 )
 
-// Recorder is a history that goes on. Any goroutine may call its methods.
+// Recorder is a history that goes on. Any goroutine may call its methods, but Measure, which comes first.
 type Recorder struct {
 	began time.Time
+	room  Room
 
 	mu      sync.Mutex
 	records []Record
@@ -24,7 +27,56 @@ type Recorder struct {
 
 // end is what both ends of a connection know of each other.
 type end struct {
+	client                   net.Addr
 	dialed, accepted, closed bool
+	moved                    bool // since the last Moved
+}
+
+// Room says how many bytes more the network takes that the server writes to a client. known is false where it cannot be told, or
+// where the server's end is closed.
+type Room func(client net.Addr) (n int, known bool)
+
+// Measure has the room recorded with each refusal: it is what the network would have taken shortly before the record.
+func (r *Recorder) Measure(room Room) { r.room = room }
+
+// measure returns the room of a connection for a record.
+func (r *Recorder) measure(conn int) int {
+	if r.room == nil {
+		return 0
+	}
+	r.mu.Lock()
+	client := r.conns[conn].client
+	r.mu.Unlock()
+	if n, known := r.room(client); known {
+		return n + 1
+	}
+	return 0
+}
+
+// Moved returns the clients of the connections of which something was recorded since the last call.
+func (r *Recorder) Moved() (clients []net.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.conns {
+		if e := &r.conns[i]; e.moved {
+			e.moved = false
+			clients = append(clients, e.client)
+		}
+	}
+	return clients
+}
+
+// lacksRoom reports that a write was refused, or dropped, for lack of room.
+func lacksRoom(err error) bool {
+	return err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull || err == protocol.ErrDropped
+}
+
+// measureRefusal is measure where err says that there was no room.
+func (r *Recorder) measureRefusal(conn int, err error) int {
+	if !lacksRoom(err) {
+		return 0
+	}
+	return r.measure(conn)
 }
 
 // NewRecorder returns a recorder whose time begins now.
@@ -67,6 +119,7 @@ func (r *Recorder) begin(record Record) (id int) {
 
 // complete records a callback: a call while the connection has not ended, an answer afterwards. called says which.
 func (r *Recorder) complete(conn, of int, err error) (id int, called bool) {
+	room := r.measureRefusal(conn, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.conns[conn].closed {
@@ -74,7 +127,7 @@ func (r *Recorder) complete(conn, of int, err error) (id int, called bool) {
 		return 0, false
 	}
 	r.ids++
-	r.append(Record{What: Enter, Call: Completion, Conn: conn, ID: r.ids, Of: of, Err: err})
+	r.append(Record{What: Enter, Call: Completion, Conn: conn, ID: r.ids, Of: of, Err: err, Room: room})
 	return r.ids, true
 }
 
@@ -83,6 +136,9 @@ func (r *Recorder) append(record Record) {
 	record.At = time.Since(r.began)
 	if record.Bytes != nil {
 		record.Bytes = r.keep(record.Bytes)
+	}
+	if record.Conn > 0 {
+		r.conns[record.Conn].moved = true
 	}
 	if record.Call == Closed {
 		r.conns[record.Conn].closed = true
@@ -112,6 +168,13 @@ func (r *Recorder) dialed(client net.Addr) int {
 	return r.number(client, func(e *end) *bool { return &e.dialed })
 }
 
+// known returns the connection of an actor, 0 if there is none.
+func (r *Recorder) known(pid *actor.PID) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pids[pid.GetId()]
+}
+
 // accepted also knows the connection of a handler that takes the place of another.
 func (r *Recorder) accepted(socket protocol.Socket) int {
 	r.mu.Lock()
@@ -133,7 +196,7 @@ func (r *Recorder) number(client net.Addr, side func(*end) *bool) int {
 	conn, known := r.names[name]
 	if !known || *side(&r.conns[conn]) || name == "" || name == "@" {
 		conn = len(r.conns)
-		r.conns = append(r.conns, end{})
+		r.conns = append(r.conns, end{client: client})
 		r.names[name] = conn
 	}
 	*side(&r.conns[conn]) = true

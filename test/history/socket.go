@@ -2,6 +2,8 @@ package history
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"net"
 	"os"
 
@@ -45,7 +47,7 @@ func (s *Socket) begin(op Op, record Record) int {
 }
 
 func (s *Socket) end(id, n int, err error) {
-	s.recorder.add(Record{What: End, Conn: s.conn, ID: id, N: n, Err: err})
+	s.recorder.add(Record{What: End, Conn: s.conn, ID: id, N: n, Err: err, Room: s.recorder.measureRefusal(s.conn, err)})
 }
 
 // write records one write around the call that does it.
@@ -60,6 +62,26 @@ func (s *Socket) write(p []byte, done func(error), write func(done func(error)) 
 func (s *Socket) Write(p []byte) (int, error) {
 	return s.write(p, nil, func(func(error)) (int, error) { return s.Socket.Write(p) })
 }
+
+// WriteContext implements protocol.Socket.
+func (s *Socket) WriteContext(ctx context.Context, p []byte) (int, error) {
+	id := s.begin(Wait, Record{Bytes: p, N: len(p)})
+	stop := context.AfterFunc(ctx, func() { s.recorder.add(Record{What: Expired, Conn: s.conn, ID: id}) })
+	n, err := s.Socket.WriteContext(ctx, p)
+	stop()
+	s.recorder.add(Record{What: End, Conn: s.conn, ID: id, N: n, Err: err, Expired: ctx.Err() != nil})
+	return n, err
+}
+
+// Writer implements protocol.Socket.
+func (s *Socket) Writer(ctx context.Context) io.Writer { return writer{s, ctx} }
+
+type writer struct {
+	socket *Socket
+	ctx    context.Context
+}
+
+func (w writer) Write(p []byte) (int, error) { return w.socket.WriteContext(w.ctx, p) }
 
 // WriteOwned implements protocol.Socket.
 func (s *Socket) WriteOwned(p []byte, done func(error)) error {

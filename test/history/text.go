@@ -6,13 +6,13 @@ import (
 )
 
 var whats = [...]string{
-	"?", "rest", "shutdown", "over", "suspended", "resumed", "parted", "healed", "enter", "leave", "begin", "end", "answer", "dialed", "sending", "sent",
+	"?", "rest", "shutdown", "over", "suspended", "resumed", "parted", "healed", "enter", "leave", "begin", "end", "answer", "expired", "room told", "dialed", "sending", "sent",
 	"reading", "got", "finishing", "closing", "resetting",
 }
 
 var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closing", "Closed"}
 
-var ops = [...]string{"", "Write", "File", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Uncount", "Other"}
+var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Uncount", "Other"}
 
 func (w What) String() string { return whats[w] }
 func (c Call) String() string { return calls[c] }
@@ -44,6 +44,11 @@ func (r Record) String() string {
 	}
 	word(r.Mail, "by mail")
 	word(r.Asked, "asked")
+	word(r.Token, "token")
+	word(r.Expired, "expired")
+	if r.From != 0 {
+		fmt.Fprintf(&b, " from %d", r.From)
+	}
 	word(r.EOF, "EOF")
 	word(r.Ready, "ready")
 	word(r.Failed, "failed")
@@ -52,6 +57,9 @@ func (r Record) String() string {
 	}
 	if len(r.Bytes) > 0 {
 		fmt.Fprintf(&b, " %d bytes %.12q", len(r.Bytes), r.Bytes)
+	}
+	if r.Room != 0 {
+		fmt.Fprintf(&b, " room=%d", r.Room-1)
 	}
 	if r.Err != nil {
 		fmt.Fprintf(&b, " (%v)", r.Err)

@@ -53,6 +53,7 @@ type owned struct{ simulated }
 func (o *owned) listen(w *world) (l *listener.Listener, err error) {
 	started := make(chan struct{})
 	o.Listener = simnet.Listen(w.plan.network)
+	w.recorder.Measure(o.clients.room)
 	w.owner = w.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actor.Started); ok {
 			defer close(started)

@@ -148,7 +148,7 @@ func (w *world) write(rng *rand.Rand, socket *history.Socket, p *player) {
 // operate does something to a connection that does not end it, for the issuer that socket is of.
 func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 	asked := rng.IntN(4) > 0
-	switch rng.IntN(14) {
+	switch rng.IntN(17) {
 	case 0:
 		socket.Pause()
 	case 1, 2:
@@ -159,7 +159,7 @@ func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 		w.mail.Command(socket, &protocol.Resume{Credit: rng.IntN(4)}, asked)
 	case 5, 6:
 		limit := w.plan.listener.Connection.WithDefaults().WriteBufferSize
-		w.mail.Command(socket, &protocol.Write{Data: text(rng, w.size(rng, limit, 0))}, asked)
+		w.mailWrite(rng, socket, w.size(rng, limit, 0))
 	case 7:
 		socket.Info()
 	case 8:
@@ -172,8 +172,42 @@ func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 		if w.plan.door != "functions" {
 			w.mail.Task(socket)
 		}
+	case 11:
+		w.burst(rng, socket, p)
+	case 12:
+		w.wait(rng, socket)
+	case 13:
+		w.cancel(rng)
 	default:
 		w.write(rng, socket, p)
+	}
+}
+
+// mailWrite writes by PID: with or without an acknowledgement, with or without a token.
+func (w *world) mailWrite(rng *rand.Rand, socket *history.Socket, size int) {
+	write := &protocol.Write{Data: text(rng, size)}
+	if rng.IntN(3) == 0 {
+		write.Token = true // the mail's own takes its place
+	}
+	w.mail.Command(socket, write, rng.IntN(4) > 0)
+}
+
+// burst is more writes than the queue has room for, one right after the other.
+func (w *world) burst(rng *rand.Rand, socket *history.Socket, p *player) {
+	o := w.plan.listener.Connection.WithDefaults()
+	way := rng.IntN(4)
+	for range 2 + rng.IntN(3*min(o.WriteQueueSize, 8)) {
+		size := rng.IntN(min(o.WriteBufferSize, bufferOf(w.plan.network), 64) + 1)
+		switch way {
+		case 0:
+			_, _ = socket.Write(text(rng, size))
+		case 1:
+			w.mailWrite(rng, socket, size)
+		case 2:
+			_ = socket.WriteOwned(text(rng, size), p.done(2))
+		default:
+			w.write(rng, socket, p)
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func (p *player) act() error {
 	if rng.Float64() < p.w.plan.fatal {
 		return p.end()
 	}
-	switch rng.IntN(12) {
+	switch rng.IntN(14) {
 	case 0:
 		p.socket.Pause()
 	case 1:
@@ -87,6 +87,14 @@ func (p *player) act() error {
 			p.w.write(rng, other.socket.As(history.Turn(p.socket.Conn())), other)
 		}
 	case 7:
+		p.w.burst(rng, p.socket, p)
+	case 8:
+		p.w.waitInside(rng, p.socket)
+	case 9:
+		if other := p.w.any(rng); other != nil {
+			p.w.waitInside(rng, other.socket.As(history.Turn(p.socket.Conn())))
+		}
+	case 10:
 		if p.w.plan.slow {
 			p.w.sleep(rng, 200*time.Millisecond)
 		}

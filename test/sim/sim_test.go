@@ -11,10 +11,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
+
 	"time"
 
 	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/check"
 	"github.com/go-berth/berth/test/history"
 	"github.com/go-berth/berth/test/report"
@@ -45,7 +46,7 @@ func TestSim(t *testing.T) {
 		}
 	})
 	report.Add(t, report.Row{
-		ID: "D1", Holds: "G1-G8, G10, G13", Seeds: fmt.Sprintf("1-%d", *seeds), Duration: time.Since(began), Figures: sum.figures(),
+		ID: "D1", Holds: "G1-G8, G10, G13, G15", Seeds: fmt.Sprintf("1-%d", *seeds), Duration: time.Since(began), Figures: sum.figures(),
 		Skipped: skipped(*seeds >= 5000, "a short form"),
 	})
 }
@@ -58,6 +59,8 @@ type total struct {
 	operations int
 	records    int
 	violations int
+	refused    int            // writes, for lack of room, as far as that is told
+	waited     int            // writes that wait
 	ends       map[string]int // by reason
 }
 
@@ -69,18 +72,28 @@ func (s *total) add(r run) {
 	s.records += len(r.records)
 	s.violations += len(r.violations)
 	for i := range r.records {
-		if closed := r.records[i].Closed; closed != nil {
-			s.ends[closed.Reason.String()]++
-		}
+		s.count(&r.records[i])
 	}
 	if r.failed() {
 		s.failed.Store(true)
 	}
 }
 
+func (s *total) count(r *history.Record) {
+	switch {
+	case r.Closed != nil:
+		s.ends[r.Closed.Reason.String()]++
+	case r.What == history.Begin && r.Op == history.Wait:
+		s.waited++
+	case r.What != history.Enter && (r.Err == protocol.ErrWriteQueueFull || r.Err == protocol.ErrWriteBufferFull):
+		s.refused++
+	}
+}
+
 func (s *total) figures() map[string]any {
 	return map[string]any{
-		"worlds": s.worlds, "operations": s.operations, "records": s.records, "violations": s.violations, "ends": maps.Clone(s.ends),
+		"worlds": s.worlds, "operations": s.operations, "records": s.records, "violations": s.violations,
+		"refused for lack of room": s.refused, "waiting writes": s.waited, "ends": maps.Clone(s.ends),
 	}
 }
 
@@ -169,10 +182,14 @@ func again(t *testing.T, seed uint64) {
 }
 
 // simulated is a network in memory, in a bubble of virtual time.
-type simulated struct{ *simnet.Listener }
+type simulated struct {
+	*simnet.Listener
+	clients clientEnds
+}
 
 func (s *simulated) listen(w *world) (*listener.Listener, error) {
 	s.Listener = simnet.Listen(w.plan.network)
+	w.recorder.Measure(s.clients.room)
 	return listener.Serve(w.system.Root, s.Listener, w.recorder.Watch(w.door()), w.plan.listener)
 }
 
@@ -183,15 +200,14 @@ func (s *simulated) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, err // not the nil *Conn
 	}
+	s.clients.add(conn)
 	return conn, nil
 }
 
-func (s *simulated) rest(w *world) {
-	synctest.Wait()
-	w.recorder.Note(history.Rest)
-}
+func (s *simulated) rest(w *world) { s.clients.rest(w.recorder) }
 
-func (s *simulated) sleep(d time.Duration) { time.Sleep(d) }
+func (s *simulated) sleep(d time.Duration)   { time.Sleep(d) }
+func (s *simulated) patience() time.Duration { return 300 * time.Millisecond }
 
 func (s *simulated) left() string {
 	if open := s.Open(); open > 0 {

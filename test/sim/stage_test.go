@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -32,6 +31,7 @@ type stage struct {
 	listener *listener.Listener
 	owner    *actor.PID
 	peers    []*history.Peer
+	clients  clientEnds
 
 	mu      sync.Mutex
 	sockets map[int]*history.Socket // by connection, from Accepted on
@@ -49,6 +49,7 @@ func newStage(t *testing.T, network simnet.Options, options listener.Options, do
 		t: t, network: network, options: options, sim: simnet.Listen(network), system: newSystem(),
 		recorder: history.NewRecorder(), sockets: map[int]*history.Socket{}, orders: map[int]string{},
 	}
+	s.recorder.Measure(s.clients.room)
 	s.mail = s.recorder.Mail(s.system)
 	started := make(chan error, 1)
 	s.owner = s.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -81,15 +82,13 @@ func (s *stage) socket(conn int) *history.Socket {
 func (s *stage) dial() *history.Peer {
 	conn, err := s.sim.Dial(context.Background())
 	require.NoError(s.t, err)
+	s.clients.add(conn)
 	p := s.recorder.Peer(conn)
 	s.peers = append(s.peers, p)
 	return p
 }
 
-func (s *stage) rest() {
-	synctest.Wait()
-	s.recorder.Note(history.Rest)
-}
+func (s *stage) rest() { s.clients.rest(s.recorder) }
 
 // drain reads from all peers until the end; the function it returns waits for that.
 func (s *stage) drain() (wait func()) {

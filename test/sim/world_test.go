@@ -35,6 +35,7 @@ type world struct {
 	parted   bool
 	ticks    int // of the clock
 	reads    int // that clients were told to do
+	waits    waits
 
 	mu      sync.Mutex
 	players []*player // of open connections, and of some that have ended
@@ -46,7 +47,8 @@ type ground interface {
 	dial() (net.Conn, error)
 	rest(w *world) // until nothing moves, if that can be known
 	sleep(d time.Duration)
-	left() string // what of the network is still open
+	patience() time.Duration // how long a handler may wait, at most
+	left() string            // what of the network is still open
 }
 
 func newSystem() *actor.ActorSystem {
