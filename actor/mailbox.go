@@ -27,6 +27,12 @@ type FailureTaker interface {
 	Failed(ctx actor.Context, message, reason any) (taken bool)
 }
 
+// WatchTaker is the optional part of a Source that keeps its watchers itself.
+type WatchTaker interface {
+	// TakeWatch gets each *actor.Watch and *actor.Unwatch, on the actor's turn. False: Proto.Actor handles it as ever.
+	TakeWatch(message any) (taken bool)
+}
+
 // Mailbox is a Proto.Actor mailbox made for sockets. Unlike the stock one it pulls: when its mail is done it
 // asks its Source, so input is fetched on the actor's turn, after all commands that came before. It gives the
 // dispatcher back after Throughput messages, and after Close no message vanishes: each goes to Source.Drop.
@@ -232,6 +238,10 @@ func (m *Mailbox) turn(scheduled bool) {
 			}
 		case *actor.Stop:
 			m.stop()
+		case *actor.Watch, *actor.Unwatch:
+			if source, takes := m.source.(WatchTaker); !takes || !source.TakeWatch(message) {
+				m.invoker.InvokeSystemMessage(message)
+			}
 		default:
 			m.invoker.InvokeSystemMessage(message)
 		}

@@ -103,6 +103,7 @@ var _ protocol.Socket = (*Connection)(nil)
 var _ actor.Actor = (*Connection)(nil)
 var _ tcpactor.Source = (*Connection)(nil)
 var _ tcpactor.FailureTaker = (*Connection)(nil)
+var _ tcpactor.WatchTaker = (*Connection)(nil)
 
 // attend is the message by which the mailbox tells the connection to look at its signals.
 type attend struct{}

@@ -1,6 +1,10 @@
 package connection
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
 
 // rare is what few connections have, or have only at their end. It is made when first needed, so that an idle connection is small.
 type rare struct {
@@ -24,6 +28,7 @@ type rare struct {
 	waiting  []reply // who asked for Close or CloseWrite and waits for it
 	links    links
 	restarts restarts
+	watchers *actor.PIDSet // nil: none
 }
 
 // makeRare returns it, and makes it if there is none. Any goroutine may call it.

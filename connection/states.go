@@ -409,7 +409,8 @@ func (c *Connection) stopped(ctx actor.Context, message any) {
 
 // leave is the last thing: nothing more is delivered here.
 func (c *Connection) leave() {
-	c.mailbox.Close()
+	c.mailbox.Close() // it answers the commands that are left, so the watchers come after it
+	c.tellWatchers()
 	c.stopLinked()
 	c.shared.remove(c)
 }

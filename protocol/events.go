@@ -114,6 +114,9 @@ type WriteReady struct{ PID *actor.PID } // of the connection
 
 // Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Uncount with an Ack, once the command took effect.
 // Err says that the connection had already ended, as that of WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.
+//
+// An actor of the same process that also watches the connection gets the answers to what it sent before the end, Done, Written and
+// WriteFailed, before it gets *actor.Terminated.
 type Done struct {
 	Ack any
 	Err error
