@@ -97,7 +97,7 @@ func TestAWriteTakesWhatItsMemoryIsAndGivesItBackWhenItIsWritten(t *testing.T) {
 	require.NoError(t, c.WriteOwned(nil, nil))
 	_, err = c.Write(nil)
 	require.NoError(t, err)
-	require.NoError(t, c.WriteFile(os.Stdin, 1<<30, nil))
+	require.NoError(t, c.WriteFile(os.Stdin, 0, 1<<30, nil))
 	assert.EqualValues(t, 256+1000+30, b.Held(), "a file takes nothing")
 	assert.EqualValues(t, 256+1000+30, c.share().held.Load())
 

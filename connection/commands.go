@@ -195,7 +195,7 @@ func (c *Connection) outcome(r reply) error {
 	if r.untilFlushed {
 		return c.writer.err()
 	}
-	if r.orderly && c.unsent() > 0 {
+	if r.orderly && c.lost() > 0 {
 		return c.causeErr()
 	}
 	return nil

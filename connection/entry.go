@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"os"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -22,9 +21,9 @@ type entry struct {
 
 // rest is what few entries have.
 type rest struct {
-	more [][]byte // the slices after the first
-	file *os.File // instead of data: bytes from its position
-	left int      // bytes of more, or of file, that the kernel has not taken
+	more [][]byte   // the slices after the first
+	file *fileWrite // instead of data
+	left int64      // bytes of more, or of file, that the kernel has not taken
 
 	sender *actor.PID // for a Write that came by PID: it gets Written or WriteFailed
 	ack    any
@@ -59,7 +58,7 @@ func (e *entry) buffers(bufs [][]byte, n int) {
 	e.data = bufs[0]
 	if len(bufs) > 1 {
 		r := e.makeRest()
-		r.more, r.left = bufs[1:], n-len(bufs[0])
+		r.more, r.left = bufs[1:], int64(n-len(bufs[0]))
 	}
 }
 
@@ -77,7 +76,7 @@ func (e *entry) free() {
 }
 
 // file returns the file that it sends, nil where it is slices.
-func (e *entry) file() *os.File {
+func (e *entry) file() *fileWrite {
 	if e.rest == nil {
 		return nil
 	}
@@ -85,11 +84,12 @@ func (e *entry) file() *os.File {
 }
 
 // left returns how many bytes the kernel has not taken.
-func (e *entry) left() int {
-	if e.rest == nil {
-		return len(e.data)
+func (e *entry) left() int64 {
+	n := int64(len(e.data))
+	if e.rest != nil {
+		n += e.rest.left
 	}
-	return len(e.data) + e.rest.left
+	return n
 }
 
 // reserved returns how many bytes of credit it holds: a file's bytes take none.
@@ -97,7 +97,7 @@ func (e *entry) reserved() int {
 	if e.file() != nil {
 		return 0
 	}
-	return e.left()
+	return int(e.left())
 }
 
 // advance says that the kernel took n more bytes of it.
@@ -108,13 +108,13 @@ func (e *entry) advance(n int) {
 		e.data = e.data[n:]
 		return
 	case r.file != nil:
-		r.left -= n
+		r.left -= int64(n)
 		return
 	}
 	for n >= len(e.data) && len(r.more) > 0 {
 		n -= len(e.data)
 		e.data, r.more = r.more[0], r.more[1:]
-		r.left -= len(e.data)
+		r.left -= int64(len(e.data))
 	}
 	e.data = e.data[n:]
 }

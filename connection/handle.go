@@ -1,9 +1,7 @@
 package connection
 
 import (
-	"fmt"
 	"net"
-	"os"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -111,26 +109,6 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 // smallPart: less than this part of a chunk is copied, not handed over. It is cheaper, and the write
 // buffer's limit would not mean much if each queued byte could hold a whole chunk.
 const smallPart = 4
-
-// WriteFile implements protocol.Socket.
-func (c *Connection) WriteFile(f *os.File, n int64, done func(error)) error {
-	if f == nil {
-		return fmt.Errorf("berth: no file to write: %w", os.ErrInvalid)
-	}
-	if n < 0 {
-		return fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
-	}
-	crossed, err := c.acquire(c.slow(), 0, 0)
-	if err != nil {
-		return c.unaccepted(int(n), err, done)
-	}
-	e := newEntry()
-	e.done = done
-	rest := e.makeRest()
-	rest.file, rest.left = f, int(n)
-	c.post(e, crossed)
-	return nil
-}
 
 // Pause implements protocol.Socket. It goes through the mailbox: mail is read before input is.
 func (c *Connection) Pause() { c.mailbox.PostUserMessage(pauseCommand) }

@@ -68,9 +68,9 @@ func (s *taker) Writev(bufs [][]byte) (written int, err error) {
 	return written, nil
 }
 
-func (s *taker) SendFile(f *os.File, n int64) (int64, error) {
+func (s *taker) SendFile(f *os.File, offset, n int64) (int64, error) {
 	p := make([]byte, min(int(n), s.allow))
-	got, err := f.Read(p)
+	got, err := f.ReadAt(p, offset)
 	s.took = append(s.took, p[:got]...)
 	s.allow -= got
 	if err == nil && int64(got) < n {

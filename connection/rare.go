@@ -10,6 +10,7 @@ import (
 type rare struct {
 	// Any goroutine.
 	unsent                 atomic.Uint64 // bytes accepted and not written
+	missing                atomic.Uint64 // of those, bytes of files that failed by themselves
 	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
 	holding                atomic.Bool   // HoldFullReadBuffer: the connection reads no more until Resume
 	agedAt                 atomic.Int64  // when the sweep saw that MaxAge is reached, on its clock
@@ -42,6 +43,14 @@ func (c *Connection) makeRare() *rare {
 func (c *Connection) unsent() uint64 {
 	if r := c.rare.Load(); r != nil {
 		return r.unsent.Load()
+	}
+	return 0
+}
+
+// lost returns how many bytes the end of the connection kept from being written: those that their own files did not have are none.
+func (c *Connection) lost() uint64 {
+	if r := c.rare.Load(); r != nil {
+		return r.unsent.Load() - r.missing.Load()
 	}
 	return 0
 }

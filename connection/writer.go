@@ -37,6 +37,7 @@ const (
 	orderGiveUp                      // fail what was accepted
 	orderWritable                    // the kernel takes bytes again
 	blocked                          // no order: the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
+	starved                          // no order: blocked, because the file that is first in the queue has given nothing yet
 )
 
 // flush is the message by which the writer's mailbox tells it that its mail is read.
@@ -100,6 +101,9 @@ func (w *writer) Pull() any {
 		return nil
 	}
 	w.inbox.drainTo(&w.queue)
+	if w.ordered(starved) && w.c.state() >= flushing {
+		w.queue.first.file().source.hurry()
+	}
 	if w.ordered(blocked) && w.ordered(orderWritable) {
 		w.orders.And(^blocked)
 	}
@@ -156,14 +160,14 @@ func (w *writer) sendFIN() error {
 
 // write makes one system call for as much of the queue as fits one.
 func (w *writer) write() {
-	w.orders.And(^orderWritable) // before the call: a readiness that comes during it must not be lost
+	w.orders.And(^(orderWritable | starved)) // before the call: a readiness that comes during it must not be lost
 	var n int
 	var err error
-	if head := w.queue.first; head.file() != nil {
-		var sent int64
-		sent, err = w.c.socket.SendFile(head.file(), int64(min(head.left(), maxBatch)))
-		n = int(sent)
-	} else {
+	switch head := w.queue.first; {
+	case head.left() == 0: // wrote completes it
+	case head.file() != nil:
+		n, err = w.writeFile(head)
+	default:
 		v := newVector()
 		bufs := v.fill(&w.queue)
 		if len(bufs) > 0 {
@@ -174,20 +178,23 @@ func (w *writer) write() {
 	switch { // before the release of credit: a caller that finds none asks why
 	case err == transport.ErrAgain:
 		w.orders.Or(blocked)
+	case err == errNoPiece:
+		w.orders.Or(blocked | starved)
 	case w.ordered(blocked): // by full
 		w.orders.And(^blocked)
 	}
 	w.wrote(n)
 	switch {
-	case err == nil, err == transport.ErrAgain:
+	case err == nil, err == transport.ErrAgain, err == errNoPiece:
+	case isFileError(err):
+		w.failFile(err)
 	case transport.IsReset(err):
 		reason, err := w.c.classify("write", err)
 		w.c.setCause(reason, err)
 		w.c.blame(err) // a close under way is no orderly one any more
 		w.end(w.c.causeErr())
 	default:
-		// Nobody has told the peer. It must neither wait for the rest nor take what it got, of a file that turned out too short
-		// for example, for the whole.
+		// The peer does not know of it. It must neither wait for the rest nor take what it got for the whole.
 		w.c.kill(w.c.classify("write", err))
 		w.end(w.c.causeErr())
 	}
@@ -198,7 +205,7 @@ func (w *writer) wrote(n int) {
 	w.c.written.Add(uint64(n))
 	finished, bytes := 0, 0
 	for e := w.queue.first; e != nil; e = e.next {
-		took := min(n, e.left())
+		took := int(min(int64(n), e.left()))
 		n -= took
 		before := e.reserved()
 		e.advance(took)
@@ -257,6 +264,9 @@ func (w *writer) await() {
 
 // complete tells whoever asked, and gives the entry back.
 func (w *writer) complete(e *entry, err error) {
+	if f := e.file(); f != nil {
+		f.end()
+	}
 	if e.done != nil {
 		w.c.completions.add(e.done, err)
 		w.c.signal(signalCompletions)

@@ -175,7 +175,7 @@ func queueOf(entries ...*entry) *queue {
 func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	v := newVector()
 	defer v.free(maxVector)
-	of := func(n int, file *os.File, bufs ...[]byte) *entry {
+	of := func(n int, file *fileWrite, bufs ...[]byte) *entry {
 		e := new(entry)
 		e.buffers(bufs, n)
 		if file != nil {
@@ -187,8 +187,8 @@ func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	a, b, c := []byte("a"), []byte("b"), []byte("c")
 
 	assert.Equal(t, "a|b|c", text(v.fill(queueOf(of(2, nil, a, nil, b), of(0, nil, nil), of(1, nil, c)))), "empty slices take no place")
-	assert.Equal(t, "a", text(v.fill(queueOf(of(1, nil, a), of(9, os.Stdin, nil), of(1, nil, b)))), "up to the first file")
-	assert.Empty(t, v.fill(queueOf(of(9, os.Stdin, nil))))
+	assert.Equal(t, "a", text(v.fill(queueOf(of(1, nil, a), of(9, &fileWrite{File: os.Stdin}, nil), of(1, nil, b)))), "up to the first file")
+	assert.Empty(t, v.fill(queueOf(of(9, &fileWrite{File: os.Stdin}, nil))))
 
 	many := make([][]byte, maxVector+10)
 	for i := range many {
@@ -210,7 +210,7 @@ func TestAFileIsOneWriteInItsPlace(t *testing.T) {
 	_, err = c.Write([]byte("<"))
 	require.NoError(t, err)
 	var done []error
-	require.NoError(t, c.WriteFile(f, 10, func(err error) { done = append(done, err) }), "it needs none of the write buffer")
+	require.NoError(t, c.WriteFile(f, 0, 10, func(err error) { done = append(done, err) }), "it needs none of the write buffer")
 	_, err = c.Write([]byte(">"))
 	require.NoError(t, err)
 	for range 6 {

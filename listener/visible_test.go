@@ -67,10 +67,7 @@ func answers(t *testing.T, w *world) map[string]func(protocol.Socket, *protocol.
 		},
 		"WriteFile": func(s protocol.Socket, b *protocol.Buffer) error {
 			b.Discard(b.Len())
-			if _, err := file.Seek(0, io.SeekStart); err != nil {
-				return err
-			}
-			return s.WriteFile(file, int64(len(request)), nil)
+			return s.WriteFile(file, 0, int64(len(request)), nil)
 		},
 		"by PID": func(s protocol.Socket, b *protocol.Buffer) error {
 			w.Root.Send(s.PID(), &protocol.Write{Data: bytes.Clone(b.Next(b.Len()))})

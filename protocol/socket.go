@@ -45,9 +45,18 @@ type Socket interface {
 	// Forward queues all unread bytes of b and consumes them; the memory changes hands, nothing is
 	// copied. If it returns an error, b is untouched. It must be called while b is valid, that is, from the handler that got b.
 	Forward(b *Buffer) (n int, err error)
-	// WriteFile queues n bytes of f from its current position, sent by the kernel where the platform can. They
-	// take one place in the queue and none of the write buffer. Until done has run, f must not be used.
-	WriteFile(f *os.File, n int64, done func(error)) error
+	// WriteFile queues n bytes of f from offset, sent by the kernel where the platform and the file allow it, else copied. They take one
+	// place in the queue and none of the write buffer. f's position stays as it is, so one file may be queued any number of times, and on
+	// many connections at once; it must stay open until done has run.
+	//
+	// A pipe, a socket or a terminal is read from where it stands: offset must be 0, and until done has run nothing else may read
+	// it, nor set its deadlines. While it gives nothing the writes behind it wait. A Close waits for it too, but not for longer than
+	// 100 ms without a byte: close in done to send all of it.
+	//
+	// An error of the file ends this write alone, through done; where f is shorter than offset+n, io.ErrUnexpectedEOF. What f had has
+	// been sent, the rest is counted as unsent, and the connection goes on. What is wrong before anything is read is returned at once: f is
+	// nil, closed or a directory; n or offset is negative.
+	WriteFile(f *os.File, offset, n int64, done func(error)) error
 
 	// Pause, Resume, Close, CloseWrite and Abort are the commands of the same names without an answer.
 	Pause()

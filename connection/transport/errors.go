@@ -21,3 +21,9 @@ func IsReset(err error) bool {
 	}
 	return false
 }
+
+// aboutFile reports that an error of SendFile says nothing of the connection.
+func aboutFile(err error) bool {
+	_, ok := errors.AsType[*FileError](err)
+	return ok || err == ErrNotSent
+}

@@ -149,14 +149,11 @@ func (p *Poll) Writev(bufs [][]byte) (int, error) {
 func (p *Poll) Blocks() bool { return false }
 
 // SendFile implements Conn.
-func (p *Poll) SendFile(f *os.File, n int64) (int64, error) {
-	sent, err := p.attempt(func() (int, error) {
-		sent, err := sendfile(int(p.fd), f, int(min(n, math.MaxInt32)))
-		if sent == 0 && err == nil && n > 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		return sent, err
-	})
+func (p *Poll) SendFile(f *os.File, offset, n int64) (int64, error) {
+	if !sendsFiles {
+		return 0, ErrNotSent
+	}
+	sent, err := p.attempt(func() (int, error) { return sendfile(int(p.fd), f, offset, int(min(n, math.MaxInt32))) })
 	return int64(sent), err
 }
 
@@ -173,7 +170,7 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 	n, err := write()
 	if !errors.Is(err, ErrAgain) {
 		p.marks.And(^blocked)
-		if err != nil {
+		if err != nil && !aboutFile(err) {
 			err = p.syscallError("write", err)
 		}
 	}

@@ -78,7 +78,7 @@ func TestAfterItsEndAPollRefusesEverything(t *testing.T) {
 			require.ErrorIs(t, err, net.ErrClosed, name)
 			_, err = p.Writev([][]byte{[]byte("x")})
 			require.ErrorIs(t, err, net.ErrClosed, name)
-			_, err = p.SendFile(fileOf(t, []byte("x")), 1)
+			_, err = p.SendFile(fileOf(t, []byte("x")), 0, 1)
 			require.ErrorIs(t, err, net.ErrClosed, name)
 			require.ErrorIs(t, p.CloseWrite(), net.ErrClosed, name)
 			require.NoError(t, p.Close(), "once more does nothing")
@@ -184,7 +184,7 @@ func TestInAStormOfCallsTheDescriptorIsClosedOnceAndNoOthersIs(t *testing.T) {
 					if _, err := p.Writev([][]byte{[]byte("he"), []byte("llo")}); err != nil && err != transport.ErrAgain {
 						return
 					}
-					_, _ = p.SendFile(file, 1)
+					_, _ = p.SendFile(file, 0, 1)
 					_ = p.LocalAddr()
 					runtime.Gosched()
 				}

@@ -4,11 +4,9 @@ package transport
 
 import (
 	"errors"
-	"io"
 	"math"
 	"net"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 )
@@ -41,11 +39,12 @@ type socketSteps struct {
 	blocks  atomic.Bool           // a step waits for room
 
 	// The step under way.
-	bufs [][]byte
-	file *os.File // instead of bufs
-	left int      // of the file
-	n    int
-	err  error
+	bufs   [][]byte
+	file   *os.File // instead of bufs
+	offset int64    // of the file
+	left   int
+	n      int
+	err    error
 }
 
 // step implements stepper.
@@ -56,20 +55,14 @@ func (k *socketSteps) step(bufs [][]byte) (int, error) {
 	return k.n, err
 }
 
-// sendFile implements stepper. Linux alone has a sendfile that is called here; files that it does not send are copied.
-func (k *socketSteps) sendFile(f *os.File, n int64) (int64, error) {
-	if runtime.GOOS != "linux" {
-		return sendCopy(f, n, k.step)
+// sendFile implements stepper.
+func (k *socketSteps) sendFile(f *os.File, offset, n int64) (int64, error) {
+	if !sendsFiles {
+		return 0, ErrNotSent
 	}
-	k.file, k.left = f, int(min(n, math.MaxInt32))
+	k.file, k.offset, k.left = f, offset, int(min(n, math.MaxInt32))
 	err := k.run()
 	k.file = nil
-	switch {
-	case errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS):
-		return sendCopy(f, n, k.step)
-	case err == nil && k.n == 0 && n > 0:
-		err = io.ErrUnexpectedEOF
-	}
 	return int64(k.n), err
 }
 
@@ -80,8 +73,8 @@ func (k *socketSteps) run() error {
 		k.n, k.err = 0, nil
 		err := k.raw.Write(k.attempt)
 		switch {
-		case err == nil && k.err == nil:
-			return nil
+		case err == nil && (k.err == nil || aboutFile(k.err)):
+			return k.err
 		case err == nil:
 			return k.opError(os.NewSyscallError("write", k.err))
 		case !isTimeout(err) || !k.stream.goesOn():
@@ -93,7 +86,7 @@ func (k *socketSteps) run() error {
 // try makes the system call. False: wait for room.
 func (k *socketSteps) try(fd uintptr) bool {
 	if k.file != nil {
-		k.n, k.err = sendfile(int(fd), k.file, k.left)
+		k.n, k.err = sendfile(int(fd), k.file, k.offset, k.left)
 	} else {
 		k.n, k.err = writev(int(fd), k.bufs)
 	}

@@ -1,18 +1,14 @@
 package transport
 
-import (
-	"errors"
-	"io"
-	"os"
-)
+import "os"
 
 // stepper writes to a socket in steps, one call at a time.
 type stepper interface {
 	// step writes as much of bufs as the socket takes, at least one byte where there is one, and returns how many it took. It
 	// blocks until then; the Stream's end frees it. While it blocks because there is no room it calls Stream.full.
 	step(bufs [][]byte) (n int, err error)
-	// sendFile is step with up to n bytes from f's position.
-	sendFile(f *os.File, n int64) (written int64, err error)
+	// sendFile is step with up to n bytes of f from offset. It returns the errors of Conn's SendFile.
+	sendFile(f *os.File, offset, n int64) (written int64, err error)
 	// retry has a step that blocks try once more, or return what the socket took meanwhile. Any goroutine may call it.
 	retry()
 }
@@ -68,32 +64,9 @@ func join(bufs [][]byte, small, alone int) ([]byte, *Chunk) {
 }
 
 // SendFile implements Conn. It is one step, as Writev.
-func (s *Stream) SendFile(f *os.File, n int64) (int64, error) {
-	if s.below == nil {
-		return s.steps.sendFile(f, n)
+func (s *Stream) SendFile(f *os.File, offset, n int64) (int64, error) {
+	if s.below != nil {
+		return 0, ErrNotSent
 	}
-	return sendCopy(f, n, s.Writev)
-}
-
-// sendCopy reads a piece of a file and writes it. Where less was written, the file's position goes back to there.
-func sendCopy(f *os.File, n int64, write func([][]byte) (int, error)) (int64, error) {
-	c := NewChunk(int(min(n, maxRecord)))
-	defer c.Release()
-	got, err := f.Read(c.Bytes[:min(n, int64(len(c.Bytes)))])
-	if got == 0 {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return 0, err
-	}
-	written, err := write([][]byte{c.Bytes[:got]})
-	for written < got && err == nil {
-		if _, seekErr := f.Seek(int64(written-got), io.SeekCurrent); seekErr == nil {
-			break
-		}
-		var more int // a pipe: what was read must be written
-		more, err = write([][]byte{c.Bytes[written:got]})
-		written += more
-	}
-	return int64(written), err
+	return s.steps.sendFile(f, offset, n)
 }

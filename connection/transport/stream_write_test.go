@@ -386,29 +386,34 @@ func TestCloseWriteEndsOneDirection(t *testing.T) {
 	})
 }
 
-func TestSendFileSendsWhatWasAskedForOrSaysThatTheFileIsShort(t *testing.T) {
+func TestAStreamSendsAFileOrSaysThatItDoesNot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(path, []byte("0123456789"), 0o600))
 	overEach(t, func(t *testing.T, s *transport.Stream, _ *events, peer net.Conn) {
 		f, err := os.Open(path)
 		require.NoError(t, err)
 		defer f.Close()
-		read := make(chan string)
-		go func() {
-			p := make([]byte, 10)
-			n, _ := io.ReadFull(peer, p)
-			read <- string(p[:n])
-		}()
-		n, err := s.SendFile(f, 4)
+		n, err := s.SendFile(f, 2, 4)
+		if err == transport.ErrNotSent {
+			assert.Zero(t, n)
+			return
+		}
 		require.NoError(t, err)
 		assert.EqualValues(t, 4, n)
-		n, err = s.SendFile(f, 100)
+		n, err = s.SendFile(f, 6, 100)
 		require.NoError(t, err)
-		assert.EqualValues(t, 6, n)
-		n, err = s.SendFile(f, 94)
+		assert.EqualValues(t, 4, n)
+		n, err = s.SendFile(f, 10, 96)
 		assert.Zero(t, n)
+		var own *transport.FileError
+		require.ErrorAs(t, err, &own)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-		assert.Equal(t, "0123456789", receive(t, read))
+		_, err = s.Writev([][]byte{[]byte("on")})
+		require.NoError(t, err)
+		p := make([]byte, 10)
+		_, err = io.ReadFull(peer, p)
+		require.NoError(t, err)
+		assert.Equal(t, "23456789on", string(p))
 	})
 }
 

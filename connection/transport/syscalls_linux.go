@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"errors"
+	"io"
 	"os"
 	"unsafe"
 
@@ -92,18 +94,48 @@ func result(n uintptr, errno unix.Errno) (int, error) {
 	}
 }
 
-func sendfile(fd int, f *os.File, n int) (int, error) {
+// sendsFiles says that sendfile exists.
+const sendsFiles = true
+
+// sendfile sends as much of a file as the kernel takes at once, at least one byte. Its errors are those of Conn's SendFile.
+func sendfile(fd int, f *os.File, offset int64, n int) (sent int, err error) {
 	raceRelease()
-	for {
-		sent, err := unix.Sendfile(fd, int(f.Fd()), nil, n)
-		switch err {
-		case nil:
-			return sent, nil
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return 0, ErrAgain
-		default:
-			return 0, err
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, &FileError{err}
+	}
+	closed := raw.Control(func(from uintptr) {
+		for {
+			at := offset
+			if sent, err = unix.Sendfile(fd, int(from), &at, n); !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	})
+	switch {
+	case closed != nil:
+		return 0, &FileError{&os.PathError{Op: "sendfile", Path: f.Name(), Err: os.ErrClosed}}
+	case errors.Is(err, unix.EAGAIN):
+		return 0, ErrAgain
+	case err != nil && ofFile(err):
+		return 0, ErrNotSent
+	case err != nil:
+		return 0, err
+	case sent == 0:
+		return 0, &FileError{io.ErrUnexpectedEOF}
+	}
+	return sent, nil
+}
+
+// ofFile reports that an error of sendfile is none of the socket's: the file is of a kind that the kernel does not send, the
+// process may not use the system call, or reading fails, which a read will say better.
+func ofFile(err error) bool {
+	for _, errno := range [...]error{
+		unix.EINVAL, unix.ENOSYS, unix.ESPIPE, unix.EOPNOTSUPP, unix.EOVERFLOW, unix.EPERM, unix.EACCES, unix.EBADF, unix.EIO, unix.EISDIR, unix.ENXIO,
+	} {
+		if errors.Is(err, errno) {
+			return true
 		}
 	}
+	return false
 }

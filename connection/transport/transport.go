@@ -37,8 +37,10 @@ type Conn interface {
 	Writev(bufs [][]byte) (n int, err error)
 	// Blocks reports that Writev and SendFile may block their goroutine. It never changes.
 	Blocks() bool
-	// SendFile writes up to n bytes from f's position, as Writev does.
-	SendFile(f *os.File, n int64) (written int64, err error)
+	// SendFile writes up to n bytes of f from offset, at least one, as Writev does. f's position stays as it is. ErrNotSent: the
+	// kernel does not send this file, or this transport sends none; then its bytes can be read, and written by Writev. A *FileError is
+	// the file's; the connection is as it was before.
+	SendFile(f *os.File, offset, n int64) (written int64, err error)
 
 	// CloseWrite sends FIN. It returns ErrNoHalfClose where there is no such thing.
 	CloseWrite() error
@@ -77,8 +79,19 @@ type Events interface {
 var (
 	// ErrAgain says that nothing can be had, or no more be taken, without waiting.
 	ErrAgain = errors.New("transport: again")
+	// ErrNotSent says that a file can be sent only as a copy of its bytes.
+	ErrNotSent = errors.New("transport: file not sent by the kernel")
 	// ErrRefused ends the handshake of a client that was turned away because of who it is.
 	ErrRefused = errors.New("berth: client refused")
 	// ErrNoHalfClose says that this kind of connection can only be closed as a whole.
 	ErrNoHalfClose = errors.New("transport: no half-close")
 )
+
+// FileError is an error of the file that was to be sent: io.ErrUnexpectedEOF where it is shorter than it was said to be.
+type FileError struct{ Err error }
+
+// Error implements error.
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *FileError) Unwrap() error { return e.Err }

@@ -53,7 +53,7 @@ func (w *world) everyWrite(tape *tape) map[string]error {
 	_, errs["Write"] = tape.socket.Write([]byte("late"))
 	errs["WriteOwned"] = tape.socket.WriteOwned([]byte("late"), never)
 	errs["WriteBuffers"] = tape.socket.WriteBuffers([][]byte{[]byte("late")}, never)
-	errs["WriteFile"] = tape.socket.WriteFile(w.file("late"), 4, never)
+	errs["WriteFile"] = tape.socket.WriteFile(w.file("late"), 0, 4, never)
 	_, errs["Forward"] = tape.socket.Forward(protocol.NewBuffer([]byte("late")))
 	return errs
 }

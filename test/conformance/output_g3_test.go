@@ -239,48 +239,6 @@ func TestARefusedForwardLeavesTheBuffer(t *testing.T) {
 	})
 }
 
-func TestWriteFileSendsFromTheFilesPosition(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, w *world) {
-		p, tape := w.serve(script{}, connection.Options{WriteBufferSize: 10}).connect()
-		content := pattern(3_000_000)
-		f := w.file(content)
-		_, err := f.Seek(1000, io.SeekStart)
-		require.NoError(t, err)
-		require.NoError(t, tape.say("<"))
-		err = tape.socket.WriteFile(f, 2_000_000, tape.done("file"))
-		tape.owe("file", 2_000_000, err)
-		require.NoError(t, tape.say(">"), "a file takes no room in the write buffer")
-		same(t, "<"+content[1000:2_001_000]+">", string(p.take(2_000_002)))
-		assert.NoError(t, tape.await("file").err)
-	})
-}
-
-func TestAFileThatIsTooShortEndsTheConnection(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, w *world) {
-		p, tape := w.serve(script{}, connection.Options{}).connect()
-		err := tape.socket.WriteFile(w.file("short"), 100, tape.done("file"))
-		tape.owe("file", 100, err)
-		assert.ErrorIs(t, tape.await("file").err, io.ErrUnexpectedEOF)
-		_, _ = p.all()
-		p.close()
-		closed := tape.ended()
-		assert.Equal(t, protocol.ReasonTransportError, closed.Reason)
-		assert.Equal(t, uint64(95), closed.Stats.Unsent)
-	})
-}
-
-func TestAFileOfNegativeLengthIsRefusedAndTakesNoPlace(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, w *world) {
-		p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 1}).connect()
-		err := tape.socket.WriteFile(w.file("content"), -1, tape.done("file"))
-		tape.owe("file", 0, err)
-		require.ErrorIs(t, err, os.ErrInvalid)
-		require.NoError(t, tape.write("later", "later"))
-		p.expect("later")
-		assert.NoError(t, tape.await("later").err)
-	})
-}
-
 func (w *world) file(content string) *os.File {
 	name := filepath.Join(w.t.TempDir(), "file")
 	require.NoError(w.t, os.WriteFile(name, []byte(content), 0o600))

@@ -37,7 +37,7 @@ func TestEveryWriteToAnEndedConnectionIsRefused(t *testing.T) {
 		assert.ErrorIs(t, err, net.ErrClosed)
 		assert.ErrorIs(t, socket.WriteOwned([]byte("late"), never), protocol.ErrClosed)
 		assert.ErrorIs(t, socket.WriteBuffers([][]byte{[]byte("late")}, never), protocol.ErrClosed)
-		assert.ErrorIs(t, socket.WriteFile(w.file("late"), 4, never), protocol.ErrClosed)
+		assert.ErrorIs(t, socket.WriteFile(w.file("late"), 0, 4, never), protocol.ErrClosed)
 		_, err = socket.Forward(protocol.NewBuffer([]byte("late")))
 		assert.ErrorIs(t, err, protocol.ErrClosed)
 		assert.Equal(t, "closed", socket.Info().State)

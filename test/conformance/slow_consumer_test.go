@@ -41,7 +41,7 @@ var forms = map[string]func(t *tape, done func(error)) error{
 	},
 	"WriteFile": func(t *tape, done func(error)) error {
 		f := t.w.file("abc")
-		err := t.socket.WriteFile(f, 3, done)
+		err := t.socket.WriteFile(f, 0, 3, done)
 		at, seek := f.Seek(0, io.SeekCurrent)
 		assert.NoError(t.w.t, seek)
 		assert.Zero(t.w.t, at, "not read")

@@ -71,7 +71,7 @@ func TestAWriteWithProgressTakesAsLongAsItTakes(t *testing.T) {
 	for name, write := range map[string]func(w *world, t *tape) error{
 		"one slice": func(_ *world, t *tape) error { return t.write("big", pattern(4<<20)) },
 		"file": func(w *world, t *tape) error {
-			err := t.socket.WriteFile(w.file(pattern(4<<20)), 4<<20, t.done("big"))
+			err := t.socket.WriteFile(w.file(pattern(4<<20)), 0, 4<<20, t.done("big"))
 			t.owe("big", 4<<20, err)
 			return err
 		},

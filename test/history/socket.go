@@ -102,9 +102,11 @@ func (s *Socket) Forward(b *protocol.Buffer) (int, error) {
 }
 
 // WriteFile implements protocol.Socket.
-func (s *Socket) WriteFile(f *os.File, n int64, done func(error)) error {
-	id := s.begin(File, Record{N: int(n), Asked: done != nil})
-	sent, err := taken(int(n), s.Socket.WriteFile(f, n, s.completion(id, done)))
+func (s *Socket) WriteFile(f *os.File, offset, n int64, done func(error)) error {
+	bytes := make([]byte, max(n, 0))
+	had, _ := f.ReadAt(bytes, offset) // of a pipe nothing
+	id := s.begin(File, Record{Bytes: bytes[:had], N: int(n), Asked: done != nil})
+	sent, err := taken(int(n), s.Socket.WriteFile(f, offset, n, s.completion(id, done)))
 	s.end(id, sent, err)
 	return err
 }

@@ -1,0 +1,123 @@
+package connection
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+
+	"github.com/go-berth/berth/connection/transport"
+)
+
+// fileWrite is what an entry has instead of data: a part of a file. The kernel sends it where it can; else a source copies it.
+type fileWrite struct {
+	*os.File
+	offset int64 // of what is left
+	kind   fileKind
+	source *source // once the file is copied
+}
+
+// fileKind says how a file is read.
+type fileKind uint8
+
+const (
+	sentFile   fileKind = iota // a regular file, or a block device: the kernel may send it
+	readFile                   // a file that says it is empty, as those of /proc do: read from an offset, perhaps for long
+	streamFile                 // a pipe, a socket, a terminal: read from where it stands, perhaps for long
+)
+
+// WriteFile implements protocol.Socket.
+func (c *Connection) WriteFile(f *os.File, offset, n int64, done func(error)) error {
+	kind, err := checkFile(f, offset, n)
+	if err != nil {
+		return err
+	}
+	crossed, err := c.acquire(c.slow(), 0, 0)
+	if err != nil {
+		return c.unaccepted(int(min(n, math.MaxInt)), err, done)
+	}
+	e := newEntry()
+	e.done = done
+	r := e.makeRest()
+	r.file, r.left = &fileWrite{File: f, offset: offset, kind: kind}, n
+	c.post(e, crossed)
+	return nil
+}
+
+// checkFile returns one sentence about what cannot be sent, as far as that is known before it is read.
+func checkFile(f *os.File, offset, n int64) (fileKind, error) {
+	switch {
+	case n < 0:
+		return 0, fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
+	case offset < 0:
+		return 0, fmt.Errorf("berth: cannot write a file from offset %d: %w", offset, os.ErrInvalid)
+	case offset > math.MaxInt64-n:
+		return 0, fmt.Errorf("berth: cannot write %d bytes of a file from offset %d: %w", n, offset, os.ErrInvalid)
+	case f == nil:
+		return 0, fmt.Errorf("berth: no file to write: %w", os.ErrInvalid)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("berth: cannot write a file: %w", err)
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return 0, fmt.Errorf("berth: cannot write the directory %s: %w", f.Name(), os.ErrInvalid)
+	case mode.IsRegular() && info.Size() > 0, mode.Type() == fs.ModeDevice:
+		return sentFile, nil
+	case mode.IsRegular():
+		return readFile, nil
+	case offset > 0:
+		return 0, fmt.Errorf("berth: cannot write %s from offset %d: it is read from where it stands: %w", f.Name(), offset, os.ErrInvalid)
+	}
+	return streamFile, nil
+}
+
+// errNoPiece says that the bytes of a file are not there yet.
+var errNoPiece = errors.New("berth: no piece of the file yet")
+
+// writeFile makes one system call for the file that is first in the queue. Its errors are those of Writev, *transport.FileError and
+// errNoPiece.
+func (w *writer) writeFile(e *entry) (int, error) {
+	f := e.file()
+	if f.source == nil && f.kind == sentFile {
+		n, err := w.c.socket.SendFile(f.File, f.offset, min(e.left(), maxBatch))
+		f.offset += n
+		if err != transport.ErrNotSent {
+			return int(n), err
+		}
+	}
+	if f.source == nil {
+		f.source = newSource(f, e.left(), func() { w.order(orderWritable) })
+	}
+	piece, err := f.source.piece()
+	if err != nil {
+		return 0, err
+	}
+	n, err := w.c.socket.Writev([][]byte{piece})
+	f.source.wrote(n)
+	return n, err
+}
+
+// failFile ends the write of the file that is first in the queue, with an error that is the file's. The connection lives on: what
+// the file had is written, the rest is counted as unsent.
+func (w *writer) failFile(err error) {
+	left := uint64(w.queue.first.left())
+	r := w.c.makeRare()
+	r.unsent.Add(left)
+	r.missing.Add(left)
+	w.settle(1, 0, err)
+}
+
+func isFileError(err error) bool {
+	_, ok := errors.AsType[*transport.FileError](err)
+	return ok
+}
+
+// end gives the file back: it is not read any more.
+func (f *fileWrite) end() {
+	if f.source != nil {
+		f.source.end()
+	}
+}
