@@ -81,6 +81,9 @@ func (c *Connection) lookAtTraffic(s state, now time.Duration, idle bool) {
 	} else {
 		c.socket.Retry() // the kernel may have a little room, and not tell
 	}
+	if c.writer.ordered(starved) {
+		w.writtenAt = now // the peer is offered nothing
+	}
 	w.idle = idle
 }
 

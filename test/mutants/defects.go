@@ -382,4 +382,24 @@ var defects = []defect{
 			{Package: "listener", Tests: "^TestAConnectionHasTheAddressesThatPackageNetWouldGiveItAlsoAfterItsEnd$"},
 		},
 	},
+	{
+		Name: "short-file-unbooked", Guarantee: "G3",
+		What: "the bytes that a file turned out not to have are counted nowhere",
+		File: "connection/write_file.go",
+		Old:  "	r.unsent.Add(left)\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAFileThatIsTooShortFailsItsWriteAloneAndTheConnectionGoesOn$"},
+		},
+	},
+	{
+		Name: "silent-pipe-holds-close", Guarantee: "G11",
+		What: "a close waits for a pipe that gives nothing",
+		File: "connection/writer.go",
+		Old:  "	if w.ordered(starved) && w.c.state() >= flushing {\n",
+		New:  "	if w.ordered(starved) && w.c.state() > closed {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestASilentPipeHoldsUpNoClose$/^a_pipe$/^tcp-poll$"},
+		},
+	},
 }
