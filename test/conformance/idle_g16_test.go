@@ -192,7 +192,7 @@ func TestAPeerThatTakesOneByteWithinEveryLimitIsNeverEnded(t *testing.T) {
 		for kind, write := range map[string]func(w *world, tape *tape){
 			"a slice": func(_ *world, tape *tape) { tape.stall() },
 			"a file": func(w *world, tape *tape) {
-				err := tape.socket.WriteFile(w.file(pattern(stallSize)), stallSize, tape.done("stall"))
+				err := tape.socket.WriteFile(w.file(pattern(stallSize)), 0, stallSize, tape.done("stall"))
 				tape.owe("stall", stallSize, err)
 				require.NoError(w.t, err)
 			},
