@@ -66,6 +66,7 @@ func (p *pieces) step(bufs [][]byte) (int, error) {
 	if len(piece) == 0 {
 		return 0, nil
 	}
+	began := time.Now()
 	for {
 		n, err := p.write(piece)
 		switch {
@@ -79,6 +80,8 @@ func (p *pieces) step(bufs [][]byte) (int, error) {
 			return n, err
 		case n > 0:
 			return n, nil
+		case time.Since(began) >= 2*patience: // tries in between begin the watch anew
+			p.stream.full()
 		}
 	}
 }

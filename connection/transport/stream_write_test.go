@@ -201,6 +201,24 @@ func TestRetryHasAWriteTellWhatItTook(t *testing.T) {
 }
 
 // An interruption would end a tls.Conn's writing for good.
+func TestAWriteThatIsTriedAgainAllTheTimeIsAnnouncedAsBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, _ := simnet.Pipe(simnet.Options{BufferSize: 10})
+		s, e := transport.NewStream(ours, nil), newEvents()
+		s.Open(e)
+		_, err := writeAll(s, [][]byte{make([]byte, 10)})
+		require.NoError(t, err)
+		go func() { _, _ = s.Writev([][]byte{{1}}) }()
+		for range 5 {
+			time.Sleep(4 * time.Millisecond)
+			s.Retry()
+		}
+		synctest.Wait()
+		assert.NotEmpty(t, e.full)
+		s.Abort()
+	})
+}
+
 func TestRetryLeavesTLSOfAListenerAlone(t *testing.T) {
 	for name, wrapped := range map[string]func(*tls.Conn) net.Conn{
 		"as it is":  func(c *tls.Conn) net.Conn { return c },
