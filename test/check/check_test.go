@@ -595,7 +595,7 @@ var bad = map[Rule]map[string]func(t *tale){
 		},
 		"a stalled one": func(t *tale) {
 			t.world.Options.WriteTimeout = time.Second
-			t.open().write(alice, many, nil, nil).rest().after(1130 * time.Millisecond).rest()
+			t.open().write(alice, many, nil, nil).rest().after(1260 * time.Millisecond).rest()
 			t.closed(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout, stats(100, 50)).over()
 		},
 		"a close that waits": func(t *tale) {

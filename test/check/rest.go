@@ -16,7 +16,9 @@ func (c *conn) rest() {
 	c.quietFrom = c.at
 	c.ledger.settle(c)
 	c.pauses.settle(c)
-	if before := c.rested; before.paused != nil && before.paused == c.pauses.sure && before.calls == c.calls {
+	// One that is to leave soon is not awaited: its pause counts.
+	leaving := c.shutdown || c.drained > 0 || c.causes.half != nil || c.causes.byNow(c)&only(protocol.ReasonMaxAge) != 0
+	if before := c.rested; before.paused != nil && before.paused == c.pauses.sure && before.calls == c.calls && !leaving {
 		c.causes.awaits(c, c.now-before.at)
 	}
 	c.rested = resting{c.now, c.calls, c.pauses.sure}
@@ -99,6 +101,10 @@ func (c *conn) endAtRest() {
 // overrun is what a limit may come to: an eighth more, or 10 ms.
 func overrun(limit time.Duration) time.Duration { return limit + max(limit/8, 10*time.Millisecond) }
 
+// overrunTried is overrun for a limit on a write that waits: what the peer took may be found out one look later, and it is tried once
+// more before the end.
+func overrunTried(limit time.Duration) time.Duration { return limit + 2*(overrun(limit)-limit) }
+
 // timeAtRest looks for a connection that is still there although nothing has moved for longer than it may.
 func (c *conn) timeAtRest() {
 	o, possible := &c.world.Options, c.causes.byNow(c)
@@ -113,7 +119,7 @@ func (c *conn) timeAtRest() {
 		c.stuckAt = c.now
 	}
 	c.stuck = count > 0
-	if since := max(c.stuckAt, c.output.got); c.stuck && o.WriteTimeout > 0 && possible&^stalled == 0 && c.now-since > overrun(o.WriteTimeout) {
+	if since := max(c.stuckAt, c.output.got); c.stuck && o.WriteTimeout > 0 && possible&^stalled == 0 && c.now-since > overrunTried(o.WriteTimeout) {
 		c.fail(EndInTime, "the peer has taken nothing for %v", c.now-since)
 	}
 }

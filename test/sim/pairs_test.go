@@ -102,7 +102,7 @@ func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Clo
 			o.IdleTimeout = limitOfPairs
 		}
 		if by("stall") {
-			o.WriteTimeout = limitOfPairs - lookOfPairs // which begins when a look has seen the write
+			o.WriteTimeout = limitOfPairs - 3*lookOfPairs // which begins when a look has seen the write, and the bytes of it that went at once
 			o.ReadGate = connection.GateOff             // or the peer's FIN would wait behind it
 		}
 		var s *stage
