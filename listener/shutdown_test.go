@@ -79,6 +79,7 @@ func TestAtTheDeadlineTheRestIsClosedAndThenAborted(t *testing.T) {
 		require.NoError(t, err)
 		c := dial(t, l) // which does not close its side when ours is
 		echoes(t, c)
+		eventually(t, func() bool { return l.Info().Written == uint64(len("hello")) }) // the client may know before
 		began := time.Now()
 		err = l.Shutdown(within(t, 300*time.Millisecond))
 		var late *ShutdownError
