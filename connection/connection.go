@@ -227,6 +227,7 @@ func (c *Connection) tryCall(ctx actor.Context, one completion) {
 	defer c.guard(ctx, &returned)
 	one.done(one.err)
 	returned = true
+	runtime.KeepAlive(c) // see Enclosing
 }
 
 // openDoor makes the handler.

@@ -23,6 +23,7 @@
 //	link.go        actors whose ends are tied to the connection's
 //	rare.go        what few connections have
 //	spawner.go     what the connections of one listener have in common
+//	enclosing.go   whether a caller is one of their handlers
 //
 // Sockets themselves lie behind package transport.
 package connection

@@ -69,7 +69,8 @@ func BenchmarkLife(b *testing.B) {
 	turns := new(inTurn)
 	parent := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithDispatcher(turns)))
 	spawner := NewSpawner(Config{
-		System: system, Parent: parent, Door: tcpactor.Handlers(func() tcpactor.Handler { return echoer{} }),
+		Publish: func(any) {},
+		System:  system, Parent: parent, Door: tcpactor.Handlers(func() tcpactor.Handler { return echoer{} }),
 		Options: Options{}.WithDefaults(), Dispatchers: []actor.Dispatcher{turns},
 		Ended: func(*Connection) {},
 	})

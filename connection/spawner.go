@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,6 +25,8 @@ type Spawner struct {
 	onLen  func(int)
 	later  func(func())
 	epoch  time.Time
+
+	publish func(event any)
 
 	dispatchers []actor.Dispatcher
 	current     atomic.Pointer[settings] // of the next connections
@@ -79,6 +80,9 @@ type Config struct {
 	Ended func(*Connection)
 	// Counted is called at every change of Len, in order: it must not wait, nor call back.
 	Counted func(open int)
+	// Publish tells the subscribers of the event stream, whatever their code does. Any goroutine
+	// calls it.
+	Publish func(event any)
 }
 
 // NewSpawner returns a spawner without connections.
@@ -91,6 +95,7 @@ func NewSpawner(config Config) *Spawner {
 		onLen:       config.Counted,
 		later:       config.Dispatchers[0].Schedule,
 		epoch:       time.Now(),
+		publish:     config.Publish,
 		dispatchers: config.Dispatchers,
 		budget:      config.Budget,
 	}
@@ -162,17 +167,6 @@ func (s *Spawner) initialise(ctx actor.Context) {
 }
 
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }
-
-// publish tells the subscribers of the event stream. They are the user's code: one that panics does no
-// harm to the connection.
-func (s *Spawner) publish(event any) {
-	defer func() {
-		if value := recover(); value != nil {
-			s.system.Logger().Error("berth: a subscriber of the event stream panicked", "event", fmt.Sprintf("%T", event), "panic", value)
-		}
-	}()
-	s.system.EventStream.Publish(event)
-}
 
 // HandshakeFailed is published on the actor system's EventStream when a connection ended before it was open, because of its PROXY
 // header or its TLS handshake. No handler has seen it.

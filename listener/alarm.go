@@ -17,7 +17,7 @@ type Alarm struct {
 	// Callback is called, on a goroutine of the listener's own, when a connection has come and at least
 	// Threshold are open then. While it runs, and during the Cooldown, its alarm does not go off again. If a
 	// connection has come meanwhile, and at least Threshold are open at the end of both, it goes off then.
-	// A shutdown waits for it, so it must not call Shutdown or Close. If it panics, AlarmFailed is published.
+	// If it panics, AlarmFailed is published. A shutdown waits for it for half a second at most.
 	Callback func(alarm Alarm, open int)
 }
 
@@ -42,7 +42,8 @@ type alarms struct {
 	all    []*armed
 	states []*alarmState                 // theirs, and those of replaced ones that may still wait
 	over   bool                          // none goes off any more
-	run    func(func())                  // runs a callback, on another goroutine
+	run    func(func())                  // runs on another goroutine
+	call   func(callback func()) error   // and there calls the user's code
 	failed func(alarm string, err error) // tells that one has failed
 }
 
@@ -111,7 +112,8 @@ func (t *tally) ringMissed(state *alarmState, called bool) {
 func (a *alarms) sound(one *armed, open int, returned func()) {
 	a.run(func() {
 		defer returned()
-		if err := guarded(func() { one.Callback(one.Alarm, open) }); err != nil {
+		err := a.call(func() { one.Callback(one.Alarm, open) })
+		if err != nil && err != errAbsent { //nolint:errorlint // it is never wrapped
 			a.failed(one.Name, err)
 		}
 	})

@@ -70,6 +70,7 @@ type (
 		Interrupted int // connections that had work under way when their time was over; see ShutdownError
 		Aborted     int // connections that had to be aborted
 		Stuck       int // of those, connections whose handler has not returned
+		Absent      int // other callbacks that had not returned: of subscribers, alarms, TLS, a net.Conn
 	}
 )
 
@@ -100,11 +101,11 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
 		case *Stopped:
 			level := slog.LevelInfo
-			if e.Interrupted+e.Aborted > 0 {
+			if e.Interrupted+e.Aborted+e.Absent > 0 {
 				level = slog.LevelWarn
 			}
 			logger.Log(context.Background(), level, "stopped",
-				"addr", e.Addr, "interrupted", e.Interrupted, "aborted", e.Aborted, "stuck", e.Stuck)
+				"addr", e.Addr, "interrupted", e.Interrupted, "aborted", e.Aborted, "stuck", e.Stuck, "absent", e.Absent)
 		case *connection.HandshakeFailed:
 			logger.Info("handshake failed", "remote", e.RemoteAddr, "error", e.Err)
 		case *connection.HandlerFailed:

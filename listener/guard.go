@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/go-berth/berth/protocol"
 )
 
 // guarded calls the user's code on a goroutine of its own and waits for it. So neither its panic nor its runtime.Goexit is ours;
 // they are errors.
-func guarded(code func()) error {
+func guarded(code func()) error { return <-startGuarded(code) }
+
+func startGuarded(code func()) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
 		finished := false
@@ -23,13 +26,51 @@ func guarded(code func()) error {
 		finished = true
 		ended <- nil
 	}()
-	return <-ended
+	return ended
 }
+
+// call runs a callback on a goroutine of its own and waits for it. Once the end of the listener has
+// been asked for, it waits no longer than callbackGrace: the callback may itself be waiting for
+// that end. Its goroutine then remains until it returns.
+func (s *server) call(callback func()) error { return s.callWithin(callbackGrace, shortGrace, callback) }
+
+// callWithin waits for as long as it is told instead, and where another callback has not returned
+// for another time.
+func (s *server) callWithin(wait, another time.Duration, callback func()) error {
+	ended := startGuarded(callback)
+	select {
+	case err := <-ended:
+		return err
+	case <-s.asked:
+	}
+	if s.absent.Load() > 0 {
+		wait = another // one has been waited for, and many may hang
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C:
+	}
+	s.absent.Add(1)
+	go func() {
+		<-ended
+		s.absent.Add(-1)
+	}()
+	return errAbsent
+}
+
+// errAbsent is the error of a callback that has not returned.
+var errAbsent = errors.New("berth: the callback has not returned")
 
 // panicked makes an error of what recover returned, nil for runtime.Goexit.
 func panicked(reason any, stack []byte) error {
-	if reason == nil {
+	switch reason := reason.(type) {
+	case nil:
 		return errGoexit
+	case *panicError: // thrown on by another goroutine
+		return reason
 	}
 	return &panicError{&protocol.PanicError{Value: reason, Stack: stack}}
 }

@@ -102,6 +102,7 @@ func serve(
 		returns:   make([]delay, options.Acceptors),
 		sooner:    make(chan struct{}, 1),
 		ended:     make(chan struct{}, 1),
+		asked:     make(chan struct{}),
 		deadlines: make(chan time.Time, 1),
 		begun:     make(chan struct{}),
 		closing:   make(chan struct{}),
@@ -118,7 +119,7 @@ func serve(
 	}
 	s.budget = s.newBudget()
 	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge() }, s.refused)
-	s.tally.alarms.run = s.pool.Schedule
+	s.tally.alarms.run, s.tally.alarms.call = s.pool.Schedule, s.call
 	s.tally.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
 	s.tally.setAlarms(options.Alarms)
 	close(s.resumed)
@@ -187,12 +188,20 @@ func (l *Listener) Resume() error { return l.server.resume() }
 // When it returns, nothing of the listener is left, whatever the moment; the exceptions are counted in the
 // *ShutdownError, which is nil for an orderly end. The error also counts connections that had work
 // under way when their time was over, however they were closed. Later calls of Shutdown and Close
-// wait for the same end, and get the same answer. It must not be called from a handler, which it
-// would wait for.
+// wait for the same end, and get the same answer.
+//
+// A handler, a completion or a callback of TLS of one of the listener's connections cannot wait for
+// the end: there it begins the end by ctx's deadline, and returns ErrFromHandler at once.
+// Subscribers of the event stream, alarms and Control may call it:
+// once the end has been asked for, nothing waits for any of them for longer than half a second.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.server.begins(toDrain)
+	inside := l.server.calledFromHandler() // before its connection ends
 	deadline, _ := ctx.Deadline()
 	l.stopBy(deadline)
+	if inside {
+		return ErrFromHandler
+	}
 	select {
 	case <-l.server.drained:
 	case <-ctx.Done():
@@ -203,12 +212,21 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 
 // Close ends the listener at once and aborts its connections. When it returns, nothing of the listener is left, except for handlers that
 // do not return, named in the *ShutdownError; they are the only error, unless a Shutdown goes on:
-// that is cut off, and both return its error. It must not be called from a handler.
+// that is cut off, and both return its error. From callbacks it may be called as Shutdown may.
 func (l *Listener) Close() error {
 	l.server.begins(toAbort)
+	inside := l.server.calledFromHandler()
 	l.stopBy(time.Now())
+	if inside {
+		return ErrFromHandler
+	}
 	return l.result()
 }
+
+// ErrFromHandler is returned by Shutdown and Close where a handler, a completion or a callback of
+// TLS of one of the listener's own connections calls them: they begin the end, and cannot wait for
+// it.
+var ErrFromHandler = errors.New("berth: the listener ends, and a handler cannot wait for that")
 
 func (l *Listener) stopBy(deadline time.Time) {
 	l.server.stopBy(deadline)
@@ -231,5 +249,6 @@ func (l *Listener) result() error {
 	return nil
 }
 
-// Done is closed when nothing of the listener is left, whoever stopped it.
+// Done is closed when nothing of the listener is left, whoever stopped it, but for the goroutines
+// of callbacks that have not returned, which Stopped counts. A handler must not wait for it.
 func (l *Listener) Done() <-chan struct{} { return l.server.done }

@@ -67,6 +67,9 @@ type server struct {
 	orphans      atomic.Bool   // the end of a connection may come to nobody: gone can no longer be relied on
 	ended        chan struct{} // signalled when one ends; room for one signal
 
+	asked     chan struct{}  // closed when the end is asked for
+	asking    sync.Once      // closes it
+	absent    atomic.Int64   // callbacks that the end waits for no longer
 	deadlines chan time.Time // a shutdown's deadline, and every earlier one that hurries it
 	begun     chan struct{}  // closed when connections can be made
 	closing   chan struct{}  // closed when accepting ends for good
@@ -110,6 +113,7 @@ func (s *server) begin(children *actor.PID) {
 		Budget:      s.budget,
 		Ended:       func(*connection.Connection) { s.signalEnded() },
 		Counted:     s.tally.set,
+		Publish:     s.publish,
 	}))
 	s.replacing.Unlock()
 	close(s.begun)
@@ -180,9 +184,20 @@ func (s *server) info() protocol.ListenerInfo {
 	return info
 }
 
-// publish tells the subscribers of the event stream, who are the user's code.
+// calledFromHandler reports that the caller is code of the user's on the turn of a connection, for
+// which the end of the listener waits.
+func (s *server) calledFromHandler() bool {
+	spawner := s.spawner.Load()
+	return spawner != nil && spawner.Encloses()
+}
+
+// publish tells the subscribers of the event stream, which are the user's code.
 func (s *server) publish(event any) {
-	if err := guarded(func() { s.system.EventStream.Publish(event) }); err != nil {
+	if s.system.EventStream.Length() == 0 {
+		return
+	}
+	err := s.call(func() { s.system.EventStream.Publish(event) })
+	if err != nil && err != errAbsent { //nolint:errorlint // it is never wrapped
 		s.system.Logger().Error("berth: a subscriber of the event stream failed", "event", fmt.Sprintf("%T", event), "error", err)
 	}
 }

@@ -45,10 +45,18 @@ const (
 	closeEarly = time.Second
 	// grace is how long aborted connections get to end. All they wait for is their handler.
 	grace = time.Second
+	// callbackGrace is how long the end waits for a subscriber or an alarm: less than grace,
+	// because a connection's turn may wait for one. Once one has not returned, others get
+	// shortGrace.
+	callbackGrace = grace / 2
+	shortGrace    = 10 * time.Millisecond
+	// joinGrace is how long it waits for goroutines that may be in the user's code otherwise.
+	joinGrace = 5 * time.Second
 )
 
 // stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from now.
 func (s *server) stopBy(deadline time.Time) {
+	s.asking.Do(func() { close(s.asked) })
 	if deadline.IsZero() {
 		timeout := s.options().ShutdownTimeout
 		if timeout < 0 {
@@ -71,6 +79,7 @@ func (s *server) stopBy(deadline time.Time) {
 // drain is the whole end of serving: no more accepts, then the connections, in order of patience. It
 // returns when the last one has ended or cannot be waited for.
 func (s *server) drain() {
+	s.asking.Do(func() { close(s.asked) })
 	s.stopAccepting()
 	d := &drainer{server: s, spawner: s.spawner.Load()}
 	select {
@@ -221,16 +230,24 @@ func (s *server) reap() {
 		<-s.ended
 	}
 	s.pool.Close()
+	_ = s.callWithin(joinGrace, joinGrace, s.join)
+	s.publish(&Stopped{
+		Addr: s.addr, Interrupted: s.cut.Interrupted, Aborted: s.cut.Aborted, Stuck: len(s.cut.Stuck),
+		Absent: int(s.absent.Load()),
+	})
+	close(s.done)
+}
+
+// join waits for the goroutines that run the user's code beside the actors: the callbacks of TLS, a
+// net.Conn of the user's, late completions. One that does not return is waited for no longer than
+// any callback.
+func (s *server) join() {
 	s.readers.Wait()
 	s.pool.Wait()
 	if s.polling != nil {
 		s.polling.close()
 	}
 	s.sweeping.Wait()
-	s.publish(&Stopped{
-		Addr: s.addr, Interrupted: s.cut.Interrupted, Aborted: s.cut.Aborted, Stuck: len(s.cut.Stuck),
-	})
-	close(s.done)
 }
 
 // sweepSooner makes the sweep look at its interval again.

@@ -2,7 +2,11 @@ package listener
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"slices"
+
+	"github.com/go-berth/berth/connection"
 )
 
 // This file is the server as its handle and its supervisor see its listening sockets: whether it accepts from them, whether they are open.
@@ -47,6 +51,18 @@ func (s *server) beginChange() bool {
 	}
 }
 
+// changes reports that the caller is the user's Control, called by whoever changes the sockets: it
+// must not wait for its turn to do so.
+func (s *server) changes() bool {
+	if s.options().ListenConfig.Control == nil {
+		return false
+	}
+	const method = "github.com/go-berth/berth/listener.(*server).bindFor"
+	return slices.Contains(connection.Enclosing(method), fmt.Sprintf("%p", s))
+}
+
+var errChanges = errors.New("berth: Control cannot suspend or resume the listener that calls it")
+
 func (s *server) endChange() { <-s.changing }
 
 // turn changes the mode. The gate is held.
@@ -84,6 +100,9 @@ func (s *server) suspendRefusing() error {
 	if s.bind == nil {
 		return errCannotRefuse
 	}
+	if s.changes() {
+		return errChanges
+	}
 	if !s.enter() {
 		return nil
 	}
@@ -112,6 +131,9 @@ func (s *server) suspendRefusing() error {
 
 // resume accepts again. Listening sockets that were closed, or lost, are opened first; if that fails nothing changes.
 func (s *server) resume() error {
+	if s.changes() {
+		return errChanges
+	}
 	if !s.enter() {
 		return nil
 	}
@@ -143,19 +165,24 @@ func (s *server) resumeGuarded() (err error) {
 
 // reopen opens the socket of a place that is empty, or that still has the lost one of the given generation; generation 0: of none.
 func (s *server) reopen(number int, generation uint64) error {
+	opened, err := s.openAgain(number, generation)
+	if opened { // told when the change is over: a subscriber may make the next one
+		s.publish(&Reopened{Addr: s.addr})
+	}
+	return err
+}
+
+func (s *server) openAgain(number int, generation uint64) (opened bool, err error) {
 	if !s.beginChange() {
-		return nil
+		return false, nil
 	}
 	defer s.endChange()
 	if p := s.place(number); p.open && p.generation != generation || s.mode.Load() == refusing {
-		return nil // somebody else was here before
+		return false, nil // somebody else was here before
 	}
 	s.vacate(number)
-	if err := s.fill(number); err != nil {
-		return err
-	}
-	s.publish(&Reopened{Addr: s.addr})
-	return nil
+	err = s.fill(number)
+	return err == nil, err
 }
 
 func (s *server) place(number int) place {
@@ -212,7 +239,7 @@ func (s *server) fill(numbers ...int) (err error) {
 		}
 	}()
 	for range numbers {
-		l, err := s.bind()
+		l, err := s.bindNow()
 		if s.shutDown() { // the end need not have closed the socket before
 			closeAll(sockets)
 			if err == nil {

@@ -71,7 +71,7 @@ func (s *Stream) answer() {
 			return
 		}
 		if !begun || question == handshake { // a read would do it too, and unguarded
-			s.err = shakeHands(s.conn)
+			s.err = s.shakeHands()
 		}
 		if question != handshake && s.err == nil {
 			s.read(question)

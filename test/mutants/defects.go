@@ -273,6 +273,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "end-waits-for-callback", Guarantee: "G12",
+		What: "the end of a listener waits for a subscriber of the event stream that waits for that end",
+		File: "listener/guard.go",
+		Old:  "	case <-s.asked:\n	}\n",
+		New:  "	}\n",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^TestAnEndDoesNotWaitForCallbacksThatNeverReturn$"},
+		},
+	},
+	{
 		Name: "write-lost-in-silence", Guarantee: "G13",
 		What: "a Write to an ended connection that nobody waits for vanishes",
 		File: "connection/commands.go",
