@@ -32,9 +32,6 @@ var pinger net.Conn
 func TestMain(m *testing.M) {
 	shared = newSystem()
 	pinger = newPinger()
-	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		_ = l.Close() // the runtime has its own descriptors from now on
-	}
 	before, files := goleak.IgnoreCurrent(), openFiles()
 	code := m.Run()
 	if code == 0 {
@@ -66,22 +63,45 @@ func newSystem() *actor.ActorSystem {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 }
 
+// newPinger returns a connection that has answered once: both sockets are open, and the runtime has its own descriptors.
 func newPinger() net.Conn {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
-	go func() {
-		c, err := l.Accept()
-		if err == nil {
-			_, _ = io.Copy(c, c)
-		}
-	}()
+	defer l.Close()
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		panic(err)
 	}
+	answering, err := l.Accept()
+	if err != nil {
+		panic(err)
+	}
+	go func() { // until the process ends
+		for b := make([]byte, 1); ; { // not by io.Copy, which would take a pipe of its own
+			if _, err := io.ReadFull(answering, b); err != nil {
+				return
+			}
+			if _, err := answering.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	if err := ping(c); err != nil {
+		panic(err)
+	}
 	return c
+}
+
+// ping makes one round trip.
+func ping(c net.Conn) error {
+	b := make([]byte, 1)
+	if _, err := c.Write(b); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(c, b)
+	return err
 }
 
 // world is the surroundings of one test on one network.
@@ -229,11 +249,7 @@ func (w *world) settle() {
 		return
 	}
 	for range 25 {
-		var b [1]byte
-		_, err := pinger.Write(b[:])
-		require.NoError(w.t, err)
-		_, err = io.ReadFull(pinger, b[:])
-		require.NoError(w.t, err)
+		require.NoError(w.t, ping(pinger))
 	}
 }
 
