@@ -101,11 +101,13 @@ func (r *race) run(t *testing.T, peer *net.TCPConn, total *tally) {
 						late.Add(1)
 					}
 				})
+				var reset *net.OpError // by the peer, which ended the connection
 				switch {
 				case err == nil:
 					accepted.Add(1)
 					bytes.Add(int64(size))
-				case errors.Is(err, protocol.ErrClosed), errors.Is(err, protocol.ErrWriteBufferFull), errors.Is(err, protocol.ErrWriteQueueFull):
+				case errors.Is(err, protocol.ErrClosed), errors.As(err, &reset),
+					errors.Is(err, protocol.ErrWriteBufferFull), errors.Is(err, protocol.ErrWriteQueueFull):
 					total.refused.Add(1)
 					return // a gap in the order would look like a loss
 				default:
