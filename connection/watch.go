@@ -9,6 +9,7 @@ type watch struct {
 	spread    uint16 // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool   // MaxAge was signalled
 	idle      bool   // nothing was pending
+	retried   uint8  // for which kinds of progress the last try was made, since the last progress of that kind
 	traffic   uint32 // bytes; the low bits tell that there are more
 	written   uint32 // of those, written
 	since     time.Duration
@@ -49,11 +50,11 @@ func (c *Connection) look(now, step time.Duration) {
 	case s == opening && late(o.HandshakeTimeout, w.since):
 		c.signal(signalUnfinished)
 	case s == open && late(o.IdleTimeout, w.trafficAt) && !busy && c.listening():
-		c.signal(signalIdle)
+		c.lacks(anyProgress, signalIdle)
 	case s == open && late(o.WriteTimeout, w.writtenAt):
-		c.signal(signalStall)
+		c.lacks(writeProgress, signalStall)
 	case half && late(o.HalfCloseTimeout, max(w.trafficAt, w.since)):
-		c.signal(signalHalf)
+		c.lacks(anyProgress, signalHalf)
 	case aged && late(o.MaxAgeGrace, c.agedAt()):
 		c.signal(signalOverdue)
 	case s == open && idle && (aged || c.shared.draining()) && late(o.DrainQuiet, w.trafficAt):
@@ -75,9 +76,11 @@ func (c *Connection) lookAtTraffic(s state, now time.Duration, idle bool) {
 		w.trafficAt = notOpen
 	case traffic != w.traffic || w.trafficAt == notOpen:
 		w.traffic, w.trafficAt = traffic, now
+		w.retried &^= anyProgress
 	}
 	if written != w.written || idle || w.idle { // what was not pending at the last look counts from now
 		w.written, w.writtenAt = written, now
+		w.retried = 0
 	} else {
 		c.socket.Retry() // the kernel may have a little room, and not tell
 	}
@@ -85,6 +88,24 @@ func (c *Connection) lookAtTraffic(s state, now time.Duration, idle bool) {
 		w.writtenAt = now // the peer is offered nothing
 	}
 	w.idle = idle
+}
+
+// Kinds of progress.
+const (
+	anyProgress uint8 = 1 << iota
+	writeProgress
+)
+
+// lacks signals that a limit has passed without progress of a kind. Where a write waits for room it is tried a last time before, and the
+// next look decides: the peer may have taken bytes of which the kernel, or the net.Conn, has not told yet.
+func (c *Connection) lacks(kind uint8, bit uint32) {
+	w := &c.watch
+	if w.idle || w.retried&kind != 0 {
+		c.signal(bit)
+		return
+	}
+	w.retried |= kind
+	c.socket.Retry()
 }
 
 // listening reports that the connection would read what the peer sends: neither its handler nor the memory budget keeps it from that.
@@ -115,7 +136,7 @@ func (s *Spawner) Sweep() {
 }
 
 // Interval returns how often to Sweep so that no limit is overrun by more than an eighth of itself (or 10 ms): the beginning
-// of a wait is seen up to one interval late, and so is its end.
+// of a wait is seen up to one interval late, and so is its end. Where a write waits it is one interval more; see lacks.
 func (s *Spawner) Interval() time.Duration { return s.interval(s.shortestLimit()) }
 
 func (s *Spawner) interval(shortest time.Duration) time.Duration {

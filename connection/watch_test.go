@@ -61,11 +61,84 @@ func TestAStallIsPendingWritesWithoutProgress(t *testing.T) {
 	_, _ = c.Write(make([]byte, 100))
 	assert.Zero(t, signalled(c, 101*second), "seen now, it has been pending for up to a second")
 	assert.Zero(t, signalled(c, 111*second-1), "and may have been for less than the limit")
-	assert.Equal(t, signalStall, signalled(c, 111*second))
+	assert.Zero(t, signalled(c, 111*second), "it is tried once more")
+	assert.Equal(t, signalStall, signalled(c, 111*second+1))
 	c.written.Add(1)
 	assert.Zero(t, signalled(c, 112*second), "one byte is progress")
+	for at := 113 * second; at <= 122*second; at += second {
+		c.read.Add(1)
+		assert.Zero(t, signalled(c, at))
+	}
 	c.read.Add(1)
-	assert.Equal(t, signalStall, signalled(c, 122*second), "what the peer sends is none")
+	assert.Equal(t, signalStall, signalled(c, 122*second+1), "what the peer sends is none")
+}
+
+// below is a socket that moves bytes inside of calls that do not return.
+type below struct {
+	taker
+	read, written uint64
+	retry         func()
+}
+
+func (b *below) Progress() (uint64, uint64) { return b.read, b.written }
+func (b *below) Retry()                     { b.retry() }
+
+func TestProgressInsideACallCountsInItsDirection(t *testing.T) {
+	socket := &below{retry: func() {}}
+	c := newConnection(Options{WriteTimeout: 10 * second, IdleTimeout: 15 * second}, socket)
+	_, _ = c.Write(make([]byte, 100))
+	for at := second; at < 100*second; at += 7 * second {
+		socket.written++
+		assert.Zero(t, signalled(c, at))
+	}
+	c = newConnection(Options{WriteTimeout: 100 * second, IdleTimeout: 15 * second}, socket)
+	_, _ = c.Write(make([]byte, 100))
+	for at := second; at < 99*second; at += 7 * second {
+		socket.read++
+		assert.Zero(t, signalled(c, at))
+	}
+	socket.read++
+	assert.Zero(t, signalled(c, 101*second))
+	socket.read++
+	assert.Equal(t, signalStall, signalled(c, 102*second), "what the peer sends is none")
+}
+
+// What the peer has taken is seen in time for the decision, also where nothing tells of it but a Retry.
+func TestAWriteIsTriedOnceMoreBeforeALimitEndsTheConnection(t *testing.T) {
+	for name, limit := range map[string]struct {
+		options Options
+		half    bool
+		signal  uint32
+	}{
+		"WriteTimeout":     {options: Options{WriteTimeout: 10 * second}, signal: signalStall},
+		"IdleTimeout":      {options: Options{IdleTimeout: 10 * second, WriteTimeout: -1}, signal: signalIdle},
+		"HalfCloseTimeout": {options: Options{HalfCloseTimeout: 10 * second, WriteTimeout: -1}, half: true, signal: signalHalf},
+	} {
+		t.Run(name, func(t *testing.T) {
+			socket, takes := &below{}, true
+			socket.retry = func() {
+				if takes {
+					socket.written++
+				}
+			}
+			c := newConnection(limit.options, socket)
+			if limit.half {
+				c.phase.Or(halfClosed)
+			}
+			_, _ = c.Write(make([]byte, 100))
+			at := second
+			assert.Zero(t, signalled(c, at))
+			for range 3 {
+				at += 10 * second
+				assert.Zero(t, signalled(c, at))
+				at++
+				assert.Zero(t, signalled(c, at), "a byte was taken")
+			}
+			takes = false
+			assert.Zero(t, signalled(c, at+10*second))
+			assert.Equal(t, limit.signal, signalled(c, at+10*second+1))
+		})
+	}
 }
 
 func TestAHandshakeAndACloseHaveTheirTimeFromWhenTheyWereSeenToBegin(t *testing.T) {
