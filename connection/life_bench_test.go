@@ -36,7 +36,7 @@ func (s *brief) CloseWrite() error                 { return nil }
 func (s *brief) Goodbye() error                    { return nil }
 func (s *brief) Close() error                      { return nil }
 func (s *brief) Progress() (r, w uint64)           { return 0, 0 }
-func (s *brief) Retry()                            {}
+func (s *brief) Retry(bool)                        {}
 func (s *brief) LocalAddr() net.Addr               { return nil }
 func (s *brief) RemoteAddr() net.Addr              { return nil }
 

@@ -84,6 +84,6 @@ func (s *taker) CloseWrite() error       { s.finished++; return nil }
 func (s *taker) Goodbye() error          { return nil }
 func (s *taker) Abort()                  { s.aborted++ }
 func (s *taker) Progress() (r, w uint64) { return 0, 0 }
-func (s *taker) Retry()                  {}
+func (s *taker) Retry(bool)              {}
 func (s *taker) LocalAddr() net.Addr     { return nil }
 func (s *taker) RemoteAddr() net.Addr    { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7} }

@@ -82,7 +82,7 @@ func (c *Connection) lookAtTraffic(s state, now time.Duration, idle bool) {
 		w.written, w.writtenAt = written, now
 		w.retried = 0
 	} else {
-		c.socket.Retry() // the kernel may have a little room, and not tell
+		c.socket.Retry(false) // the kernel may have a little room, and not tell
 	}
 	if c.writer.ordered(starved) {
 		w.writtenAt = now // the peer is offered nothing
@@ -105,7 +105,7 @@ func (c *Connection) lacks(kind uint8, bit uint32) {
 		return
 	}
 	w.retried |= kind
-	c.socket.Retry()
+	c.socket.Retry(true)
 }
 
 // listening reports that the connection would read what the peer sends: neither its handler nor the memory budget keeps it from that.

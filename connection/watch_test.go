@@ -77,14 +77,14 @@ func TestAStallIsPendingWritesWithoutProgress(t *testing.T) {
 type below struct {
 	taker
 	read, written uint64
-	retry         func()
+	retry         func(last bool)
 }
 
 func (b *below) Progress() (uint64, uint64) { return b.read, b.written }
-func (b *below) Retry()                     { b.retry() }
+func (b *below) Retry(last bool)            { b.retry(last) }
 
 func TestProgressInsideACallCountsInItsDirection(t *testing.T) {
-	socket := &below{retry: func() {}}
+	socket := &below{retry: func(bool) {}}
 	c := newConnection(Options{WriteTimeout: 10 * second, IdleTimeout: 15 * second}, socket)
 	_, _ = c.Write(make([]byte, 100))
 	for at := second; at < 100*second; at += 7 * second {
@@ -116,8 +116,8 @@ func TestAWriteIsTriedOnceMoreBeforeALimitEndsTheConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			socket, takes := &below{}, true
-			socket.retry = func() {
-				if takes {
+			socket.retry = func(last bool) {
+				if last && takes {
 					socket.written++
 				}
 			}

@@ -181,7 +181,7 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 func (p *Poll) Progress() (read, written uint64) { return 0, 0 }
 
 // Retry implements Conn.
-func (p *Poll) Retry() { p.announceRoom() }
+func (p *Poll) Retry(bool) { p.announceRoom() }
 
 // announceRoom lets a writer that waits go on, once.
 func (p *Poll) announceRoom() {

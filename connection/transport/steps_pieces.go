@@ -13,20 +13,30 @@ import (
 // pieces writes to a net.Conn of which only Write is known, which blocks until all is written. So a step is one Write of a
 // piece: a large one as long as the peer takes bytes quickly, a small one where it does not.
 //
+// A past write deadline has most connections return what they took of a piece. Not all can go on after it: a tls.Conn, also one that
+// a connection of the user's hides, writes no more. So a Write is interrupted for every look at its progress only where the
+// connection says that it resumes, and elsewhere only where the connection would be ended otherwise.
+//
 // That a Write blocks is found by a watch on the time that it takes. Its goroutine exists only while a Write takes longer than
 // patience. It is the step's: the step joins it before it returns.
 type pieces struct {
-	stream *Stream
-	size   int // of the next piece
+	stream  *Stream
+	size    int  // of the next piece
+	resumes bool // after a deadline the next Write goes on
+	deaf    bool // a deadline must not come
 
 	timer    *time.Timer   // runs watch, patience after the beginning of a Write
+	patience time.Duration // it grows while nothing is taken
 	returned chan struct{} // has room for one: the Write under way has returned, and watch had begun
 	gone     chan struct{} // has room for one: watch is over
 
-	writing atomic.Bool // a Write is under way
-	retried atomic.Bool // by retry: a timeout of the Write is not its end
-	deaf    bool        // it cannot be interrupted
+	writing     atomic.Bool // a Write is under way
+	interrupted atomic.Bool // a timeout of the Write is not its end
 }
+
+// resumer is a net.Conn whose Write, after a write deadline, has returned how many bytes it took, all of which go out, and whose next
+// Write goes on behind them.
+type resumer interface{ ResumesWrites() bool }
 
 // Sizes of pieces.
 const (
@@ -36,15 +46,20 @@ const (
 )
 
 // patience is how long a Write may take, twice, before it is taken for blocked: a machine that is busy takes its time as well.
-const patience = 5 * time.Millisecond
+const (
+	patience     = 5 * time.Millisecond
+	mostPatience = 40 * time.Millisecond
+)
 
 func newPieces(s *Stream) *pieces {
 	p := &pieces{
 		stream:   s,
 		returned: make(chan struct{}, 1), gone: make(chan struct{}, 1),
-		// After a timeout a tls.Conn writes no more, and Windows does not say how much of a Write it took before.
+		// Windows does not say how much of a Write it took before a deadline.
 		deaf: secured(s.socket) || runtime.GOOS == "windows",
 	}
+	r, ok := s.socket.(resumer)
+	p.resumes = ok && r.ResumesWrites()
 	p.size = p.most()
 	return p
 }
@@ -66,8 +81,8 @@ func (p *pieces) step(bufs [][]byte) (int, error) {
 	if len(piece) == 0 {
 		return 0, nil
 	}
-	began := time.Now()
-	for {
+	var since time.Time // when nothing had been taken for the first time
+	for p.patience = patience; ; p.patience = min(2*p.patience, mostPatience) {
 		n, err := p.write(piece)
 		switch {
 		case err == nil && n < len(piece):
@@ -76,11 +91,13 @@ func (p *pieces) step(bufs [][]byte) (int, error) {
 			return n, io.ErrShortWrite
 		case err == nil:
 			return n, nil
-		case !isTimeout(err) || !p.retried.Swap(false) || !p.stream.goesOn():
+		case !isTimeout(err) || !p.interrupted.Swap(false) || !p.stream.goesOn():
 			return n, err
 		case n > 0:
 			return n, nil
-		case time.Since(began) >= 2*patience: // tries in between begin the watch anew
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) >= 2*patience: // retries begin the watch anew
 			p.stream.full()
 		}
 	}
@@ -89,9 +106,9 @@ func (p *pieces) step(bufs [][]byte) (int, error) {
 // write is one Write, watched.
 func (p *pieces) write(piece []byte) (int, error) {
 	if p.timer == nil {
-		p.timer = time.AfterFunc(patience, p.watch)
+		p.timer = time.AfterFunc(p.patience, p.watch)
 	} else {
-		p.timer.Reset(patience)
+		p.timer.Reset(p.patience)
 	}
 	p.writing.Store(true)
 	n, err := p.stream.socket.Write(piece)
@@ -114,12 +131,15 @@ func (p *pieces) write(piece []byte) (int, error) {
 
 // watch announces that a Write blocks, unless it returns.
 func (p *pieces) watch() {
-	more := time.NewTimer(patience)
+	more := time.NewTimer(p.patience)
 	defer more.Stop()
 	select {
 	case <-p.returned:
 	case <-more.C:
 		p.stream.full()
+		if p.resumes {
+			p.interrupt()
+		}
 	}
 	p.gone <- struct{}{}
 }
@@ -127,18 +147,22 @@ func (p *pieces) watch() {
 // sendFile implements stepper.
 func (p *pieces) sendFile(*os.File, int64, int64) (int64, error) { return 0, ErrNotSent }
 
-// retry implements stepper: a past deadline has a Write return with what it took. A deadline that comes after the Write ends the
-// next one, so that retried is set once more.
-func (p *pieces) retry() {
-	if p.deaf || !p.writing.Load() {
-		return
+// retry implements stepper. One that resumes is interrupted often enough by the watch.
+func (p *pieces) retry(last bool) {
+	if last && !p.deaf && p.writing.Load() {
+		p.interrupt()
 	}
-	p.retried.Store(true)
-	_ = p.stream.socket.SetWriteDeadline(past)
-	p.retried.Store(true)
 }
 
-// goesOn takes back the past deadline of a retry. False: it was the end's.
+// interrupt has a Write return with what it took. A deadline that comes after the Write ends the next one: so interrupted is set
+// before, and after.
+func (p *pieces) interrupt() {
+	p.interrupted.Store(true)
+	_ = p.stream.socket.SetWriteDeadline(past)
+	p.interrupted.Store(true)
+}
+
+// goesOn takes back the past deadline of an interruption. False: it was the end's.
 func (s *Stream) goesOn() bool {
 	if s.ended.Load() {
 		return false

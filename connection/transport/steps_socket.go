@@ -111,7 +111,7 @@ func (k *socketSteps) unblock() {
 }
 
 // retry implements stepper. The past deadline ends the wait of package net, and goesOn takes it back.
-func (k *socketSteps) retry() {
+func (k *socketSteps) retry(bool) {
 	if k.blocks.Load() {
 		_ = k.stream.socket.SetWriteDeadline(past)
 	}

@@ -234,7 +234,7 @@ func (s *Stream) Progress() (read, written uint64) {
 }
 
 // Retry implements Conn.
-func (s *Stream) Retry() { s.steps.retry() }
+func (s *Stream) Retry(last bool) { s.steps.retry(last) }
 
 // LocalAddr implements Conn.
 func (s *Stream) LocalAddr() net.Addr { return s.socket.LocalAddr() }

@@ -96,7 +96,7 @@ func TestTheBytesOfARecordAreCountedAsTheyMove(t *testing.T) {
 				n, err := move(make([]byte, 7))
 				require.NoError(t, err)
 				synctest.Wait()
-				s.Retry()
+				s.Retry(true)
 				synctest.Wait()
 				assert.Equal(t, before+n, count())
 				assert.Equal(t, others, other())

@@ -9,8 +9,8 @@ type stepper interface {
 	step(bufs [][]byte) (n int, err error)
 	// sendFile is step with up to n bytes of f from offset. It returns the errors of Conn's SendFile.
 	sendFile(f *os.File, offset, n int64) (written int64, err error)
-	// retry has a step that blocks try once more, or return what the socket took meanwhile. Any goroutine may call it.
-	retry()
+	// retry has a step that blocks try once more, or return what the socket took meanwhile; see Conn.Retry. Any goroutine may call it.
+	retry(last bool)
 }
 
 // Writev implements Conn. It is one step: it blocks until the kernel took at least one byte, not until all is written. So whatever

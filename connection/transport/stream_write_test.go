@@ -104,6 +104,13 @@ type step struct {
 	err error
 }
 
+// drain waits for the error that ends the writing.
+func drain(t *testing.T, steps <-chan step) {
+	t.Helper()
+	for receive(t, steps).err == nil {
+	}
+}
+
 func TestAStepReturnsWhatTheKernelTookAndBlocksOnlyForTheFirstByte(t *testing.T) {
 	overEverything(t, func(t *testing.T, s *transport.Stream, e *events, peer net.Conn) {
 		before, steps := block(t, s, e)
@@ -114,9 +121,7 @@ func TestAStepReturnsWhatTheKernelTookAndBlocksOnlyForTheFirstByte(t *testing.T)
 		require.NoError(t, one.err)
 		assert.Positive(t, one.n)
 		s.Abort()
-		for one.err == nil {
-			one = receive(t, steps)
-		}
+		drain(t, steps)
 	})
 }
 
@@ -150,7 +155,7 @@ func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
 	var one step
 	for stop := time.Now().Add(patience); one.n == 0; runtime.Gosched() {
 		require.True(t, time.Now().Before(stop), "no byte was taken")
-		s.Retry()
+		s.Retry(true)
 		select {
 		case one = <-steps:
 		default:
@@ -158,9 +163,7 @@ func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
 	}
 	require.NoError(t, one.err)
 	s.Abort()
-	for one.err == nil {
-		one = receive(t, steps)
-	}
+	drain(t, steps)
 	joined.Wait()
 }
 
@@ -168,21 +171,24 @@ func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
 func TestRetryHasAWriteTellWhatItTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, pipe := range map[string]func() (net.Conn, net.Conn){
-			"simnet":   func() (net.Conn, net.Conn) { return simnet.Pipe(simnet.Options{BufferSize: 10, Window: 10}) },
+			"simnet": func() (net.Conn, net.Conn) {
+				a, b := simnet.Pipe(simnet.Options{BufferSize: 10, Window: 10})
+				return struct{ net.Conn }{a}, b // which hides that it resumes
+			},
 			"net.Pipe": net.Pipe,
 		} {
 			ours, peer := pipe()
 			s, e := transport.NewStream(ours, nil), newEvents()
 			s.Open(e)
 			_, steps := block(t, s, e)
-			s.Retry()
+			s.Retry(true)
 			synctest.Wait()
 			if name == "simnet" {
 				require.Equal(t, step{n: 10}, <-steps)
 			}
 			for range 3 {
 				for range 5 {
-					s.Retry() // nothing was taken
+					s.Retry(true) // nothing was taken
 					synctest.Wait()
 					require.Empty(t, steps, name)
 				}
@@ -190,7 +196,7 @@ func TestRetryHasAWriteTellWhatItTook(t *testing.T) {
 				require.NoError(t, err)
 				synctest.Wait()
 				require.Empty(t, steps, name)
-				s.Retry()
+				s.Retry(true)
 				synctest.Wait()
 				require.Equal(t, step{n: 7}, <-steps, name)
 			}
@@ -200,7 +206,29 @@ func TestRetryHasAWriteTellWhatItTook(t *testing.T) {
 	})
 }
 
-// An interruption would end a tls.Conn's writing for good.
+func TestAConnectionThatResumesTellsWhatItTookWithoutBeingAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := simnet.Pipe(simnet.Options{BufferSize: 10, Window: 10})
+		s, e := transport.NewStream(ours, nil), newEvents()
+		s.Open(e)
+		before, steps := block(t, s, e)
+		time.Sleep(time.Second)
+		if before == 0 {
+			require.Equal(t, step{n: 10}, <-steps, "what there was room for")
+		}
+		for range 3 {
+			time.Sleep(time.Minute)
+			require.Empty(t, steps)
+			_, err := peer.Read(make([]byte, 7))
+			require.NoError(t, err)
+			time.Sleep(100 * time.Millisecond)
+			require.Equal(t, step{n: 7}, <-steps)
+		}
+		s.Abort()
+		require.Error(t, (<-steps).err)
+	})
+}
+
 func TestAWriteThatIsTriedAgainAllTheTimeIsAnnouncedAsBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, _ := simnet.Pipe(simnet.Options{BufferSize: 10})
@@ -211,7 +239,7 @@ func TestAWriteThatIsTriedAgainAllTheTimeIsAnnouncedAsBlocked(t *testing.T) {
 		go func() { _, _ = s.Writev([][]byte{{1}}) }()
 		for range 5 {
 			time.Sleep(4 * time.Millisecond)
-			s.Retry()
+			s.Retry(true)
 		}
 		synctest.Wait()
 		assert.NotEmpty(t, e.full)
@@ -219,6 +247,7 @@ func TestAWriteThatIsTriedAgainAllTheTimeIsAnnouncedAsBlocked(t *testing.T) {
 	})
 }
 
+// An interruption would end a tls.Conn's writing for good.
 func TestRetryLeavesTLSOfAListenerAlone(t *testing.T) {
 	for name, wrapped := range map[string]func(*tls.Conn) net.Conn{
 		"as it is":  func(c *tls.Conn) net.Conn { return c },
@@ -234,7 +263,7 @@ func TestRetryLeavesTLSOfAListenerAlone(t *testing.T) {
 				require.NoError(t, shakeHands(t, s, e.readable, new(transport.Input), 100))
 				before, steps := block(t, s, e)
 				for range 5 {
-					s.Retry()
+					s.Retry(true)
 					synctest.Wait()
 				}
 				_, err := io.ReadFull(client, make([]byte, before+16<<10))
@@ -280,7 +309,7 @@ func TestAConnectionThatCannotBeInterruptedGetsSmallPiecesOnceItsPeerIsSlow(t *t
 				})
 				p := make([]byte, 80<<10)
 				for written, last := 0, time.Now(); written < len(p); last = time.Now() {
-					s.Retry()
+					s.Retry(true)
 					n, err := s.Writev([][]byte{p[written:]})
 					require.NoError(t, err)
 					if written += n; written > n {
@@ -332,7 +361,7 @@ func TestAbortFreesABlockedWritev(t *testing.T) {
 	overEverything(t, func(t *testing.T, s *transport.Stream, e *events, _ net.Conn) {
 		_, steps := block(t, s, e)
 		s.Abort()
-		require.Error(t, receive(t, steps).err)
+		drain(t, steps)
 	})
 }
 
@@ -349,14 +378,13 @@ func TestAbortFreesAWritevThatIsTriedAgainAllTheTime(t *testing.T) {
 					case <-stop:
 						return
 					default:
-						s.Retry()
+						s.Retry(true)
 					}
 				}
 			})
 			runtime.Gosched()
 			s.Abort()
-			for receive(t, steps).err == nil { // what a Retry found to be taken
-			}
+			drain(t, steps)
 			close(stop)
 			retrying.Wait()
 		})

@@ -56,8 +56,9 @@ type Conn interface {
 	// is returned as soon as it moves.
 	Progress() (read, written uint64)
 	// Retry has a Writev that waits for room try once more, without an announcement of room. A kernel may have a little room
-	// long before it announces it: Linux waits until a third of the send buffer is free. Retry does not wait.
-	Retry()
+	// long before it announces it: Linux waits until a third of the send buffer is free. last: otherwise the connection is ended,
+	// so that the try may cost it: some kinds of net.Conn write no more after they were interrupted. Retry does not wait.
+	Retry(last bool)
 
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr

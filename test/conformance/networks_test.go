@@ -28,6 +28,7 @@ type network struct {
 	proxied   bool               // clients come through a proxy,
 	mute      bool               // of which the test plays the part
 	secured   bool               // by TLS
+	buffer    int                // of simnet; 0: its default
 }
 
 var networks = []network{
@@ -115,7 +116,7 @@ func (n network) dressing(connect dial) dial {
 }
 
 func (n network) simulate(w *world, door tcpactor.Door, options listener.Options) (*listener.Listener, dial) {
-	sim := simnet.Listen(simnet.Options{})
+	sim := simnet.Listen(simnet.Options{BufferSize: n.buffer, Window: n.buffer})
 	var from net.Listener = sim
 	if n.proxied {
 		from = addressed{sim}

@@ -91,6 +91,9 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.set(func() { c.writeDeadline = t })
 }
 
+// ResumesWrites returns true: after a write deadline the next Write goes on behind what the one before returned.
+func (c *Conn) ResumesWrites() bool { return true }
+
 // set changes what concerns this end's user alone. Whoever is blocked looks at the deadline again.
 func (c *Conn) set(change func()) error {
 	l := c.link
