@@ -83,7 +83,7 @@ func (w *world) undressed(play script, options connection.Options) *server {
 	return s
 }
 
-func TestAPeerThatTakesAByteWithinEveryLimitIsNeverEnded(t *testing.T) {
+func TestAPeerThatTakesAByteJustBeforeEveryLimitGetsEverything(t *testing.T) {
 	const limit, size = 10 * time.Second, 200
 	text := pattern(size)
 	for name, write := range map[string]func(w *world, t *tape) error{
