@@ -102,8 +102,12 @@ func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Clo
 			o.IdleTimeout = limitOfPairs
 		}
 		if by("stall") {
-			o.WriteTimeout = limitOfPairs - 3*lookOfPairs // which begins when a look has seen the write, and the bytes of it that went at once
-			o.ReadGate = connection.GateOff             // or the peer's FIN would wait behind it
+			// The time begins when a look has seen the write, and one look more has it tried a last time.
+			o.WriteTimeout = limitOfPairs - 2*lookOfPairs
+			if by("idle") {
+				o.IdleTimeout = o.WriteTimeout
+			}
+			o.ReadGate = connection.GateOff // or the peer's FIN would wait behind it
 		}
 		var s *stage
 		door := tcpactor.Handlers(func() tcpactor.Handler { return obedient{s} })
