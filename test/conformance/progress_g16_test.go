@@ -89,7 +89,7 @@ func TestAPeerThatTakesAByteJustBeforeEveryLimitGetsEverything(t *testing.T) {
 	for name, write := range map[string]func(w *world, t *tape) error{
 		"one slice": func(_ *world, t *tape) error { return t.write("big", text) },
 		"a file": func(w *world, t *tape) error {
-			err := t.socket.WriteFile(w.file(text), size, t.done("big"))
+			err := t.socket.WriteFile(w.file(text), 0, size, t.done("big"))
 			t.owe("big", size, err)
 			return err
 		},
