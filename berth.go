@@ -23,6 +23,8 @@ type (
 	Reason = protocol.Reason
 	// Stats counts the bytes of one connection.
 	Stats = protocol.Stats
+	// Timeouts are limits of time that one connection has instead of its server's.
+	Timeouts = protocol.Timeouts
 	// Info describes one connection at one moment.
 	Info = protocol.Info
 )

@@ -9,9 +9,8 @@ const goldenStep = 0x9E3779B9
 // one by one. Any goroutine may call it.
 func (s *Spawner) spread() uint16 { return uint16(s.dealt.Add(goldenStep) >> 16) }
 
-// ageLimit is the age at which this connection ends: MaxAge, give or take up to a tenth.
-func (c *Connection) ageLimit() time.Duration {
-	maxAge := c.shared.options.MaxAge
+// ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth.
+func (c *Connection) ageLimit(maxAge time.Duration) time.Duration {
 	return maxAge - maxAge/10 + (maxAge/5>>16)*time.Duration(c.watch.spread)
 }
 

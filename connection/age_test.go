@@ -15,7 +15,7 @@ func TestOfConnectionsAcceptedTogetherEachHasItsOwnAgeWithinATenth(t *testing.T)
 		var ages []time.Duration
 		for range count {
 			c.watch.spread = c.shared.spread()
-			ages = append(ages, c.ageLimit())
+			ages = append(ages, c.ageLimit(maxAge))
 		}
 		slices.Sort(ages)
 		assert.GreaterOrEqual(t, ages[0], 9*time.Hour)
@@ -40,7 +40,7 @@ func aged(o Options) *Connection {
 
 func TestAnAgeIsNoticedOnceAndItsGraceEnds(t *testing.T) {
 	c := aged(Options{DrainQuiet: -1})
-	limit := c.ageLimit()
+	limit := c.ageLimit(100 * second)
 	assert.InDelta(t, 100*second, limit, float64(time.Millisecond))
 	assert.Zero(t, signalled(c, limit-1))
 	assert.Equal(t, signalAged, signalled(c, limit))
@@ -56,7 +56,7 @@ func TestAnAgeIsNoticedOnceAndItsGraceEnds(t *testing.T) {
 
 func TestAnAgedConnectionThatIsQuietIsNoticed(t *testing.T) {
 	c := aged(Options{DrainQuiet: second})
-	limit := c.ageLimit()
+	limit := c.ageLimit(100 * second)
 	assert.Zero(t, signalled(c, limit-1), "however quiet it is")
 	c.read.Add(1)
 	assert.Equal(t, signalAged, signalled(c, limit))

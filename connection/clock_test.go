@@ -53,7 +53,7 @@ func (s *Spawner) stands(d time.Duration) {
 // Every limit that the sweep keeps: half of it passes, the process is stopped for a hundred times as long, and it has half of its time still.
 func TestAPauseOfTheProcessEndsNothing(t *testing.T) {
 	const limit = 10 * second
-	off := Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1, MaxAgeGrace: -1}
+	off := Options{HandshakeTimeout: -1, IdleTimeout: -1, ReadTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1, MaxAgeGrace: -1}
 	for name, one := range map[string]struct {
 		set   func(o *Options)
 		begin func(c *Connection)
@@ -61,6 +61,7 @@ func TestAPauseOfTheProcessEndsNothing(t *testing.T) {
 	}{
 		"HandshakeTimeout": {func(o *Options) { o.HandshakeTimeout = limit }, func(c *Connection) { c.setState(opening) }, signalUnfinished},
 		"IdleTimeout":      {func(o *Options) { o.IdleTimeout = limit }, func(*Connection) {}, signalIdle},
+		"ReadTimeout":      {func(o *Options) { o.ReadTimeout = limit }, func(*Connection) {}, signalSilent},
 		"WriteTimeout": {func(o *Options) { o.WriteTimeout = limit }, func(c *Connection) {
 			_, _ = c.Write(make([]byte, 100))
 		}, signalStall},

@@ -50,6 +50,10 @@ type Options struct {
 	// the next Resume, a full read buffer that is held), or while a MemoryBudget holds the reading back. A handler that hands a request on and
 	// returns stops reading until the answer is written: that bytes were shown does not promise an answer. Messages are no traffic.
 	IdleTimeout time.Duration
+	// ReadTimeout ends a connection whose peer sent no byte for so long; what the server sends does not count, nor do messages. Default off.
+	// Time does not count while the server would not read: while a handler call runs or is due, reading is stopped or held back as for
+	// IdleTimeout, or ReadGate waits for own writes. Nor does any after the peer's FIN; see HalfCloseTimeout.
+	ReadTimeout time.Duration
 	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS handshake, both together. Default 5 s. Off: a client that stalls in it holds its place for ever.
 	HandshakeTimeout time.Duration
 	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were pending. Default 30 s. One byte is

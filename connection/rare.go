@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
 )
 
 // rare is what few connections have, or have only at their end. It is made when first needed, so that an idle connection is small.
@@ -14,13 +16,16 @@ type rare struct {
 	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
 	holding                atomic.Bool   // HoldFullReadBuffer: the connection reads no more until Resume
 	agedAt                 atomic.Int64  // when the sweep saw that MaxAge is reached, on its clock
-	share                  *share        // of the budget, where there is one: then each connection has it from the beginning
-	room                   room          // refused writes, and callers that wait for room
+	timeouts               atomic.Pointer[protocol.Timeouts]
+	share                  *share // of the budget, where there is one: then each connection has it from the beginning
+	room                   room   // refused writes, and callers that wait for room
 
 	closing closingHooks
 
 	value    atomic.Pointer[any] // of SetValue
 	replaced atomic.Int64        // handlers that panicked and were replaced
+
+	timeoutsSeen protocol.Timeouts // the limits that were in force at the last look; the sweep's
 
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's
 

@@ -31,6 +31,8 @@ type Spawner struct {
 	dispatchers []actor.Dispatcher
 	current     atomic.Pointer[settings] // of the next connections
 	shortest    atomic.Int64             // of the limits that any connection may have been given; see Interval
+	own         atomic.Int64             // of those that SetTimeouts gave, 0 if there are none; see noteOwn
+	sooner      func()                   // has the sweep look at its interval again; nil: it need not
 	dealt       atomic.Uint32            // see spread
 
 	spawning sync.Mutex
@@ -76,6 +78,8 @@ type Config struct {
 	Dispatchers []actor.Dispatcher
 	// Budget, if not nil, bounds their memory.
 	Budget *Budget
+	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come sooner (see Interval): it must not wait. nil: it is not.
+	Sooner func()
 	// Ended is called once for each connection, when nothing of it is left but its actor's last word to its parent.
 	Ended func(*Connection)
 	// Counted is called at every change of Len, in order: it must not wait, nor call back.
@@ -98,6 +102,7 @@ func NewSpawner(config Config) *Spawner {
 		publish:     config.Publish,
 		dispatchers: config.Dispatchers,
 		budget:      config.Budget,
+		sooner:      config.Sooner,
 	}
 	s.SetOptions(config.Options)
 	s.clock.allow(s.untilNext())

@@ -39,7 +39,8 @@ func (s state) String() string { return stateNames[s] }
 
 // Bits of Connection.phase beside the state.
 const (
-	halfClosed uint32 = 1 << (8 + iota) // one direction has ended, the peer's or ours; gone with the next state
+	halfClosed uint32 = 1 << (8 + iota) // one direction has ended, the peer's or ours; gone with the next state, as the next one
+	inputOver                           // of those, the peer's
 	met                                 // a handler has been given Accepted, or is just given it
 	announced                           // Closing is published, or is just being published
 )
@@ -73,6 +74,7 @@ const (
 	signalOverdue    // MaxAgeGrace
 	signalShutdown   // the time for draining is over
 	signalIdle       // IdleTimeout
+	signalSilent     // ReadTimeout
 	signalStall      // WriteTimeout
 	signalLate       // CloseTimeout
 	signalSlow       // SlowClose
@@ -174,11 +176,10 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	case is(signalReadFull):
 		c.flags.salvage = false // the last words are not read: nothing is left to wait for
 		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
-	case is(signalIdle):
-		if c.arriving() {
-			return // the sweep was a moment too early
-		}
+	case is(signalIdle) && !c.arriving(): // if it is, the sweep was a moment too early
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
+	case is(signalSilent) && !c.arriving():
+		c.finish(ctx, protocol.ReasonReadTimeout, protocol.ErrReadTimeout)
 	case is(signalHalf):
 		c.finish(ctx, protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout)
 	case is(signalOverdue):
@@ -253,7 +254,7 @@ func (c *Connection) inputEnded(ctx actor.Context) {
 		reason, err := c.classify("read", c.inputErr())
 		c.kill(reason, err)
 	case c.shared.options.KeepOpenOnPeerClosed && !c.flags.writerEnded && c.cause.Load() == nil:
-		c.phase.Or(halfClosed)
+		c.phase.Or(halfClosed | inputOver)
 		c.deliver(ctx, &protocol.PeerClosed{Socket: c})
 	default:
 		c.finish(ctx, protocol.ReasonPeerClosed, nil)

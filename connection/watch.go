@@ -12,9 +12,9 @@ type watch struct {
 	retried   uint8  // for which kinds of progress the last try was made, since the last progress of that kind
 	traffic   uint32 // bytes; the low bits tell that there are more
 	written   uint32 // of those, written
-	since     time.Duration
 	trafficAt time.Duration
 	writtenAt time.Duration
+	since     time.Duration // when the phase was first seen; in open when the peer last sent, if that is later
 }
 
 // notOpen instead of a time of traffic: a handshake is none, and what is counted from begins after it.
@@ -27,33 +27,44 @@ func newWatch(now time.Duration, spread uint16) watch {
 // look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection alive. step is how
 // long ago the last look was: a look that finds the handler at work does not count that time. One goroutine sweeps, so nothing here is shared.
 func (c *Connection) look(now, step time.Duration) {
-	w, o, phase := &c.watch, &c.shared.options, uint16(c.phase.Load()&observed)
-	if phase != w.phase {
-		w.phase, w.since = phase, now
-	}
-	s, half := state(phase%uint16(halfClosed)), phase&uint16(halfClosed) != 0
-	late := func(limit time.Duration, since time.Duration) bool { return limit > 0 && now-since >= limit }
-	aged := s == open && o.MaxAge > 0 && c.age(now) >= c.ageLimit()
-	leaving := aged || half || s == open && c.shared.draining()
+	w, o := &c.watch, &c.shared.options
+	phase := c.phase.Load()
+	s, half := state(phase%halfClosed), phase&halfClosed != 0
 	idle := c.credit.idle()
-	c.lookAtTraffic(s, now, idle)
-	busy := s == open && (leaving || o.IdleTimeout > 0) && c.mailbox.Busy()
-	if busy || s == open && !leaving && !c.listening() {
+	late := func(limit time.Duration, since time.Duration) bool { return limit > 0 && now-since >= limit }
+	c.lookAtTraffic(phase, now, idle)
+	limits := c.lookAtTimeouts(now)
+	aged := s == open && limits.MaxAge > 0 && c.age(now) >= c.ageLimit(limits.MaxAge)
+	leaving := aged || half || s == open && c.shared.draining()
+
+	// Who waits for whom?
+	busy := s == open && (leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()
+	listening := c.listening()
+	if busy || s == open && !leaving && !listening {
 		w.trafficAt = min(w.trafficAt+step, now)
 	}
-	if aged && !w.aged {
-		w.aged = true
-		c.makeRare().agedAt.Store(int64(now))
-		c.signal(signalAged)
+	reading := s == open && !busy && listening && c.writesQuiet() && phase&inputOver == 0
+	if s == open && !reading {
+		w.since = min(w.since+step, now)
+	}
+
+	if aged != w.aged {
+		w.aged = aged
+		if aged {
+			c.makeRare().agedAt.Store(int64(now))
+			c.signal(signalAged)
+		}
 	}
 	switch {
 	case s == opening && late(o.HandshakeTimeout, w.since):
 		c.signal(signalUnfinished)
-	case s == open && late(o.IdleTimeout, w.trafficAt) && !busy && c.listening():
+	case s == open && late(limits.Idle, w.trafficAt) && !busy && listening:
 		c.lacks(anyProgress, signalIdle)
+	case reading && late(limits.Read, w.since):
+		c.signal(signalSilent)
 	case s == open && late(o.WriteTimeout, w.writtenAt):
 		c.lacks(writeProgress, signalStall)
-	case half && late(o.HalfCloseTimeout, max(w.trafficAt, w.since)):
+	case half && late(o.HalfCloseTimeout, w.trafficAt):
 		c.lacks(anyProgress, signalHalf)
 	case aged && late(o.MaxAgeGrace, c.agedAt()):
 		c.signal(signalOverdue)
@@ -67,19 +78,30 @@ func (c *Connection) look(now, step time.Duration) {
 }
 
 // lookAtTraffic takes note of what has moved since the last look.
-func (c *Connection) lookAtTraffic(s state, now time.Duration, idle bool) {
-	w := &c.watch
+func (c *Connection) lookAtTraffic(phase uint32, now time.Duration, idle bool) {
+	w, s := &c.watch, state(phase%halfClosed)
 	came, went := c.socket.Progress() // also bytes inside calls that have not returned
-	written := uint32(c.written.Load() + went)
-	switch traffic := uint32(c.read.Load()+came) + written; {
+	came += c.read.Load()
+	went += c.written.Load()
+	if phase := uint16(phase & observed); phase != w.phase {
+		if s == open && state(w.phase%uint16(halfClosed)) == open { // a half-close
+			w.trafficAt = now
+		}
+		w.phase, w.since = phase, now
+	} else if s == open && uint32(came) != w.traffic-w.written {
+		w.since = now
+	}
+	written := uint32(went)
+	switch traffic := uint32(came) + written; {
 	case s == opening:
 		w.trafficAt = notOpen
 	case traffic != w.traffic || w.trafficAt == notOpen:
-		w.traffic, w.trafficAt = traffic, now
+		w.trafficAt = now
 		w.retried &^= anyProgress
 	}
+	w.traffic = uint32(came) + written
 	if written != w.written || idle || w.idle { // what was not pending at the last look counts from now
-		w.written, w.writtenAt = written, now
+		w.writtenAt = now
 		w.retried = 0
 	} else {
 		c.socket.Retry(false) // the kernel may have a little room, and not tell
@@ -87,7 +109,7 @@ func (c *Connection) lookAtTraffic(s state, now time.Duration, idle bool) {
 	if c.writer.ordered(starved) {
 		w.writtenAt = now // the peer is offered nothing
 	}
-	w.idle = idle
+	w.written, w.idle = written, idle
 }
 
 // Kinds of progress.
@@ -123,6 +145,7 @@ func (s *Spawner) Sweep() {
 	real := s.now()
 	now := s.clock.sweep(real)
 	s.behind = real - now
+	s.own.Store(0)
 	s.swept = s.appendLive(s.swept[:0])
 	for _, c := range s.swept {
 		c.look(now, now-s.sweptAt)
@@ -156,6 +179,7 @@ func (s *Spawner) untilNext() time.Duration {
 
 func (s *Spawner) shortestLimit() time.Duration {
 	shortest := time.Duration(s.shortest.Load())
+	lower(&shortest, time.Duration(s.own.Load()))
 	if quiet := s.current.Load().options.DrainQuiet; s.draining() && quiet > 0 {
 		shortest = min(shortest, quiet)
 	}
@@ -166,20 +190,13 @@ func (s *Spawner) shortestLimit() time.Duration {
 // options do not make it less often.
 func (s *Spawner) noteLimits(o *Options) {
 	shortest := 4 * time.Second
-	if s.budget != nil && s.budget.limits.Timeout > 0 {
-		shortest = min(shortest, s.budget.limits.Timeout)
+	if s.budget != nil {
+		lower(&shortest, s.budget.limits.Timeout)
 	}
-	if before := time.Duration(s.shortest.Load()); before > 0 {
-		shortest = before
-	}
-	limits := []time.Duration{o.HandshakeTimeout, o.IdleTimeout, o.WriteTimeout, o.CloseTimeout, o.HalfCloseTimeout}
+	lower(&shortest, time.Duration(s.shortest.Load()))
+	lower(&shortest, o.HandshakeTimeout, o.IdleTimeout, o.ReadTimeout, o.WriteTimeout, o.CloseTimeout, o.HalfCloseTimeout)
 	if o.MaxAge > 0 {
-		limits = append(limits, o.MaxAge, o.MaxAgeGrace, o.DrainQuiet)
-	}
-	for _, limit := range limits {
-		if limit > 0 {
-			shortest = min(shortest, limit)
-		}
+		lower(&shortest, o.MaxAge, o.MaxAgeGrace, o.DrainQuiet)
 	}
 	s.shortest.Store(int64(shortest))
 }

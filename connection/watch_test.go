@@ -1,10 +1,13 @@
 package connection
 
 import (
+	"maps"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/go-berth/berth/protocol"
 )
 
 const second = time.Second
@@ -211,7 +214,7 @@ func TestAHalfClosedConnectionIsNoticedOnceNothingHasMovedSinceItIs(t *testing.T
 }
 
 func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
-	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, MaxAge: -1, DrainQuiet: -1},
+	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, MaxAge: -1, DrainQuiet: -1, ReadTimeout: -1},
 		&taker{})
 	c.phase.Or(halfClosed)
 	c.shared.SetDeadline(time.Now())
@@ -227,7 +230,7 @@ func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
 func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 	interval := func(o Options) time.Duration { return newConnection(o, nil).shared.Interval() }
 	for _, limit := range []time.Duration{time.Millisecond, 200 * time.Millisecond, second, 2 * second} {
-		for _, o := range []Options{{IdleTimeout: limit}, {HandshakeTimeout: limit}, {WriteTimeout: limit}, {CloseTimeout: limit},
+		for _, o := range []Options{{IdleTimeout: limit}, {ReadTimeout: limit}, {HandshakeTimeout: limit}, {WriteTimeout: limit}, {CloseTimeout: limit},
 			{HalfCloseTimeout: limit}, {MaxAge: limit, DrainQuiet: -1}, {MaxAge: time.Hour, MaxAgeGrace: limit, DrainQuiet: -1},
 			{MaxAge: time.Hour, DrainQuiet: limit}} {
 			late := 2 * interval(o)
@@ -268,6 +271,103 @@ func TestAConnectionIsNotIdleWhileThePeerWaitsForUs(t *testing.T) {
 			assert.Equal(t, signalIdle, signalled(c, 106*second))
 		})
 	}
+}
+
+func TestASilentPeerIsNoticedAtItsLimitWhateverWeSend(t *testing.T) {
+	c := newConnection(Options{ReadTimeout: 10 * second}, &taker{})
+	assert.Zero(t, signalled(c, 0))
+	for now := second; now < 10*second; now += second {
+		c.written.Add(1)
+		assert.Zero(t, signalled(c, now))
+	}
+	assert.Equal(t, signalSilent, signalled(c, 10*second))
+	c.read.Add(1)
+	assert.Zero(t, signalled(c, 15*second))
+	assert.Zero(t, signalled(c, 25*second-1))
+	assert.Equal(t, signalSilent, signalled(c, 25*second))
+	c.read.Add(1)
+	assert.Zero(t, signalled(c, 26*second))
+	c.phase.Or(halfClosed | inputOver)
+	assert.Zero(t, signalled(c, 80*second), "nothing more can come")
+}
+
+func TestAPeerIsNotSilentWhileWeWouldNotRead(t *testing.T) {
+	waits := maps.Clone(awaited)
+	waits["own writes are pending"] = func(c *Connection) { _, _ = c.Write([]byte("pending")) }
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			c := newConnection(Options{ReadTimeout: 10 * second, WriteTimeout: -1}, &taker{})
+			assert.Zero(t, signalled(c, 0))
+			assert.Zero(t, signalled(c, 4*second))
+			wait(c)
+			for now := 5 * second; now <= 100*second; now += second {
+				assert.Zero(t, signalledAsItIs(c, now))
+			}
+			*c.makeRare() = rare{}
+			c.paused.Store(false)
+			c.demand.Store(unlimited)
+			if !c.credit.idle() {
+				c.credit.release(1, 7, &c.shared.limits, noneRefused)
+			}
+			assert.Zero(t, signalled(c, 106*second-1), "what was left before")
+			assert.Equal(t, signalSilent, signalled(c, 106*second))
+		})
+	}
+}
+
+func TestAConnectionsOwnTimeoutsHoldFromTheCallOn(t *testing.T) {
+	c := newConnection(Options{IdleTimeout: 100 * second, ReadTimeout: 100 * second, MaxAge: 1000 * second, MaxAgeGrace: -1, DrainQuiet: -1}, &taker{})
+	c.watch.spread = 1 << 15
+	set := func(idle, read, age time.Duration) {
+		c.SetTimeouts(protocol.Timeouts{Idle: idle, Read: read, MaxAge: age})
+	}
+	assert.Zero(t, signalled(c, 50*second))
+	set(10*second, 0, 0)
+	assert.Zero(t, signalled(c, 60*second), "the silence before the call does not count")
+	assert.Zero(t, signalled(c, 70*second-1))
+	assert.Equal(t, signalIdle, signalled(c, 70*second))
+	set(-1, 20*second, 0)
+	assert.Zero(t, signalled(c, 71*second))
+	for now := 71 * second; now < 91*second; now += second {
+		set(-1, 20*second, 0) // the same again gives no more time
+		assert.Zero(t, signalled(c, now))
+	}
+	assert.Equal(t, signalSilent, signalled(c, 91*second))
+	set(-1, -1, 0)
+	assert.Zero(t, signalled(c, 900*second))
+	set(-1, -1, 800*second)
+	assert.Equal(t, signalAged, signalled(c, 901*second), "an age counts from the accept")
+	set(-1, -1, -1)
+	assert.Zero(t, signalled(c, 5000*second))
+	set(0, -1, -1)
+	assert.Zero(t, signalled(c, 5001*second))
+	assert.Equal(t, signalIdle, signalled(c, 5101*second), "0: the listener's")
+	set(-1, 0, -1)
+	assert.Zero(t, signalled(c, 5102*second))
+	assert.Equal(t, signalSilent, signalled(c, 5202*second))
+	set(-1, -1, 0)
+	assert.Equal(t, signalAged, signalled(c, 5203*second))
+}
+
+func TestTheSweepFollowsTheShortestOfTheConnectionsOwnTimeouts(t *testing.T) {
+	c := newConnection(Options{}, &taker{})
+	s, told := c.shared.Spawner, 0
+	s.live, s.sooner = []*Connection{c}, func() { told++ }
+	before := s.Interval()
+	for _, t1 := range []protocol.Timeouts{{Idle: 160 * time.Millisecond}, {Read: 160 * time.Millisecond}, {MaxAge: 160 * time.Millisecond}} {
+		c.SetTimeouts(t1)
+		assert.Equal(t, 10*time.Millisecond, s.Interval(), "%+v", t1)
+		s.Sweep()
+		assert.Equal(t, 10*time.Millisecond, s.Interval(), "as long as there is such a connection")
+		c.SetTimeouts(protocol.Timeouts{Idle: time.Hour})
+		s.Sweep()
+		assert.Equal(t, before, s.Interval())
+	}
+	assert.Equal(t, 6, told)
+	c.SetTimeouts(protocol.Timeouts{Idle: 160 * time.Millisecond})
+	s.live = nil
+	s.Sweep()
+	assert.Equal(t, before, s.Interval(), "it has ended")
 }
 
 func TestAHandlerAtWorkIsNotQuietAndOneThatHasPausedIs(t *testing.T) {

@@ -111,6 +111,7 @@ func (s *server) begin(children *actor.PID) {
 		Options:     s.options().Connection,
 		Dispatchers: s.dispatchers,
 		Budget:      s.budget,
+		Sooner:      s.sweepSooner,
 		Ended:       func(*connection.Connection) { s.signalEnded() },
 		Counted:     s.tally.set,
 		Publish:     s.publish,

@@ -50,6 +50,7 @@ var (
 	ErrShutdown error = &sentinel{"berth: server shut down", net.ErrClosed}
 	// These match os.ErrDeadlineExceeded.
 	ErrIdleTimeout      error = &sentinel{"berth: idle timeout", os.ErrDeadlineExceeded}
+	ErrReadTimeout      error = &sentinel{"berth: read timeout", os.ErrDeadlineExceeded}
 	ErrWriteTimeout     error = &sentinel{"berth: no progress in writing", os.ErrDeadlineExceeded}
 	ErrHalfCloseTimeout error = &sentinel{"berth: one direction closed and nothing moved in the other", os.ErrDeadlineExceeded}
 	ErrHandshakeTimeout error = &sentinel{"berth: handshake timeout", os.ErrDeadlineExceeded}

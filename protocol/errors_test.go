@@ -30,6 +30,7 @@ var sentinels = []struct {
 	{"ErrStopped", protocol.ErrStopped, net.ErrClosed},
 	{"ErrShutdown", protocol.ErrShutdown, net.ErrClosed},
 	{"ErrIdleTimeout", protocol.ErrIdleTimeout, os.ErrDeadlineExceeded},
+	{"ErrReadTimeout", protocol.ErrReadTimeout, os.ErrDeadlineExceeded},
 	{"ErrWriteTimeout", protocol.ErrWriteTimeout, os.ErrDeadlineExceeded},
 	{"ErrHalfCloseTimeout", protocol.ErrHalfCloseTimeout, os.ErrDeadlineExceeded},
 	{"ErrHandshakeTimeout", protocol.ErrHandshakeTimeout, os.ErrDeadlineExceeded},

@@ -24,8 +24,10 @@ const (
 	ReasonHandlerPanic
 	// ReasonReadBufferFull: the read buffer was full and the handler consumed nothing of it.
 	ReasonReadBufferFull
-	// ReasonIdleTimeout: no byte came or went for IdleTimeout.
+	// ReasonIdleTimeout: no byte came or went for IdleTimeout while the server waited for the peer.
 	ReasonIdleTimeout
+	// ReasonReadTimeout: the peer sent no byte for ReadTimeout while the server was ready to read.
+	ReasonReadTimeout
 	// ReasonWriteTimeout: writes were pending and the peer took no byte for WriteTimeout.
 	ReasonWriteTimeout
 	// ReasonHalfCloseTimeout: one direction had ended, and nothing moved in the other for HalfCloseTimeout.
@@ -58,6 +60,7 @@ var reasonNames = [...]string{
 	ReasonHandlerPanic:     "handler panic",
 	ReasonReadBufferFull:   "read buffer full",
 	ReasonIdleTimeout:      "idle timeout",
+	ReasonReadTimeout:      "read timeout",
 	ReasonWriteTimeout:     "write timeout",
 	ReasonHalfCloseTimeout: "half-close timeout",
 	ReasonMaxAge:           "max age",

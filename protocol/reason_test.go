@@ -26,6 +26,7 @@ var reasons = map[protocol.Reason]string{
 	protocol.ReasonHandlerPanic:     "handler panic",
 	protocol.ReasonReadBufferFull:   "read buffer full",
 	protocol.ReasonIdleTimeout:      "idle timeout",
+	protocol.ReasonReadTimeout:      "read timeout",
 	protocol.ReasonWriteTimeout:     "write timeout",
 	protocol.ReasonHalfCloseTimeout: "half-close timeout",
 	protocol.ReasonMaxAge:           "max age",

@@ -5,9 +5,18 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
+
+// Timeouts are limits of time that one connection has instead of its listener's; see Socket.SetTimeouts. In each field 0 is the
+// listener's option of that name, negative is off.
+type Timeouts struct {
+	Idle   time.Duration // IdleTimeout
+	Read   time.Duration // ReadTimeout
+	MaxAge time.Duration // MaxAge, give or take up to a tenth
+}
 
 // Socket is a handler's handle on its connection: a small interface, so that a handler can be tested with a fake.
 //
@@ -86,6 +95,11 @@ type Socket interface {
 	// Restarts returns how many handlers of this connection panicked and were replaced: for the handler at work what
 	// Accepted.Restarts says. Above 0 the conversation is under way already.
 	Restarts() int
+
+	// SetTimeouts gives the connection limits of its own, which hold from now on: 30 s to log in, then 10 minutes. The last call counts;
+	// it holds also for handlers that come after a restart. An Idle or a Read that it changes counts from the call, MaxAge from the accept as
+	// ever: a connection that is older gets Draining, unless it was told so before.
+	SetTimeouts(t Timeouts)
 
 	// Info describes the connection at this moment.
 	Info() Info

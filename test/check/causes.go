@@ -131,7 +131,7 @@ func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = at, 0 }
 
 // awaits takes note that the peer has waited for the server for d: that does not count as idle, but for what lies between two looks of the sweep.
 func (cs *causes) awaits(c *conn, d time.Duration) {
-	limit := c.world.Options.IdleTimeout
+	limit := max(c.world.Options.IdleTimeout, c.world.Options.ReadTimeout)
 	cs.awaited += max(0, d-(overrun(limit)-limit))
 }
 
@@ -141,6 +141,9 @@ func (cs *causes) byNow(c *conn) reasons {
 	over := func(limit, since time.Duration) bool { return limit > 0 && (c.world.RealTime || c.now-since >= limit) }
 	if over(o.IdleTimeout, max(cs.since, cs.traffic)+cs.awaited) {
 		all |= only(protocol.ReasonIdleTimeout)
+	}
+	if over(o.ReadTimeout, max(cs.since, cs.traffic)+cs.awaited) {
+		all |= only(protocol.ReasonReadTimeout)
 	}
 	if cs.mayStall && over(o.WriteTimeout, cs.writing) {
 		all |= only(protocol.ReasonWriteTimeout)
@@ -183,7 +186,8 @@ func (cs *causes) own(c *conn, reason protocol.Reason, err error) bool {
 		return true
 	}
 	rule := OwnReason
-	if reason == protocol.ReasonIdleTimeout && c.world.Options.IdleTimeout > 0 {
+	o := &c.world.Options
+	if reason == protocol.ReasonIdleTimeout && o.IdleTimeout > 0 || reason == protocol.ReasonReadTimeout && o.ReadTimeout > 0 {
 		rule = NotIdle
 	}
 	c.fail(rule, "%v (%v)", reason, err)

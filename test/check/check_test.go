@@ -46,6 +46,10 @@ var good = map[string]func(t *tale){
 		t.open().op(history.Pause, alice).rest().after(2*time.Second).rest().op(history.Resume, alice).rest().after(time.Second)
 		t.closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
 	},
+	"a silent peer": func(t *tale) {
+		t.world.Options.ReadTimeout = time.Second
+		t.open().write(alice, "a", nil, nil).rest().after(time.Second).closed(protocol.ReasonReadTimeout, protocol.ErrReadTimeout, stats(1, 0)).over()
+	},
 	"an echo": func(t *tale) {
 		t.open().sends("hello").data("hello", 5).write(turn, "hello", nil, nil).gets("hello").rest()
 		t.note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(5, 0)).hears(io.EOF).over()
@@ -611,6 +615,10 @@ var bad = map[Rule]map[string]func(t *tale){
 		"paused": func(t *tale) {
 			t.world.Options.IdleTimeout = time.Second
 			t.open().op(history.Pause, alice).rest().after(2*time.Second).rest().closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
+		},
+		"silent, and not for so long": func(t *tale) {
+			t.world.Options.ReadTimeout = time.Second
+			t.open().after(time.Second).sends("a").data("a", 1).after(time.Second-1).closed(protocol.ReasonReadTimeout, protocol.ErrReadTimeout, stats(0, 0)).over()
 		},
 		"a handler at work": func(t *tale) {
 			t.world.Options.IdleTimeout = time.Second

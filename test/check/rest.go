@@ -109,8 +109,9 @@ func overrunTried(limit time.Duration) time.Duration { return limit + 2*(overrun
 func (c *conn) timeAtRest() {
 	o, possible := &c.world.Options, c.causes.byNow(c)
 	idle, stalled := only(protocol.ReasonIdleTimeout), only(protocol.ReasonWriteTimeout)
+	silent := only(protocol.ReasonReadTimeout)
 	listens := !c.pauses.ever && o.ReadMode == connection.Push && !o.HoldFullReadBuffer // so that it is idle while nothing moves
-	if listens && o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled) == 0 &&
+	if listens && o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled|silent) == 0 &&
 		c.now-c.movedAt > overrun(o.IdleTimeout)+2*overrun(o.CloseTimeout) {
 		c.fail(EndInTime, "nothing has moved for %v", c.now-c.movedAt)
 	}
@@ -119,7 +120,7 @@ func (c *conn) timeAtRest() {
 		c.stuckAt = c.now
 	}
 	c.stuck = count > 0
-	if since := max(c.stuckAt, c.output.got); c.stuck && o.WriteTimeout > 0 && possible&^stalled == 0 && c.now-since > overrunTried(o.WriteTimeout) {
+	if since := max(c.stuckAt, c.output.got); c.stuck && o.WriteTimeout > 0 && possible&^(stalled|silent) == 0 && c.now-since > overrunTried(o.WriteTimeout) {
 		c.fail(EndInTime, "the peer has taken nothing for %v", c.now-since)
 	}
 }

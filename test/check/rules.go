@@ -55,7 +55,7 @@ const (
 	AcceptAtRest Rule = "G10: a client is accepted as soon as there is a place"
 
 	EndInTime Rule = "G11: an end comes within its limit"
-	NotIdle   Rule = "G11: traffic keeps a connection from the idle timeout"
+	NotIdle   Rule = "G11: traffic, and work for it, keep a connection from the idle and the read timeout"
 
 	DrainingOnce Rule = "G12: Draining comes once in a shutdown, once for MaxAge"
 

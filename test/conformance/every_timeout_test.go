@@ -74,6 +74,24 @@ func limits() map[string]*limit {
 			options: patient(connection.Options{IdleTimeout: 5 * time.Minute}),
 			begin:   says, over: leaves("open"), least: 5 * time.Minute, traffic: says, resets: true,
 		},
+		"IdleTimeout, by SetTimeouts": {
+			options: patient(connection.Options{}),
+			begin:   func(s *subject) { s.tape.socket.SetTimeouts(protocol.Timeouts{Idle: 5 * time.Minute}) },
+			over:    leaves("open"), least: 5 * time.Minute, traffic: says, resets: true,
+		},
+		"ReadTimeout": {
+			options: patient(connection.Options{ReadTimeout: 5 * time.Minute}),
+			begin:   sends, over: leaves("open"), least: 5 * time.Minute, traffic: sends, resets: true,
+		},
+		"ReadTimeout, we send": {
+			options: patient(connection.Options{ReadTimeout: 5 * time.Minute}),
+			begin:   sends, over: leaves("open"), least: 5 * time.Minute, traffic: says,
+		},
+		"ReadTimeout, by SetTimeouts": {
+			options: patient(connection.Options{IdleTimeout: time.Hour}),
+			begin:   func(s *subject) { s.tape.socket.SetTimeouts(protocol.Timeouts{Read: time.Second}) },
+			over:    leaves("open"), least: time.Second, traffic: sends, resets: true,
+		},
 		"WriteTimeout": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { s.tape.stall() },

@@ -36,6 +36,7 @@ func newPlan(rng *rand.Rand) plan {
 		SlowConsumer:         pick(rng, connection.SlowRefuse, connection.SlowRefuse, connection.SlowClose, connection.SlowDropNewest),
 		RestartHandler:       connection.RestartHandler{Max: pick(rng, 0, 0, 0, 1, 5)},
 		IdleTimeout:          pick[time.Duration](rng, 0, 0, 300*time.Millisecond, 20*time.Second),
+		ReadTimeout:          pick[time.Duration](rng, 0, 0, 0, 500*time.Millisecond),
 		WriteTimeout:         pick(rng, 0, -1, time.Second),
 		CloseTimeout:         pick(rng, 0, 100*time.Millisecond, 2*time.Second, -1),
 		HalfCloseTimeout:     pick(rng, 0, -1, time.Second),

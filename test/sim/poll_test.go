@@ -48,6 +48,7 @@ func realPlan(rng *rand.Rand) plan {
 	p := newPlan(rng)
 	o := &p.listener.Connection
 	o.IdleTimeout = pick(rng, 0, 20*time.Millisecond)
+	o.ReadTimeout = pick[time.Duration](rng, 0, 0, 20*time.Millisecond)
 	o.WriteTimeout = pick(rng, -1, 20*time.Millisecond)
 	o.CloseTimeout = 20 * time.Millisecond
 	o.HalfCloseTimeout = pick(rng, -1, 20*time.Millisecond)
