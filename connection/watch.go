@@ -164,7 +164,7 @@ func (s *Spawner) Interval() time.Duration { return s.interval(s.shortestLimit()
 
 func (s *Spawner) interval(shortest time.Duration) time.Duration {
 	interval := max(shortest/16, 5*time.Millisecond)
-	if s.budget != nil && s.budget.Waiting() > 0 {
+	if s.budget != nil && s.budget.Waiting()+s.budget.Wanting() > 0 {
 		interval = min(interval, ReliefInterval)
 	}
 	return interval
