@@ -52,7 +52,9 @@ func TestTheFirstProgramServesFromAModuleOfItsOwn(t *testing.T) {
 	sums, err := os.ReadFile("go.sum")
 	require.NoError(t, err)
 	dir := t.TempDir()
-	write := func(name, text string) { require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)) }
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
 	text := regexp.MustCompile(`(?m)^module .*$`).ReplaceAllString(string(mod), "module example.org/first")
 	write("go.mod", text+"\nrequire github.com/go-berth/berth v0.0.0\n\nreplace github.com/go-berth/berth => "+filepath.ToSlash(root)+"\n")
 	write("go.sum", string(sums))

@@ -32,7 +32,9 @@ func startGuarded(code func()) <-chan error {
 // call runs a callback on a goroutine of its own and waits for it. Once the end of the listener has
 // been asked for, it waits no longer than callbackGrace: the callback may itself be waiting for
 // that end. Its goroutine then remains until it returns.
-func (s *server) call(callback func()) error { return s.callWithin(callbackGrace, shortGrace, callback) }
+func (s *server) call(callback func()) error {
+	return s.callWithin(callbackGrace, shortGrace, callback)
+}
 
 // callWithin waits for as long as it is told instead, and where another callback has not returned
 // for another time.
