@@ -17,8 +17,9 @@ type rare struct {
 	holding                atomic.Bool   // HoldFullReadBuffer: the connection reads no more until Resume
 	agedAt                 atomic.Int64  // when the sweep saw that MaxAge is reached, on its clock
 	timeouts               atomic.Pointer[protocol.Timeouts]
-	share                  *share // of the budget, where there is one: then each connection has it from the beginning
-	room                   room   // refused writes, and callers that wait for room
+	share                  *share       // of the budget, where there is one: then each connection has it from the beginning
+	room                   room         // refused writes, and callers that wait for room
+	fileAsked              atomic.Int64 // when the file that is first in the queue was asked for its next piece, on the spawner's clock
 
 	closing closingHooks
 

@@ -98,12 +98,15 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 		if (outcome == kernelFull || over) && c.refuses(slow, n) {
 			return false, err
 		}
-		if outcome == underWay {
+		switch outcome {
+		case underWay:
 			select {
 			case <-change:
 			case <-patience.C:
 				over = true
 			}
+		case fileAwaited:
+			c.awaitFile(change)
 		}
 	}
 }
@@ -112,9 +115,10 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 type broughtOut uint8
 
 const (
-	someOut    broughtOut = iota // the kernel took something, or is about to: ask again
-	underWay                     // the writer is at work on another goroutine, and announces what it comes to
-	kernelFull                   // the kernel takes no more for now
+	someOut     broughtOut = iota // the kernel took something, or is about to: ask again
+	underWay                      // the writer is at work on another goroutine, and announces what it comes to
+	fileAwaited                   // the file that is first in the queue gives nothing at the moment
+	kernelFull                    // the kernel takes no more for now, or the file has given nothing for long
 )
 
 // bringOut has queued writes written, by this goroutine where that does not block it.
@@ -135,15 +139,18 @@ func (c *Connection) bringOut() broughtOut {
 	} else if !w.stuck() {
 		return underWay
 	}
-	if w.stuck() {
-		return kernelFull
+	switch {
+	case !w.stuck():
+		return someOut
+	case w.ordered(starved) && c.fileSilence() < silence:
+		return fileAwaited
 	}
-	return someOut
+	return kernelFull
 }
 
 // refuses decides that a write of n bytes does not fit, and remembers it. False: there is room by now, or no write is accepted any more.
 func (c *Connection) refuses(slow SlowPolicy, n int) bool {
-	if slow != SlowRefuse {
+	if slow != SlowRefuse && !c.writer.ordered(starved) {
 		return lacksRoom(c.shared.limits.allow(c.credit.word.Load(), n))
 	}
 	r := &c.makeRare().room

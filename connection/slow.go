@@ -19,10 +19,10 @@ const (
 func (c *Connection) slow() SlowPolicy { return c.shared.options.SlowConsumer }
 
 // overflow applies a policy to a write that err kept out of the queue. It reports that the write is to be
-// dropped. A write that would not fit into an empty buffer, or for which the listener has no memory, is refused under every
-// policy: that is no fault of the peer's. Any goroutine may call it.
+// dropped. A write that would not fit into an empty buffer, or for which the listener has no memory, or that lies behind a file that
+// gives nothing, is refused under every policy: that is no fault of the peer's. Any goroutine may call it.
 func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
-	if !lacksRoom(err) {
+	if !lacksRoom(err) || c.writer.ordered(starved) {
 		return false
 	}
 	switch slow {

@@ -47,7 +47,7 @@ type reads interface {
 // maxPiece is the most that is read ahead, in bytes: what a pipe holds.
 const maxPiece = 64 << 10
 
-// silence is how long a file may give nothing while it holds up a close.
+// silence is how long a file may give nothing while it holds up a close, or a write for which there is no room behind it.
 const silence = 100 * time.Millisecond
 
 // errSilent is the error of a write whose file gave nothing for so long.
@@ -144,13 +144,16 @@ func (s *source) piece() ([]byte, error) {
 	return s.bytes, nil
 }
 
-// wrote says that the first n bytes of the piece were written.
-func (s *source) wrote(n int) {
+// wrote says that the first n bytes of the piece were written. It returns true if the next piece is to be asked for.
+func (s *source) wrote(n int) (next bool) {
 	s.bytes = s.bytes[n:]
-	if len(s.bytes) == 0 && s.left > 0 {
-		s.answered.Store(false)
-		s.turn <- struct{}{}
-	}
+	return len(s.bytes) == 0 && s.left > 0
+}
+
+// ask asks for the next piece.
+func (s *source) ask() {
+	s.answered.Store(false)
+	s.turn <- struct{}{}
 }
 
 // hurry bounds how long the file may be silent: the connection is to close.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"time"
 
 	"github.com/go-berth/berth/connection/transport"
 )
@@ -89,15 +90,47 @@ func (w *writer) writeFile(e *entry) (int, error) {
 		}
 	}
 	if f.source == nil {
+		w.askFile()
 		f.source = newSource(f, e.left(), func() { w.order(orderWritable) })
 	}
 	piece, err := f.source.piece()
+	if err != errNoPiece {
+		w.orders.And(^starved)
+	}
 	if err != nil {
 		return 0, err
 	}
 	n, err := w.c.socket.Writev([][]byte{piece})
-	f.source.wrote(n)
+	if f.source.wrote(n) {
+		w.askFile()
+		f.source.ask()
+	}
 	return n, err
+}
+
+// askFile takes note of the time. What the writer waits for from then on is the file.
+func (w *writer) askFile() { w.c.makeRare().fileAsked.Store(int64(w.c.shared.now())) }
+
+// starve takes note that the file that is first in the queue has not given the next piece yet.
+func (w *writer) starve() {
+	if w.orders.Or(blocked|starved)&starved == 0 {
+		w.c.roomChanged()
+	}
+}
+
+// fileSilence returns how long the writer has been waiting for the file. Any goroutine may call it while starved is set.
+func (c *Connection) fileSilence() time.Duration {
+	return c.shared.now() - time.Duration(c.makeRare().fileAsked.Load())
+}
+
+// awaitFile waits for a change, but not for longer than a file may be silent.
+func (c *Connection) awaitFile(change <-chan struct{}) {
+	timer := time.NewTimer(silence - c.fileSilence())
+	defer timer.Stop()
+	select {
+	case <-change:
+	case <-timer.C:
+	}
 }
 
 // failFile ends the write of the file that is first in the queue, with an error that is the file's. The connection lives on: what

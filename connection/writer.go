@@ -160,7 +160,7 @@ func (w *writer) sendFIN() error {
 
 // write makes one system call for as much of the queue as fits one.
 func (w *writer) write() {
-	w.orders.And(^(orderWritable | starved)) // before the call: a readiness that comes during it must not be lost
+	w.orders.And(^orderWritable) // before the call: a readiness that comes during it must not be lost
 	var n int
 	var err error
 	switch head := w.queue.first; {
@@ -179,13 +179,14 @@ func (w *writer) write() {
 	case err == transport.ErrAgain:
 		w.orders.Or(blocked)
 	case err == errNoPiece:
-		w.orders.Or(blocked | starved)
+		w.starve()
+		return
 	case w.ordered(blocked): // by full
 		w.orders.And(^blocked)
 	}
 	w.wrote(n)
 	switch {
-	case err == nil, err == transport.ErrAgain, err == errNoPiece:
+	case err == nil, err == transport.ErrAgain:
 	case isFileError(err):
 		w.failFile(err)
 	case transport.IsReset(err):

@@ -59,7 +59,8 @@ type Socket interface {
 	// many connections at once; it must stay open until done has run.
 	//
 	// A pipe, a socket or a terminal is read from where it stands: offset must be 0, and until done has run nothing else may read
-	// it, nor set its deadlines. While it gives nothing the writes behind it wait. A Close waits for it too, but not for longer than
+	// it, nor set its deadlines. While it gives nothing the writes behind it wait, and those that find no room are refused, whatever
+	// SlowConsumer says. A Close waits for it too, but not for longer than
 	// 100 ms without a byte: close in done to send all of it.
 	//
 	// An error of the file ends this write alone, through done; where f is shorter than offset+n, io.ErrUnexpectedEOF. What f had has

@@ -50,6 +50,13 @@ var good = map[string]func(t *tale){
 		t.world.Options.ReadTimeout = time.Second
 		t.open().write(alice, "a", nil, nil).rest().after(time.Second).closed(protocol.ReasonReadTimeout, protocol.ErrReadTimeout, stats(1, 0)).over()
 	},
+	"files, one of them too short": func(t *tale) {
+		t.world.Options.WriteBufferSize = 2
+		var whole, short int
+		t.open().file(alice, "file", 4, &whole).file(alice, "abc", 5, &short).write(alice, "d", nil, nil).gets("fileabcd")
+		t.completes(whole, nil).completes(short, io.ErrUnexpectedEOF).rest()
+		t.op(history.Close, alice).closed(protocol.ReasonLocalClosed, nil, stats(8, 2)).hears(io.EOF).over()
+	},
 	"an echo": func(t *tale) {
 		t.open().sends("hello").data("hello", 5).write(turn, "hello", nil, nil).gets("hello").rest()
 		t.note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(5, 0)).hears(io.EOF).over()
@@ -331,7 +338,8 @@ var bad = map[Rule]map[string]func(t *tale){
 		},
 	},
 	Books: {
-		"one byte lost": func(t *tale) { t.open().write(alice, "abc", nil, nil).aborted(1, 1) },
+		"of what a file does not have": func(t *tale) { t.open().file(alice, "abc", 5, nil).aborted(3, 0) },
+		"one byte lost":                func(t *tale) { t.open().write(alice, "abc", nil, nil).aborted(1, 1) },
 		"of one that waited": func(t *tale) {
 			t.world.Options.WriteBufferSize = 2
 			var id int
@@ -341,6 +349,10 @@ var bad = map[Rule]map[string]func(t *tale){
 		"more came than went": func(t *tale) { t.open().write(alice, "abc", nil, nil).gets("abc").aborted(2, 1) },
 	},
 	OutputPrefix: {
+		"of a file": func(t *tale) { t.open().file(alice, "abc", 3, nil).gets("abx").aborted(3, 0) },
+		"behind a file that is too short": func(t *tale) {
+			t.open().file(alice, "abc", 5, nil).write(alice, "d", nil, nil).gets("abd").aborted(4, 2)
+		},
 		"swapped": func(t *tale) {
 			t.open().write(alice, "ab", nil, nil).write(bob, "cd", nil, nil).gets("cdab").aborted(4, 0)
 		},
@@ -392,6 +404,9 @@ var bad = map[Rule]map[string]func(t *tale){
 		},
 	},
 	OrderlyEnd: {
+		"more unsent than its file lacks": func(t *tale) {
+			t.open().file(alice, "abc", 5, nil).op(history.Close, alice).closed(protocol.ReasonLocalClosed, nil, stats(2, 3)).over()
+		},
 		"unsent bytes": func(t *tale) {
 			t.open().write(alice, "abc", nil, nil).op(history.Close, alice).closed(protocol.ReasonLocalClosed, nil, stats(1, 2)).over()
 		},
@@ -422,6 +437,10 @@ var bad = map[Rule]map[string]func(t *tale){
 		"a command after it": func(t *tale) { var id int; t.open().asks(history.Resume, alice, &id).aborted(0, 0).late(id, nil) },
 	},
 	SuccessIsGone: {
+		"a file that is too short": func(t *tale) {
+			var id int
+			t.open().file(alice, "abc", 5, &id).completes(id, nil).aborted(3, 2)
+		},
 		"a failure that is not told": func(t *tale) { t.open().bids(bob, 1, "abc", nil).rest().aborted(1, 2) },
 		"too early": func(t *tale) {
 			var id int
@@ -430,6 +449,10 @@ var bad = map[Rule]map[string]func(t *tale){
 		"not in the books": func(t *tale) { var id int; t.open().write(alice, "abc", &id, nil).completes(id, nil).aborted(1, 2) },
 	},
 	FailureIsEnd: {
+		"a whole file said to be too short": func(t *tale) {
+			var id int
+			t.open().file(alice, "abc", 3, &id).completes(id, io.ErrUnexpectedEOF).aborted(0, 3)
+		},
 		"another error": func(t *tale) {
 			var id int
 			t.open().write(alice, "abc", &id, nil).op(history.Abort, alice).completes(id, io.EOF).closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 3)).over()

@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"io"
 
 	"github.com/go-berth/berth/protocol"
 )
@@ -23,14 +24,21 @@ func (c *conn) completed(o *operation, late bool) {
 		return
 	}
 	c.ledger.known(o)
+	if o.short > 0 && errors.Is(o.err, io.ErrUnexpectedEOF) {
+		o.outcome = cutOff // by its file
+		return
+	}
 	if o.err != nil {
 		o.outcome = cutOff
 		c.ledger.failed = append(c.ledger.failed, o)
 		return
 	}
 	o.outcome = sent
-	if most, _ := c.gone(); o.before+o.size > most {
-		c.fail(SuccessIsGone, "bytes up to %d, and at most %d can have gone", o.before+o.size, most)
+	if o.short > 0 {
+		c.fail(SuccessIsGone, "%d bytes, of which its file has %d", o.size, o.length())
+	}
+	if most, _ := c.gone(); o.before+o.length() > most {
+		c.fail(SuccessIsGone, "bytes up to %d, and at most %d can have gone", o.before+o.length(), most)
 	}
 }
 

@@ -69,7 +69,8 @@ type operation struct {
 	// Of a write.
 	size     int
 	bytes    []byte
-	opaque   bool // a file: the bytes are not known
+	short    int  // bytes of size that its file does not have
+	opaque   bool // a file of which the bytes are not known
 	outcome  outcome
 	before   int  // bytes that surely go out before it
 	released bool // surely not pending any more
@@ -82,6 +83,17 @@ type operation struct {
 	// When it began:
 	may, maySize int // writes that may have been pending, and their bytes
 	begun, began int // writes that had begun before, and their bytes
+}
+
+// length is how many bytes can go out.
+func (o *operation) length() int { return o.size - o.short }
+
+// room is what it takes of the write buffer.
+func (o *operation) room() int {
+	if o.op == history.File {
+		return 0
+	}
+	return o.size
 }
 
 // unknown is the end of an operation of which it is not known.
@@ -181,7 +193,10 @@ func (c *conn) leaveCall(r *history.Record) {
 func (c *conn) begin(r *history.Record) {
 	o := &operation{
 		op: r.Op, by: r.By, mail: r.Mail, asked: r.Asked, token: r.Token, from: r.From, begin: c.at, end: unknown, at: r.At,
-		size: r.N, bytes: r.Bytes, opaque: r.Op == history.File, got: len(c.output.received),
+		size: r.N, bytes: r.Bytes, opaque: r.Op == history.File && r.Bytes == nil, got: len(c.output.received),
+	}
+	if r.Op == history.File && !o.opaque {
+		o.short = o.size - len(o.bytes)
 	}
 	c.enter(r.ID, o)
 	switch r.Op {

@@ -27,6 +27,7 @@ type ledger struct {
 	writes []*operation // by Begin
 	sure   []*operation // accepted through the handle, by End: possibly still pending, see surely
 	total  int          // bytes of all that surely were accepted (or, where writes are dropped, of all that were said to be)
+	short  int          // of those, bytes that their files do not have
 	unsure int          // bytes of those by mail of which it is not known
 	opened []*operation // may be pending
 	count  int          // how many those are
@@ -44,7 +45,7 @@ type ledger struct {
 
 func (l *ledger) begin(c *conn, o *operation) {
 	l.writes = append(l.writes, o)
-	o.before = l.total
+	o.before = l.total - l.short
 	o.may, o.maySize, o.begun, o.began = l.count, l.size, l.begun, l.began
 	l.begun++
 	l.began += o.size
@@ -92,6 +93,7 @@ func (l *ledger) end(c *conn, o *operation, r *history.Record) {
 		}
 	}
 	l.total += o.size
+	l.short += o.short
 	l.sure = append(l.sure, o)
 	l.bounds(c)
 }
@@ -189,13 +191,13 @@ func (c *conn) gone() (most, from int) {
 // surely returns what is pending for certain, of writes that ended before the given record.
 func (l *ledger) surely(c *conn, before int) (count, size int) {
 	most, from := c.gone()
-	for len(l.sure) > 0 && l.sure[0].before+l.sure[0].size <= from {
+	for len(l.sure) > 0 && l.sure[0].before+l.sure[0].length() <= from {
 		l.sure = l.sure[1:]
 	}
 	for _, o := range l.sure {
-		if o.end < before && o.before+o.size > most {
+		if o.end < before && o.before+o.length() > most {
 			count++
-			size += min(o.size, o.before+o.size-most)
+			size += min(o.room(), o.before+o.length()-most)
 		}
 	}
 	return count, size
@@ -226,7 +228,7 @@ func (l *ledger) settle(c *conn) {
 }
 
 // outstanding returns, at a Rest, how many accepted bytes the peer has not read.
-func (c *conn) outstanding() int { return c.ledger.total - len(c.output.received) }
+func (c *conn) outstanding() int { return c.ledger.total - c.ledger.short - len(c.output.received) }
 
 // nothingPending reports, at a Rest, that the kernel has taken all that was accepted.
 func (c *conn) nothingPending() bool {

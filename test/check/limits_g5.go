@@ -43,7 +43,7 @@ func (c *conn) refused(o *operation, err error) {
 	if c.endRefuses(o, err) {
 		return
 	}
-	if tooLarge := o.size > options.WriteBufferSize && !o.opaque; errors.Is(err, protocol.ErrWriteTooLarge) != tooLarge &&
+	if tooLarge := o.room() > options.WriteBufferSize; errors.Is(err, protocol.ErrWriteTooLarge) != tooLarge &&
 		(!tooLarge || lacksRoom(err)) {
 		c.fail(RightError, "%v, for %d bytes of at most %d", err, o.size, options.WriteBufferSize)
 		return
@@ -58,8 +58,8 @@ func (c *conn) refused(o *operation, err error) {
 			c.fail(RightError, "%v, with at most %d of %d writes pending", err, count, options.WriteQueueSize)
 		}
 	case protocol.ErrWriteBufferFull:
-		if size+o.size <= options.WriteBufferSize {
-			c.fail(RightError, "%v, with at most %d of %d bytes pending and %d to come", err, size, options.WriteBufferSize, o.size)
+		if size+o.room() <= options.WriteBufferSize {
+			c.fail(RightError, "%v, with at most %d of %d bytes pending and %d to come", err, size, options.WriteBufferSize, o.room())
 		}
 		if sure, _ := c.ledger.surely(c, o.begin); sure >= options.WriteQueueSize {
 			c.fail(CountFirst, "%v, with %d writes pending of at most %d", err, sure, options.WriteQueueSize)

@@ -52,7 +52,7 @@ func (l *line) lay() bool {
 		next := candidates[0]
 		l.chosen = append(l.chosen, choice{at, next, candidates[1:]})
 		l.placed[next] = true
-		end := at + l.writes[next].size
+		end := at + l.writes[next].length()
 		l.whole = end <= len(l.received)
 		at = min(end, len(l.received))
 	}
@@ -74,10 +74,10 @@ func (l *line) candidates(at int) []int {
 		}
 		behind := o.mail && slices.Contains(senders, o.by) // mail of one sender stays in its order
 		ahead := o.whole != nil && (waiting != nil && waiting != o.whole && !l.mixed || i > 0 && l.writes[i-1].whole == o.whole && !l.placed[i-1])
-		switch n := min(len(rest), o.size); {
+		switch n := min(len(rest), o.length()); {
 		case ahead:
 		case behind || !bytes.Equal(rest[:n], o.bytes[:n]):
-		case n == o.size:
+		case n == o.length():
 			whole = append(whole, i)
 		default:
 			cut = append(cut, i)

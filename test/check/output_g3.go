@@ -90,13 +90,14 @@ func (out *output) finish(c *conn) {
 	if len(out.received) > int(stats.Written) {
 		c.fail(Books, "the peer got %d bytes of %d written", len(out.received), stats.Written)
 	}
-	if c.closed.Err == nil && stats.Unsent > 0 {
+	lost := int(stats.Unsent) - c.ledger.short // what files did not have is not lost
+	if c.closed.Err == nil && lost > 0 {
 		c.fail(OrderlyEnd, "%v, %d bytes unsent", c.closed.Reason, stats.Unsent)
 	}
-	if stats.Unsent > 0 && c.flushes() {
+	if lost > 0 && c.flushes() {
 		c.fail(FlushedEnd, "%v (%v), %d bytes unsent", c.closed.Reason, c.closed.Err, stats.Unsent)
 	}
-	if clean := out.fin && !out.broken && !c.world.NoPeers; clean && (!whole || len(out.received) < accepted-int(stats.Dropped) || stats.Unsent > 0) {
+	if clean := out.fin && !out.broken && !c.world.NoPeers; clean && (!whole || len(out.received) < accepted-c.ledger.short-int(stats.Dropped) || lost > 0) {
 		c.fail(WholeAtFIN, "the peer got %d of %d bytes, the last write whole: %v; %d unsent", len(out.received), accepted, whole, stats.Unsent)
 	}
 }
@@ -128,9 +129,9 @@ func (out *output) follow(c *conn) (whole bool) {
 	l := line{received: out.received}
 	for _, o := range c.ledger.writes {
 		if o.opaque {
-			return true // a file is in between
+			return true
 		}
-		if o.outcome != refused && o.size > 0 {
+		if o.outcome != refused && o.length() > 0 {
 			l.writes = append(l.writes, o)
 		}
 	}
@@ -142,8 +143,8 @@ func (out *output) follow(c *conn) (whole bool) {
 		return true
 	}
 	for _, o := range c.ledger.writes {
-		if rest := out.received[l.furthest:]; o.outcome == refused && o.size > 0 && bytes.HasPrefix(rest, o.bytes) {
-			c.fail(RefusedWrite, "%d bytes at %d", o.size, l.furthest)
+		if rest := out.received[l.furthest:]; o.outcome == refused && o.length() > 0 && bytes.HasPrefix(rest, o.bytes) {
+			c.fail(RefusedWrite, "%d bytes at %d", o.length(), l.furthest)
 			return true
 		}
 	}

@@ -184,6 +184,11 @@ func (t *tale) waited(id, n int, err error) *tale {
 
 func (t *tale) expires(id int) *tale { return t.add(history.Record{What: history.Expired, ID: id}) }
 
+// file is a write of n bytes of a file that has text.
+func (t *tale) file(by int, text string, n int, id *int) *tale {
+	return t.begin(history.Record{Op: history.File, By: by, Bytes: []byte(text), N: n, Asked: id != nil}, id).end(t.ids, n, nil)
+}
+
 func (t *tale) info(writes, bytes int) *tale {
 	t.begin(history.Record{Op: history.Info, By: alice}, nil)
 	return t.add(history.Record{What: history.End, Op: history.Info, ID: t.ids, Info: &protocol.Info{QueuedWrites: writes, QueuedBytes: bytes}})

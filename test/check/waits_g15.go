@@ -30,7 +30,7 @@ func (w *waits) begin(c *conn, o *operation) {
 			size: size, bytes: o.bytes[at : at+size], whole: o,
 		}
 		c.ledger.begin(c, piece)
-		piece.before = c.ledger.total + at
+		piece.before = c.ledger.total - c.ledger.short + at
 		o.pieces = append(o.pieces, piece)
 		if at+size == o.size {
 			return

@@ -331,3 +331,22 @@ func (p *peer) silentFor(d time.Duration) {
 	_, err := p.Read(make([]byte, 1))
 	require.ErrorIs(p.w.t, err, os.ErrDeadlineExceeded)
 }
+
+// SlowConsumer is about the peer as well.
+func TestASilentPipeMakesNoSlowConsumerOfThePeer(t *testing.T) {
+	for _, policy := range []connection.SlowPolicy{connection.SlowRefuse, connection.SlowClose, connection.SlowDropNewest} {
+		eachPipe(t, func(t *testing.T, w *world, r, from *os.File) {
+			p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 2, SlowConsumer: policy}).connect()
+			require.NoError(t, tape.sendFile("pipe", r, 0, 5))
+			require.NoError(t, tape.write("later", "later"))
+			require.ErrorIs(t, tape.write("refused", "refused"), protocol.ErrWriteQueueFull)
+			_, err := io.WriteString(from, "there")
+			require.NoError(t, err)
+			p.expect("therelater")
+			assert.True(t, tape.await("writable").flag || tape.nth(2, "writable").flag, "there is room again")
+			require.NoError(t, tape.write("last", "the end"))
+			p.expect("the end")
+			assert.Zero(t, tape.socket.Info().Stats.DroppedWrites)
+		})
+	}
+}

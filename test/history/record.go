@@ -110,7 +110,7 @@ type Op uint8
 const (
 	NoOp Op = iota
 	Write
-	File // a Write of a file: N bytes that the record does not hold
+	File // a Write of a file: N bytes, of which Bytes are those that it has; nil: that is not known
 	Wait // a WriteContext
 	Pause
 	Resume

@@ -103,12 +103,23 @@ func (s *Socket) Forward(b *protocol.Buffer) (int, error) {
 
 // WriteFile implements protocol.Socket.
 func (s *Socket) WriteFile(f *os.File, offset, n int64, done func(error)) error {
-	bytes := make([]byte, max(n, 0))
-	had, _ := f.ReadAt(bytes, offset) // of a pipe nothing
-	id := s.begin(File, Record{Bytes: bytes[:had], N: int(n), Asked: done != nil})
+	id := s.begin(File, Record{Bytes: contents(f, offset, n), N: int(n), Asked: done != nil})
 	sent, err := taken(int(n), s.Socket.WriteFile(f, offset, n, s.completion(id, done)))
 	s.end(id, sent, err)
 	return err
+}
+
+// contents returns what a file has of n bytes from offset, nil where that is not known before it is read.
+func contents(f *os.File, offset, n int64) []byte {
+	if n < 0 || offset < 0 {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	p := make([]byte, n)
+	had, _ := f.ReadAt(p, offset)
+	return p[:had]
 }
 
 // taken is what a write that is all or nothing took.

@@ -132,7 +132,7 @@ func text(rng *rand.Rand, n int) []byte {
 func (w *world) write(rng *rand.Rand, socket *history.Socket, p *player) {
 	limit := w.plan.listener.Connection.WithDefaults().WriteBufferSize
 	data := text(rng, w.size(rng, limit, 0))
-	switch rng.IntN(5) {
+	switch rng.IntN(6) {
 	case 0, 1:
 		_, _ = socket.Write(data)
 	case 2:
@@ -140,6 +140,8 @@ func (w *world) write(rng *rand.Rand, socket *history.Socket, p *player) {
 		_ = socket.WriteBuffers([][]byte{data[:cut], nil, data[cut:]}, p.done(1))
 	case 3:
 		socket.Do(&protocol.Write{Data: data}, p.done(1))
+	case 4:
+		w.writeFile(rng, socket, len(data), p)
 	default:
 		_ = socket.WriteOwned(data, p.done(1))
 	}
