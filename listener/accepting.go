@@ -41,22 +41,43 @@ func (s *server) accepted(conn net.Conn) {
 			}
 		}
 	}()
-	place, refusal := s.admission.admit(ipOf(conn))
+	ip := ipOf(conn)
+	place, refusal, queues := s.admit(ip)
 	switch {
 	case refusal != protocol.RefusalNone:
 		s.refuse(conn, refusal)
+	case queues:
+		s.enqueue(conn, ip, func(place *connection.Place) { s.beginStream(conn, place) })
 	case place == nil:
 		s.held.push(conn)
 		s.holdNobodyWhileRefusing()
 	default:
-		o := s.options()
-		s.tune(conn, o)
-		if o.TLSConfig != nil {
-			s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
-		} else {
-			s.spawn(transport.NewStream(conn, &s.readers), 0, place)
-		}
+		s.stream(conn, place)
 	}
+	settled = true
+}
+
+// stream makes a connection of conn.
+func (s *server) stream(conn net.Conn, place *connection.Place) {
+	o := s.options()
+	s.tune(conn, o)
+	if o.TLSConfig != nil {
+		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
+	} else {
+		s.spawn(transport.NewStream(conn, &s.readers), 0, place)
+	}
+}
+
+// beginStream is stream for a client that has waited. A net.Conn of the user's may panic here.
+func (s *server) beginStream(conn net.Conn, place *connection.Place) {
+	settled := false
+	defer func() {
+		if !settled {
+			_ = conn.Close()
+			place.Leave()
+		}
+	}()
+	s.stream(conn, place)
 	settled = true
 }
 

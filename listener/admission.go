@@ -24,6 +24,7 @@ type admission struct {
 
 	mu      sync.Mutex
 	waits   bool // WhenFull is Wait
+	patient bool // and there is a MaxWait: clients are accepted, and wait in a queue
 	limiter limiter
 	perIP   perIP
 	pace    pace
@@ -50,6 +51,7 @@ func (a *admission) set(o *Options) {
 	allow, deny, proxies := newPrefixes(o.Allow), newPrefixes(o.Deny), newProxies(&o.ProxyProtocol, a.addr)
 	a.mu.Lock()
 	a.waits = o.WhenFull == Wait
+	a.patient = a.waits && o.MaxWait > 0
 	a.limiter.most = o.MaxConnections
 	a.perIP.most, a.perIP.v4, a.perIP.v6 = o.MaxConnectionsPerIP, o.PerIPPrefixV4, o.PerIPPrefixV6
 	a.pace.set(o.AcceptRate, o.AcceptBurst)
@@ -58,11 +60,12 @@ func (a *admission) set(o *Options) {
 	a.feedAndUnlock()
 }
 
-// room reports whether the next client may be accepted. If not, wake is closed, and notify called, when it is worth asking again.
+// room reports whether the next client may be accepted: with a MaxWait also where it is to wait. If
+// not, wake is closed, and notify called, when it is worth asking again.
 func (a *admission) room() (free bool, wake <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.waits {
+	if !a.waits || a.patient {
 		return true, nil
 	}
 	if !a.limiter.free() {
@@ -126,6 +129,23 @@ func (a *admission) admit(ip netip.Addr) (*connection.Place, protocol.Refusal) {
 		entry.place.Leave = func() { a.leave(entry) }
 	}
 	return &entry.place, protocol.RefusalNone
+}
+
+// refusal returns why a client is turned away whatever places there are, RefusalNone if it is not.
+func (a *admission) refusal(ip netip.Addr) protocol.Refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.judgePeer(ip)
+}
+
+// shortOf returns what clients wait for.
+func (a *admission) shortOf() protocol.Refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.limiter.free() && a.pace.wait() > 0 {
+		return protocol.RefusalRate
+	}
+	return protocol.RefusalFull
 }
 
 // judgePeer looks at who has connected: the client, or a proxy in its name.

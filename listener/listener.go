@@ -118,7 +118,7 @@ func serve(
 		s.config = configOf(l)
 	}
 	s.budget = s.newBudget()
-	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge() }, s.refused)
+	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge(); s.serveQueueSoon() }, s.refused)
 	s.tally.alarms.run, s.tally.alarms.call = s.pool.Schedule, s.call
 	s.tally.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
 	s.tally.setAlarms(options.Alarms)

@@ -52,7 +52,15 @@ type Options struct {
 	MaxConnections int
 	// WhenFull says what becomes of a client while MaxConnections are open, or while AcceptRate is used up. Default Wait.
 	WhenFull WhenFull
-	// Farewell is sent, with Reject, to who is turned away because of MaxConnections, MaxConnectionsPerIP or AcceptRate; then comes FIN. It is
+	// MaxWait is how long a client waits, with Wait; then it is turned away as with Reject. The
+	// time of a client in the kernel's backlog cannot be told. So with a MaxWait clients are
+	// accepted, and wait in a queue of the listener's, the first of them for the next place. Each
+	// holds a descriptor: at most 1,024 wait, and no more than half of the descriptors that
+	// MaxConnections leaves of the process's limit; a client beyond that is turned away at once.
+	// Default off: clients wait in the backlog, for as long as they like.
+	MaxWait time.Duration
+	// Farewell is sent, with Reject or a MaxWait, to who is turned away because of MaxConnections,
+	// MaxConnectionsPerIP or AcceptRate; then comes FIN. It is
 	// written in one piece, which the buffer of a new connection takes, and nobody waits for it. What the client had sent until then is read
 	// away: a close with unread input would reset the connection and might destroy the farewell. A client whose bytes come later may see a
 	// reset after the farewell, or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it, one of 64
@@ -122,7 +130,7 @@ type Options struct {
 type WhenFull uint8
 
 const (
-	// Wait leaves the client in the kernel's backlog until a place is free.
+	// Wait leaves the client in the kernel's backlog until a place is free. See also MaxWait.
 	Wait WhenFull = iota
 	// Reject accepts and closes it at once, after a Farewell if there is one.
 	Reject
@@ -152,6 +160,7 @@ func (o Options) withDefaults() Options {
 	case o.MaxConnections < 0:
 		o.MaxConnections = unlimited
 	}
+	o.MaxWait = max(o.MaxWait, 0)
 	o.MaxConnectionsPerIP = max(o.MaxConnectionsPerIP, 0)
 	if o.PerIPPrefixV4 == 0 {
 		o.PerIPPrefixV4 = 32
@@ -223,8 +232,10 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Crews %d must not be negative", o.Crews)
 	case o.Acceptors < 0:
 		return fmt.Errorf("berth: Acceptors %d must not be negative", o.Acceptors)
-	case len(o.Farewell) > 0 && o.WhenFull != Reject:
-		return errors.New("berth: Farewell is never sent without WhenFull Reject")
+	case o.MaxWait > 0 && o.WhenFull != Wait:
+		return fmt.Errorf("berth: MaxWait %v needs WhenFull Wait", o.MaxWait)
+	case len(o.Farewell) > 0 && o.WhenFull != Reject && o.MaxWait <= 0:
+		return errors.New("berth: Farewell is never sent without WhenFull Reject or a MaxWait")
 	case len(o.Farewell) > 0 && o.TLSConfig != nil:
 		return errors.New("berth: Farewell cannot be sent with a TLSConfig: the client would take it for a broken handshake")
 	case len(o.Farewell) > mostFarewell:

@@ -56,6 +56,7 @@ var bad = map[string]Options{
 	"names whom to trust but is not Enabled":                                           {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},
 	"TrustedProxies must hold valid prefixes":                                          {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: make([]netip.Prefix, 1)}},
 	"Farewell is never sent without":                                                   {Farewell: []byte("x")},
+	"MaxWait 1s needs WhenFull Wait":                                                   {MaxWait: time.Second, WhenFull: Reject},
 	"Farewell cannot be sent with a TLSConfig":                                         {Farewell: []byte("x"), WhenFull: Reject, TLSConfig: anyCertificate},
 	"Farewell is 4097 bytes long":                                                      {Farewell: make([]byte, 4097), WhenFull: Reject},
 	"PerIPPrefixV4 33 is no length":                                                    {PerIPPrefixV4: 33},

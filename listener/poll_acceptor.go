@@ -5,6 +5,7 @@ package listener
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
@@ -175,13 +177,15 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 		a.wait.reset()
 		a.mu.Unlock()
 	}
-	place, refusal := a.server.admission.admit(ipOf(client.Poll))
+	ip := ipOf(client.Poll)
+	place, refusal, queues := a.server.admit(ip)
 	switch {
 	case place != nil:
-		a.dealt.Add(1)
-		a.server.spawn(client.Poll, client.lane, place)
+		a.begin(client, place)
 	case refusal != protocol.RefusalNone:
 		a.server.refuse(client.Poll, refusal)
+	case queues:
+		a.enqueue(client, ip)
 	default:
 		a.mu.Lock()
 		a.held = append(a.held, client)
@@ -190,6 +194,15 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 		return transport.ErrAgain
 	}
 	return nil
+}
+
+func (p *polling) begin(client pollClient, place *connection.Place) {
+	p.dealt.Add(1)
+	p.server.spawn(client.Poll, client.lane, place)
+}
+
+func (p *polling) enqueue(client pollClient, ip netip.Addr) {
+	p.server.enqueue(client.Poll, ip, func(place *connection.Place) { p.begin(client, place) })
 }
 
 // popHeld returns the client that is held for longest, if there is any.

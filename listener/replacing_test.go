@@ -46,6 +46,7 @@ var replaced = map[string]Options{
 	"Farewell":            {Farewell: []byte("x"), WhenFull: Reject},
 	"MaxConnections":      {MaxConnections: 5},
 	"WhenFull":            {WhenFull: Reject},
+	"MaxWait":             {MaxWait: time.Hour},
 	"MaxConnectionsPerIP": {MaxConnectionsPerIP: 6},
 	"PerIPPrefixV4":       {PerIPPrefixV4: 8},
 	"PerIPPrefixV6":       {PerIPPrefixV6: 9},

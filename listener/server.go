@@ -39,6 +39,7 @@ type server struct {
 	sweeping    sync.WaitGroup
 	admission   *admission
 	held        held
+	queue       clientQueue
 	refusals    refusals
 	tally       tally
 	farewells   farewells
@@ -172,6 +173,7 @@ func (s *server) info() protocol.ListenerInfo {
 		Accepted:       s.acceptCount.Load(),
 		Refused:        s.refusals.all(),
 		AcceptErrors:   s.acceptErrors.Load(),
+		Waiting:        s.queue.len(),
 	}
 	if spawner := s.spawner.Load(); spawner != nil {
 		t := spawner.Totals()

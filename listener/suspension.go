@@ -74,6 +74,7 @@ func (s *server) turn(m uint32) {
 		s.intake.halt()
 	case before != accepting && m == accepting:
 		s.intake.proceed()
+		s.serveQueueSoon()
 		close(s.resumed)
 	}
 }
@@ -125,6 +126,7 @@ func (s *server) suspendRefusing() error {
 	if s.mode.Load() == refusing {
 		s.vacate(s.filled(true)...)
 		s.intake.letGo()
+		s.turnQueueAway()
 	}
 	return nil
 }
@@ -301,7 +303,9 @@ func (s *server) stopAccepting() {
 	s.vacate(s.filled(true)...)
 	s.inside.Wait()
 	s.intake.stop()
+	s.queue.timer.stop()
 	s.intake.letGo()
+	s.turnQueueAway()
 	s.farewells.end()
 	s.tally.endAlarms()
 }

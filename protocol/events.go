@@ -150,6 +150,7 @@ type ListenerInfo struct {
 	Accepted       uint64             // clients accepted since the start
 	Refused        map[Refusal]uint64 // of those, closed at once, by reason
 	AcceptErrors   uint64             // failed accepts
+	Waiting        int                // clients accepted that wait for a place, with a MaxWait
 
 	Open         int               // connections open now
 	ByState      map[string]int    // the same by Info's State

@@ -35,6 +35,7 @@ func TestEcho(t *testing.T) {
 			{"serves a unix socket", servesUnix},
 			{"takes the client's address from a trusted proxy", servesProxies},
 			{"turns clients away with -when-full reject", rejects},
+			{"lets a client wait for -max-wait", letsWait},
 			{"closes who is idle", closesIdle},
 			{"delays only whose handler sleeps", sleeps},
 			{"sends 20 MB in random pieces back", sendsEverything},
@@ -187,6 +188,10 @@ func refuses(t *testing.T, path string) {
 		{"-sleep long", `"long" for flag -sleep`},
 		{"-memory-budget much", `"much" for flag -memory-budget`},
 		{"-memory-budget 1000", "MemoryBudget 1000 has a high water of 800"},
+		{"-max-wait 1s -when-full reject", "MaxWait 1s needs WhenFull Wait"},
+		{"-max-wait soon", `"soon" for flag -max-wait`},
+		{"-send-buffer-size -1", "SendBufferSize -1 must not be negative"},
+		{"-recv-buffer-size -1", "RecvBufferSize -1"},
 		{"-max-connections 1.5", `"1.5" for flag -max-connections`},
 		{"serve", `unexpected argument "serve"`},
 	} {
@@ -210,6 +215,23 @@ func rejects(t *testing.T, echo starter) {
 	assertEchoes(t, first, "first")
 	_, err := dial(t, addr).Read(make([]byte, 1))
 	assert.Error(t, err, "the second client is turned away")
+	p.AwaitStderr(t, "rejected")
+	assertEchoes(t, first, "still here")
+}
+
+// letsWait: a place that comes free in time is the client's, and without one it is turned away.
+func letsWait(t *testing.T, echo starter) {
+	p := echo("-max-connections", "1", "-max-wait", "30s", "-send-buffer-size", "65536", "-recv-buffer-size", "65536")
+	first, second := dial(t, p.Addr(t)), dial(t, p.Addr(t))
+	assertEchoes(t, first, "first")
+	first.Close()
+	assertEchoes(t, second, "second")
+
+	p = echo("-max-connections", "1", "-max-wait", "100ms")
+	first = dial(t, p.Addr(t))
+	assertEchoes(t, first, "first")
+	_, err := io.Copy(io.Discard, dial(t, p.Addr(t)))
+	assert.NoError(t, err, "closed")
 	p.AwaitStderr(t, "rejected")
 	assertEchoes(t, first, "still here")
 }

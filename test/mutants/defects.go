@@ -233,6 +233,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "queue-not-served", Guarantee: "G11",
+		What: "a client that waits with a MaxWait is looked at when a place comes free, and never for its time",
+		File: "listener/client_queue.go",
+		Old:  "			s.queue.timer.start(time.Until(next), s.serveQueueSoon)\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "listener", Tests: "^TestAClientWaitsForAPlaceForAsLongAsMaxWaitAndIsThenTurnedAway$"},
+		},
+	},
+	{
 		Name: "messages-count-as-traffic", Guarantee: "G11",
 		What: "the write timeout is put off by every look at the connection, progress or not",
 		File: "connection/watch.go",
