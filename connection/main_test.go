@@ -24,7 +24,7 @@ func (asleep) Throughput() int { return 1 }
 // newConnection returns a connection that is open and has no actors, only their state.
 func newConnection(options Options, socket transport.Conn) *Connection {
 	s := &Spawner{later: func(f func()) { go f() }, publish: func(any) {}, epoch: time.Now()}
-	s.SetOptions(options.WithDefaults())
+	s.Set(nil, options.WithDefaults())
 	s.clock.allow(math.MaxInt64)
 	c := &Connection{shared: s.current.Load(), socket: socket, watch: newWatch(0, 0)}
 	c.demand.Store(unlimited)

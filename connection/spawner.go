@@ -20,7 +20,6 @@ import (
 type Spawner struct {
 	system *actor.ActorSystem
 	parent actor.SpawnerContext // of the actor that gets the connections' failures and Terminated
-	door   tcpactor.Door
 	onEnd  func(*Connection)
 	onLen  func(int)
 	later  func(func())
@@ -59,6 +58,7 @@ type Spawner struct {
 // settings are what the connections share that were spawned while they were in force.
 type settings struct {
 	*Spawner
+	door    tcpactor.Door
 	options Options
 	limits  limits
 	lanes   []lane // one for each of the dispatchers
@@ -94,7 +94,6 @@ func NewSpawner(config Config) *Spawner {
 	s := &Spawner{
 		system:      config.System,
 		parent:      tcpactor.LightParent(config.System, config.Parent),
-		door:        config.Door,
 		onEnd:       config.Ended,
 		onLen:       config.Counted,
 		later:       config.Dispatchers[0].Schedule,
@@ -104,14 +103,15 @@ func NewSpawner(config Config) *Spawner {
 		budget:      config.Budget,
 		sooner:      config.Sooner,
 	}
-	s.SetOptions(config.Options)
+	s.Set(config.Door, config.Options)
 	s.clock.allow(s.untilNext())
 	return s
 }
 
-// SetOptions puts options, with defaults and valid, in force for the connections spawned from now on.
-func (s *Spawner) SetOptions(options Options) {
-	next := &settings{Spawner: s, options: options, limits: options.limits()}
+// Set puts a door, and options with defaults and valid, in force for the connections spawned from
+// now on.
+func (s *Spawner) Set(door tcpactor.Door, options Options) {
+	next := &settings{Spawner: s, door: door, options: options, limits: options.limits()}
 	for _, dispatcher := range s.dispatchers {
 		next.lanes = append(next.lanes, s.newLane(dispatcher, options.Dispatcher))
 	}

@@ -42,7 +42,7 @@ func backlogOf(t *testing.T, l *net.TCPListener, o Options) (*Listener, []net.Co
 // holdBack lets the acceptor of the poll transport wait as after a failed accept.
 func (l *Listener) holdBack() {
 	if p := l.server.polling; p != nil {
-		p.acceptors[0].pause.start(patience, func() {})
+		p.acceptors()[0].pause.start(patience, func() {})
 	}
 }
 

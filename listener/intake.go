@@ -28,6 +28,10 @@ type intake interface {
 	files() ([]*os.File, error)
 	// unlink says whether the path of a unix socket is removed when take closes it.
 	unlink(place int, unlinks bool)
+	// grow makes acceptors up to the given number, shrink takes those from there on away. They are
+	// called one at a time, while no socket is opened or closed.
+	grow(number int) error
+	shrink(number int)
 	// nudge tells the acceptors that something has changed that they could not go on without.
 	nudge()
 	// letGo closes the clients that acceptors hold because there is no room.

@@ -68,15 +68,20 @@ func check(system *actor.ActorSystem, door tcpactor.Door, options Options) error
 	if err := checkSystem(system); err != nil {
 		return err
 	}
+	if err := checkDoor(door); err != nil {
+		return err
+	}
+	return options.validate()
+}
+
+func checkDoor(door tcpactor.Door) error {
 	if door == nil {
 		return errors.New("berth: no handler: give one of Handlers, Functions, Actors")
 	}
 	if d, ok := door.(interface{ Validate() error }); ok {
-		if err := d.Validate(); err != nil {
-			return err
-		}
+		return d.Validate()
 	}
-	return options.validate()
+	return nil
 }
 
 // serve starts a listener at sockets, which have one address; its options are valid. bind opens another there in place of one that was closed; nil:
@@ -98,8 +103,6 @@ func serve(
 		resumed:   make(chan struct{}),
 		changing:  make(chan struct{}, 1),
 		places:    make([]place, len(sockets)),
-		restarts:  make([]restarts, options.Acceptors),
-		returns:   make([]delay, options.Acceptors),
 		sooner:    make(chan struct{}, 1),
 		ended:     make(chan struct{}, 1),
 		asked:     make(chan struct{}),

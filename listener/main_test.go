@@ -146,6 +146,19 @@ func (e *echo) Closed(_ protocol.Socket, c *protocol.Closed) {
 	}
 }
 
+// voice answers everything with itself.
+type voice string
+
+func (voice) Accepted(protocol.Socket) error { return nil }
+
+func (v voice) Data(s protocol.Socket, b *protocol.Buffer) error {
+	b.Discard(b.Len())
+	_, err := s.Write([]byte(v))
+	return err
+}
+
+func (voice) Closed(protocol.Socket, *protocol.Closed) {}
+
 // of is a door behind which every connection has the same handler.
 func of(h tcpactor.Handler) tcpactor.Door {
 	return tcpactor.Handlers(func() tcpactor.Handler { return h })

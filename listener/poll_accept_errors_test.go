@@ -56,7 +56,7 @@ func TestNoErrorOfAcceptEndsAPollListener(t *testing.T) {
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
 		l := listen(of(&echo{}), Options{MaxConnections: 2})
 		l.server.bind = nil // as if Serve had made it: otherwise a lost socket is replaced
-		f := makeFaulty(l.server.polling.acceptors[0])
+		f := makeFaulty(l.server.polling.acceptors()[0])
 		live := dial(t, l)
 		echoes(t, live)
 		for n, fault := range acceptFaults {
@@ -78,7 +78,7 @@ func TestNoErrorOfAcceptEndsAPollListener(t *testing.T) {
 func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
 		l := listen(of(&echo{}), Options{MaxConnections: 2})
-		f := makeFaulty(l.server.polling.acceptors[0])
+		f := makeFaulty(l.server.polling.acceptors()[0])
 		live := dial(t, l)
 		echoes(t, live)
 		for n, step := range []error{panics{errBoom}, errGoexits, panics{errBoom}} {
@@ -108,7 +108,7 @@ func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
 		l := listen(of(&echo{}), Options{})
-		f := makeFaulty(l.server.polling.acceptors[0])
+		f := makeFaulty(l.server.polling.acceptors()[0])
 		live := dial(t, l)
 		echoes(t, live)
 		for range mostRestarts + 1 {
@@ -127,18 +127,18 @@ func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
 func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
 		l := listen(of(&echo{}), Options{Connection: brisk})
-		f := makeFaulty(l.server.polling.acceptors[0])
+		f := makeFaulty(l.server.polling.acceptors()[0])
 		for range 20 {
 			f.fail(syscall.EMFILE)
 		}
 		_ = dial(t, l)
 		eventually(t, func() bool { return len(published[*AcceptFailed](w)) == 8 }) // the next wait is over half a second
 		assert.Zero(t, l.Info().Accepted)
-		eventually(t, l.server.polling.acceptors[0].pause.running)
+		eventually(t, l.server.polling.acceptors()[0].pause.running)
 		began := time.Now()
 		require.NoError(t, l.Close())
 		assert.Less(t, time.Since(began), patience/2)
-		assert.False(t, l.server.polling.acceptors[0].pause.running())
+		assert.False(t, l.server.polling.acceptors()[0].pause.running())
 	})
 }
 

@@ -36,7 +36,8 @@ type pollAcceptor struct {
 	generation uint64
 	lost       bool // somebody else closed it, and it is to be replaced
 	wait       backoff
-	held       []pollClient // accepted, and waiting for their places: one for each goroutine that accepts
+	held       []pollClient  // accepted, and waiting for their places: one for each goroutine that accepts
+	heir       *pollAcceptor // holds them instead; nil: this one is not retired
 }
 
 // pollClient is an accepted client, in the poll set of the crew that it was dealt to.
@@ -115,6 +116,9 @@ func (a *pollAcceptor) Pull() any {
 func (a *pollAcceptor) next() bool {
 	socket, generation := a.current()
 	if socket == nil {
+		if a.retired() {
+			return false
+		}
 		if err := a.server.reopen(a.place, generation); err != nil {
 			a.failed(err)
 			return false
@@ -187,9 +191,7 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 	case queues:
 		a.enqueue(client, ip)
 	default:
-		a.mu.Lock()
-		a.held = append(a.held, client)
-		a.mu.Unlock()
+		a.hold(client)
 		a.server.holdNobodyWhileRefusing()
 		return transport.ErrAgain
 	}
@@ -229,7 +231,11 @@ func (a *pollAcceptor) failed(err error) {
 	d := a.wait.next()
 	a.mu.Unlock()
 	a.server.acceptFailed(err, d) // first: who hears of it must not hear of the next accept before
-	a.pause.start(d, a.Schedule)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.heir == nil { // else the pause has been stopped
+		a.pause.start(d, a.Schedule)
+	}
 }
 
 // backlog accepts the clients that wait already. It may be called by any goroutine.

@@ -147,7 +147,7 @@ func TestAnAcceptorRestartedAllTheTimeMissesNoClient(t *testing.T) {
 // hold does what a race does now and then: the last place went to somebody else between the look and the accept.
 func hold(t *testing.T, l *Listener) {
 	t.Helper()
-	a := l.server.polling.acceptors[0]
+	a := l.server.polling.acceptors()[0]
 	eventually(t, func() bool {
 		socket, _ := a.current()
 		socket.Look()

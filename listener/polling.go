@@ -17,10 +17,10 @@ import (
 // polling is the poll transport of one listener: poll sets, each with the crew that polls it and runs the actors, and the intake:
 // acceptors that are dealt out to the crews, each with a descriptor of its own for its listening socket.
 type polling struct {
-	server    *server
-	crews     []crew
-	acceptors []*pollAcceptor
-	dealt     atomic.Uint64 // connections dealt out to the crews, in turn
+	server *server
+	crews  []crew
+	list   atomic.Pointer[[]*pollAcceptor] // see acceptors
+	dealt  atomic.Uint64                   // connections dealt out to the crews, in turn
 
 	mu   sync.Mutex
 	kept []net.Listener // by place: what must stay open as long as the socket
@@ -42,10 +42,24 @@ func newPolling(s *server, acceptors, places int) (*polling, error) {
 		}
 		p.crews = append(p.crews, crew{tcpactor.NewCrew(set, max(1, s.options().Workers/s.options().Crews)), set})
 	}
-	for i := range acceptors {
-		p.acceptors = append(p.acceptors, &pollAcceptor{polling: p, crew: p.crews[i%len(p.crews)], place: i % places})
+	var all []*pollAcceptor
+	for number := range acceptors {
+		all = append(all, p.newAcceptor(number))
 	}
+	p.list.Store(&all)
 	return p, nil
+}
+
+func (p *polling) newAcceptor(number int) *pollAcceptor {
+	return &pollAcceptor{polling: p, crew: p.crews[number%len(p.crews)], place: number % len(p.kept)}
+}
+
+// acceptors returns those there are. The list is replaced as a whole when their number changes.
+func (p *polling) acceptors() []*pollAcceptor {
+	if all := p.list.Load(); all != nil {
+		return *all
+	}
+	return nil // it was not made to the end
 }
 
 // pollable reports that l is one of the system's sockets.
@@ -67,7 +81,7 @@ func (p *polling) dispatchers() (all []actor.Dispatcher) {
 // lane returns the number of the crew that the next connection goes to.
 func (p *polling) lane() int { return int(p.dealt.Load() % uint64(len(p.crews))) }
 
-func (p *polling) acceptor(number int) *actor.Props { return p.acceptors[number].props() }
+func (p *polling) acceptor(number int) *actor.Props { return p.acceptors()[number].props() }
 
 // put gives each acceptor of the place a descriptor of its own. While l itself is open, its socket is also in the runtime's own poll
 // set, and every client would wake a thread there for nothing: a tenth of the processor time of short connections, in a
@@ -116,7 +130,7 @@ func (p *polling) socketOptions(o *Options) transport.SocketOptions {
 }
 
 func (p *polling) tune(o *Options) error {
-	for _, a := range p.acceptors {
+	for _, a := range p.acceptors() {
 		if err := a.tune(p.socketOptions(o)); err != nil {
 			return badBuffers(err)
 		}
@@ -143,7 +157,7 @@ func (p *polling) keep(place int, l net.Listener) (before net.Listener) {
 
 // at returns the acceptors of a place.
 func (p *polling) at(place int) (all []*pollAcceptor) {
-	for _, a := range p.acceptors {
+	for _, a := range p.acceptors() {
 		if a.place == place {
 			all = append(all, a)
 		}
@@ -156,19 +170,19 @@ func (p *polling) halt()    {}
 func (p *polling) proceed() { p.nudge() }
 
 func (p *polling) nudge() {
-	for _, a := range p.acceptors {
+	for _, a := range p.acceptors() {
 		a.Schedule()
 	}
 }
 
 func (p *polling) backlog() {
-	for _, a := range p.acceptors {
+	for _, a := range p.acceptors() {
 		a.backlog()
 	}
 }
 
 func (p *polling) files() (files []*os.File, err error) {
-	for _, a := range p.acceptors[:len(p.kept)] { // the first of each place
+	for _, a := range p.acceptors()[:len(p.kept)] { // the first of each place
 		file, err := a.file()
 		if err != nil {
 			closeFiles(files)
@@ -186,7 +200,7 @@ func (p *polling) unlink(place int, unlinks bool) {
 }
 
 func (p *polling) letGo() {
-	for _, a := range p.acceptors {
+	for _, a := range p.acceptors() {
 		for client, ok := a.popHeld(); ok; client, ok = a.popHeld() {
 			_ = client.Close()
 		}
@@ -194,7 +208,7 @@ func (p *polling) letGo() {
 }
 
 func (p *polling) stop() {
-	for _, a := range p.acceptors {
+	for _, a := range p.acceptors() {
 		a.pause.stop()
 	}
 }

@@ -170,7 +170,7 @@ func TestASocketThatServeWasGivenIsNotOpenedAgain(t *testing.T) {
 // steal closes the descriptor of a listener's socket behind its back, and gives its number to somebody else.
 func steal(t *testing.T, l *Listener) (bystander int) {
 	t.Helper()
-	own := l.server.polling.acceptors[0]
+	own := l.server.polling.acceptors()[0]
 	file, err := own.file()
 	require.NoError(t, err)
 	var inode uint64

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
 )
 
 // This file replaces the options of a running listener. What is in force is one value that nobody changes; see server.options.
@@ -19,14 +21,41 @@ func (l *Listener) Options() Options { return l.server.given.Load().clone() }
 // started with them; those that there are go on with the ones they have. A lower MaxConnections closes nobody: new clients wait, or are
 // turned away, until enough have gone.
 //
-// Network, ListenConfig, Transport, Workers, Crews, Acceptors, ReusePort, Owner and the memory budget cannot change, nor can RecvBufferSize and SendBufferSize go back to the
+// Network, ListenConfig, Transport, Workers, Crews, ReusePort, with it Acceptors, Owner and the
+// memory budget cannot change, nor can RecvBufferSize and SendBufferSize go back to the
 // kernel's choice, nor TLS come to the poll transport. The error about these, or about a bad option, is one sentence, and then nothing
 // has changed. So has nothing once the listener shuts down; that error matches net.ErrClosed.
 func (l *Listener) SetOptions(options Options) error {
 	if err := options.validate(); err != nil {
 		return err
 	}
-	return l.server.replace(options.clone())
+	return l.server.replace(options.clone(), l.pid)
+}
+
+// SetHandler replaces the handler of the running listener, for connections that are accepted from
+// now on; those that there are keep theirs, also where RestartHandler makes it anew. The error
+// about a bad handler is one sentence, and then nothing has changed. So has nothing once the
+// listener shuts down; that error matches net.ErrClosed.
+func (l *Listener) SetHandler(door tcpactor.Door) error {
+	if err := checkDoor(door); err != nil {
+		return err
+	}
+	s := l.server
+	s.replacing.Lock()
+	defer s.replacing.Unlock()
+	if s.shutDown() {
+		return ErrClosed
+	}
+	s.door = door
+	s.settle()
+	return nil
+}
+
+// settle puts the door and the options in force for new connections.
+func (s *server) settle() {
+	if spawner := s.spawner.Load(); spawner != nil {
+		spawner.Set(s.door, s.options().Connection)
+	}
 }
 
 // clone returns o with lists of its own.
@@ -37,7 +66,7 @@ func (o Options) clone() Options {
 	return o
 }
 
-func (s *server) replace(given Options) error {
+func (s *server) replace(given Options, pid *actor.PID) error {
 	s.replacing.Lock()
 	defer s.replacing.Unlock()
 	if err := given.changes(s.given.Load()); err != nil {
@@ -50,17 +79,42 @@ func (s *server) replace(given Options) error {
 	if s.polling != nil && next.TLSConfig != nil {
 		return errors.New("berth: TLSConfig cannot come while the listener runs on the poll transport: start it with Transport Stream")
 	}
+	acceptors := s.options().Acceptors
+	if next.Acceptors > acceptors {
+		if err := s.resize(next.Acceptors); err != nil {
+			return err
+		}
+	}
 	if err := s.retune(&next); err != nil {
+		_ = s.resize(acceptors)
 		return err
 	}
-	s.given.Store(&given)
-	if spawner := s.spawner.Load(); spawner != nil {
-		spawner.SetOptions(next.Connection)
+	if next.Acceptors != acceptors {
+		s.system.Root.Send(pid, &reseat{})
 	}
+	s.given.Store(&given)
+	s.settle()
 	s.admission.set(&next)
 	s.tally.setAlarms(next.Alarms)
 	s.sweepSooner()
 	return nil
+}
+
+// resize has the transport keep as many acceptors.
+func (s *server) resize(acceptors int) error {
+	if s.changes() {
+		return errChanges
+	}
+	if !s.enter() {
+		return ErrClosed
+	}
+	defer s.leave()
+	if !s.beginChange() {
+		return ErrClosed
+	}
+	defer s.endChange()
+	s.intake.shrink(acceptors)
+	return s.intake.grow(acceptors)
 }
 
 // retune puts next in force for new sockets: the gate is held, so that no listening socket is opened meanwhile.
@@ -90,7 +144,7 @@ func (o Options) changes(before *Options) error {
 		{"Transport", o.Transport == before.Transport},
 		{"Workers", o.Workers == before.Workers},
 		{"Crews", max(o.Crews, 1) == max(before.Crews, 1)},
-		{"Acceptors", max(o.Acceptors, 1) == max(before.Acceptors, 1)},
+		{"Acceptors with ReusePort", !before.ReusePort || max(o.Acceptors, 1) == max(before.Acceptors, 1)},
 		{"Owner", sameActor(o.Owner, before.Owner)},
 		{"MemoryHighWater", o.MemoryHighWater == before.MemoryHighWater},
 		{"MemoryLowWater", o.MemoryLowWater == before.MemoryLowWater},

@@ -29,7 +29,6 @@ var fixed = map[string]Options{
 	"Transport":    {Transport: Stream},
 	"Workers":      {Workers: 7},
 	"Crews":        {Crews: 3},
-	"Acceptors":    {Acceptors: 2},
 	"Owner":        {Owner: actor.NewPID("192.0.2.1:7", "owner")},
 	"ReusePort":    {ReusePort: true},
 
@@ -47,6 +46,7 @@ var replaced = map[string]Options{
 	"MaxConnections":      {MaxConnections: 5},
 	"WhenFull":            {WhenFull: Reject},
 	"MaxWait":             {MaxWait: time.Hour},
+	"Acceptors":           {Acceptors: 2},
 	"MaxConnectionsPerIP": {MaxConnectionsPerIP: 6},
 	"PerIPPrefixV4":       {PerIPPrefixV4: 8},
 	"PerIPPrefixV6":       {PerIPPrefixV6: 9},

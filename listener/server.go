@@ -47,8 +47,7 @@ type server struct {
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 	budget  *connection.Budget                 // nil without a MemoryBudget
 
-	restarts []restarts // by acceptor; the supervisor's, as are the returns of acceptors that wait
-	returns  []delay
+	posts []*post // by acceptor; the supervisor's
 
 	intake   intake
 	inside   sync.WaitGroup // those who accept, or change the listening sockets; see enter

@@ -98,6 +98,10 @@ func unlinkOnClose(l net.Listener, unlinks bool) {
 	}
 }
 
+// grow and shrink have nothing to do: an acceptor knows nothing but its place.
+func (k *streaming) grow(int) error { return nil }
+func (k *streaming) shrink(int)     {}
+
 // nudge and stop have nothing to do: the loops wait for channels that others close, and have ended when the acceptors have.
 func (k *streaming) nudge() {}
 func (k *streaming) stop()  {}

@@ -18,8 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/go-berth/berth/protocol"
 )
 
 // A process that inherits sockets is this test binary again, with this variable set to what it shall do.
@@ -74,19 +72,6 @@ func TestMainOfTheSuccessor(t *testing.T) {
 	}
 	assert.Empty(t, w.actors())
 }
-
-// voice answers everything with itself.
-type voice string
-
-func (voice) Accepted(protocol.Socket) error { return nil }
-
-func (v voice) Data(s protocol.Socket, b *protocol.Buffer) error {
-	b.Discard(b.Len())
-	_, err := s.Write([]byte(v))
-	return err
-}
-
-func (voice) Closed(protocol.Socket, *protocol.Closed) {}
 
 // description is what a process inherited, and what it is left with.
 type description struct {

@@ -21,6 +21,15 @@ type seat struct {
 	wait   time.Duration // then, how long until it is made anew
 }
 
+// post is what survives the acceptors that have a seat, one after the other.
+type post struct {
+	restarts restarts
+	back     delay // until the next one is made
+}
+
+// reseat tells the supervisor that the number of acceptors is another one.
+type reseat struct{}
+
 // comeBack is the supervisor's mail to itself: an acceptor has waited long enough.
 type comeBack struct {
 	supervisor *supervisor // the incarnation that waited
@@ -31,21 +40,24 @@ var errAcceptorStopped = errors.New("berth: acceptor was stopped from outside")
 
 // HandleFailure implements actor.SupervisorStrategy. A failed acceptor is stopped, and made anew after a while: all that it knew lies
 // outside of it. After too many failures the owner is asked; if it says Resume, the acceptor comes back as ever.
-func (s *supervisor) HandleFailure(system *actor.ActorSystem, self actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
-	number := s.number(child)
-	if number < 0 { // connections, which has nothing to lose
-		system.EventStream.Publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective})
+func (s *supervisor) HandleFailure(_ *actor.ActorSystem, self actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
+	if child.Equal(s.children) { // which has nothing to lose
+		s.server.publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective})
 		self.RestartChildren(child)
 		return
 	}
 	self.StopChildren(child)
+	number := s.number(child)
+	if number < 0 {
+		return // an acceptor that is one too many
+	}
 	if s.ending || s.seats[number].failed {
 		return
 	}
 	count := s.await(number, asError(reason))
 	s.seats[number].failed = true
 	if count > mostRestarts {
-		s.server.restarts[number].forgive()
+		s.server.posts[number].restarts.forgive()
 		self.EscalateFailure(reason, message)
 	}
 }
@@ -73,17 +85,45 @@ func (s *supervisor) restore(ctx actor.Context, who *actor.PID) {
 	again, self := &comeBack{s, number}, ctx.Self()
 	wait := s.seats[number].wait
 	s.seats[number] = seat{}
-	s.server.returns[number].start(wait, func() { s.server.system.Root.Send(self, again) })
+	s.server.posts[number].back.start(wait, func() { s.server.system.Root.Send(self, again) })
 }
 
 // await decides how long an acceptor waits, and tells everybody.
 func (s *supervisor) await(number int, err error) (count int) {
-	count, s.seats[number].wait = s.server.restarts[number].next(time.Now())
+	count, s.seats[number].wait = s.server.posts[number].restarts.next(time.Now())
 	s.server.publish(&AcceptorFailed{
 		Addr: s.server.addr, Err: err, Restarts: count, Wait: s.seats[number].wait,
 		Escalated: count > mostRestarts && err != errAcceptorStopped, //nolint:errorlint // it is never wrapped
 	})
 	return count
+}
+
+// seatAll makes the acceptors that are missing, and stops those that are too many.
+func (s *supervisor) seatAll(ctx actor.Context) {
+	number := s.server.options().Acceptors
+	switch err := s.server.resize(number); {
+	case errors.Is(err, ErrClosed):
+		return
+	case err != nil: // those that there are go on
+		s.server.acceptFailed(err, 0)
+		number = min(number, len(s.seats))
+	}
+	for len(s.server.posts) < number {
+		s.server.posts = append(s.server.posts, &post{})
+	}
+	for len(s.seats) < number {
+		s.seats = append(s.seats, seat{})
+		s.seatAcceptor(ctx, len(s.seats)-1)
+	}
+	for _, surplus := range s.seats[number:] {
+		if surplus.pid != nil {
+			ctx.Stop(surplus.pid)
+		}
+	}
+	for _, p := range s.server.posts[number:] {
+		p.back.stop()
+	}
+	s.seats, s.server.posts = s.seats[:number], s.server.posts[:number]
 }
 
 // seatAcceptor spawns an acceptor.

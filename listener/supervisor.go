@@ -29,8 +29,12 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		s.restore(ctx, m.Who)
 	case *comeBack:
-		if m.supervisor == s && !s.ending {
+		if m.supervisor == s && !s.ending && m.acceptor < len(s.seats) && s.seats[m.acceptor].pid == nil {
 			s.seatAcceptor(ctx, m.acceptor)
+		}
+	case *reseat:
+		if !s.ending {
+			s.seatAll(ctx)
 		}
 	case *protocol.SuspendAccepting:
 		s.answer(ctx, m.Ack, s.server.suspendAs(m.Refuse))
@@ -73,10 +77,8 @@ func (s *supervisor) answer(ctx actor.Context, ack any, err error) {
 func (s *supervisor) start(ctx actor.Context) {
 	s.children = s.server.startConnections(ctx)
 	s.server.begin(s.children)
-	s.seats = make([]seat, len(s.server.restarts))
-	for number := range s.seats {
-		s.seatAcceptor(ctx, number)
-	}
+	s.seats = nil
+	s.seatAll(ctx)
 	if s.server.owner != nil {
 		ctx.Watch(s.server.owner)
 	}
@@ -85,8 +87,8 @@ func (s *supervisor) start(ctx actor.Context) {
 // end makes nothing anew any more.
 func (s *supervisor) end() {
 	s.ending = true
-	for i := range s.server.returns {
-		s.server.returns[i].stop()
+	for _, p := range s.server.posts {
+		p.back.stop()
 	}
 }
 
