@@ -65,7 +65,6 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Pause:
 		c.paused.Store(true)
 		c.answer(ctx, r, nil)
-		c.advance(ctx) // what only a willing handler kept open ends here
 	case *protocol.Resume:
 		c.resume(m.Credit)
 		c.answer(ctx, r, nil)

@@ -3,6 +3,7 @@
 //	connection.go  the actor: its mail, its handler calls under guard
 //	states.go      its life, from opening to closed
 //	closing.go     the news that an end has begun
+//	peer_end.go    the peer's end, while nothing is read
 //	reading.go     input: demand of one, strict pause, read gate
 //	commands.go    commands and their answers
 //	handle.go      the methods of protocol.Socket

@@ -200,7 +200,7 @@ func (c *Connection) stats() protocol.Stats {
 		Duration: c.shared.now() - c.born,
 	}
 	if r := c.rare.Load(); r != nil {
-		stats.Dropped, stats.DroppedWrites = r.dropped.Load(), r.droppedWrites.Load()
+		stats.Dropped, stats.DroppedWrites, stats.Unread = r.dropped.Load(), r.droppedWrites.Load(), r.unread.Load()
 	}
 	return stats
 }

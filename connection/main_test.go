@@ -83,7 +83,12 @@ func (s *taker) Blocks() bool            { return true }
 func (s *taker) CloseWrite() error       { s.finished++; return nil }
 func (s *taker) Goodbye() error          { return nil }
 func (s *taker) Abort()                  { s.aborted++ }
+func (s *taker) Hold(int) bool           { return true }
+func (s *taker) Unread() int             { return 0 }
 func (s *taker) Progress() (r, w uint64) { return 0, 0 }
 func (s *taker) Retry(bool)              {}
 func (s *taker) LocalAddr() net.Addr     { return nil }
 func (s *taker) RemoteAddr() net.Addr    { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7} }
+func (s *taker) EndSeen(bool) (finished bool, err error) {
+	return false, nil
+}

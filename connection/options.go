@@ -60,11 +60,12 @@ type Options struct {
 	// progress, also in the middle of a large write, of a file or of a TLS record.
 	// Off: a peer that does not read holds its place and its buffers for ever.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds a close, that is the flush and then the wait for the peer's FIN, each. Default 5 s. Off: a peer
+	// CloseTimeout bounds a close, that is the flush and then the wait for the peer's FIN, each. After the peer's reset it bounds the wait
+	// for a handler that is paused or has no demand, and has not been shown everything that came before. Default 5 s. Off: a peer
 	// that does not read makes every close wait for ever.
 	CloseTimeout time.Duration
-	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with KeepOpenOnPeerClosed or by CloseWrite, once
-	// nothing moved for so long. Default 1 minute: set more where an answer takes longer than that. Off: a peer that vanished after its FIN, or
+	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with KeepOpenOnPeerClosed,
+	// or while its handler is shown nothing, or by CloseWrite, once nothing moved for so long. Default 1 minute: set more where an answer takes longer than that. Off: a peer that vanished after its FIN, or
 	// that never sends its own, holds its place for ever.
 	HalfCloseTimeout time.Duration
 	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were accepted together do not end together. At

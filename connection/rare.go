@@ -21,6 +21,7 @@ type rare struct {
 	room                   room         // refused writes, and callers that wait for room
 	fileAsked              atomic.Int64 // when the file that is first in the queue was asked for its next piece, on the spawner's clock
 
+	unread  atomic.Uint64 // bytes that came and that the handler did not consume
 	closing closingHooks
 
 	value    atomic.Pointer[any] // of SetValue
@@ -36,6 +37,7 @@ type rare struct {
 	links    links
 	restarts restarts
 	watchers *actor.PIDSet // nil: none
+	salvaged bool          // the handler was shown something since the wait for it began
 }
 
 // makeRare returns it, and makes it if there is none. Any goroutine may call it.

@@ -39,7 +39,7 @@ func (c *Connection) willing() bool { return !c.paused.Load() && c.demand.Load()
 // fetch returns Data if there is something to show, attend if the input is at its end, nil if neither.
 func (c *Connection) fetch() any {
 	if !c.willing() {
-		return nil
+		return c.hold()
 	}
 	if c.flags.forced {
 		if !c.quiet() {
@@ -52,7 +52,7 @@ func (c *Connection) fetch() any {
 	}
 	if c.flags.inputEnded {
 		if c.flags.inputKnown {
-			return nil
+			return c.hold()
 		}
 		c.signals.Or(signalInputEnded) // a new handler has not heard of it
 		return attendNow
@@ -61,16 +61,22 @@ func (c *Connection) fetch() any {
 	if room <= 0 { // it was shown whole, and nothing of it was consumed
 		if c.shared.options.HoldFullReadBuffer {
 			c.makeRare().holding.Store(true)
-			return nil
+			return c.hold()
 		}
 		c.signals.Or(signalReadFull)
 		return attendNow
 	}
 	c.holdNoMore()
+	if c.phase.Load()&unwatched != 0 {
+		c.phase.And(^unwatched)
+	}
 	// The transport first: asked now, it may read ahead while our writes are still pending.
 	ahead, room := c.pieces(room)
-	if !c.socket.Ready(ahead) || !c.quiet() || !c.affords(room) {
+	if !c.socket.Ready(ahead) || !c.quiet() {
 		return nil
+	}
+	if !c.affords(room) {
+		return c.hold()
 	}
 	n, err := c.socket.Fill(&c.input, room)
 	c.flags.bulk = n >= smallPiece
@@ -117,6 +123,7 @@ func (c *Connection) discard() any {
 	c.input.Release()
 	c.fetched()
 	c.read.Add(uint64(n))
+	c.leftUnread(n)
 	if n == 0 && err == transport.ErrAgain {
 		return nil
 	}
@@ -202,21 +209,40 @@ func (c *Connection) show(ctx actor.Context) {
 		c.demand.Store(demand - 1)
 	}
 	defer c.reclaim() // also where the handler ends the goroutine
+	if c.flags.salvage {
+		c.salvaged()
+		defer c.salvaged()
+	}
 	c.deliver(ctx, &c.shown.data)
 }
 
 // reclaim takes back from the Buffer what the handler left in it.
 func (c *Connection) reclaim() {
+	c.takeBack()
 	s := c.shown
-	if s.buffer.Storage() == nil {
-		c.input.Lose() // the memory has changed hands
-	} else {
-		c.input.Keep(s.buffer.Len())
-	}
 	c.lend(nil)
 	*s, c.shown = shown{}, nil
 	shownPool.Put(s)
 	c.account()
+}
+
+// takeBack settles what the handler has consumed of what it is shown. It changes nothing the second time.
+func (c *Connection) takeBack() {
+	s := c.shown
+	switch {
+	case s == nil || c.input.Chunk() == nil: // the end has thrown it away
+	case s.buffer.Storage() == nil:
+		c.input.Lose() // the memory has changed hands
+	default:
+		c.input.Keep(s.buffer.Len())
+	}
+}
+
+// dropInput throws away what is unread, for good. The handler may just have returned from a call in which it consumed some of it.
+func (c *Connection) dropInput() {
+	c.takeBack()
+	c.leftUnread(c.input.Len())
+	c.input.Release()
 }
 
 // Readable implements transport.Events. A goroutine that is lent to us runs the turn itself, unless the

@@ -43,10 +43,12 @@ const (
 	inputOver                           // of those, the peer's
 	met                                 // a handler has been given Accepted, or is just given it
 	announced                           // Closing is published, or is just being published
+	unwatched                           // nothing is read, and the transport does not tell of the peer's end
+	another                             // changes where something that has a time limit begins anew
 )
 
 // observed are the parts of a phase whose change is the beginning of something that has a time limit.
-const observed = halfClosed | (halfClosed - 1)
+const observed = another | halfClosed | (halfClosed - 1)
 
 func (c *Connection) state() state { return state(c.phase.Load() % halfClosed) }
 
@@ -82,6 +84,7 @@ const (
 	signalUnfinished // HandshakeTimeout
 	signalAborted    // by kill
 	signalClosing    // the cause of the end was set
+	signalPeerEnded  // the sweep has seen it
 )
 
 // start is the beginning of opening.
@@ -162,6 +165,9 @@ func (c *Connection) attend(ctx actor.Context) {
 	if is(signalWriterEnded) {
 		c.writerEnded(ctx)
 	}
+	if is(signalPeerEnded) && c.state() == open && c.cause.Load() == nil {
+		c.askForEnd(true)
+	}
 	if is(signalInputEnded) {
 		c.inputEnded(ctx)
 	}
@@ -192,6 +198,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 		c.kill(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout)
 	case is(signalUnfinished) && c.state() == opening:
 		c.unfinished(protocol.ErrHandshakeTimeout)
+	case is(signalLate) && c.state() == flushing && c.flags.salvage:
+		c.giveUpSalvage()
 	case is(signalLate) && c.state() == flushing:
 		c.cutOff(protocol.ErrCloseTimeout)
 	case is(signalLate) && c.state() == closing:
@@ -237,8 +245,8 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 	case c.writer.err() == nil: // CloseWrite
 		c.phase.Or(halfClosed)
 	default:
-		// Writing failed. What the peer sent before it went is in the kernel still: it is shown first, within CloseTimeout.
-		c.setState(flushing)
+		// Writing failed.
+		c.salvage()
 		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset)
 	}
 }
@@ -280,12 +288,12 @@ func (c *Connection) advance(ctx actor.Context) {
 		}
 	case flushing:
 		switch {
-		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted && c.willing():
-			// Pull goes on, and comes back with the end of the input.
+		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted:
+			// Pull goes on, as far as the handler wants it, and comes back with the end of the input.
 		case broken || c.flags.inputEnded || c.flags.aborted:
 			c.close(ctx)
 		default:
-			c.input.Release()
+			c.dropInput()
 			c.account()
 			c.setState(closing)
 			c.mailbox.Schedule() // Pull discards now
@@ -309,9 +317,12 @@ func (c *Connection) close(ctx actor.Context) {
 		return
 	}
 	c.tellClosing(ctx)
+	if c.state() == closed {
+		return // the handler has failed in that, and its failure closed the connection
+	}
 	c.ended()
 	_ = c.socket.Close()
-	c.input.Release()
+	c.dropInput()
 	c.leaveBudget()
 	c.answerWaiting(ctx, func(reply) bool { return true })
 	// Deferred, because the user's last calls may end the goroutine (runtime.Goexit, and so testing.T.FailNow).

@@ -29,6 +29,7 @@ func newWatch(now time.Duration, spread uint16) watch {
 func (c *Connection) look(now, step time.Duration) {
 	w, o := &c.watch, &c.shared.options
 	phase := c.phase.Load()
+	c.lookForEnd(phase)
 	s, half := state(phase%halfClosed), phase&halfClosed != 0
 	idle := c.credit.idle()
 	late := func(limit time.Duration, since time.Duration) bool { return limit > 0 && now-since >= limit }
@@ -84,7 +85,7 @@ func (c *Connection) lookAtTraffic(phase uint32, now time.Duration, idle bool) {
 	came += c.read.Load()
 	went += c.written.Load()
 	if phase := uint16(phase & observed); phase != w.phase {
-		if s == open && state(w.phase%uint16(halfClosed)) == open { // a half-close
+		if s == open && phase&^w.phase&uint16(halfClosed) != 0 { // a half-close, which may come before the first look
 			w.trafficAt = now
 		}
 		w.phase, w.since = phase, now

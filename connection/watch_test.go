@@ -375,9 +375,10 @@ func TestAHandlerAtWorkIsNotQuietAndOneThatHasPausedIs(t *testing.T) {
 		o     Options
 		leave func(c *Connection)
 		want  uint32
+		at    time.Duration // a half-close counts from the look that sees it
 	}{
-		"a drain":      {Options{DrainQuiet: 10 * second}, func(c *Connection) { c.shared.SetDeadline(time.Now()) }, signalQuiet},
-		"a half-close": {Options{HalfCloseTimeout: 10 * second}, func(c *Connection) { c.phase.Or(halfClosed) }, signalHalf},
+		"a drain":      {Options{DrainQuiet: 10 * second}, func(c *Connection) { c.shared.SetDeadline(time.Now()) }, signalQuiet, 109 * second},
+		"a half-close": {Options{HalfCloseTimeout: 10 * second}, func(c *Connection) { c.phase.Or(halfClosed) }, signalHalf, 110 * second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newConnection(one.o, &taker{})
@@ -388,8 +389,8 @@ func TestAHandlerAtWorkIsNotQuietAndOneThatHasPausedIs(t *testing.T) {
 				assert.Zero(t, signalledAsItIs(c, now))
 			}
 			c.paused.Store(true)
-			assert.Zero(t, signalled(c, 109*second-1))
-			assert.Equal(t, one.want, signalled(c, 109*second))
+			assert.Zero(t, signalled(c, one.at-1))
+			assert.Equal(t, one.want, signalled(c, one.at))
 		})
 	}
 }

@@ -86,6 +86,7 @@ type Closed struct {
 // was not accepted.
 type Stats struct {
 	Read          uint64        // bytes received from the kernel, without a PROXY header
+	Unread        uint64        // bytes that came and that the handler had not consumed at the end, as far as is known; those left in the kernel are not in Read
 	Written       uint64        // bytes of accepted writes that the kernel took
 	Unsent        uint64        // bytes of accepted writes that it did not
 	Dropped       uint64        // bytes of writes that SlowDropNewest dropped

@@ -72,7 +72,7 @@ func (a *Acceptor) duplicate(l net.Listener) error {
 }
 
 // ready implements watcher.
-func (a *Acceptor) ready(_, _, _ bool) {
+func (a *Acceptor) ready(readiness) {
 	a.readable.Store(true)
 	a.notify()
 }

@@ -39,6 +39,8 @@ const (
 	readable uint32 = 1 << iota // a read may find something
 	hangup                      // the peer's FIN or RST (or urgent bytes) was seen: a short read is not the end, read until it comes
 	blocked                     // the writer waits for room
+	finished                    // the peer's FIN was seen
+	broken                      // an error was seen, its RST for example
 )
 
 // origin is what the connections have in common that came to one address of a listening socket into one poll set. A client of a
@@ -87,18 +89,55 @@ func (p *Poll) Open(events Events) bool {
 func (p *Poll) Handshake(*Input, int) error { return nil }
 
 // ready implements watcher: it runs on the polling worker and must not wait.
-func (p *Poll) ready(input, output, ended bool) {
-	switch {
-	case ended:
-		p.marks.Or(readable | hangup)
-		p.events.Readable(false)
-	case input:
-		p.marks.Or(readable)
+func (p *Poll) ready(what readiness) {
+	if what&(readyInput|readyHangup) != 0 {
+		marks := readable
+		if what&readyHangup != 0 {
+			marks |= hangup
+		}
+		if what&readyFinished != 0 {
+			marks |= finished
+		}
+		if what&readyBroken != 0 {
+			marks |= broken
+		}
+		p.marks.Or(marks)
 		p.events.Readable(false)
 	}
-	if output || ended {
+	if what&(readyOutput|readyHangup) != 0 {
 		p.announceRoom()
 	}
+}
+
+// Hold implements Conn.
+func (p *Poll) Hold(int) bool { return true }
+
+// LookForEnd implements Conn.
+func (p *Poll) LookForEnd() (finished, broken bool) { return false, false }
+
+// EndSeen implements Conn. The kernel tells an error once: it may have told a write.
+func (p *Poll) EndSeen(bool) (bool, error) {
+	marks := p.marks.Load()
+	if marks&broken == 0 && p.unwatched == 0 {
+		return marks&finished != 0, nil
+	}
+	if !p.lease.take() {
+		return true, net.ErrClosed
+	}
+	defer p.release()
+	if p.unwatched != 0 {
+		return true, p.syscallError("poll", syscall.Errno(p.unwatched))
+	}
+	return true, p.syscallError("read", socketError(int(p.fd)))
+}
+
+// Unread implements Conn.
+func (p *Poll) Unread() int {
+	if !p.lease.take() {
+		return 0
+	}
+	defer p.release()
+	return unread(int(p.fd))
 }
 
 // Ready implements Conn.

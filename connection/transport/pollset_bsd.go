@@ -112,9 +112,29 @@ func (s *PollSet) Dispatch(n int) {
 		}
 		s.mu.Unlock()
 		if w != nil {
-			w.ready(e.Filter == unix.EVFILT_READ, e.Filter == unix.EVFILT_WRITE, e.Flags&unix.EV_EOF != 0)
+			w.ready(readinessOf(e))
 		}
 	}
+}
+
+func readinessOf(e *unix.Kevent_t) (what readiness) {
+	reading := e.Filter == unix.EVFILT_READ
+	if reading {
+		what |= readyInput
+	} else {
+		what |= readyOutput
+	}
+	if e.Flags&unix.EV_EOF == 0 {
+		return what
+	}
+	what |= readyHangup
+	if reading {
+		what |= readyFinished
+	}
+	if e.Fflags != 0 { // the socket's error
+		what |= readyBroken
+	}
+	return what
 }
 
 // Wake implements tcpactor.Poller.

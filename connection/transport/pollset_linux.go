@@ -83,8 +83,6 @@ func (s *PollSet) Wait(block bool) int {
 
 // Dispatch implements tcpactor.Poller.
 func (s *PollSet) Dispatch(n int) {
-	// Urgent bytes are like a hang-up in that a read may come back short before the end: it stops where they were.
-	const hangup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLPRI
 	for i := range s.events[:n] {
 		e := &s.events[i]
 		if int(e.Fd) == s.waker {
@@ -93,9 +91,30 @@ func (s *PollSet) Dispatch(n int) {
 			continue
 		}
 		if w := s.find(int(e.Fd), uint32(e.Pad)); w != nil {
-			w.ready(e.Events&unix.EPOLLIN != 0, e.Events&unix.EPOLLOUT != 0, e.Events&hangup != 0)
+			w.ready(readinessOf(e.Events))
 		}
 	}
+}
+
+func readinessOf(events uint32) (what readiness) {
+	if events&unix.EPOLLIN != 0 {
+		what |= readyInput
+	}
+	if events&unix.EPOLLOUT != 0 {
+		what |= readyOutput
+	}
+	// Urgent bytes are like a hang-up in that a read may come back short before the end: it stops where they were.
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLPRI) == 0 {
+		return what
+	}
+	what |= readyHangup
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0 {
+		what |= readyFinished
+	}
+	if events&unix.EPOLLERR != 0 {
+		what |= readyBroken
+	}
+	return what
 }
 
 // Wake implements tcpactor.Poller.

@@ -24,7 +24,8 @@ type Stream struct {
 	stop  chan struct{} // closed by Close and Abort
 	ended atomic.Bool   // by Close or Abort
 
-	asking bool // connection's turn only: a question is with the reader
+	asking bool     // connection's turn only: a question is with the reader
+	held   []answer // connection's turn only: what Hold took from the reader; fetched first
 
 	steps stepper // to socket
 	below *below  // between socket and TLS; nil where there is no TLS of ours
@@ -34,6 +35,7 @@ type Stream struct {
 	chunk    *Chunk
 	start    int // chunk.Bytes[start:n] is what Fill has not returned yet
 	n        int
+	filled   bool // as many as were asked for
 	err      error
 	hint     int // the reader's own: as Input.hint
 }
@@ -83,7 +85,7 @@ func (s *Stream) answer() {
 
 // read does one read.
 func (s *Stream) read(room int) {
-	c := NewChunk(min(room, max(s.hint, minChunk)))
+	c := NewChunk(s.question(room))
 	space := c.Bytes[:min(room, len(c.Bytes))]
 	n, err := s.conn.Read(space)
 	switch {
@@ -96,30 +98,42 @@ func (s *Stream) read(room int) {
 		c.Release()
 		c = nil
 	}
-	s.chunk, s.start, s.n, s.err = c, 0, n, err
+	s.chunk, s.start, s.n, s.filled, s.err = c, 0, n, n == len(space), err
 }
 
 // Ready implements Conn: it asks the reader if nobody did.
 func (s *Stream) Ready(room int) bool {
-	if s.answered.Load() {
+	if len(s.held) > 0 || s.answered.Load() {
 		return true
 	}
+	s.ask(room)
+	return false
+}
+
+// ask asks the reader for one read, if no question is open.
+func (s *Stream) ask(room int) {
 	if !s.asking {
 		s.asking = true
 		s.asked <- room
 	}
-	return false
 }
 
 // Growth implements Conn.
 func (s *Stream) Growth(in *Input, room int) int {
-	switch rest := s.n - s.start; {
-	case rest == 0:
+	if len(s.held) > 0 {
+		return growth(in, s.held[0].chunk, s.held[0].n, room)
+	}
+	return growth(in, s.chunk, s.n-s.start, room)
+}
+
+func growth(in *Input, c *Chunk, n, room int) int {
+	switch {
+	case n == 0:
 		return 0
-	case rest > room:
+	case n > room:
 		return in.AppendGrowth(ChunkSize(room), room)
 	default:
-		return in.AppendGrowth(len(s.chunk.Bytes), rest)
+		return in.AppendGrowth(len(c.Bytes), n)
 	}
 }
 
@@ -127,6 +141,9 @@ func (s *Stream) Growth(in *Input, room int) int {
 func (s *Stream) Fill(in *Input, room int) (int, error) {
 	if !s.Ready(room) {
 		return 0, ErrAgain
+	}
+	if len(s.held) > 0 {
+		return s.fillHeld(in, room), nil
 	}
 	n := s.n - s.start
 	if n > room {

@@ -56,3 +56,5 @@ const maxVector = 64
 const sendsFiles = false
 
 func sendfile(int, *os.File, int64, int) (int, error) { return 0, ErrNotSent }
+
+const fionread = 0x4004667f // FIONREAD

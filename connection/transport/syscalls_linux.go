@@ -94,6 +94,8 @@ func result(n uintptr, errno unix.Errno) (int, error) {
 	}
 }
 
+const fionread = unix.SIOCINQ
+
 // sendsFiles says that sendfile exists.
 const sendsFiles = true
 

@@ -46,3 +46,30 @@ func zoned(ip [16]byte, zone uint32) netip.Addr {
 	}
 	return addr.WithZone(name)
 }
+
+// socketError takes the error that a broken socket has, ECONNRESET where another call has taken it.
+func socketError(fd int) error {
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || errno == 0 {
+		return unix.ECONNRESET
+	}
+	return unix.Errno(errno)
+}
+
+// unread returns how many bytes have come and were not read.
+func unread(fd int) int {
+	n, err := unix.IoctlGetInt(fd, fionread)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// pollNow asks for the given events, and for what poll(2) tells besides. It does not wait.
+func pollNow(fd int, events int16) int16 {
+	asked := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
+	if n, err := unix.Poll(asked[:], 0); err != nil || n == 0 {
+		return 0
+	}
+	return asked[0].Revents
+}

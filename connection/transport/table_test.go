@@ -14,9 +14,9 @@ import (
 // watching notes whom the events came to.
 type watching struct{ input, output, hangup int }
 
-func (w *watching) ready(input, output, hangup bool) {
-	for event, count := range map[*int]bool{&w.input: input, &w.output: output, &w.hangup: hangup} {
-		if count {
+func (w *watching) ready(what readiness) {
+	for event, bit := range map[*int]readiness{&w.input: readyInput, &w.output: readyOutput, &w.hangup: readyHangup} {
+		if what&bit != 0 {
 			*event++
 		}
 	}

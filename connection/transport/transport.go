@@ -10,7 +10,7 @@ import (
 
 // Conn is one connected socket. It never blocks its connection actor: what is not there yet is announced through Events.
 //
-// Handshake, Ready, Growth, Fill are called on the connection actor's turn, Writev, SendFile, CloseWrite and Goodbye on the writer actor's, not
+// Handshake, Ready, Growth, Fill, Hold, EndSeen, Unread are called on the connection actor's turn, Writev, SendFile, CloseWrite and Goodbye on the writer actor's, not
 // before the handshake is over; the two may run at the same time. Everything else may be called from any goroutine.
 type Conn interface {
 	// Open begins the conversation; events are announced from now on. It is called once, before everything else but Abort.
@@ -30,6 +30,18 @@ type Conn interface {
 	// (Events.Readable follows), io.EOF after the peer's FIN, and every other error once the socket is broken; what
 	// came before an error is returned first.
 	Fill(in *Input, room int) (n int, err error)
+
+	// Hold says that nothing is fetched for now. Until the next Ready, a transport that can learn of the end of the input only by reading
+	// reads on, as long as it holds less than room bytes. watched: Events.Readable is called once the end is there.
+	Hold(room int) (watched bool)
+	// EndSeen returns what is known of the end of the input: the peer's FIN has come, or with which error the connection has broken. What
+	// came before it can still be fetched. A kernel tells an error once. look: LookForEnd has found it.
+	EndSeen(look bool) (finished bool, err error)
+	// LookForEnd asks for the end where Hold returned false. It does not wait, and any goroutine may call it. Where the socket is none of
+	// the system's it finds nothing.
+	LookForEnd() (finished, broken bool)
+	// Unread returns how many bytes have come and were not fetched, as far as is known.
+	Unread() int
 
 	// Writev writes bufs in order and returns how many bytes the kernel took. ErrAgain: not all, and
 	// Events.Writable is called when more can be written. It may keep nothing of bufs.

@@ -33,6 +33,7 @@ type causes struct {
 	mayStall bool
 	half     *time.Duration // when the first direction may have ended
 	shut     bool           // by CloseWrite, asked for
+	begunAt  time.Duration  // when Closing came
 }
 
 func (cs *causes) add(reason protocol.Reason) { cs.possible |= only(reason) }

@@ -68,6 +68,14 @@ var good = map[string]func(t *tale){
 	"a write after a reset": func(t *tale) {
 		t.open().note(history.Resetting).write(alice, "a", nil, syscall.ECONNRESET).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
 	},
+	"a reset while it is paused, and a handler that comes late": func(t *tale) {
+		t.open().op(history.Pause, alice).sends("last").rest().note(history.Resetting).begins(protocol.ReasonPeerReset, syscall.ECONNRESET).rest()
+		t.after(4*time.Second).op(history.Resume, alice).data("last", 4).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, protocol.Stats{Read: 4}).over()
+	},
+	"a reset while it is paused, and a handler that never comes": func(t *tale) {
+		t.open().op(history.Pause, alice).sends("last").rest().note(history.Resetting).begins(protocol.ReasonPeerReset, syscall.ECONNRESET).rest()
+		t.after(5*time.Second).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, protocol.Stats{Unread: 4}).over()
+	},
 	"a reset after the last words": func(t *tale) {
 		t.open().sends("last").note(history.Resetting).data("last", 4).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
 	},
@@ -266,6 +274,22 @@ var bad = map[Rule]map[string]func(t *tale){
 			t.add(history.Record{What: history.Sent, N: 1, Err: syscall.EPIPE}).aborted(0, 0)
 		},
 	},
+	UnreadCounted: {
+		"too few": func(t *tale) {
+			t.open().sends("abc").data("abc", 1).op(history.Abort, alice)
+			t.closed(protocol.ReasonLocalAborted, protocol.ErrAborted, protocol.Stats{Read: 3, Unread: 1}).over()
+		},
+		"more than came": func(t *tale) {
+			t.open().sends("abc").data("abc", 1).op(history.Abort, alice)
+			t.closed(protocol.ReasonLocalAborted, protocol.ErrAborted, protocol.Stats{Read: 3, Unread: 3}).over()
+		},
+	},
+	ResetNoticed: {
+		"while it is paused": func(t *tale) {
+			t.open().op(history.Pause, alice).sends("abc").rest().note(history.Resetting).rest()
+			t.after(5*time.Second).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, protocol.Stats{Unread: 3}).over()
+		},
+	},
 	UnreadLeads: {
 		"they are gone": func(t *tale) { t.world.NoPeers = true; t.open().data("abc", 1).data("xyz", 1).aborted(0, 0) },
 	},
@@ -292,6 +316,10 @@ var bad = map[Rule]map[string]func(t *tale){
 	AllShown: {
 		"before FIN": func(t *tale) {
 			t.open().sends("ab").note(history.Finishing).data("a", 1).closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
+		},
+		"before RST, while it is paused": func(t *tale) {
+			t.open().op(history.Pause, alice).sends("ab").rest().note(history.Resetting)
+			t.closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
 		},
 		"before RST": func(t *tale) {
 			t.open().sends("ab").note(history.Resetting).data("a", 1).closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
@@ -615,6 +643,10 @@ var bad = map[Rule]map[string]func(t *tale){
 	EndInTime: {
 		"an abort that waits": func(t *tale) {
 			t.open().op(history.Abort, alice).begins(protocol.ReasonLocalAborted, protocol.ErrAborted).rest().closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 0)).over()
+		},
+		"a reset that is waited with for too long": func(t *tale) {
+			t.open().op(history.Pause, alice).sends("ab").rest().note(history.Resetting).begins(protocol.ReasonPeerReset, syscall.ECONNRESET)
+			t.after(12*time.Second).rest().closed(protocol.ReasonPeerReset, syscall.ECONNRESET, protocol.Stats{Unread: 2}).over()
 		},
 		"an idle connection": func(t *tale) {
 			t.world.Options.IdleTimeout, t.world.Options.CloseTimeout = time.Second, time.Second

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
 )
@@ -17,6 +16,8 @@ type input struct {
 	finished  bool // FIN may be on its way
 	gone      bool // so may RST
 	goneAt    time.Duration
+	reset     bool          // by a reset and no FIN before it
+	shownAt   time.Duration // when the last Data came, and when it returned
 	consumed  int
 	last      []byte // what the last Data showed
 	unread    []byte // what the handler left of it
@@ -43,6 +44,7 @@ func (in *input) peer(c *conn, r *history.Record) {
 	case history.Finishing:
 		in.finished = true
 	case history.Closing, history.Resetting:
+		in.reset = in.reset || r.What == history.Resetting && !in.finished && !in.gone
 		in.finished = in.finished || r.What == history.Closing
 		if !in.gone {
 			in.gone, in.goneAt = true, r.At
@@ -74,6 +76,7 @@ func (in *input) data(c *conn, r *history.Record) {
 	default:
 		c.fail(NewsOrResume, "%d bytes, all shown before", len(r.Bytes))
 	}
+	in.shownAt = r.At
 	in.end(c, r, end)
 	in.last = r.Bytes
 	in.shown = max(in.shown, end)
@@ -99,6 +102,7 @@ func (in *input) mayEnd(c *conn) bool { return in.finished || in.gone && c.ledge
 
 func (in *input) left(c *conn, r *history.Record) {
 	in.consumed += r.N
+	in.shownAt = r.At
 	in.unread = in.last[r.N:]
 	if r.N == 0 && len(in.last) >= c.world.Options.ReadBufferSize && !c.world.Options.HoldFullReadBuffer {
 		c.causes.add(protocol.ReasonReadBufferFull)
@@ -128,10 +132,13 @@ func (in *input) finish(c *conn) {
 	if c.closed == nil || c.world.NoPeers {
 		return
 	}
+	in.unreadAtEnd(c)
 	switch c.closed.Reason {
 	case protocol.ReasonPeerClosed:
 	case protocol.ReasonPeerReset:
-		timely := c.closedAt-in.goneAt < c.world.Options.CloseTimeout || c.world.Options.CloseTimeout < 0
+		// A handler that wants nothing is waited for, and for as long after each Data.
+		limit := c.world.Options.CloseTimeout
+		timely := limit < 0 || c.closedAt-max(in.goneAt, in.shownAt) < limit
 		if !c.world.Lossless || !in.gone || !timely || c.prevented() {
 			return
 		}
@@ -146,5 +153,23 @@ func (in *input) finish(c *conn) {
 // prevented reports that input may have been kept from the handler: by its own doing, or by an end that does not wait for it.
 func (c *conn) prevented() bool {
 	o := &c.world.Options
-	return c.pauses.ever || o.ReadMode == connection.Pull || o.HoldFullReadBuffer || c.causes.possible&^peerReasons != 0 || c.torn || c.judge.torn
+	return o.HoldFullReadBuffer || c.shutdown || c.causes.possible&^peerReasons != 0 || c.torn || c.judge.torn
+}
+
+// unreadAtEnd looks at the count of what was not consumed. What is in the kernel may be in it.
+func (in *input) unreadAtEnd(c *conn) {
+	unread, read := int(c.closed.Stats.Unread), int(c.closed.Stats.Read)
+	if unread < read-in.consumed || unread > len(in.sent)-in.consumed {
+		c.fail(UnreadCounted, "%d, of %d sent, %d read and %d consumed", unread, len(in.sent), read, in.consumed)
+	}
+}
+
+// resetAtRest looks for a reset that was not noticed. Nothing can be known of one behind more bytes than are read ahead.
+func (c *conn) resetAtRest() {
+	in := &c.input
+	const ahead = 1 << 10 // surely
+	room := min(ahead, c.world.Options.ReadBufferSize-len(in.unread))
+	if in.reset && !in.sending && len(in.sent)-in.shown < room && c.closing == nil {
+		c.fail(ResetNoticed, "%d bytes before it were not shown", len(in.sent)-in.shown)
+	}
 }

@@ -33,7 +33,7 @@ func (c *conn) begins(closing *protocol.Closing) {
 	if c.closing != nil {
 		c.fail(ClosingOnce, "%v, after %v", closing.Reason, c.closing.Reason)
 	}
-	c.closing = closing
+	c.closing, c.causes.begunAt = closing, c.now
 	c.causes.own(c, closing.Reason, closing.Err)
 }
 

@@ -25,6 +25,7 @@ func (c *conn) rest() {
 	c.causes.settle(c)
 	if c.world.Instant && c.world.Network > 0 && !c.world.NoPeers && !c.parted && !c.judge.parted {
 		c.inputAtRest()
+		c.resetAtRest()
 		c.completionsAtRest()
 	}
 	c.input.settle()
@@ -82,6 +83,9 @@ func (c *conn) completionsAtRest() {
 
 // endAtRest looks for an end that does not come.
 func (c *conn) endAtRest() {
+	if c.closed == nil && c.closing != nil && c.closing.Reason == protocol.ReasonPeerReset {
+		c.lingersAtRest()
+	}
 	if c.closed != nil || c.causes.definite == nil {
 		return
 	}
@@ -95,6 +99,15 @@ func (c *conn) endAtRest() {
 	}
 	if since := max(*c.causes.definite, c.idleSince); c.now-since > 2*overrun(limit) {
 		c.fail(EndInTime, "%v after it was decided", c.now-since)
+	}
+}
+
+// lingersAtRest looks for a connection that waits for too long for a handler that does not want what its peer sent before the reset.
+func (c *conn) lingersAtRest() {
+	limit := c.world.Options.CloseTimeout
+	since := max(c.causes.begunAt, c.input.shownAt)
+	if limit > 0 && c.now-since > 2*overrun(limit) {
+		c.fail(EndInTime, "%v after its reset, or its last Data", c.now-since)
 	}
 }
 

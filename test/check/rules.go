@@ -17,6 +17,7 @@ const (
 	ReadBound     Rule = "G2: no more than ReadBufferSize is shown"
 	EOFLast       Rule = "G2: EOF marks the last Data, after the peer's FIN"
 	AllShown      Rule = "G2: all that was received before FIN or RST is shown"
+	UnreadCounted Rule = "G2: what the handler did not consume is counted as unread"
 	InputAtRest   Rule = "G2: what has come is shown as soon as nothing prevents it"
 	ResumeForces  Rule = "G2: a Resume with unread bytes forces a call"
 	NoDataAfter   Rule = "G2: no Data after the end was decided"
@@ -69,12 +70,14 @@ const (
 	WaitCounts  Rule = "G15: a write that waits says how much was accepted"
 	WaitEnds    Rule = "G15: a write that waits ends with room, with its context or with its connection"
 	WaitUnmixed Rule = "G15: writes that wait do not mix their bytes"
+
+	ResetNoticed Rule = "G17: a reset is noticed, whatever the handler is shown"
 )
 
 // Rules are all of them.
 var Rules = []Rule{
 	AcceptedFirst, ClosedLast, NoOverlap, ClosingOnce, FirstCause,
-	InputPrefix, UnreadLeads, NewsOrResume, ReadBound, EOFLast, AllShown, InputAtRest, ResumeForces, NoDataAfter, PeerClosedTwo,
+	InputPrefix, UnreadLeads, NewsOrResume, ReadBound, EOFLast, AllShown, UnreadCounted, InputAtRest, ResumeForces, NoDataAfter, PeerClosedTwo,
 	Books, OutputPrefix, RefusedWrite, WholeAtFIN, FlushedEnd, OrderlyEnd, AllOrNothing,
 	CompletesOnce, CompletesBefore, SuccessIsGone, FailureIsEnd, CompletesAtRest,
 	QueueBound, BufferBound, RightError, CountFirst, Alternating,
@@ -86,4 +89,5 @@ var Rules = []Rule{
 	DrainingOnce,
 	Answered, NoLoss, Token,
 	RefusedFull, RoomFollows, SenderTold, WaitCounts, WaitEnds, WaitUnmixed,
+	ResetNoticed,
 }

@@ -116,6 +116,35 @@ func TestCloseWriteSendsFINAndReadsOn(t *testing.T) {
 	})
 }
 
+// The end may come inside the call, where the writer has ended before.
+func TestWhatAHandlerThatFailsHasDetachedIsItsOwnAndWhatItLeftIsCountedOnce(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		var kept []byte
+		s := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {
+			if b.Peek(1)[0] == 'm' {
+				kept = b.Detach()
+			} else {
+				b.Discard(5)
+			}
+			return errEnough
+		}}, connection.Options{})
+		ends := func(text string) *tape {
+			p, tape := s.connect()
+			tape.socket.Do(&protocol.CloseWrite{}, tape.done("finished"))
+			tape.await("finished")
+			p.send(text)
+			p.rest()
+			p.close()
+			tape.ended()
+			return tape
+		}
+		detached, left := ends("mine"), ends("some left")
+		assert.Equal(t, "mine", string(kept))
+		assert.Zero(t, detached.closed.Stats.Unread)
+		assert.Equal(t, uint64(4), left.closed.Stats.Unread)
+	})
+}
+
 func TestCloseAfterCloseWriteEndsTheConnection(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()

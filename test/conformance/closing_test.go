@@ -133,6 +133,7 @@ func TestEveryOrderlyEndIsToldBeforeItsFlush(t *testing.T) {
 var suddenEnds = map[protocol.Reason]func(w *world, p *peer, t *tape){
 	protocol.ReasonLocalAborted: func(_ *world, _ *peer, t *tape) { t.socket.Abort() },
 	protocol.ReasonStopped:      func(w *world, _ *peer, t *tape) { w.system.Root.Stop(t.socket.PID()) },
+	protocol.ReasonPeerClosed:   func(_ *world, p *peer, _ *tape) { p.close() },
 	protocol.ReasonPeerReset: func(w *world, p *peer, _ *tape) {
 		w.needsReset()
 		p.reset()
@@ -220,16 +221,22 @@ func TestClosingComesBeforeTheMailThatWaits(t *testing.T) {
 	})
 }
 
-func TestAPanicInClosingEndsItsConnectionAlone(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{data: echo, closing: func(*tape) { panic(errEnough) }}, listener.Options{})
-		p, tape := s.connect()
-		other, _ := s.connect()
-		p.close()
-		assert.Equal(t, protocol.ReasonPeerClosed, tape.ended().Reason, "the first cause")
-		other.send("still here")
-		other.expect("still here")
-	})
+func TestAFailureInClosingEndsItsConnectionAlone(t *testing.T) {
+	for reason, end := range suddenEnds {
+		for name, fail := range map[string]func(){"a panic": func() { panic(errEnough) }, "Goexit": runtime.Goexit} {
+			t.Run(reason.String()+", "+name, func(t *testing.T) {
+				eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+					s := w.open(door, script{data: echo, closing: func(*tape) { fail() }}, listener.Options{})
+					p, tape := s.connect()
+					other, _ := s.connect()
+					end(w, p, tape)
+					assert.Equal(t, reason, tape.ended().Reason, "the first cause")
+					other.send("still here")
+					other.expect("still here")
+				})
+			})
+		}
+	}
 }
 
 func TestMailIsNotLostBehindAClosingThatEndsTheGoroutine(t *testing.T) {

@@ -72,6 +72,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "late-handler-loses-input", Guarantee: "G2",
+		What: "what the peer sent before its reset is thrown away if the handler is paused or has no demand when a write meets it",
+		File: "connection/states.go",
+		Old:  "		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted:\n",
+		New:  "		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted && c.willing():\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestEverythingBeforeAResetIsShownAlsoToAHandlerThatComesLate$/^by_a_write$/^paused$"},
+		},
+	},
+	{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
@@ -420,6 +430,26 @@ var defects = []defect{
 		New:  "	if w.ordered(starved) && w.c.state() > closed {\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestASilentPipeHoldsUpNoClose$/^a_pipe$/^tcp-poll$"},
+		},
+	},
+	{
+		Name: "reset-unnoticed", Guarantee: "G17",
+		What: "a reset is not noticed while the handler is shown nothing",
+		File: "connection/peer_end.go",
+		Old:  "	case err != nil:\n		c.lose(err)\n		return attendNow\n	case finished &&",
+		New:  "	case err != nil:\n		return nil\n	case finished &&",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAResetEndsAConnectionThatShowsItsHandlerNothing$/^paused$/^simnet$"},
+		},
+	},
+	{
+		Name: "fin-unnoticed", Guarantee: "G17",
+		What: "a FIN that comes while the handler is shown nothing starts no HalfCloseTimeout",
+		File: "connection/peer_end.go",
+		Old:  "	case finished && c.phase.Load()&halfClosed == 0:\n		c.phase.Or(halfClosed | inputOver)\n",
+		New:  "	case finished && c.phase.Load()&halfClosed == 0:\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAFINStartsTheHalfCloseTimeoutAlsoWhereNothingIsShown$/^alone$/^paused$/^simnet$"},
 		},
 	},
 }

@@ -1,0 +1,118 @@
+package connection
+
+// This file is how a connection learns of the peer's end while its handler is shown nothing (it is paused,
+// has no demand, waits for memory, or holds a full read buffer), and what becomes of the input then.
+//
+// The transport tells of the end. Poll knows of it without reading. Stream has its reader go on, up to what
+// the read buffer may hold: so it meets the end of a peer that sent no more than that. Where the reader has
+// stopped, the sweep asks the socket, if that is one of the system's. Of any other net.Conn nothing is
+// known then until the handler is shown something.
+
+// hold does what can be done while the handler is shown nothing. It returns attend where the connection
+// has ended, nil otherwise.
+func (c *Connection) hold() any {
+	if c.cause.Load() != nil {
+		return c.holdLastWords()
+	}
+	if !c.watched() && c.phase.Load()&unwatched == 0 {
+		c.phase.Or(unwatched)
+	}
+	return c.askForEnd(false)
+}
+
+// holdLastWords is hold for a connection whose peer is gone: what is in hand waits for the handler. Where
+// there is nothing, the input has ended.
+func (c *Connection) holdLastWords() any {
+	if c.flags.inputEnded || c.state() != flushing {
+		return nil
+	}
+	c.watched()
+	if finished, err := c.socket.EndSeen(false); !finished && err == nil || c.socket.Unread() > 0 {
+		return nil
+	}
+	c.flags.inputEnded = true
+	return attendNow
+}
+
+// watched has the transport look for the end, and reports whether it will tell of it.
+func (c *Connection) watched() bool {
+	room := max(0, c.shared.options.ReadBufferSize-c.input.Len())
+	if c.shared.budget == nil || room == 0 {
+		return c.socket.Hold(room)
+	}
+	return c.socket.Hold(0) || !c.socket.Ready(c.ahead(room)) // one read at most: more would have to be counted
+}
+
+// askForEnd asks the transport what it knows of the peer's end, and takes note of it: a FIN begins
+// HalfCloseTimeout, a reset ends the connection. It returns attend where it has ended. look: the sweep has
+// found the end.
+func (c *Connection) askForEnd(look bool) any {
+	finished, err := c.socket.EndSeen(look)
+	switch {
+	case err != nil:
+		c.lose(err)
+		return attendNow
+	case finished && c.phase.Load()&halfClosed == 0:
+		c.phase.Or(halfClosed | inputOver)
+	}
+	return nil
+}
+
+// lookForEnd is the sweep's look at a connection of whose end the transport does not tell.
+func (c *Connection) lookForEnd(phase uint32) {
+	if phase&unwatched == 0 || c.cause.Load() != nil {
+		return
+	}
+	if finished, broken := c.socket.LookForEnd(); broken || finished && phase&halfClosed == 0 {
+		c.signal(signalPeerEnded)
+	}
+}
+
+// lose ends an open connection that the peer has reset, or that has broken in another way, before the
+// handler was shown everything that came. Nothing more is written.
+func (c *Connection) lose(err error) {
+	if c.end(c.classify("read", err)) {
+		c.salvage()
+		c.writer.order(orderGiveUp)
+	}
+}
+
+// salvage leaves open for a connection whose peer is gone. What the peer sent before is with the transport
+// still: the handler is shown it, as far as it wants it. A handler that is paused or has no demand is
+// waited for as long as CloseTimeout, which begins anew with each Data.
+func (c *Connection) salvage() {
+	c.setState(flushing)
+	c.flags.salvage = true
+	c.mailbox.Schedule()
+}
+
+// salvaged takes note that the handler is being shown what was in hand, or has been: the wait for it
+// begins anew.
+func (c *Connection) salvaged() {
+	c.makeRare().salvaged = true
+	for {
+		before := c.phase.Load()
+		if c.phase.CompareAndSwap(before, before^another) {
+			return
+		}
+	}
+}
+
+// giveUpSalvage is the end of the wait, unless something was shown since that was due.
+func (c *Connection) giveUpSalvage() {
+	if r := c.makeRare(); r.salvaged {
+		r.salvaged = false
+		return
+	}
+	c.flags.salvage = false
+	c.leftUnread(c.socket.Unread())
+	c.flags.aborted = true
+	c.socket.Abort() // a write may be blocked
+}
+
+// leftUnread counts bytes that came and that the handler will not consume.
+func (c *Connection) leftUnread(n int) {
+	if n > 0 {
+		c.makeRare().unread.Add(uint64(n))
+	}
+}
