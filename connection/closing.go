@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -110,7 +111,7 @@ func (c *Connection) tellClosing(ctx actor.Context) {
 
 // publishClosing publishes that the end has begun, unless another goroutine does.
 func (c *Connection) publishClosing() {
-	if c.phase.Or(announced)&announced != 0 {
+	if c.phase.Or(announced)&announced != 0 || !tcpactor.Heard(c.system()) {
 		return
 	}
 	why := c.cause.Load()

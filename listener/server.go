@@ -195,8 +195,8 @@ func (s *server) calledFromHandler() bool {
 
 // publish tells the subscribers of the event stream, which are the user's code.
 func (s *server) publish(event any) {
-	if s.system.EventStream.Length() == 0 {
-		return
+	if _, theirs := event.(*actor.SupervisorEvent); !theirs && !tcpactor.Heard(s.system) {
+		return // it would cost a goroutine, for each connection and each client that is turned away
 	}
 	err := s.call(func() { s.system.EventStream.Publish(event) })
 	if err != nil && err != errAbsent { //nolint:errorlint // it is never wrapped
