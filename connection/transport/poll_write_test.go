@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -43,6 +45,31 @@ func TestAPolledWriteThatTheKernelTookInPartGoesOnWhereItStopped(t *testing.T) {
 		require.NoError(t, p.CloseWrite())
 		same(t, sent, receive(t, all))
 	})
+}
+
+// Linux announces room when a third of the send buffer is free: with a slow peer that can take longer than a limit of time.
+func TestRetryFindsRoomThatTheKernelHasNotAnnouncedToThePoller(t *testing.T) {
+	h := newHarbour(t, "tcp4", "127.0.0.1:0", transport.SocketOptions{})
+	p, a, peer := h.connect()
+	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(64<<10))
+	p.Retry(false)
+	assert.Zero(t, a.writableCount.Load(), "nothing waits")
+	var err error
+	for much := make([]byte, 1<<20); err == nil; {
+		_, err = p.Writev([][]byte{much})
+	}
+	require.ErrorIs(t, err, transport.ErrAgain)
+	_, err = io.ReadFull(peer, make([]byte, 256<<10))
+	require.NoError(t, err)
+	for n, stop := 0, time.Now().Add(patience); n == 0; runtime.Gosched() {
+		require.True(t, time.Now().Before(stop), "no byte was taken")
+		p.Retry(false)
+		receive(t, a.writable)
+		n, err = p.Writev([][]byte{{1}})
+		if err != nil {
+			require.ErrorIs(t, err, transport.ErrAgain)
+		}
+	}
 }
 
 func TestAConnectionThatNeverBlockedAnnouncesNothingWritable(t *testing.T) {

@@ -144,13 +144,12 @@ func TestNoStepIsAnnouncedAsBlockedWhileThePeerReads(t *testing.T) {
 func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
 	ours, peer := tcpPair(t)
 	defer peer.Close()
-	require.NoError(t, ours.(*net.TCPConn).SetWriteBuffer(4<<20))
 	require.NoError(t, peer.(*net.TCPConn).SetReadBuffer(64<<10))
 	var joined sync.WaitGroup
 	s, e := transport.NewStream(ours, &joined), newEvents()
 	require.True(t, s.Open(e))
 	_, steps := block(t, s, e)
-	_, err := io.ReadFull(peer, make([]byte, 512<<10))
+	_, err := io.ReadFull(peer, make([]byte, 256<<10))
 	require.NoError(t, err)
 	var one step
 	for stop := time.Now().Add(patience); one.n == 0; runtime.Gosched() {
