@@ -3,6 +3,7 @@ package connection
 import (
 	"errors"
 	"net"
+	"os"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -431,6 +432,9 @@ func (c *Connection) leave() {
 func (c *Connection) classify(op string, err error) (protocol.Reason, error) {
 	if transport.IsReset(err) {
 		return protocol.ReasonPeerReset, c.opError(op, err)
+	}
+	if op == "write" && errors.Is(err, os.ErrDeadlineExceeded) {
+		return protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout // a net.Conn that writes no more after the last try
 	}
 	return protocol.ReasonTransportError, c.opError(op, err)
 }

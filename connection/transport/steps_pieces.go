@@ -40,8 +40,8 @@ type resumer interface{ ResumesWrites() bool }
 
 // Sizes of pieces.
 const (
-	maxPiece  = 64 << 10
-	slowPiece = 4 << 10 // at most, after one that blocked
+	maxPiece  = maxRecord // it may be a record: not even a part of one counts before the whole of it is written
+	slowPiece = 4 << 10   // at most, after one that blocked
 	minPiece  = 512
 )
 
@@ -60,21 +60,13 @@ func newPieces(s *Stream) *pieces {
 	}
 	r, ok := s.socket.(resumer)
 	p.resumes = ok && r.ResumesWrites()
-	p.size = p.most()
+	p.size = maxPiece
 	return p
-}
-
-// most is the size of the largest pieces. A TLS record is written as a whole, and more than one at a time gains nothing.
-func (p *pieces) most() int {
-	if secured(p.stream.socket) {
-		return maxRecord
-	}
-	return maxPiece
 }
 
 // step implements stepper.
 func (p *pieces) step(bufs [][]byte) (int, error) {
-	piece, chunk := join(bufs, min(p.size, maxRecord), p.size)
+	piece, chunk := join(bufs, p.size)
 	if chunk != nil {
 		defer chunk.Release()
 	}
@@ -115,7 +107,7 @@ func (p *pieces) write(piece []byte) (int, error) {
 	p.writing.Store(false)
 	if p.timer.Stop() {
 		if err == nil {
-			p.size = min(2*p.size, p.most())
+			p.size = min(2*p.size, maxPiece)
 		}
 		return n, err
 	}

@@ -20,7 +20,7 @@ func (s *Stream) Writev(bufs [][]byte) (int, error) {
 	if s.below == nil {
 		return s.steps.step(bufs)
 	}
-	p, chunk := join(bufs, maxRecord, maxRecord)
+	p, chunk := join(bufs, maxRecord)
 	if chunk != nil {
 		defer chunk.Release()
 	}
@@ -44,21 +44,20 @@ func (s *Stream) full() {
 // maxRecord is the largest TLS record's payload.
 const maxRecord = 16 << 10
 
-// join returns the beginning of bufs as one slice: at most alone bytes of the first one, or the first small bytes of several in a
-// chunk of their own, where the first one has less.
-func join(bufs [][]byte, small, alone int) ([]byte, *Chunk) {
+// join returns the first bytes of bufs, at most size, as one slice. Where they are in several, it is in a chunk of its own.
+func join(bufs [][]byte, size int) ([]byte, *Chunk) {
 	for len(bufs) > 0 && len(bufs[0]) == 0 {
 		bufs = bufs[1:]
 	}
 	switch {
 	case len(bufs) == 0:
 		return nil, nil
-	case len(bufs) == 1 || len(bufs[0]) >= small:
-		return bufs[0][:min(len(bufs[0]), alone)], nil
+	case len(bufs) == 1 || len(bufs[0]) >= size:
+		return bufs[0][:min(len(bufs[0]), size)], nil
 	}
-	c, n := NewChunk(small), 0
+	c, n := NewChunk(size), 0
 	for _, p := range bufs {
-		n += copy(c.Bytes[n:small], p)
+		n += copy(c.Bytes[n:size], p)
 	}
 	return c.Bytes[:n], c
 }

@@ -316,7 +316,7 @@ func TestAConnectionThatCannotBeInterruptedGetsSmallPiecesOnceItsPeerIsSlow(t *t
 					}
 				}
 				assert.NotEmpty(t, e.full)
-				assert.Equal(t, []int{64 << 10, 4 << 10, 2 << 10, 1 << 10, 512}, conn.sizes[:5])
+				assert.Equal(t, []int{16 << 10, 4 << 10, 2 << 10, 1 << 10, 512}, conn.sizes[:5])
 			})
 		})
 	}
@@ -334,7 +334,7 @@ func TestPiecesAreLargeAgainOnceThePeerReads(t *testing.T) {
 		}()
 		_, err := writeAll(s, [][]byte{make([]byte, 256<<10)})
 		require.NoError(t, err)
-		assert.Equal(t, []int{64 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10}, conn.sizes[:6])
+		assert.Equal(t, []int{16 << 10, 4 << 10, 8 << 10, 16 << 10, 16 << 10}, conn.sizes[:5])
 		s.Abort()
 	})
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/simnet"
 )
 
 // Progress is what the kernel took or gave, not a call that returned (G16).
@@ -144,9 +146,9 @@ func TestAPeerThatOnlySendsEndsAtTheWriteTimeout(t *testing.T) {
 	}
 }
 
-// A step of up to 256 KiB would take a second and a half.
+// A step of up to 256 KiB would take two seconds and a half.
 func TestASlowReaderGetsEverything(t *testing.T) {
-	const size, bite, pace, limit = 700 << 10, 8 << 10, 50 * time.Millisecond, time.Second
+	const size, bite, pace, limit = 400 << 10, 8 << 10, 80 * time.Millisecond, time.Second
 	text := pattern(size)
 	for _, n := range networks {
 		t.Run(n.name, func(t *testing.T) {
@@ -159,7 +161,19 @@ func TestASlowReaderGetsEverything(t *testing.T) {
 			n.run(t, func(t *testing.T) {
 				inWorld(t, n, func(t *testing.T, w *world) {
 					p, tape := w.serve(script{}, connection.Options{WriteTimeout: limit, IdleTimeout: limit, WriteBufferSize: size}).connect()
-					require.NoError(t, tape.write("big", text))
+					socket := p.Conn
+					if secured, ok := socket.(*tls.Conn); ok {
+						socket = secured.NetConn()
+					}
+					if narrow, ok := socket.(interface{ SetReadBuffer(int) error }); ok {
+						require.NoError(t, narrow.SetReadBuffer(32<<10)) // or the kernel would take most of it at once
+					}
+					done, state := tape.done("big"), ""
+					require.NoError(t, tape.socket.WriteOwned([]byte(text), func(err error) {
+						state = tape.socket.Info().State // an idle connection would be flushed
+						done(err)
+					}))
+					tape.owe("big", size, nil)
 					var got []byte
 					ticker := time.NewTicker(pace)
 					defer ticker.Stop()
@@ -168,7 +182,8 @@ func TestASlowReaderGetsEverything(t *testing.T) {
 						got = append(got, p.take(min(bite, size-len(got)))...)
 					}
 					same(t, text, string(got))
-					assert.NoError(t, tape.await("big").err)
+					require.NoError(t, tape.await("big").err)
+					assert.Equal(t, "open", state)
 				})
 			})
 		})
@@ -197,5 +212,59 @@ func TestFINFollowsCloseNotifyWithoutDelay(t *testing.T) {
 		_ = client.Close()
 		assert.Equal(t, protocol.ReasonLocalClosed, tape.ended().Reason)
 		assert.Zero(t, time.Since(start), "and the client's end is the connection's")
+	})
+}
+
+// hiding is a listener whose connections have TLS and do not tell: after a write deadline they write no more.
+type hiding struct {
+	net.Listener
+	config *tls.Config
+}
+
+func (h hiding) Accept() (net.Conn, error) {
+	c, err := h.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{tls.Server(c, h.config)}, nil
+}
+
+// A connection of the user's that cannot be interrupted has its whole time, and ends for the same reason as others.
+func TestAPeerThatRestsBehindATLSThatIsHiddenEndsAtItsLimitAndNotBefore(t *testing.T) {
+	const limit, size = 10 * time.Second, 200 << 10
+	text := pattern(size)
+	connect := func(w *world) (*peer, *tape) {
+		serverConfig, clientConfig := certified()
+		sim := simnet.Listen(simnet.Options{BufferSize: 1000})
+		s := w.serveOn(hiding{sim, serverConfig}, func() (net.Conn, error) {
+			c, err := sim.Dial(context.Background())
+			if err != nil {
+				return nil, err
+			}
+			secured := tls.Client(c, clientConfig)
+			go func() { _ = secured.Handshake() }()
+			return secured, nil
+		}, script{data: echo}, only(connection.Options{WriteTimeout: limit, WriteBufferSize: size}))
+		p, tape := s.connect()
+		p.send("x") // such a handshake needs somebody who reads
+		p.expect("x")
+		return p, tape
+	}
+	inBubble(t, func(t *testing.T, w *world) {
+		p, tape := connect(w)
+		require.NoError(t, tape.write("big", text))
+		for got := 0; got < size; got += size / 10 {
+			time.Sleep(limit - time.Millisecond)
+			assert.Equal(t, text[got:got+size/10], string(p.take(size/10)))
+		}
+		assert.NoError(t, tape.await("big").err)
+	})
+	inBubble(t, func(t *testing.T, w *world) {
+		_, tape := connect(w)
+		require.NoError(t, tape.write("big", text))
+		start := time.Now()
+		assert.Equal(t, protocol.ReasonWriteTimeout, tape.ended().Reason)
+		within(t, limit, time.Since(start))
+		assert.ErrorIs(t, tape.await("big").err, protocol.ErrWriteTimeout)
 	})
 }
