@@ -51,6 +51,12 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 // Serve serves the connections of l, which belongs to the listener from now on, unless there is an error. It may be any net.Listener; Network
 // and ListenConfig are its maker's business. Other options for sockets act on connections that have the methods of a *net.TCPConn for
 // them, or tell of one below them by NetConn, as a *tls.Conn does.
+//
+// A connection whose peer takes nothing is interrupted by a past write deadline shortly before WriteTimeout or IdleTimeout would end it, so
+// that its Write tells how much of the bytes went out. A *tls.Conn cannot go on after that and is left alone: what counts
+// there as progress is a piece of up to 16 KiB, and up to 4 KiB once the peer was slow. With TLSConfig every byte counts. A connection
+// with a method ResumesWrites() bool that returns true says that its Write always tells how many bytes it took, and that the next one goes on
+// behind them; it is interrupted more often, and so every byte counts as soon as it went.
 func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) (*Listener, error) {
 	if l == nil {
 		return nil, errors.New("berth: no net.Listener to serve")

@@ -393,6 +393,47 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "no-last-try", Guarantee: "G16",
+		What: "a limit ends a connection without a look at what its peer took since the last announcement",
+		File: "connection/watch.go",
+		Old:  "	if w.idle || w.retried&kind != 0 {\n",
+		New:  "	if true {\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestAWriteIsTriedOnceMoreBeforeALimitEndsTheConnection$"},
+			{Package: "test/conformance", Tests: "^TestAPeerThatTakesAByteJustBeforeEveryLimitGetsEverything$"},
+		},
+	},
+	{
+		Name: "unannounced-room", Guarantee: "G16",
+		What: "on the poll transport a write that waits is not tried before the kernel announces room",
+		File: "connection/transport/poll.go",
+		Old:  "func (p *Poll) Retry(bool) { p.announceRoom() }",
+		New:  "func (p *Poll) Retry(bool) {}",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestRetryFindsRoomThatTheKernelHasNotAnnouncedToThePoller$"},
+		},
+	},
+	{
+		Name: "blocked-in-silence", Guarantee: "G15",
+		What: "on the stream transport a write below TLS that waits for room is not announced",
+		File: "connection/transport/stream_below.go",
+		Old:  "	b.blocked = true\n	if b.writing {\n",
+		New:  "	b.blocked = true\n	if false {\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^(TestOnlyAWritevIsAnnouncedAsBlocked|TestAStepReturnsWhatTheKernelTookAndBlocksOnlyForTheFirstByte)$"},
+		},
+	},
+	{
+		Name: "fin-waits-for-close", Guarantee: "G18",
+		What: "with TLS the end of writing is a close_notify alone, and the FIN comes with the close",
+		File: "connection/transport/stream.go",
+		Old:  "	if err := h.CloseWrite(); err != nil || !secured(conn) {\n",
+		New:  "	if err := h.CloseWrite(); true {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestFINFollowsCloseNotifyWithoutDelay$"},
+		},
+	},
+	{
 		Name: "probes-of-its-own", Guarantee: "G18",
 		What: "on the poll transport the time between two keep-alive probes is the time before the first one",
 		File: "connection/transport/tuning.go",
