@@ -18,7 +18,8 @@ type Timeouts struct {
 	MaxAge time.Duration // MaxAge, give or take up to a tenth
 }
 
-// Socket is a handler's handle on its connection: a small interface, so that a handler can be tested with a fake.
+// Socket is a handler's handle on its connection: an interface, so that a handler can be tested with the
+// fake of test/berthtest.
 //
 // Every method may be called from any goroutine, at any time, also after the connection has ended. None waits for the peer, but
 // WriteContext and what Writer returns. A write that finds the queue full has the kernel take what it can before it is refused.

@@ -1,0 +1,139 @@
+package berthtest_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/test/berthtest"
+)
+
+// shout answers each line in capitals.
+func shout(socket berth.Socket, data *berth.Buffer) error {
+	for {
+		line, ok := data.ReadLine()
+		if !ok {
+			return nil
+		}
+		if len(line) == 0 {
+			return errors.New("an empty line")
+		}
+		if _, err := socket.Write(append(bytes.ToUpper(line), '\n')); err != nil {
+			return err
+		}
+	}
+}
+
+// inTest runs an example with a t, as a test has one, and prints the failures.
+func inTest(test func(t testing.TB)) {
+	for _, failure := range run(test) {
+		fmt.Println(failure)
+	}
+}
+
+func ExampleServe() {
+	inTest(func(t testing.TB) {
+		server := berthtest.Serve(t, berth.HandlerFunc(shout))
+		client := server.Dial()
+		client.Send("hello\nwor")
+		client.ExpectLine("HELLO")
+		client.Send("ld\n")
+		client.ExpectLine("WORLD")
+		client.CloseWrite()
+		client.ExpectEOF()
+	})
+	// Output:
+}
+
+// What comes instead is in the sentence of the failure.
+func ExampleClient_ExpectLine() {
+	inTest(func(t testing.TB) {
+		client := berthtest.Serve(t, berth.HandlerFunc(shout)).Dial()
+		client.Send("help\n")
+		client.ExpectLine("HELLO")
+	})
+	// Output: berthtest: expected the line "HELLO", but the line "HELP" came
+}
+
+func ExampleServer_ExpectFailure() {
+	inTest(func(t testing.TB) {
+		server := berthtest.Serve(t, berth.HandlerFunc(shout))
+		client := server.Dial()
+		client.Send("\n")
+		fmt.Println("the handler failed:", server.ExpectFailure())
+		fmt.Println("the connection ended:", client.ExpectClosed())
+	})
+	// Output:
+	// the handler failed: an empty line
+	// the connection ended: handler error
+}
+
+func ExampleSocket() {
+	inTest(func(t testing.TB) {
+		socket, data := berthtest.NewSocket(t), new(berthtest.Buffer)
+		_ = shout(socket, data.Feed("one\ntw"))
+		_ = shout(socket, data.Feed("o\n"))
+		socket.Refuse(berth.ErrWriteBufferFull) // the peer does not read
+		err := shout(socket, data.Feed("three\n"))
+		for _, call := range socket.Calls() {
+			fmt.Println(call)
+		}
+		fmt.Println("the handler returned:", err)
+	})
+	// Output:
+	// Write "ONE\n"
+	// Write "TWO\n"
+	// Write "THREE\n": berth: write buffer full
+	// the handler returned: berth: write buffer full
+}
+
+func ExampleSocket_Flush() {
+	inTest(func(t testing.TB) {
+		socket := berthtest.NewSocket(t)
+		_ = socket.WriteOwned([]byte("the last word"), func(err error) {
+			fmt.Println("written:", err)
+			_ = socket.Close()
+		})
+		fmt.Println("closed:", socket.Closed())
+		socket.Flush()
+		fmt.Println("closed:", socket.Closed())
+	})
+	// Output:
+	// closed: false
+	// written: <nil>
+	// closed: true
+}
+
+func ExampleBuffer() {
+	var data berthtest.Buffer
+	shown := data.Feed("a line\nand a ha")
+	line, _ := shown.ReadLine()
+	fmt.Printf("%q\n", line)
+	fmt.Printf("%q stays\n", shown.Bytes())
+	shown = data.Feed("lf\n")
+	line, _ = shown.ReadLine()
+	fmt.Printf("%q\n", line)
+	fmt.Println(data.End().AtEOF())
+	// Output:
+	// "a line"
+	// "and a ha" stays
+	// "and a half"
+	// true
+}
+
+func ExampleSplits() {
+	inTest(func(t testing.TB) {
+		berthtest.Splits(t, "one\ntwo\n", func(chunks []string) {
+			socket, data := berthtest.NewSocket(t), new(berthtest.Buffer)
+			for _, chunk := range chunks {
+				_ = shout(socket, data.Feed(chunk))
+			}
+			if got := socket.Written(); got != "ONE\nTWO\n" {
+				t.Errorf("got %q", got)
+			}
+		})
+	})
+	// Output:
+}
