@@ -34,6 +34,7 @@ type causes struct {
 	half     *time.Duration // when the first direction may have ended
 	shut     bool           // by CloseWrite, asked for
 	begunAt  time.Duration  // when Closing came
+	timeouts timeouts
 }
 
 func (cs *causes) add(reason protocol.Reason) { cs.possible |= only(reason) }
@@ -132,18 +133,20 @@ func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = at, 0 }
 
 // awaits takes note that the peer has waited for the server for d: that does not count as idle, but for what lies between two looks of the sweep.
 func (cs *causes) awaits(c *conn, d time.Duration) {
-	limit := max(c.world.Options.IdleTimeout, c.world.Options.ReadTimeout)
+	limit := cs.timeouts.longest(&c.world.Options)
 	cs.awaited += max(0, d-(overrun(limit)-limit))
 }
 
 // byNow returns what may have ended the connection by now, the clock's doing included.
 func (cs *causes) byNow(c *conn) reasons {
 	o, all := &c.world.Options, cs.possible
-	over := func(limit, since time.Duration) bool { return limit > 0 && (c.world.RealTime || c.now-since >= limit) }
-	if over(o.IdleTimeout, max(cs.since, cs.traffic)+cs.awaited) {
+	overBy := func(at, limit, since time.Duration) bool { return limit > 0 && (c.world.RealTime || at-since >= limit) }
+	over := func(limit, since time.Duration) bool { return overBy(c.now, limit, since) }
+	silent := max(cs.since, cs.traffic) + cs.awaited
+	if cs.timeouts.any(o, c.now, func(s *setting, at time.Duration) bool { return overBy(at, s.Idle, max(silent, s.idleFrom)) }) {
 		all |= only(protocol.ReasonIdleTimeout)
 	}
-	if over(o.ReadTimeout, max(cs.since, cs.traffic)+cs.awaited) {
+	if cs.timeouts.any(o, c.now, func(s *setting, at time.Duration) bool { return overBy(at, s.Read, max(silent, s.readFrom)) }) {
 		all |= only(protocol.ReasonReadTimeout)
 	}
 	if cs.mayStall && over(o.WriteTimeout, cs.writing) {
@@ -152,7 +155,7 @@ func (cs *causes) byNow(c *conn) reasons {
 	if cs.half != nil && over(o.HalfCloseTimeout, max(*cs.half, cs.traffic)) {
 		all |= only(protocol.ReasonHalfCloseTimeout)
 	}
-	if over(o.MaxAge-o.MaxAge/10, cs.since) {
+	if cs.timeouts.any(o, c.now, func(s *setting, at time.Duration) bool { return overBy(at, s.MaxAge-s.MaxAge/10, cs.since) }) {
 		all |= only(protocol.ReasonMaxAge)
 	}
 	if c.shutdown {
@@ -187,8 +190,7 @@ func (cs *causes) own(c *conn, reason protocol.Reason, err error) bool {
 		return true
 	}
 	rule := OwnReason
-	o := &c.world.Options
-	if reason == protocol.ReasonIdleTimeout && o.IdleTimeout > 0 || reason == protocol.ReasonReadTimeout && o.ReadTimeout > 0 {
+	if limit := cs.timeouts.longest(&c.world.Options); limit > 0 && (reason == protocol.ReasonIdleTimeout || reason == protocol.ReasonReadTimeout) {
 		rule = NotIdle
 	}
 	c.fail(rule, "%v (%v)", reason, err)

@@ -41,6 +41,21 @@ var good = map[string]func(t *tale){
 	"a close that takes its time": func(t *tale) {
 		t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).after(time.Second).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
 	},
+	"the end of a silent peer that takes nothing": func(t *tale) {
+		t.world.Options.ReadTimeout, t.world.Options.WriteTimeout = time.Second, time.Second
+		t.open().write(alice, many, nil, nil).rest().after(time.Second).begins(protocol.ReasonReadTimeout, protocol.ErrReadTimeout).after(2 * time.Second).rest()
+		t.closed(protocol.ReasonReadTimeout, protocol.ErrCloseTimeout, stats(100, 50)).over()
+	},
+	"limits of its own": func(t *tale) {
+		t.world.Options.IdleTimeout, t.world.Options.MaxAge = time.Second, time.Minute
+		t.open().after(500*time.Millisecond).limits(alice, protocol.Timeouts{Idle: 300 * time.Millisecond, MaxAge: -1}).after(300 * time.Millisecond)
+		t.closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0))
+		t.of(2).open().limits(bob, protocol.Timeouts{MaxAge: 2 * time.Second}).after(1800*time.Millisecond).closed(protocol.ReasonMaxAge, nil, stats(0, 0)).over()
+	},
+	"a limit that was over before it changed": func(t *tale) {
+		t.world.Options.IdleTimeout = time.Second
+		t.open().after(time.Second).limits(alice, protocol.Timeouts{Idle: -1}).closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
+	},
 	"an idle connection that was paused for a while": func(t *tale) {
 		t.world.Options.IdleTimeout, t.world.Options.CloseTimeout = time.Second, time.Second
 		t.open().op(history.Pause, alice).rest().after(2*time.Second).rest().op(history.Resume, alice).rest().after(time.Second)
@@ -617,6 +632,10 @@ var bad = map[Rule]map[string]func(t *tale){
 			t.world.Options.HalfCloseTimeout = time.Second
 			t.open().op(history.CloseWrite, alice).after(time.Second-1).closed(protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout, stats(0, 0)).over()
 		},
+		"as old as it may be": func(t *tale) {
+			t.world.Options.MaxAge = 10 * time.Second
+			t.open().limits(alice, protocol.Timeouts{MaxAge: time.Hour}).after(11*time.Second).closed(protocol.ReasonMaxAge, nil, stats(0, 0)).over()
+		},
 		"too young": func(t *tale) {
 			t.world.Options.MaxAge = 10 * time.Second
 			t.open().after(9*time.Second-1).closed(protocol.ReasonMaxAge, nil, stats(0, 0)).over()
@@ -657,6 +676,11 @@ var bad = map[Rule]map[string]func(t *tale){
 			t.open().write(alice, many, nil, nil).rest().after(1260 * time.Millisecond).rest()
 			t.closed(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout, stats(100, 50)).over()
 		},
+		"a silent peer's end that waits": func(t *tale) {
+			t.world.Options.ReadTimeout, t.world.Options.CloseTimeout = time.Second, time.Second
+			t.open().after(time.Second).begins(protocol.ReasonReadTimeout, protocol.ErrReadTimeout).after(2300 * time.Millisecond).rest()
+			t.closed(protocol.ReasonReadTimeout, protocol.ErrReadTimeout, stats(0, 0)).over()
+		},
 		"a close that waits": func(t *tale) {
 			t.world.Options.CloseTimeout = time.Second
 			t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).after(2300*time.Millisecond).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
@@ -674,6 +698,16 @@ var bad = map[Rule]map[string]func(t *tale){
 		"silent, and not for so long": func(t *tale) {
 			t.world.Options.ReadTimeout = time.Second
 			t.open().after(time.Second).sends("a").data("a", 1).after(time.Second-1).closed(protocol.ReasonReadTimeout, protocol.ErrReadTimeout, stats(0, 0)).over()
+		},
+		"switched off": func(t *tale) {
+			t.world.Options.IdleTimeout = time.Second
+			t.open().after(time.Second-1).limits(alice, protocol.Timeouts{Idle: -1}).after(time.Second)
+			t.closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
+		},
+		"from before the call": func(t *tale) {
+			t.world.Options.IdleTimeout = time.Minute
+			t.open().after(10*time.Second).limits(alice, protocol.Timeouts{Idle: time.Second}).after(time.Second - 1)
+			t.closed(protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout, stats(0, 0)).over()
 		},
 		"a handler at work": func(t *tale) {
 			t.world.Options.IdleTimeout = time.Second

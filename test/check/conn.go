@@ -212,6 +212,8 @@ func (c *conn) begin(r *history.Record) {
 		c.input.budget++
 	case history.Uncount:
 		c.places.give(c)
+	case history.SetTimeouts:
+		c.causes.timeouts.begin(&c.world.Options, o, *r.Limits)
 	default:
 		c.causes.begin(o)
 	}
@@ -234,6 +236,9 @@ func (c *conn) end(r *history.Record) {
 		c.ledger.info(c, r.Info)
 		c.causes.ended(c, o)
 		c.waits.shutBy(o)
+		if o.op == history.SetTimeouts {
+			c.causes.timeouts.end(o, c.now)
+		}
 	}
 }
 

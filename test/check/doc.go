@@ -5,6 +5,8 @@
 //	check.go          the walk over the records
 //	conn.go           what the rules know of one connection together
 //	ledger.go         its writes: which were accepted, which are surely pending, which may be
+//	causes.go         what may have ended it, and what surely did
+//	timeouts.go       the limits of time that it may have
 //	order_g1.go …     the rules, a file for each guarantee
 //	rest.go           what must have happened when nothing moves any more
 //

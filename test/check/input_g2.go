@@ -18,6 +18,7 @@ type input struct {
 	goneAt    time.Duration
 	reset     bool          // by a reset and no FIN before it
 	shownAt   time.Duration // when the last Data came, and when it returned
+	rst       bool          // by a reset, if not by it alone
 	consumed  int
 	last      []byte // what the last Data showed
 	unread    []byte // what the handler left of it
@@ -46,6 +47,7 @@ func (in *input) peer(c *conn, r *history.Record) {
 	case history.Closing, history.Resetting:
 		in.reset = in.reset || r.What == history.Resetting && !in.finished && !in.gone
 		in.finished = in.finished || r.What == history.Closing
+		in.rst = in.rst || r.What == history.Resetting
 		if !in.gone {
 			in.gone, in.goneAt = true, r.At
 		}
@@ -133,9 +135,9 @@ func (in *input) finish(c *conn) {
 		return
 	}
 	in.unreadAtEnd(c)
-	switch c.closed.Reason {
-	case protocol.ReasonPeerClosed:
-	case protocol.ReasonPeerReset:
+	switch reason := c.closed.Reason; {
+	case reason == protocol.ReasonPeerClosed && !in.rst:
+	case reason == protocol.ReasonPeerReset, reason == protocol.ReasonPeerClosed: // a reset of which a write was told looks orderly
 		// A handler that wants nothing is waited for, and for as long after each Data.
 		limit := c.world.Options.CloseTimeout
 		timely := limit < 0 || c.closedAt-max(in.goneAt, in.shownAt) < limit

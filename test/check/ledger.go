@@ -1,7 +1,6 @@
 package check
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/go-berth/berth/connection"
@@ -119,7 +118,7 @@ func (l *ledger) told(c *conn, o *operation) {
 		} else {
 			l.accept(c, o, cutOff) // accepted, as was known already
 		}
-	case lacksRoom(err), errors.Is(err, protocol.ErrWriteTooLarge), err == history.DeadLetter:
+	case lacksRoom(err), isTooLarge(err), err == history.DeadLetter:
 		l.refuse(c, o, err)
 	default:
 		l.accept(c, o, cutOff)

@@ -43,7 +43,7 @@ func (c *conn) refused(o *operation, err error) {
 	if c.endRefuses(o, err) {
 		return
 	}
-	if tooLarge := o.room() > options.WriteBufferSize; errors.Is(err, protocol.ErrWriteTooLarge) != tooLarge &&
+	if tooLarge := o.room() > options.WriteBufferSize; isTooLarge(err) != tooLarge &&
 		(!tooLarge || lacksRoom(err)) {
 		c.fail(RightError, "%v, for %d bytes of at most %d", err, o.size, options.WriteBufferSize)
 		return
@@ -70,7 +70,7 @@ func (c *conn) refused(o *operation, err error) {
 			c.fail(RightError, "%v, and nothing has ended it", err)
 		}
 	default:
-		if !errors.Is(err, protocol.ErrWriteTooLarge) {
+		if !isTooLarge(err) {
 			c.fail(RightError, "%v", err)
 		}
 	}
@@ -91,6 +91,13 @@ func (c *conn) endRefuses(o *operation, err error) bool {
 		c.fail(RightError, "%v, and nothing has ended it", err)
 	}
 	return true
+}
+
+// isTooLarge reports that err refuses a write that would not fit into an empty queue. A handler that panics with such an error ends its
+// connection with it.
+func isTooLarge(err error) bool {
+	_, panicked := errors.AsType[*protocol.PanicError](err)
+	return !panicked && errors.Is(err, protocol.ErrWriteTooLarge)
 }
 
 // lacksRoom reports that err refuses a write for lack of room.

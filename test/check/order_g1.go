@@ -35,6 +35,7 @@ func (c *conn) begins(closing *protocol.Closing) {
 	}
 	c.closing, c.causes.begunAt = closing, c.now
 	c.causes.own(c, closing.Reason, closing.Err)
+	c.causes.add(closing.Reason) // also once the clock says something else
 }
 
 // wasTold looks at a connection at its Closed.

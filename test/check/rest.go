@@ -83,10 +83,15 @@ func (c *conn) completionsAtRest() {
 
 // endAtRest looks for an end that does not come.
 func (c *conn) endAtRest() {
-	if c.closed == nil && c.closing != nil && c.closing.Reason == protocol.ReasonPeerReset {
+	began := c.causes.definite
+	switch {
+	case c.closed != nil, c.closing == nil:
+	case c.closing.Reason == protocol.ReasonPeerReset:
 		c.lingersAtRest()
+	case began == nil:
+		began = &c.causes.begunAt
 	}
-	if c.closed != nil || c.causes.definite == nil {
+	if c.closed != nil || began == nil {
 		return
 	}
 	if c.causes.possible&atOnce != 0 {
@@ -97,7 +102,7 @@ func (c *conn) endAtRest() {
 	if limit < 0 {
 		return
 	}
-	if since := max(*c.causes.definite, c.idleSince); c.now-since > 2*overrun(limit) {
+	if since := max(*began, c.idleSince); c.now-since > 2*overrun(limit) {
 		c.fail(EndInTime, "%v after it was decided", c.now-since)
 	}
 }
@@ -124,7 +129,7 @@ func (c *conn) timeAtRest() {
 	idle, stalled := only(protocol.ReasonIdleTimeout), only(protocol.ReasonWriteTimeout)
 	silent := only(protocol.ReasonReadTimeout)
 	listens := !c.pauses.ever && o.ReadMode == connection.Push && !o.HoldFullReadBuffer // so that it is idle while nothing moves
-	if listens && o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled|silent) == 0 &&
+	if listens && !c.causes.timeouts.own() && o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled|silent) == 0 &&
 		c.now-c.movedAt > overrun(o.IdleTimeout)+2*overrun(o.CloseTimeout) {
 		c.fail(EndInTime, "nothing has moved for %v", c.now-c.movedAt)
 	}
@@ -133,6 +138,9 @@ func (c *conn) timeAtRest() {
 		c.stuckAt = c.now
 	}
 	c.stuck = count > 0
+	if c.closing != nil { // then CloseTimeout counts
+		return
+	}
 	if since := max(c.stuckAt, c.output.got); c.stuck && o.WriteTimeout > 0 && possible&^(stalled|silent) == 0 && c.now-since > overrunTried(o.WriteTimeout) {
 		c.fail(EndInTime, "the peer has taken nothing for %v", c.now-since)
 	}

@@ -189,6 +189,11 @@ func (t *tale) file(by int, text string, n int, id *int) *tale {
 	return t.begin(history.Record{Op: history.File, By: by, Bytes: []byte(text), N: n, Asked: id != nil}, id).end(t.ids, n, nil)
 }
 
+// limits sets timeouts.
+func (t *tale) limits(by int, limits protocol.Timeouts) *tale {
+	return t.begin(history.Record{Op: history.SetTimeouts, By: by, Limits: &limits}, nil).end(t.ids, 0, nil)
+}
+
 func (t *tale) info(writes, bytes int) *tale {
 	t.begin(history.Record{Op: history.Info, By: alice}, nil)
 	return t.add(history.Record{What: history.End, Op: history.Info, ID: t.ids, Info: &protocol.Info{QueuedWrites: writes, QueuedBytes: bytes}})

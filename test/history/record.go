@@ -29,9 +29,10 @@ type Record struct {
 	Room    int  // of a refusal, of a slow consumer's EndBegun: how many bytes more the network takes for the peer, plus 1; 0: not known
 	Bytes   []byte
 	Err     error
-	Closing *protocol.Closing // Enter of EndBegun
-	Closed  *protocol.Closed  // Enter of Closed
-	Info    *protocol.Info    // End of an Info
+	Limits  *protocol.Timeouts // Begin of SetTimeouts
+	Closing *protocol.Closing  // Enter of EndBegun
+	Closed  *protocol.Closed   // Enter of Closed
+	Info    *protocol.Info     // End of an Info
 }
 
 // What a record is about.
@@ -122,6 +123,7 @@ const (
 	Info
 	Send
 	Uncount
+	SetTimeouts
 	Other // a command that is none of these
 )
 

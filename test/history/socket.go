@@ -176,6 +176,13 @@ func (s *Socket) Abort() { s.command(Abort, 0, s.Socket.Abort) }
 // Uncount implements protocol.Socket.
 func (s *Socket) Uncount() { s.command(Uncount, 0, s.Socket.Uncount) }
 
+// SetTimeouts implements protocol.Socket.
+func (s *Socket) SetTimeouts(t protocol.Timeouts) {
+	id := s.begin(SetTimeouts, Record{Limits: &t})
+	s.Socket.SetTimeouts(t)
+	s.end(id, 0, nil)
+}
+
 // Do implements protocol.Socket. A Write goes to the mailbox, so it is recorded as mail.
 func (s *Socket) Do(command protocol.Command, done func(error)) {
 	op, begin := opOf(command), Record{Asked: done != nil}

@@ -12,7 +12,7 @@ var whats = [...]string{
 
 var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closing", "Closed"}
 
-var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Uncount", "Other"}
+var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Uncount", "SetTimeouts", "Other"}
 
 func (w What) String() string { return whats[w] }
 func (c Call) String() string { return calls[c] }
@@ -63,6 +63,9 @@ func (r Record) String() string {
 	}
 	if r.Err != nil {
 		fmt.Fprintf(&b, " (%v)", r.Err)
+	}
+	if r.Limits != nil {
+		fmt.Fprintf(&b, " %+v", *r.Limits)
 	}
 	if r.Closing != nil {
 		fmt.Fprintf(&b, " %v, err %v", r.Closing.Reason, r.Closing.Err)

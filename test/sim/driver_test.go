@@ -150,7 +150,7 @@ func (w *world) write(rng *rand.Rand, socket *history.Socket, p *player) {
 // operate does something to a connection that does not end it, for the issuer that socket is of.
 func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 	asked := rng.IntN(4) > 0
-	switch rng.IntN(17) {
+	switch rng.IntN(18) {
 	case 0:
 		socket.Pause()
 	case 1, 2:
@@ -180,9 +180,19 @@ func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 		w.wait(rng, socket)
 	case 13:
 		w.cancel(rng)
+	case 14:
+		w.limit(rng, socket)
 	default:
 		w.write(rng, socket, p)
 	}
+}
+
+// limit gives a connection limits of its own.
+func (w *world) limit(rng *rand.Rand, socket *history.Socket) {
+	short := w.ground.patience()
+	socket.SetTimeouts(protocol.Timeouts{
+		Idle: pick(rng, 0, -1, short, 10*short), Read: pick(rng, 0, -1, -1, 10*short), MaxAge: pick(rng, 0, 0, -1, 10*short),
+	})
 }
 
 // mailWrite writes by PID: with or without an acknowledgement, with or without a token.

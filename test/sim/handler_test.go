@@ -67,7 +67,7 @@ func (p *player) act() error {
 	if rng.Float64() < p.w.plan.fatal {
 		return p.end()
 	}
-	switch rng.IntN(14) {
+	switch rng.IntN(15) {
 	case 0:
 		p.socket.Pause()
 	case 1:
@@ -95,6 +95,8 @@ func (p *player) act() error {
 			p.w.waitInside(rng, other.socket.As(history.Turn(p.socket.Conn())))
 		}
 	case 10:
+		p.w.limit(rng, p.socket)
+	case 11:
 		if p.w.plan.slow {
 			p.w.sleep(rng, 200*time.Millisecond)
 		}
