@@ -166,12 +166,12 @@ func (in *input) unreadAtEnd(c *conn) {
 	}
 }
 
-// resetAtRest looks for a reset that was not noticed. Nothing can be known of one behind more bytes than are read ahead.
+// resetAtRest looks for a reset that was not noticed. Nothing can be known of one behind more bytes than are read ahead: a connection that
+// has no descriptor stops to read ahead at a read that was filled, and surely has none where its peer never sent as much as one takes.
 func (c *conn) resetAtRest() {
 	in := &c.input
-	const ahead = 1 << 10 // surely
-	room := min(ahead, c.world.Options.ReadBufferSize-len(in.unread))
-	if in.reset && !in.sending && len(in.sent)-in.shown < room && c.closing == nil {
+	const least = 512 // what a read takes, if there is room
+	if in.reset && !in.sending && len(in.sent) < min(least, c.world.Options.ReadBufferSize) && c.closing == nil {
 		c.fail(ResetNoticed, "%d bytes before it were not shown", len(in.sent)-in.shown)
 	}
 }
