@@ -233,7 +233,7 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 		return
 	case *protocol.Link:
 		if m.PID != nil {
-			c.system().Root.Stop(m.PID)
+			c.endOther(linked{m.PID, connectionOf(c.system(), m.PID)})
 		}
 	}
 	c.answerLater(r, c.closedErr())
@@ -279,7 +279,7 @@ func (c *Connection) Drop(message any) {
 		c.refuse(m.command, reply{done: m.done})
 	case protocol.Command:
 		c.refuse(m, replyTo(sender, m))
-	case *attend, *protocol.Data, *linkDown:
+	case *attend, *protocol.Data, *linkDown, *linkEnded:
 	default:
 		c.system().DeadLetter.SendUserMessage(c.pid, message)
 	}

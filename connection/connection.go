@@ -136,6 +136,8 @@ func (c *Connection) Receive(ctx actor.Context) {
 		c.obey(ctx, m, replyTo(ctx.Sender(), m))
 	case *linkDown:
 		c.linkDown(ctx, m.who)
+	case *linkEnded:
+		c.finish(ctx, protocol.ReasonLinkDown, &protocol.LinkDownError{PID: m.who})
 	case *protocol.GetInfo:
 		info := c.Info()
 		ctx.Respond(&info)
@@ -352,8 +354,9 @@ func (c *Connection) kill(reason protocol.Reason, err error) {
 	}
 	c.refuseWrites()
 	c.socket.Abort()
+	c.signals.Or(signalAborted) // before the writer can tell of its end: that is no orderly one
 	c.writer.order(orderGiveUp)
-	c.signal(signalAborted) // in closing the writer has ended already, and an aborted socket announces nothing
+	c.mailbox.Schedule() // in closing the writer has ended already, and an aborted socket announces nothing
 }
 
 func (c *Connection) system() *actor.ActorSystem { return c.shared.system }

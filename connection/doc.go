@@ -21,6 +21,7 @@
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
 //	age.go         when that is, for each connection apart
 //	watchers.go    actors that watch the connection hear of its end behind its replies
+//	process.go     what a PID stands for
 //	link.go        actors whose ends are tied to the connection's
 //	rare.go        what few connections have
 //	spawner.go     what the connections of one listener have in common

@@ -13,11 +13,20 @@ import (
 // All methods belong to the connection's turn.
 type links struct {
 	watcher *actor.PID // from the first link to the connection's end
-	to      []*actor.PID
+	to      []linked
+}
+
+// linked is one actor that a connection is linked to.
+type linked struct {
+	pid        *actor.PID
+	connection *Connection // nil where it is none
 }
 
 // linkDown is the mail by which the watcher tells the connection that a linked actor has ended.
 type linkDown struct{ who *actor.PID }
+
+// linkEnded is the mail by which a connection that is linked to this one tells that it has ended.
+type linkEnded struct{ who *actor.PID }
 
 // linkWatcher is that process. Any goroutine calls it, and it only posts.
 type linkWatcher struct{ c *Connection }
@@ -40,17 +49,18 @@ func (w linkWatcher) SendUserMessage(pid *actor.PID, message any) {
 func (w linkWatcher) Stop(*actor.PID) {}
 
 func (l *links) index(pid *actor.PID) int {
-	return slices.IndexFunc(l.to, func(one *actor.PID) bool { return one.Equal(pid) })
+	return slices.IndexFunc(l.to, func(one linked) bool { return one.pid.Equal(pid) })
 }
 
-// remove reports whether pid was linked.
-func (l *links) remove(pid *actor.PID) bool {
+// remove returns false where pid was not linked.
+func (l *links) remove(pid *actor.PID) (one linked, found bool) {
 	i := l.index(pid)
 	if i < 0 {
-		return false
+		return linked{}, false
 	}
+	one = l.to[i]
 	l.to = slices.Delete(l.to, i, i+1)
-	return true
+	return one, true
 }
 
 // link ties pid's end to ours. If it has ended already, its watch is answered at once.
@@ -67,36 +77,70 @@ func (c *Connection) link(ctx actor.Context, pid *actor.PID) {
 		// The connection's own id is unique, so this one is.
 		l.watcher, _ = c.system().ProcessRegistry.Add(linkWatcher{c}, c.pid.Id+"/links")
 	}
-	l.to = append(l.to, pid)
+	l.to = append(l.to, linked{pid, connectionOf(c.system(), pid)})
 	c.tell(pid, &actor.Watch{Watcher: l.watcher})
 }
 
 // unlink unties what link tied.
 func (c *Connection) unlink(pid *actor.PID) {
-	if r := c.rare.Load(); r != nil && pid != nil && r.links.remove(pid) {
+	r := c.rare.Load()
+	if r == nil || pid == nil {
+		return
+	}
+	if _, found := r.links.remove(pid); found {
 		c.tell(pid, &actor.Unwatch{Watcher: r.links.watcher})
 	}
 }
 
-// linkDown ends the connection because a linked actor has ended.
+// linkDown ends the connection because a linked actor has ended: as that has, where it is a connection.
 func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
-	if c.rare.Load().links.remove(who) { // else it was unlinked meanwhile
+	one, found := c.rare.Load().links.remove(who)
+	switch {
+	case !found: // it was unlinked meanwhile
+	case one.connection != nil && one.connection.wasReset():
+		c.kill(protocol.ReasonLinkDown, &protocol.LinkDownError{PID: who})
+	default:
 		c.finish(ctx, protocol.ReasonLinkDown, &protocol.LinkDownError{PID: who})
 	}
 }
 
-// stopLinked stops what is still linked: the connection has ended.
-func (c *Connection) stopLinked() {
+// wasReset reports, of a connection that has ended, that its end was no orderly one: not everything that was accepted was written, or
+// the socket was reset by one of its ends. Any goroutine may ask.
+func (c *Connection) wasReset() bool { return c.phase.Load()&torn != 0 }
+
+// isReset decides what wasReset says.
+func (c *Connection) isReset() bool {
+	switch c.cause.Load().reason {
+	case protocol.ReasonPeerReset, protocol.ReasonTransportError, protocol.ReasonStopped:
+		return true
+	}
+	return c.flags.aborted || c.unsent() > 0
+}
+
+// endLinked ends what is still linked, as the connection itself has ended.
+func (c *Connection) endLinked() {
 	r := c.rare.Load()
 	if r == nil || r.links.watcher == nil {
 		return
 	}
-	for _, pid := range r.links.to {
-		c.tell(pid, &actor.Unwatch{Watcher: r.links.watcher})
-		c.system().Root.Stop(pid)
+	for _, one := range r.links.to {
+		c.tell(one.pid, &actor.Unwatch{Watcher: r.links.watcher})
+		c.endOther(one)
 	}
 	r.links.to = nil
 	c.system().ProcessRegistry.Remove(r.links.watcher)
+}
+
+// endOther ends one actor because this connection has ended. Another connection is flushed if this one's end was orderly.
+func (c *Connection) endOther(one linked) {
+	switch {
+	case one.connection == nil:
+		c.system().Root.Stop(one.pid)
+	case c.wasReset():
+		one.connection.kill(protocol.ReasonLinkDown, &protocol.LinkDownError{PID: c.pid})
+	default: // by mail: what was written to it by mail before is accepted first
+		one.connection.mailbox.PostUserMessage(&linkEnded{c.pid})
+	}
 }
 
 func (c *Connection) tell(pid *actor.PID, systemMessage any) {

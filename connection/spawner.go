@@ -167,6 +167,7 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connecti
 // initialise runs before the connection's first turn: by then it has its PID and its writer, and is listed.
 func (s *Spawner) initialise(ctx actor.Context) {
 	s.next.pid = ctx.Self()
+	s.next.register()
 	s.next.writer.pid, _ = tcpactor.SpawnLight(ctx, s.writerID, s.nextLane.writer)
 	s.add(s.next)
 }

@@ -46,6 +46,8 @@ const (
 	announced                           // Closing is published, or is just being published
 	unwatched                           // nothing is read, and the transport does not tell of the peer's end
 	another                             // changes where something that has a time limit begins anew
+	torn                                // the end was no orderly one
+	forgotten                           // the PID is no longer known
 )
 
 // observed are the parts of a phase whose change is the beginning of something that has a time limit.
@@ -322,6 +324,9 @@ func (c *Connection) close(ctx actor.Context) {
 		return // the handler has failed in that, and its failure closed the connection
 	}
 	c.ended()
+	if c.isReset() {
+		c.phase.Or(torn)
+	}
 	_ = c.socket.Close()
 	c.dropInput()
 	c.leaveBudget()
@@ -422,9 +427,10 @@ func (c *Connection) stopped(ctx actor.Context, message any) {
 
 // leave is the last thing: nothing more is delivered here.
 func (c *Connection) leave() {
+	c.phase.Or(forgotten)
 	c.mailbox.Close() // it answers the commands that are left, so the watchers come after it
 	c.tellWatchers()
-	c.stopLinked()
+	c.endLinked()
 	c.shared.remove(c)
 }
 

@@ -40,7 +40,7 @@ func (c *Connection) tellWatchers() {
 	end := &actor.Terminated{Who: c.pid}
 	for _, pid := range r.watchers.Values() {
 		process, _ := c.system().ProcessRegistry.Get(pid)
-		if _, local := process.(*actor.ActorProcess); local {
+		if isActor(process) {
 			process.SendUserMessage(pid, end)
 		} else {
 			process.SendSystemMessage(pid, end)

@@ -65,6 +65,9 @@ type Uncount struct{ Ack any }
 // Link ties the ends of the connection and of an actor: when the actor ends, the connection is closed with ReasonLinkDown; when the connection
 // ends, the actor is stopped. If the actor has ended already, or PID is nil, the connection is closed; if the connection has, the actor is
 // stopped, and Done says ErrClosed. There may be many links; twice to the same actor is the same as once.
+//
+// Where the actor is another connection of this actor system, of whatever listener, each ends as the other did: after an orderly end it is
+// closed as by Close, and what it has accepted is flushed; after a reset, an Abort or a Stop it is reset. Its reason is ReasonLinkDown.
 type Link struct {
 	PID *actor.PID
 	Ack any

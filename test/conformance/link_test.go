@@ -277,9 +277,154 @@ func TestTwoConnectionsMayBeLinked(t *testing.T) {
 		}
 		p.close()
 		assert.Equal(t, protocol.ReasonPeerClosed, one.ended().Reason)
-		assert.Equal(t, protocol.ReasonStopped, two.ended().Reason)
-		assert.Equal(t, protocol.ReasonStopped, three.ended().Reason)
-		assert.Empty(t, w.deadLetters(three.socket.PID()), "it is not asked to stop what it is itself")
+		for tape, before := range map[*tape]*tape{two: one, three: two} {
+			closed := tape.ended()
+			assert.Equal(t, protocol.ReasonLinkDown, closed.Reason)
+			assert.Equal(t, before.socket.PID().Id, closed.Err.(*protocol.LinkDownError).PID.Id, "it is named")
+		}
+		assert.Empty(t, w.deadLetters(three.socket.PID()), "it is not asked to end what it is itself")
+	})
+}
+
+// ties are the ways for two connections to be linked.
+var ties = map[string]func(t *testing.T, one, other *tape){
+	"from the first to the second": func(t *testing.T, one, other *tape) {
+		require.NoError(t, one.do(&protocol.Link{PID: other.socket.PID()}))
+	},
+	"from the second to the first": func(t *testing.T, one, other *tape) {
+		require.NoError(t, other.do(&protocol.Link{PID: one.socket.PID()}))
+	},
+	"both": func(t *testing.T, one, other *tape) {
+		require.NoError(t, one.do(&protocol.Link{PID: other.socket.PID()}))
+		require.NoError(t, other.do(&protocol.Link{PID: one.socket.PID()}))
+	},
+}
+
+func eachTie(t *testing.T, test func(t *testing.T, w *world, tie func(t *testing.T, one, other *tape))) {
+	for name, tie := range ties {
+		t.Run(name, func(t *testing.T) {
+			eachNetwork(t, func(t *testing.T, w *world) { test(t, w, tie) })
+		})
+	}
+}
+
+func TestAnOrderlyEndClosesTheLinkedConnectionAndItsWritesAreFlushed(t *testing.T) {
+	for name, end := range map[string]func(w *world, p *peer, t *tape){
+		"the peer's FIN": func(_ *world, p *peer, _ *tape) { p.close() },
+		"Close":          func(_ *world, p *peer, t *tape) { _ = t.socket.Close(); p.close() },
+		"a panic":        func(w *world, p *peer, t *tape) { w.system.Root.Send(t.socket.PID(), "panic"); p.close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachTie(t, func(t *testing.T, w *world, tie func(t *testing.T, one, other *tape)) {
+				o := roomy()
+				o.CloseTimeout = time.Minute
+				// Two listeners: a proxy has one for each side.
+				p, one := w.serve(obeying(), o).connect()
+				q, other := w.serve(script{}, o).connect()
+				tie(t, one, other)
+				other.stall() // 2 MB, and its peer does not read yet
+				end(w, p, one)
+				one.ended()
+				assert.Equal(t, protocol.ReasonLinkDown, other.closing().Reason)
+				assert.Len(t, q.rest(), stallSize)
+				q.close()
+				closed := other.ended()
+				assert.Equal(t, protocol.ReasonLinkDown, closed.Reason)
+				assert.Zero(t, closed.Stats.Unsent)
+				assert.Equal(t, one.socket.PID().Id, closed.Err.(*protocol.LinkDownError).PID.Id)
+			})
+		})
+	}
+}
+
+func TestAResetResetsTheLinkedConnection(t *testing.T) {
+	for name, end := range map[string]func(w *world, p *peer, t *tape){
+		"the peer's": func(w *world, p *peer, _ *tape) { w.needsReset(); p.reset() },
+		"Abort":      func(_ *world, _ *peer, t *tape) { t.socket.Abort() },
+		"Stop":       func(w *world, _ *peer, t *tape) { w.system.Root.Stop(t.socket.PID()) },
+		"a close that is cut off": func(_ *world, _ *peer, t *tape) {
+			t.stall()
+			_ = t.socket.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachTie(t, func(t *testing.T, w *world, tie func(t *testing.T, one, other *tape)) {
+				o := roomy()
+				p, one := w.serve(script{}, connection.Options{WriteBufferSize: -1, CloseTimeout: 50 * time.Millisecond, WriteTimeout: -1}).connect()
+				o.CloseTimeout = -1
+				q, other := w.serve(script{}, o).connect()
+				tie(t, one, other)
+				other.stall()
+				end(w, p, one)
+				closed := other.ended() // although its peer does not read
+				assert.Equal(t, protocol.ReasonLinkDown, closed.Reason)
+				assert.NotZero(t, closed.Stats.Unsent)
+				_, err := q.all()
+				if w.network.resets {
+					assert.Error(t, err, "RST, not FIN")
+				}
+			})
+		})
+	}
+}
+
+func TestALinkAfterTheEndEndsTheOtherConnectionAsThatDid(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		s := w.serve(script{}, roomy())
+		for _, orderly := range []bool{true, false} {
+			p, one := s.connect()
+			if orderly {
+				p.close()
+			} else {
+				one.socket.Abort()
+			}
+			one.ended()
+			for w.registered(one.socket.PID()) {
+				w.yield()
+			}
+			q, other := s.connect()
+			other.stall()
+			assert.Error(t, one.do(&protocol.Link{PID: other.socket.PID()}))
+			assert.Equal(t, protocol.ReasonLinkDown, other.closing().Reason)
+			came := q.drain()
+			if orderly {
+				assert.Equal(t, stallSize, came())
+				assert.Zero(t, other.ended().Stats.Unsent)
+			} else {
+				other.ended()
+				came()
+			}
+		}
+	})
+}
+
+func TestAMessageByAPIDThatWasUsedBeforeTheEndIsADeadLetter(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		p, tape := w.serve(script{}, connection.Options{}).connect()
+		pid, a := tape.socket.PID(), w.asker()
+		assert.IsType(t, &protocol.Info{}, a.ask(pid, &protocol.GetInfo{}))
+		p.close()
+		tape.ended()
+		for w.registered(pid) {
+			w.yield()
+		}
+		assert.IsType(t, &actor.DeadLetterResponse{}, a.ask(pid, &protocol.Write{Data: []byte("late"), Ack: 1}))
+		watcher := make(chan *actor.Terminated, 1)
+		watching := w.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+			switch m := ctx.Message().(type) {
+			case *actor.Started:
+				ctx.Watch(pid)
+			case *actor.Terminated:
+				watcher <- m
+			}
+		}))
+		defer func() { _ = w.system.Root.StopFuture(watching).Wait() }()
+		select {
+		case m := <-watcher:
+			assert.Equal(t, pid.Id, m.Who.Id)
+		case <-time.After(w.patience()):
+			assert.Fail(t, "a late Watch is not answered")
+		}
 	})
 }
 
