@@ -80,6 +80,18 @@ func TestClientsThatNeverCloseKeepNoOtherClientOut(t *testing.T) {
 	})
 }
 
+// next waits for the next connection that is accepted.
+func (s *server) next() *tape {
+	s.w.t.Helper()
+	select {
+	case tape := <-s.accepted:
+		return tape
+	case <-time.After(s.w.patience()):
+		require.Fail(s.w.t, "not accepted")
+		return nil
+	}
+}
+
 // The place is free from the FIN on, not from the Close: what was accepted is on its way still.
 func TestAConnectionHoldsItsPlaceUntilItsFINIsSent(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
@@ -95,7 +107,7 @@ func TestAConnectionHoldsItsPlaceUntilItsFINIsSent(t *testing.T) {
 		assert.Equal(t, "flushing", tape.socket.Info().State)
 		assert.Empty(t, s.accepted, "the place is taken")
 		assert.Len(t, p.rest(), stallSize)
-		second := <-s.accepted
+		second := s.next()
 		assert.Equal(t, "closing", tape.socket.Info().State)
 		assert.Equal(t, 1, s.Info().Lingering)
 		p.close()
