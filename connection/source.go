@@ -18,7 +18,7 @@ type source struct {
 	file    *fileWrite
 	offset  int64 // of the next read
 	left    int64 // to be read
-	reads   reads
+	reads   transport.FileReads
 	ready   func()        // tells the writer that there is a piece, or an error
 	turn    chan struct{} // has room for one: the writer has written the piece
 	stopped chan struct{} // closed by end
@@ -30,18 +30,6 @@ type source struct {
 	chunk    *transport.Chunk
 	bytes    []byte // of chunk: what is not written yet
 	err      error  // what follows bytes
-}
-
-// reads is how a file is read so that another goroutine can call the read back. The reader calls arm and read, the writer interrupt,
-// and close once the reader has ended.
-type reads interface {
-	// arm bounds the next read, 0: not at all. It takes back what earlier calls of interrupt did.
-	arm(within time.Duration)
-	// read reads once. It fails with os.ErrDeadlineExceeded where the time of arm is over, or after interrupt.
-	read(p []byte, offset int64) (int, error)
-	// interrupt calls a read back. False: that cannot be done, and the read goes on until it has something.
-	interrupt() bool
-	close()
 }
 
 // maxPiece is the most that is read ahead, in bytes: what a pipe holds.
@@ -59,7 +47,7 @@ func newSource(f *fileWrite, left int64, ready func()) *source {
 		turn: make(chan struct{}, 1), stopped: make(chan struct{}), gone: make(chan struct{}),
 		chunk: transport.NewChunk(int(min(left, maxPiece))),
 	}
-	if s.reads, s.err = readsOf(f); s.err != nil {
+	if s.reads, s.err = transport.NewFileReads(f.File, f.kind); s.err != nil {
 		s.answered.Store(true)
 		close(s.gone)
 		return s
@@ -89,15 +77,15 @@ func (s *source) next() bool {
 		if s.hurried.Load() {
 			within = silence
 		}
-		s.reads.arm(within)
-		if s.ended() { // also if end came before arm, which took the interruption back
+		s.reads.Arm(within)
+		if s.ended() { // also if end came before Arm, which took the interruption back
 			return false
 		}
 		if within == 0 && s.hurried.Load() {
 			continue
 		}
 		began := time.Now()
-		n, err := s.reads.read(s.chunk.Bytes[:min(s.left, int64(len(s.chunk.Bytes)))], s.offset)
+		n, err := s.reads.Read(s.chunk.Bytes[:min(s.left, int64(len(s.chunk.Bytes)))], s.offset)
 		switch {
 		case n > 0:
 			s.offset += int64(n)
@@ -159,7 +147,7 @@ func (s *source) ask() {
 // hurry bounds how long the file may be silent: the connection is to close.
 func (s *source) hurry() {
 	if !s.hurried.Swap(true) && s.reads != nil {
-		s.reads.interrupt()
+		s.reads.Interrupt()
 	}
 }
 
@@ -167,7 +155,7 @@ func (s *source) hurry() {
 func (s *source) end() {
 	close(s.stopped)
 	if s.reads != nil {
-		if !s.reads.interrupt() {
+		if !s.reads.Interrupt() {
 			select {
 			case <-s.gone:
 			default:
@@ -175,7 +163,7 @@ func (s *source) end() {
 			}
 		}
 		<-s.gone
-		s.reads.close()
+		s.reads.Close()
 	}
 	s.chunk.Release()
 }

@@ -3,7 +3,6 @@ package connection
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"time"
@@ -15,18 +14,9 @@ import (
 type fileWrite struct {
 	*os.File
 	offset int64 // of what is left
-	kind   fileKind
+	kind   transport.FileKind
 	source *source // once the file is copied
 }
-
-// fileKind says how a file is read.
-type fileKind uint8
-
-const (
-	sentFile   fileKind = iota // a regular file, or a block device: the kernel may send it
-	readFile                   // a file that says it is empty, as those of /proc do: read from an offset, perhaps for long
-	streamFile                 // a pipe, a socket, a terminal: read from where it stands, perhaps for long
-)
 
 // WriteFile implements protocol.Socket.
 func (c *Connection) WriteFile(f *os.File, offset, n int64, done func(error)) error {
@@ -47,7 +37,7 @@ func (c *Connection) WriteFile(f *os.File, offset, n int64, done func(error)) er
 }
 
 // checkFile returns one sentence about what cannot be sent, as far as that is known before it is read.
-func checkFile(f *os.File, offset, n int64) (fileKind, error) {
+func checkFile(f *os.File, offset, n int64) (transport.FileKind, error) {
 	switch {
 	case n < 0:
 		return 0, fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
@@ -62,17 +52,14 @@ func checkFile(f *os.File, offset, n int64) (fileKind, error) {
 	if err != nil {
 		return 0, fmt.Errorf("berth: cannot write a file: %w", err)
 	}
-	switch mode := info.Mode(); {
-	case mode.IsDir():
+	kind := transport.KindOf(info)
+	switch {
+	case info.IsDir():
 		return 0, fmt.Errorf("berth: cannot write the directory %s: %w", f.Name(), os.ErrInvalid)
-	case mode.IsRegular() && info.Size() > 0, mode.Type() == fs.ModeDevice:
-		return sentFile, nil
-	case mode.IsRegular():
-		return readFile, nil
-	case offset > 0:
+	case kind == transport.StreamFile && offset > 0:
 		return 0, fmt.Errorf("berth: cannot write %s from offset %d: it is read from where it stands: %w", f.Name(), offset, os.ErrInvalid)
 	}
-	return streamFile, nil
+	return kind, nil
 }
 
 // errNoPiece says that the bytes of a file are not there yet.
@@ -82,7 +69,7 @@ var errNoPiece = errors.New("berth: no piece of the file yet")
 // errNoPiece.
 func (w *writer) writeFile(e *entry) (int, error) {
 	f := e.file()
-	if f.source == nil && f.kind == sentFile {
+	if f.source == nil && f.kind == transport.SentFile {
 		n, err := w.c.socket.SendFile(f.File, f.offset, min(e.left(), maxBatch))
 		f.offset += n
 		if err != transport.ErrNotSent {

@@ -118,11 +118,17 @@ func (l *ledger) told(c *conn, o *operation) {
 		} else {
 			l.accept(c, o, cutOff) // accepted, as was known already
 		}
-	case lacksRoom(err), isTooLarge(err), err == history.DeadLetter:
+	case lacksRoom(err), o.tooLarge(c, err), err == history.DeadLetter:
 		l.refuse(c, o, err)
 	default:
 		l.accept(c, o, cutOff)
 	}
+}
+
+// tooLarge reports that err refuses a write that does not fit at all. It may also be in the error that a connection ended with, because
+// its handler failed with that of another write.
+func (o *operation) tooLarge(c *conn, err error) bool {
+	return isTooLarge(err) && o.room() > c.world.Options.WriteBufferSize
 }
 
 // accept takes note that a write by mail surely was accepted.

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package connection
+package transport
 
 import (
 	"errors"
@@ -16,33 +16,34 @@ import (
 // polledReads are of a file for which the runtime cannot wait, as a terminal, or standard input: poll(2) does, on a thread that it
 // holds, and a pipe calls it back.
 type polledReads struct {
-	file      *fileWrite
+	file      *os.File
+	kind      FileKind
 	raw       syscall.RawConn
 	wake, end *os.File // the pipe: a byte calls back
 	within    time.Duration
 }
 
-func readsThatBlock(f *fileWrite) (reads, error) {
+func readsThatBlock(f *os.File, kind FileKind) (FileReads, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	r := &polledReads{file: f, raw: raw}
+	r := &polledReads{file: f, kind: kind, raw: raw}
 	if r.wake, r.end, err = os.Pipe(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *polledReads) arm(within time.Duration) { r.within = within }
+func (r *polledReads) Arm(within time.Duration) { r.within = within }
 
-func (r *polledReads) read(p []byte, offset int64) (n int, err error) {
+func (r *polledReads) Read(p []byte, offset int64) (n int, err error) {
 	switch readable, err := r.wait(); {
 	case err != nil:
 		return 0, err
 	case !readable:
 		return 0, os.ErrDeadlineExceeded
-	case r.file.kind == streamFile:
+	case r.kind == StreamFile:
 		return r.file.Read(p)
 	}
 	// One system call: ReadAt of package os would wait until p is full.
@@ -83,12 +84,12 @@ func (r *polledReads) wait() (readable bool, err error) {
 	return fds[0].Revents != 0, nil
 }
 
-func (r *polledReads) interrupt() bool {
+func (r *polledReads) Interrupt() bool {
 	_, err := r.end.Write([]byte{0})
 	return err == nil
 }
 
-func (r *polledReads) close() {
+func (r *polledReads) Close() {
 	_ = r.wake.Close()
 	_ = r.end.Close()
 }
