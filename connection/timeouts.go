@@ -45,9 +45,9 @@ func (c *Connection) ownTimeouts() *protocol.Timeouts {
 }
 
 // lookAtTimeouts returns the limits in force. One that has changed since the last look counts from now. For the sweep.
-func (c *Connection) lookAtTimeouts(now time.Duration) protocol.Timeouts {
+func (c *Connection) lookAtTimeouts(s state, now time.Duration) protocol.Timeouts {
 	own := c.ownTimeouts()
-	if own == nil {
+	if own == nil || s != open { // what bounds the handshake and the close is not the handler's to change
 		return c.shared.options.timeouts()
 	}
 	c.shared.noteOwn(own)

@@ -34,7 +34,7 @@ func (c *Connection) look(now, step time.Duration) {
 	idle := c.credit.idle()
 	late := func(limit time.Duration, since time.Duration) bool { return limit > 0 && now-since >= limit }
 	c.lookAtTraffic(phase, now, idle)
-	limits := c.lookAtTimeouts(now)
+	limits := c.lookAtTimeouts(s, now)
 	aged := s == open && limits.MaxAge > 0 && c.age(now) >= c.ageLimit(limits.MaxAge)
 	leaving := aged || half || s == open && c.shared.draining()
 
