@@ -265,8 +265,8 @@ func (m *Mailbox) failed(message, reason any) {
 		m.goOn()
 	}()
 	source, takes := m.source.(FailureTaker)
-	ctx, real := m.invoker.(actor.Context)
-	if takes && real {
+	ctx, genuine := m.invoker.(actor.Context)
+	if takes && genuine {
 		taken = source.Failed(ctx, message, reason)
 	}
 }

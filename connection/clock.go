@@ -26,25 +26,25 @@ func slack(interval, shortest time.Duration) time.Duration {
 	return max(interval, min(leastSlack, shortest/4))
 }
 
-// now returns what it shows at the moment real.
-func (k *clock) now(real time.Duration) time.Duration {
+// now returns what it shows at a moment of the process's time.
+func (k *clock) now(moment time.Duration) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.shows(real)
+	return k.shows(moment)
 }
 
-func (k *clock) shows(real time.Duration) time.Duration {
-	return k.at + max(0, min(real-k.real, k.most))
+func (k *clock) shows(moment time.Duration) time.Duration {
+	return k.at + max(0, min(moment-k.real, k.most))
 }
 
-// behind returns by how much it is behind the process's time at the moment real: all the time that was not counted.
-func (k *clock) behind(real time.Duration) time.Duration { return real - k.now(real) }
+// behind returns by how much it is behind the process's time at a moment of the process's time: all the time that was not counted.
+func (k *clock) behind(moment time.Duration) time.Duration { return moment - k.now(moment) }
 
 // sweep is called by the sweep, at its beginning. It returns what the clock shows.
-func (k *clock) sweep(real time.Duration) time.Duration {
+func (k *clock) sweep(moment time.Duration) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.at, k.real = k.shows(real), real
+	k.at, k.real = k.shows(moment), moment
 	return k.at
 }
 

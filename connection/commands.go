@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"runtime/debug"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -125,7 +126,7 @@ func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err
 		c.call(ctx, completion{r.done, c.refusal(len(data), err)})
 	default:
 		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack, Token: r.token}, r.sender, c.refusal(len(data), err))
-		if r.sender != nil && (lacksRoom(err) || err == protocol.ErrMemoryBudget) {
+		if r.sender != nil && (lacksRoom(err) || errors.Is(err, protocol.ErrMemoryBudget)) {
 			c.makeRare().room.refused.add(c.system().ProcessRegistry, r.sender)
 			c.signals.Or(signalRefused) // the release may have come already
 		}

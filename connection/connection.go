@@ -322,10 +322,10 @@ func (c *Connection) closedErr() error {
 
 // refusal returns the error that the caller of a refused write of n bytes gets.
 func (c *Connection) refusal(n int, err error) error {
-	switch err { //nolint:errorlint // they are the credit's own
-	case protocol.ErrClosed:
+	switch {
+	case errors.Is(err, protocol.ErrClosed):
 		return c.closedErr()
-	case protocol.ErrWriteTooLarge:
+	case errors.Is(err, protocol.ErrWriteTooLarge):
 		return fmt.Errorf("%w: %d bytes with a WriteBufferSize of %d; WriteContext takes any length", err, n, c.shared.limits.bytes)
 	}
 	return err

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ func (c *Connection) refuseWrites() {
 }
 
 func lacksRoom(err error) bool {
-	return err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull
+	return errors.Is(err, protocol.ErrWriteQueueFull) || errors.Is(err, protocol.ErrWriteBufferFull)
 }
 
 // acquire takes credit, and memory from the budget, for a write of n bytes. Where there is no room it has what is queued written

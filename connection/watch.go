@@ -1,5 +1,7 @@
 package connection
 
+import "math"
+
 import "time"
 
 // watch is what the sweep remembers of a connection between two looks. The hot path reads no clock and keeps no timer: it counts
@@ -95,7 +97,7 @@ func (c *Connection) lookAtTraffic(phase uint32, now time.Duration, idle bool) {
 			w.trafficAt = now
 		}
 		w.phase, w.since = phase, now
-	} else if s == open && uint32(came) != w.traffic-w.written {
+	} else if s == open && came&math.MaxUint32 != uint64(w.traffic-w.written) {
 		w.since = now
 	}
 	written := uint32(went)
@@ -152,9 +154,9 @@ func (c *Connection) listening() bool {
 
 // Sweep looks at every live connection once. One goroutine calls it, every Interval or so.
 func (s *Spawner) Sweep() {
-	real := s.now()
-	now := s.clock.sweep(real)
-	s.behind = real - now
+	moment := s.now()
+	now := s.clock.sweep(moment)
+	s.behind = moment - now
 	s.own.Store(0)
 	s.closing.Store(false)
 	s.swept = s.appendLive(s.swept[:0])

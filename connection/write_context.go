@@ -2,6 +2,7 @@ package connection
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/go-berth/berth/protocol"
@@ -66,7 +67,7 @@ func (c *Connection) awaitRoom(ctx context.Context, n, memory int) (crossed bool
 		switch {
 		case err == nil:
 			return crossed, nil
-		case err == protocol.ErrMemoryBudget: // the budget tells
+		case errors.Is(err, protocol.ErrMemoryBudget): // the budget tells
 		case !lacksRoom(err):
 			return false, c.refusal(n, err)
 		case c.bringOut() == someOut:

@@ -81,7 +81,7 @@ func (w *writer) writeFile(e *entry) (int, error) {
 		f.source = newSource(f, e.left(), func() { w.order(orderWritable) })
 	}
 	piece, err := f.source.piece()
-	if err != errNoPiece {
+	if !errors.Is(err, errNoPiece) {
 		w.orders.And(^starved)
 	}
 	if err != nil {

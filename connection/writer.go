@@ -176,10 +176,11 @@ func (w *writer) write() {
 		}
 		v.free(len(bufs))
 	}
+	again := errors.Is(err, transport.ErrAgain)
 	switch { // before the release of credit: a caller that finds none asks why
-	case err == transport.ErrAgain:
+	case again:
 		w.orders.Or(blocked)
-	case err == errNoPiece:
+	case errors.Is(err, errNoPiece):
 		w.starve()
 		return
 	case w.ordered(blocked): // by full
@@ -187,7 +188,7 @@ func (w *writer) write() {
 	}
 	w.wrote(n)
 	switch {
-	case err == nil, err == transport.ErrAgain:
+	case err == nil, again:
 	case isFileError(err):
 		w.failFile(err)
 	case transport.IsReset(err):

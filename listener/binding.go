@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"errors"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -15,14 +16,14 @@ func (s *server) bindNow() (net.Listener, error) {
 		return s.bind()
 	}
 	b := &binding{bound: make(chan bound, 1)}
-	switch failure := s.call(func() { s.bindFor(b) }); failure { //nolint:errorlint // they are never wrapped
-	case nil:
+	switch failure := s.call(func() { s.bindFor(b) }); {
+	case failure == nil:
 		result := <-b.bound
 		return result.listener, result.err
-	case errAbsent:
+	case errors.Is(failure, errAbsent):
 		b.abandon()
 		return nil, failure
-	case errGoexit:
+	case errors.Is(failure, errGoexit):
 		runtime.Goexit()
 		return nil, failure
 	default:

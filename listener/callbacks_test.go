@@ -311,7 +311,7 @@ func TestACallbackOfTLSThatEndsItsListenerIsToldAtOnceThatItCannotWait(t *testin
 		if proxied {
 			send(t, c, headerOf("192.0.2.1"))
 		}
-		go func() { _ = tls.Client(c, &tls.Config{InsecureSkipVerify: true}).Handshake() }() //nolint:gosec // it does not come so far
+		go func() { _ = tls.Client(c, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
 		require.Equal(t, ErrFromHandler, receive(t, answers))
 		receive(t, l.Done())
 		assert.Empty(t, w.actors())

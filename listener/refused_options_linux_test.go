@@ -29,7 +29,7 @@ func TestAKernelThatRefusesAnOptionThatIsOptionalKeepsNoListenerFromServing(t *t
 	for _, name := range []string{"SO_KEEPALIVE", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_NODELAY", "SO_RCVBUF", "SO_SNDBUF"} {
 		for _, errno := range []syscall.Errno{syscall.EOPNOTSUPP, syscall.ENOPROTOOPT} {
 			t.Run(fmt.Sprint(name, " ", int(errno)), func(t *testing.T) {
-				child := exec.Command(os.Args[0], "-test.run", "^TestAKernelThatRefusesAnOption", "-test.count=1") //nolint:gosec // itself
+				child := exec.Command(os.Args[0], "-test.run", "^TestAKernelThatRefusesAnOption", "-test.count=1") // itself
 				child.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", refusedOption, name, errno))
 				said, err := child.CombinedOutput()
 				require.NoError(t, err, "%s", said)
@@ -59,7 +59,7 @@ func TestASizeOfBuffersThatTheKernelRefusesIsOneSentenceAndNothingIsStarted(t *t
 		})
 		return
 	}
-	child := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.count=1") //nolint:gosec // itself
+	child := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.count=1") // itself
 	child.Env = append(os.Environ(), refusedOption+"=it")
 	said, err := child.CombinedOutput()
 	require.NoError(t, err, "%s", said)

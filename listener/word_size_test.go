@@ -17,7 +17,7 @@ func TestOn32BitsTheActorSystemMustBeOneThatWorksThere(t *testing.T) {
 	l, err := Listen(stock.Root, anyPort, of(newEcho()), Options{})
 	if strconv.IntSize < 64 {
 		require.ErrorIs(t, err, errWordSize)
-		assert.Equal(t, 1, len(tcpactor.NewSystem().ProcessRegistry.LocalPIDs.LocalPIDs))
+		assert.Len(t, tcpactor.NewSystem().ProcessRegistry.LocalPIDs.LocalPIDs, 1)
 		return
 	}
 	require.NoError(t, err)

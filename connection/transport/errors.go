@@ -25,5 +25,5 @@ func IsReset(err error) bool {
 // aboutFile reports that an error of SendFile says nothing of the connection.
 func aboutFile(err error) bool {
 	_, ok := errors.AsType[*FileError](err)
-	return ok || err == ErrNotSent
+	return ok || errors.Is(err, ErrNotSent)
 }

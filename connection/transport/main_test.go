@@ -60,9 +60,9 @@ var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){
 	"net.Pipe": func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() },
 	"TCP":      tcpPair,
 	"unix": func(t *testing.T) (net.Conn, net.Conn) {
-		dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
+		dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
 		require.NoError(t, err)
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		return socketPair(t, "unix", filepath.Join(dir, "s"))
 	},
 }

@@ -90,7 +90,7 @@ func (k *socketSteps) try(fd uintptr) bool {
 	} else {
 		k.n, k.err = writev(int(fd), k.bufs)
 	}
-	if k.err != ErrAgain {
+	if !errors.Is(k.err, ErrAgain) {
 		return true
 	}
 	k.err = nil

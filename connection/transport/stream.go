@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -188,7 +189,7 @@ func closeWrite(conn net.Conn) error {
 		return nil
 	}
 	err := closeWrite(t.NetConn())
-	if err == ErrNoHalfClose {
+	if errors.Is(err, ErrNoHalfClose) {
 		return nil // close_notify says it, too
 	}
 	return err

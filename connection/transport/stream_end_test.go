@@ -51,7 +51,7 @@ func TestWhatIsHeldIsFetchedInOrderWheneverAndInAnyPieces(t *testing.T) {
 				break
 			}
 		}
-		assert.True(t, text == got.String(), "%d of %d bytes", got.Len(), len(text))
+		assert.Equal(t, text, got.String(), "%d of %d bytes", got.Len(), len(text))
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 
 // scripts are what a handler may do, and what it is answered. The fake must answer as a connection.
 var scripts = map[string]func(t *testing.T, socket berth.Socket) []any{
-	"every write": func(t *testing.T, s berth.Socket) []any { return everyWrite(t, s) },
+	"every write": everyWrite,
 	"after Close": func(t *testing.T, s berth.Socket) []any {
 		err := s.Close()
 		return append(everyWrite(t, s), err, s.Info().Reason)

@@ -78,13 +78,6 @@ func (n *news) next() <-chan struct{} {
 	return n.changed
 }
 
-// forget drops what an earlier client of the same address has left.
-func (n *news) forget(client string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.endings, client)
-}
-
 // of returns why the connection of a client ended, nil if it has not.
 func (n *news) of(client string) *ending {
 	n.mu.Lock()

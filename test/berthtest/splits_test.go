@@ -1,6 +1,7 @@
 package berthtest_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestALongInputIsSplitInManyWays(t *testing.T) {
 				smallest = min(smallest, len(chunk))
 				joined = append(joined, chunk...)
 			}
-			if string(joined) != string(input) {
+			if !bytes.Equal(joined, input) {
 				t.Errorf("%d bytes: %q", n, chunks)
 			}
 		})

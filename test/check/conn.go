@@ -79,7 +79,6 @@ type operation struct {
 	// Of a Wait; and of its pieces, each of which is a write in the ledger.
 	pieces  []*operation
 	whole   *operation // of a piece
-	follows bool       // another piece
 	expired bool
 	// When it began:
 	may, maySize int // writes that may have been pending, and their bytes

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -280,7 +281,9 @@ func TestTwoConnectionsMayBeLinked(t *testing.T) {
 		for tape, before := range map[*tape]*tape{two: one, three: two} {
 			closed := tape.ended()
 			assert.Equal(t, protocol.ReasonLinkDown, closed.Reason)
-			assert.Equal(t, before.socket.PID().Id, closed.Err.(*protocol.LinkDownError).PID.Id, "it is named")
+			down, ok := errors.AsType[*protocol.LinkDownError](closed.Err)
+			require.True(t, ok)
+			assert.Equal(t, before.socket.PID().Id, down.PID.Id, "it is named")
 		}
 		assert.Empty(t, w.deadLetters(three.socket.PID()), "it is not asked to end what it is itself")
 	})
@@ -331,7 +334,9 @@ func TestAnOrderlyEndClosesTheLinkedConnectionAndItsWritesAreFlushed(t *testing.
 				closed := other.ended()
 				assert.Equal(t, protocol.ReasonLinkDown, closed.Reason)
 				assert.Zero(t, closed.Stats.Unsent)
-				assert.Equal(t, one.socket.PID().Id, closed.Err.(*protocol.LinkDownError).PID.Id)
+				down, ok := errors.AsType[*protocol.LinkDownError](closed.Err)
+				require.True(t, ok)
+				assert.Equal(t, one.socket.PID().Id, down.PID.Id)
 			})
 		})
 	}

@@ -208,7 +208,7 @@ func TestAPanicInAContinuationCutsNoFlushOff(t *testing.T) {
 				tape.stall()
 				w.system.Root.Send(tape.socket.PID(), "fail")
 				<-failed
-				assert.Equal(t, stallSize, len(p.rest()))
+				assert.Len(t, p.rest(), stallSize)
 				p.close()
 				tape.ended()
 			})

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ func (r *Recorder) Moved() (clients []net.Addr) {
 
 // lacksRoom reports that a write was refused, or dropped, for lack of room.
 func lacksRoom(err error) bool {
-	return err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull || err == protocol.ErrDropped
+	return errors.Is(err, protocol.ErrWriteQueueFull) || errors.Is(err, protocol.ErrWriteBufferFull) || errors.Is(err, protocol.ErrDropped)
 }
 
 // measureRefusal is measure where err says that there was no room.

@@ -52,7 +52,7 @@ func overSites(t *testing.T, h handler, o connection.Options, test func(t *testi
 					if runtime.GOOS == "windows" {
 						t.Skip("not on windows")
 					}
-					dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
+					dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
 					require.NoError(t, err)
 					t.Cleanup(func() { _ = os.RemoveAll(dir) })
 					address = filepath.Join(dir, "s")
