@@ -57,7 +57,7 @@ func (s *server) callWithin(wait, another time.Duration, callback func()) error 
 	}
 	s.absent.Add(1)
 	go func() {
-		_ = <-ended // nothing is left to tell it to
+		<-ended //nolint:errcheck // nothing is left to tell it to
 		s.absent.Add(-1)
 	}()
 	return errAbsent

@@ -40,8 +40,8 @@ func theirs(t *testing.T, tape *tape, name string, err error) {
 	assert.True(t, errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE), "%s: %v", name, err)
 	assert.NotEmpty(t, op.Op, name)
 	if !tape.w.network.proxied { // the socket's own are the proxy's
-		assert.Equal(t, fmt.Sprint(tape.socket.RemoteAddr()), op.Addr.String(), name)
-		assert.Equal(t, fmt.Sprint(tape.socket.LocalAddr()), op.Source.String(), name)
+		assert.Equal(t, tape.socket.RemoteAddr().String(), op.Addr.String(), name)
+		assert.Equal(t, tape.socket.LocalAddr().String(), op.Source.String(), name)
 		assert.Equal(t, tape.socket.RemoteAddr().Network(), op.Net, name)
 	}
 }

@@ -244,7 +244,7 @@ func overUnderWay(t *testing.T, each func(*testing.T, func(*testing.T, *world)),
 				}
 				w.settle()
 				test(t, w, s, p, work.interrupted, sync.OnceFunc(func() { close(released) }))
-				_ = <-shut
+				<-shut //nolint:errcheck // the test has asked what it wants to know
 			})
 		})
 	}

@@ -396,8 +396,8 @@ var defects = []defect{
 		Name: "pause-is-silence", Guarantee: "G16",
 		What: "the time for which the process was stopped counts as the peers' silence",
 		File: "connection/clock.go",
-		Old:  "max(0, min(real-k.real, k.most))",
-		New:  "max(0, real-k.real)",
+		Old:  "max(0, min(moment-k.real, k.most))",
+		New:  "max(0, moment-k.real)",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestAPauseOfTheProcessEndsNothing$"},
 		},

@@ -51,8 +51,12 @@ func broadcast(b *testing.B, r room) {
 		c, err := net.Dial("tcp", r.addr())
 		require.NoError(b, err)
 		readers = append(readers, c)
-		defer func() { _ = c.Close() }()
 	}
+	defer func() {
+		for _, c := range readers {
+			_ = c.Close()
+		}
+	}()
 	for r.size() < members {
 	}
 	b.ResetTimer()
