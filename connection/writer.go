@@ -151,8 +151,7 @@ func (w *writer) sendFIN() error {
 	err := w.c.socket.CloseWrite()
 	switch {
 	case errors.Is(err, transport.ErrNoHalfClose):
-		w.c.makeRare().noFIN.Store(true) // the close that follows says it all
-		return nil
+		return nil // the close that follows says it all
 	case err != nil:
 		w.c.setCause(w.c.classify("close", err))
 	}

@@ -104,7 +104,7 @@ func TestAHandlerGivesItsConnectionTimeoutsOfItsOwn(t *testing.T) {
 				}, connection.Options{})
 				p := s.client()
 				p.send("log in")
-				tape := s.next()
+				tape := <-s.accepted
 				p.expect("log in")
 				for range 2 {
 					stranger, silent := s.connect()
