@@ -1,8 +1,9 @@
 package connection
 
-import "math"
-
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // watch is what the sweep remembers of a connection between two looks. The hot path reads no clock and keeps no timer: it counts
 // bytes anyway, and the sweep sees whether the counts have moved. All times are on the sweep's clock.
@@ -11,6 +12,7 @@ type watch struct {
 	spread    uint16 // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool   // MaxAge was signalled
 	idle      bool   // nothing was pending
+	held      uint8  // the limits whose time did not count
 	retried   uint8  // for which kinds of progress the last try was made, since the last progress of that kind
 	traffic   uint32 // bytes; the low bits tell that there are more
 	written   uint32 // of those, written
@@ -27,7 +29,8 @@ func newWatch(now time.Duration, spread uint16) watch {
 }
 
 // look signals what took too long. Only network traffic counts: messages to the actor do not keep a connection alive. step is how
-// long ago the last look was: a look that finds the handler at work does not count that time. One goroutine sweeps, so nothing here is shared.
+// long ago the last look was: that time is not counted where one of the two looks found the handler at work, so no limit comes early.
+// One goroutine sweeps, so nothing here is shared.
 func (c *Connection) look(now, step time.Duration) {
 	w, o := &c.watch, &c.shared.options
 	phase := c.phase.Load()
@@ -43,11 +46,11 @@ func (c *Connection) look(now, step time.Duration) {
 	// Who waits for whom?
 	busy := s == open && (leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()
 	listening := c.listening()
-	if busy || s == open && !leaving && !listening {
+	reading := s == open && !busy && listening && c.writesQuiet() && phase&inputOver == 0
+	if w.hold(heldIdle, busy || s == open && !leaving && !listening) {
 		w.trafficAt = min(w.trafficAt+step, now)
 	}
-	reading := s == open && !busy && listening && c.writesQuiet() && phase&inputOver == 0
-	if s == open && !reading {
+	if w.hold(heldRead, s == open && !reading) && s == open {
 		w.since = min(w.since+step, now)
 	}
 
@@ -109,10 +112,27 @@ func (c *Connection) lookAtTraffic(phase uint32, now time.Duration, idle bool) {
 	} else {
 		c.socket.Retry(false) // the kernel may have a little room, and not tell
 	}
-	if c.writer.ordered(starved) {
-		w.writtenAt = now // the peer is offered nothing
+	if w.hold(heldWrite, c.writer.ordered(starved)) {
+		w.writtenAt = now // the peer was offered nothing
 	}
 	w.written, w.idle = written, idle
+}
+
+// Limits whose time does not count while it is not the peer that keeps the connection waiting.
+const (
+	heldIdle uint8 = 1 << iota
+	heldRead
+	heldWrite
+)
+
+// hold notes whether a limit is held at this look, and reports whether it was at this one or the last.
+func (w *watch) hold(limit uint8, held bool) bool {
+	before := w.held&limit != 0
+	w.held &^= limit
+	if held {
+		w.held |= limit
+	}
+	return held || before
 }
 
 // Kinds of progress.

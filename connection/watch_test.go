@@ -267,8 +267,9 @@ func TestAConnectionIsNotIdleWhileThePeerWaitsForUs(t *testing.T) {
 			*c.makeRare() = rare{}
 			c.paused.Store(false)
 			c.demand.Store(unlimited)
-			assert.Zero(t, signalled(c, 106*second-1), "what was left before")
-			assert.Equal(t, signalIdle, signalled(c, 106*second))
+			assert.Zero(t, signalled(c, 101*second), "the wait ended at some time before this look")
+			assert.Zero(t, signalled(c, 107*second-1), "what was left before")
+			assert.Equal(t, signalIdle, signalled(c, 107*second))
 		})
 	}
 }
@@ -309,8 +310,9 @@ func TestAPeerIsNotSilentWhileWeWouldNotRead(t *testing.T) {
 			if !c.credit.idle() {
 				c.credit.release(1, 7, &c.shared.limits, noneRefused)
 			}
-			assert.Zero(t, signalled(c, 106*second-1), "what was left before")
-			assert.Equal(t, signalSilent, signalled(c, 106*second))
+			assert.Zero(t, signalled(c, 101*second), "the wait ended at some time before this look")
+			assert.Zero(t, signalled(c, 107*second-1), "what was left before")
+			assert.Equal(t, signalSilent, signalled(c, 107*second))
 		})
 	}
 }
@@ -377,8 +379,8 @@ func TestAHandlerAtWorkIsNotQuietAndOneThatHasPausedIs(t *testing.T) {
 		want  uint32
 		at    time.Duration // a half-close counts from the look that sees it
 	}{
-		"a drain":      {Options{DrainQuiet: 10 * second}, func(c *Connection) { c.shared.SetDeadline(time.Now()) }, signalQuiet, 109 * second},
-		"a half-close": {Options{HalfCloseTimeout: 10 * second}, func(c *Connection) { c.phase.Or(halfClosed) }, signalHalf, 110 * second},
+		"a drain":      {Options{DrainQuiet: 10 * second}, func(c *Connection) { c.shared.SetDeadline(time.Now()) }, signalQuiet, 110 * second},
+		"a half-close": {Options{HalfCloseTimeout: 10 * second}, func(c *Connection) { c.phase.Or(halfClosed) }, signalHalf, 111 * second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newConnection(one.o, &taker{})
@@ -389,6 +391,7 @@ func TestAHandlerAtWorkIsNotQuietAndOneThatHasPausedIs(t *testing.T) {
 				assert.Zero(t, signalledAsItIs(c, now))
 			}
 			c.paused.Store(true)
+			assert.Zero(t, signalled(c, 101*second), "the work ended at some time before this look")
 			assert.Zero(t, signalled(c, one.at-1))
 			assert.Equal(t, one.want, signalled(c, one.at))
 		})
