@@ -65,11 +65,13 @@ func overSites(t *testing.T, h handler, o connection.Options, test func(t *testi
 	})
 }
 
-// W1: a handler writes until a write is refused, computes for a while, returns, and waits for Writable.
+// W1: a handler writes until a write is refused, computes for a while, returns, and waits for Writable. The client begins to read once
+// a write was refused: one that reads all the time may be faster than the handler, and then no write is refused.
 func TestNoRefusedWriterStalls(t *testing.T) {
 	for _, pause := range []time.Duration{0, 10 * time.Microsecond, time.Millisecond, 5 * time.Millisecond} {
 		t.Run(pause.String(), func(t *testing.T) {
 			began, rounds := time.Now(), max(10, of(200))
+			refused := make(chan struct{}, 1)
 			h := handler{
 				data: func(s protocol.Socket, b *protocol.Buffer) error {
 					b.Discard(b.Len())
@@ -78,6 +80,7 @@ func TestNoRefusedWriterStalls(t *testing.T) {
 							break
 						}
 					}
+					refused <- struct{}{}
 					for computes := time.Now(); time.Since(computes) < pause; {
 					}
 					return nil
@@ -95,6 +98,7 @@ func TestNoRefusedWriterStalls(t *testing.T) {
 					conn := s.dial(t)
 					_, err := conn.Write([]byte("?"))
 					require.NoError(t, err)
+					<-refused
 					_ = conn.SetReadDeadline(time.Now().Add(patience))
 					if _, err := io.Copy(io.Discard, conn); err != nil {
 						stalled++
