@@ -53,7 +53,7 @@ func (s *Spawner) stands(d time.Duration) {
 // Every limit that the sweep keeps: half of it passes, the process is stopped for a hundred times as long, and it has half of its time still.
 func TestAPauseOfTheProcessEndsNothing(t *testing.T) {
 	const limit = 10 * second
-	off := Options{HandshakeTimeout: -1, IdleTimeout: -1, ReadTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1, MaxAgeGrace: -1}
+	off := Options{HandshakeTimeout: -1, IdleTimeout: -1, ReadTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, LingerTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1, MaxAgeGrace: -1}
 	for name, one := range map[string]struct {
 		set   func(o *Options)
 		begin func(c *Connection)
@@ -68,6 +68,7 @@ func TestAPauseOfTheProcessEndsNothing(t *testing.T) {
 		"HalfCloseTimeout": {func(o *Options) { o.HalfCloseTimeout = limit }, func(c *Connection) { c.phase.Or(halfClosed) }, signalHalf},
 		"DrainQuiet":       {func(o *Options) { o.DrainQuiet = limit }, func(c *Connection) { c.shared.SetDeadline(time.Now()) }, signalQuiet},
 		"CloseTimeout":     {func(o *Options) { o.CloseTimeout = limit }, func(c *Connection) { c.setState(flushing) }, signalLate},
+		"LingerTimeout":    {func(o *Options) { o.LingerTimeout = limit }, func(c *Connection) { c.setState(closing) }, signalLate},
 		"MaxAgeGrace": {func(o *Options) { o.MaxAge, o.MaxAgeGrace = 1, limit }, func(c *Connection) {
 			c.shared.passes(1)
 			c.signals.Store(0)

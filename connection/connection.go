@@ -51,7 +51,7 @@ type Connection struct {
 	demand   atomic.Int32 // how many Data may be shown; unlimited where they are not counted. Any goroutine may read it
 
 	index int32  // in Spawner.live; under its lock
-	place *Place // until it is given back; under the Spawner's lock
+	place *Place // nil or waitsForFIN once it is given back; under the Spawner's lock
 	watch watch  // the sweep's
 }
 

@@ -18,6 +18,8 @@
 //	group.go       one payload for many connections
 //	watch.go       timeouts, by a coarse sweep
 //	clock.go       the clock that they are measured on
+//	linger.go      the wait for the peer's FIN
+//	timeouts.go    limits of time that one connection has of its own
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
 //	age.go         when that is, for each connection apart
 //	watchers.go    actors that watch the connection hear of its end behind its replies

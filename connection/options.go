@@ -60,12 +60,17 @@ type Options struct {
 	// progress, also in the middle of a large write, of a file or of a TLS record.
 	// Off: a peer that does not read holds its place and its buffers for ever.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds a close, that is the flush and then the wait for the peer's FIN, each. After the peer's reset it bounds the wait
-	// for a handler that is paused or has no demand, and has not been shown everything that came before. Default 5 s. Off: a peer
-	// that does not read makes every close wait for ever.
+	// CloseTimeout bounds the flush of a close. After the peer's reset it bounds the wait for a handler that is paused or has no
+	// demand, and has not been shown everything that came before. Default 5 s. Off: a peer that does not read makes every close wait
+	// for ever.
 	CloseTimeout time.Duration
+	// LingerTimeout bounds the wait for the peer's FIN after ours; what the peer sends meanwhile is discarded, and gives it no more time.
+	// Default 1 s. The connection's place among MaxConnections is free from our FIN on; see there for how many may wait. Off: a client
+	// that never closes keeps its socket, until others need it.
+	LingerTimeout time.Duration
 	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with KeepOpenOnPeerClosed,
-	// or while its handler is shown nothing, or by CloseWrite, once nothing moved for so long. Default 1 minute: set more where an answer takes longer than that. Off: a peer that vanished after its FIN, or
+	// or while its handler is shown nothing, or by CloseWrite, once nothing moved for so long. Default 1 minute: set more where an answer
+	// takes longer than that. Off: a peer that vanished after its FIN, or
 	// that never sends its own, holds its place for ever.
 	HalfCloseTimeout time.Duration
 	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were accepted together do not end together. At
@@ -113,6 +118,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.HandshakeTimeout, 5*time.Second, -1)
 	orDefault(&o.WriteTimeout, 30*time.Second, -1)
 	orDefault(&o.CloseTimeout, 5*time.Second, -1)
+	orDefault(&o.LingerTimeout, time.Second, -1)
 	orDefault(&o.HalfCloseTimeout, time.Minute, -1)
 	orDefault(&o.MaxAgeGrace, 10*time.Second, -1)
 	orDefault(&o.DrainQuiet, time.Second, -1)

@@ -14,14 +14,14 @@ func TestTheZeroOptionsAreTheAncestorsDefaults(t *testing.T) {
 		ReadBufferSize: 8 << 10, WriteBufferSize: 32 << 10, WriteQueueSize: 64,
 		LowWater:         16 << 10,
 		HandshakeTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, CloseTimeout: 5 * time.Second,
-		HalfCloseTimeout: time.Minute, MaxAgeGrace: 10 * time.Second, DrainQuiet: time.Second,
+		LingerTimeout: time.Second, HalfCloseTimeout: time.Minute, MaxAgeGrace: 10 * time.Second, DrainQuiet: time.Second,
 	}, Options{}.WithDefaults())
 	require.NoError(t, Options{}.Validate())
 }
 
 func TestWhatIsSetStaysAndDefaultsAreFilledInOnce(t *testing.T) {
 	o := Options{ReadBufferSize: 1, WriteBufferSize: 2, WriteQueueSize: 3, HighWater: 9, LowWater: 4, IdleTimeout: 5,
-		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, HalfCloseTimeout: 9, MaxAge: 10, MaxAgeGrace: 11, DrainQuiet: 12,
+		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, HalfCloseTimeout: 9, MaxAge: 10, MaxAgeGrace: 11, DrainQuiet: 12, LingerTimeout: 15,
 		RestartHandler: RestartHandler{Max: 13, Within: 14}}
 	assert.Equal(t, o, o.WithDefaults())
 	assert.Equal(t, Options{}.WithDefaults(), Options{}.WithDefaults().WithDefaults())

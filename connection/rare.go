@@ -29,6 +29,8 @@ type rare struct {
 
 	timeoutsSeen protocol.Timeouts // the limits that were in force at the last look; the sweep's
 
+	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
+
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's
 
 	// The connection's turn.
@@ -68,6 +70,12 @@ func (c *Connection) inputErr() error {
 		return r.inputErr
 	}
 	return nil
+}
+
+// noFIN reports that the FIN comes only with the close.
+func (c *Connection) noFIN() bool {
+	r := c.rare.Load()
+	return r != nil && r.noFIN.Load()
 }
 
 // err is why the writer ended. The connection asks after it saw signalWriterEnded.

@@ -27,12 +27,14 @@ type Spawner struct {
 
 	publish func(event any)
 
-	dispatchers []actor.Dispatcher
-	current     atomic.Pointer[settings] // of the next connections
-	shortest    atomic.Int64             // of the limits that any connection may have been given; see Interval
-	own         atomic.Int64             // of those that SetTimeouts gave, 0 if there are none; see noteOwn
-	sooner      func()                   // has the sweep look at its interval again; nil: it need not
-	dealt       atomic.Uint32            // see spread
+	dispatchers    []actor.Dispatcher
+	current        atomic.Pointer[settings] // of the next connections
+	shortest       atomic.Int64             // of the limits that any connection may have been given; see Interval
+	own            atomic.Int64             // of those that SetTimeouts gave, 0 if there are none; see noteOwn
+	closing        atomic.Bool              // a connection waits for the peer's FIN, as far as is known; see noteClosing
+	shortestLinger atomic.Int64             // the shortest LingerTimeout that any connection may have been given
+	sooner         func()                   // has the sweep look at its interval again; nil: it need not
+	dealt          atomic.Uint32            // see spread
 
 	spawning sync.Mutex
 	next     *Connection // the connection being spawned, and where; under spawning
@@ -41,7 +43,8 @@ type Spawner struct {
 
 	mu         sync.Mutex
 	live       []*Connection // under mu, as what follows; Connection.index is where in it
-	uncounted  int           // of those, how many hold no Place any more
+	uncounted  int           // of those, how many hold no Place any more because of Uncount
+	lingerers  lingerers
 	ended      ended
 	drainUntil atomic.Pointer[time.Time]
 
@@ -210,8 +213,12 @@ func (s *Spawner) remove(c *Connection) {
 	s.onLen(last)
 	place := c.place
 	c.place = nil
-	if place == nil {
+	switch place {
+	case nil:
 		s.uncounted--
+	case waitsForFIN:
+		s.lingerers.left()
+		place = nil
 	}
 	s.ended.add(c)
 	s.mu.Unlock()

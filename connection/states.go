@@ -299,6 +299,10 @@ func (c *Connection) advance(ctx actor.Context) {
 			c.dropInput()
 			c.account()
 			c.setState(closing)
+			c.shared.noteClosing()
+			if !c.noFIN() {
+				c.linger()
+			}
 			c.mailbox.Schedule() // Pull discards now
 		}
 	case closing:

@@ -12,6 +12,7 @@ type Totals struct {
 	Open         int                        // live ones
 	ByState      map[string]int             // the same by protocol.Info's State
 	Uncounted    int                        // of those, how many were taken out of the count
+	Lingering    int                        // of those, how many wait for the peer's FIN without a Place
 	Ended        map[protocol.Reason]uint64 // since the beginning
 	Read         uint64                     // bytes, since the beginning
 	Written      uint64
@@ -46,6 +47,7 @@ func (s *Spawner) Totals() Totals {
 		Open:      len(live),
 		ByState:   map[string]int{},
 		Uncounted: s.uncounted,
+		Lingering: s.lingerers.count,
 		Ended:     maps.Clone(s.ended.reasons),
 		Read:      s.ended.read,
 		Written:   s.ended.written,

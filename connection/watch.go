@@ -43,6 +43,10 @@ func (c *Connection) look(now, step time.Duration) {
 	aged := s == open && limits.MaxAge > 0 && c.age(now) >= c.ageLimit(limits.MaxAge)
 	leaving := aged || half || s == open && c.shared.draining()
 
+	if s == closing {
+		c.shared.closing.Store(true)
+	}
+
 	// Who waits for whom?
 	busy := s == open && (leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()
 	listening := c.listening()
@@ -76,7 +80,9 @@ func (c *Connection) look(now, step time.Duration) {
 		c.signal(signalOverdue)
 	case s == open && idle && (aged || c.shared.draining()) && late(o.DrainQuiet, w.trafficAt):
 		c.signal(signalQuiet)
-	case (s == flushing || s == closing) && late(o.CloseTimeout, w.since):
+	case s == flushing && late(o.CloseTimeout, w.since),
+		s == closing && late(o.LingerTimeout, w.since),
+		s == closing && c.noFIN() && late(lastWords, w.since):
 		c.signal(signalLate)
 	case s == closing && c.shared.draining() && late(o.DrainQuiet, max(w.trafficAt, w.since)):
 		c.signal(signalLate) // a server that shuts down does not wait long for a FIN that may never come
@@ -135,6 +141,9 @@ func (w *watch) hold(limit uint8, held bool) bool {
 	return held || before
 }
 
+// lastWords is how long a connection that cannot send FIN without closing waits for what its peer may have sent.
+const lastWords = 10 * time.Millisecond
+
 // Kinds of progress.
 const (
 	anyProgress uint8 = 1 << iota
@@ -169,6 +178,7 @@ func (s *Spawner) Sweep() {
 	now := s.clock.sweep(moment)
 	s.behind = moment - now
 	s.own.Store(0)
+	s.closing.Store(false)
 	s.swept = s.appendLive(s.swept[:0])
 	for _, c := range s.swept {
 		c.look(now, now-s.sweptAt)
@@ -203,6 +213,9 @@ func (s *Spawner) untilNext() time.Duration {
 func (s *Spawner) shortestLimit() time.Duration {
 	shortest := time.Duration(s.shortest.Load())
 	lower(&shortest, time.Duration(s.own.Load()))
+	if s.closing.Load() {
+		lower(&shortest, time.Duration(s.shortestLinger.Load()))
+	}
 	if quiet := s.current.Load().options.DrainQuiet; s.draining() && quiet > 0 {
 		shortest = min(shortest, quiet)
 	}
@@ -222,4 +235,7 @@ func (s *Spawner) noteLimits(o *Options) {
 		lower(&shortest, o.MaxAge, o.MaxAgeGrace, o.DrainQuiet)
 	}
 	s.shortest.Store(int64(shortest))
+	linger := noLimit
+	lower(&linger, time.Duration(s.shortestLinger.Load()), o.LingerTimeout)
+	s.shortestLinger.Store(int64(linger))
 }

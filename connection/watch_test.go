@@ -145,7 +145,7 @@ func TestAWriteIsTriedOnceMoreBeforeALimitEndsTheConnection(t *testing.T) {
 }
 
 func TestAHandshakeAndACloseHaveTheirTimeFromWhenTheyWereSeenToBegin(t *testing.T) {
-	c := newConnection(Options{HandshakeTimeout: 3 * second, CloseTimeout: 2 * second, IdleTimeout: second}, &taker{})
+	c := newConnection(Options{HandshakeTimeout: 3 * second, CloseTimeout: 2 * second, LingerTimeout: 3 * second, IdleTimeout: second}, &taker{})
 	c.setState(opening)
 	assert.Zero(t, signalled(c, 3*second-1), "and an opening connection is not idle")
 	assert.Equal(t, signalUnfinished, signalled(c, 3*second))
@@ -156,10 +156,21 @@ func TestAHandshakeAndACloseHaveTheirTimeFromWhenTheyWereSeenToBegin(t *testing.
 	assert.Zero(t, signalled(c, 12*second-1))
 	assert.Equal(t, signalLate, signalled(c, 12*second), "progress does not buy a flush more time")
 	c.setState(closing)
-	assert.Zero(t, signalled(c, 13*second), "each part of a close has its own time")
-	assert.Equal(t, signalLate, signalled(c, 15*second))
+	assert.Zero(t, signalled(c, 13*second), "the wait for the peer's FIN has its own time")
+	c.read.Add(1)
+	assert.Zero(t, signalled(c, 16*second-1))
+	assert.Equal(t, signalLate, signalled(c, 16*second), "and what the peer sends buys it no more")
 	c.setState(closed)
 	assert.Zero(t, signalled(c, 100*second))
+}
+
+func TestWithoutAHalfCloseTheCloseWaitsForNoFIN(t *testing.T) {
+	c := newConnection(Options{LingerTimeout: -1}, &taker{})
+	c.makeRare().noFIN.Store(true)
+	c.setState(closing)
+	assert.Zero(t, signalled(c, second))
+	assert.Zero(t, signalled(c, second+lastWords-1))
+	assert.Equal(t, signalLate, signalled(c, second+lastWords))
 }
 
 func TestWhileDrainingAQuietConnectionIsNoticed(t *testing.T) {
@@ -176,12 +187,12 @@ func TestWhileDrainingAQuietConnectionIsNoticed(t *testing.T) {
 }
 
 func TestAServerThatShutsDownWaitsForAPeersFINOnlyUntilItIsQuiet(t *testing.T) {
-	c := newConnection(Options{CloseTimeout: 100 * second, DrainQuiet: second}, &taker{})
+	c := newConnection(Options{CloseTimeout: 100 * second, LingerTimeout: 100 * second, DrainQuiet: second}, &taker{})
 	c.setState(closing)
 	assert.Zero(t, signalled(c, 0))
 	assert.Zero(t, signalled(c, 99*second), "nobody shuts down")
 
-	c = newConnection(Options{CloseTimeout: 100 * second, DrainQuiet: second}, &taker{})
+	c = newConnection(Options{CloseTimeout: 100 * second, LingerTimeout: 100 * second, DrainQuiet: second}, &taker{})
 	c.shared.SetDeadline(time.Now())
 	c.setState(flushing)
 	assert.Zero(t, signalled(c, 0))
@@ -214,7 +225,7 @@ func TestAHalfClosedConnectionIsNoticedOnceNothingHasMovedSinceItIs(t *testing.T
 }
 
 func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
-	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, MaxAge: -1, DrainQuiet: -1, ReadTimeout: -1},
+	c := newConnection(Options{HandshakeTimeout: -1, IdleTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, HalfCloseTimeout: -1, MaxAge: -1, DrainQuiet: -1, ReadTimeout: -1, LingerTimeout: -1},
 		&taker{})
 	c.phase.Or(halfClosed)
 	c.shared.SetDeadline(time.Now())
@@ -237,6 +248,17 @@ func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 			assert.LessOrEqual(t, late, max(limit/8, 10*time.Millisecond))
 			assert.GreaterOrEqual(t, late, limit/10, "and not oftener than that takes")
 		}
+	}
+	for _, limit := range []time.Duration{200 * time.Millisecond, second} {
+		s, told := newConnection(Options{LingerTimeout: limit}, nil).shared, 0
+		s.sooner = func() { told++ }
+		assert.Greater(t, s.Interval(), 100*time.Millisecond, "no connection waits for a FIN")
+		s.noteClosing()
+		s.noteClosing()
+		assert.Equal(t, limit/16, s.Interval())
+		assert.Equal(t, 1, told)
+		s.Sweep()
+		assert.Greater(t, s.Interval(), 100*time.Millisecond, "none does any more")
 	}
 	off := interval(Options{HandshakeTimeout: -1, WriteTimeout: -1, CloseTimeout: -1})
 	assert.Greater(t, off, 100*time.Millisecond)

@@ -151,7 +151,8 @@ func (w *writer) sendFIN() error {
 	err := w.c.socket.CloseWrite()
 	switch {
 	case errors.Is(err, transport.ErrNoHalfClose):
-		return nil // the close that follows says it all
+		w.c.makeRare().noFIN.Store(true) // the close that follows says it all
+		return nil
 	case err != nil:
 		w.c.setCause(w.c.classify("close", err))
 	}

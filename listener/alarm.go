@@ -10,7 +10,7 @@ import (
 type Alarm struct {
 	// Name tells alarms of one listener apart.
 	Name string
-	// Threshold is how many open connections it takes, uncounted ones included. It must be at least 1.
+	// Threshold is how many connections it takes, also those that are uncounted, or wait for the peer's FIN. It must be at least 1.
 	Threshold int
 	// Cooldown is how long the alarm is silent after it went off. Default 5 s; negative: not at all.
 	Cooldown time.Duration

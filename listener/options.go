@@ -49,6 +49,10 @@ type Options struct {
 
 	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
 	// open files. Off: accepting goes on until the process has no descriptor left.
+	//
+	// A connection is open until its FIN is sent. After that it waits for the peer's FIN without a place, for LingerTimeout at most. As many as
+	// MaxConnections may wait so, but no more than a quarter of the descriptors that MaxConnections leaves to the process; beyond it the
+	// one that has waited longest is closed at once.
 	MaxConnections int
 	// WhenFull says what becomes of a client while MaxConnections are open, or while AcceptRate is used up. Default Wait.
 	WhenFull WhenFull
@@ -206,6 +210,22 @@ func defaultMaxConnections() int {
 		return max(1, int(min(most, files/5*4)))
 	}
 	return most
+}
+
+// mostLingering is how many connections may wait for the peer's FIN without a place of MaxConnections: as many as there are
+// places, but no more than a quarter of the descriptors that the places leave to the process: clients that wait for a place (see
+// MaxWait) may take a half of them. o has its defaults.
+func (o *Options) mostLingering() int {
+	most := min(o.MaxConnections, defaultMaxConnections())
+	if files := openFilesLimit(); files > 0 {
+		files := int(min(files, unlimited))
+		left := files - o.MaxConnections
+		if o.MaxConnections == unlimited {
+			left = files / 5 // what a default leaves
+		}
+		most = min(most, left/4)
+	}
+	return max(most, 0)
 }
 
 // validate returns one sentence about the first option that cannot be, nil if all can.

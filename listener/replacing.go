@@ -55,6 +55,7 @@ func (l *Listener) SetHandler(door tcpactor.Door) error {
 func (s *server) settle() {
 	if spawner := s.spawner.Load(); spawner != nil {
 		spawner.Set(s.door, s.options().Connection)
+		spawner.SetLingerers(s.options().mostLingering())
 	}
 }
 

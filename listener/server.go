@@ -104,7 +104,7 @@ func (s *server) begin(children *actor.PID) {
 		return
 	}
 	s.replacing.Lock() // options must not be replaced between the reading and the storing
-	s.spawner.Store(connection.NewSpawner(connection.Config{
+	spawner := connection.NewSpawner(connection.Config{
 		System:      s.system,
 		Parent:      children,
 		Door:        s.door,
@@ -115,7 +115,9 @@ func (s *server) begin(children *actor.PID) {
 		Ended:       func(*connection.Connection) { s.signalEnded() },
 		Counted:     s.tally.set,
 		Publish:     s.publish,
-	}))
+	})
+	spawner.SetLingerers(s.options().mostLingering())
+	s.spawner.Store(spawner)
 	s.replacing.Unlock()
 	close(s.begun)
 	go s.sweep()
@@ -176,7 +178,7 @@ func (s *server) info() protocol.ListenerInfo {
 	}
 	if spawner := s.spawner.Load(); spawner != nil {
 		t := spawner.Totals()
-		info.Open, info.ByState, info.Uncounted = t.Open, t.ByState, t.Uncounted
+		info.Open, info.ByState, info.Uncounted, info.Lingering = t.Open, t.ByState, t.Uncounted, t.Lingering
 		info.Ended, info.Read, info.Written = t.Ended, t.Read, t.Written
 		info.QueuedWrites, info.QueuedBytes = t.QueuedWrites, t.QueuedBytes
 	}

@@ -12,7 +12,7 @@ import (
 // one answer that repeats it: Written or WriteFailed for a Write, Done for every other command.
 // A connection that is ending or has ended answers a Write with WriteFailed, or dead-letters it if it
 // has no sender; once its PID is forgotten, every message is a dead letter (and its sender gets
-// Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and more: an actor that writes to many
+// Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and LingerTimeout: an actor that writes to many
 // connections stops writing to one at its Closing, or at the first WriteFailed.
 
 // Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Uncount, Link, Unlink. GetInfo is a question, not a
@@ -48,7 +48,7 @@ type Resume struct {
 
 // Close flushes every accepted write, sends FIN, discards the peer's remaining input until its FIN (so
 // that the kernel does not answer it with RST, which would destroy the reply on its way), then
-// closes. All of it within CloseTimeout, then Abort. It needs no place in the write queue, is never
+// closes. The flush ends within CloseTimeout, the wait for the peer's FIN within LingerTimeout. It needs no place in the write queue, is never
 // refused, and closing twice is the same as closing once. Its Ack is answered when the socket is closed.
 type Close struct{ Ack any }
 

@@ -61,7 +61,7 @@ type Draining struct {
 // the peer's FIN or reset, a timeout, a handler that fails, a shutdown.
 //
 // From its cause on the connection refuses writes; those accepted before are still flushed, which may
-// take CloseTimeout, and only then comes Closed. Closing comes at once: before every other call,
+// take CloseTimeout and LingerTimeout, and only then comes Closed. Closing comes at once: before every other call,
 // unless a call is under way already. A handler that has told others of its connection, a room for
 // example, takes it out here, so that nothing is sent to it any more.
 //
@@ -156,6 +156,7 @@ type ListenerInfo struct {
 	Open         int               // connections open now
 	ByState      map[string]int    // the same by Info's State
 	Uncounted    int               // of those, how many Uncount took out of the count
+	Lingering    int               // of those, how many wait for the peer's FIN after ours: they hold no place of MaxConnections
 	Ended        map[Reason]uint64 // connections that have ended since the start
 	Read         uint64            // bytes received since the start, of live and ended connections
 	Written      uint64            // bytes that the kernel took, likewise

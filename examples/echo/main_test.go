@@ -37,6 +37,9 @@ func TestEcho(t *testing.T) {
 			{"turns clients away with -when-full reject", rejects},
 			{"lets a client wait for -max-wait", letsWait},
 			{"closes who is idle", closesIdle},
+			{"closes silent clients", closesSilent},
+			{"resets clients that never read", resetsDeaf},
+			{"serves the next client while one does not close", servesTheNext},
 			{"delays only whose handler sleeps", sleeps},
 			{"sends 20 MB in random pieces back", sendsEverything},
 			{"sends whole replies after a half-close", repliesAfterHalfClose},
@@ -260,6 +263,30 @@ func closesIdle(t *testing.T, echo starter) {
 		assert.Less(t, best, 1500*time.Millisecond, network)
 		t.Logf("%s: closed %v after the last byte", network, best.Round(time.Millisecond))
 	}
+}
+
+func closesSilent(t *testing.T, echo starter) {
+	addr := echo("-read-timeout", "200ms", "-idle-timeout", "-1s").Addr(t)
+	conn := dial(t, addr)
+	assertEchoes(t, conn, "not silent yet")
+	_, err := conn.Read(make([]byte, 1))
+	assert.Equal(t, io.EOF, err, "in an orderly way")
+}
+
+func resetsDeaf(t *testing.T, echo starter) {
+	addr := echo("-write-timeout", "200ms", "-idle-timeout", "-1s").Addr(t)
+	conn := dial(t, addr)
+	require.NoError(t, conn.SetReadBuffer(4<<10))
+	sendForEver(conn, func() {}) // returns once the connection has ended
+}
+
+// servesTheNext: there is one place, and the client that had it does not close.
+func servesTheNext(t *testing.T, echo starter) {
+	addr := echo("-max-connections", "1", "-idle-timeout", "200ms", "-close-timeout", "-1s", "-linger-timeout", "-1s").Addr(t)
+	first, second := dial(t, addr), dial(t, addr)
+	_, err := first.Read(make([]byte, 1))
+	assert.Equal(t, io.EOF, err)
+	assertEchoes(t, second, "the place is free")
 }
 
 // sleeps: while the handlers of eight connections sleep, more than there are processors, another connection is served.

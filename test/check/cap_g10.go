@@ -1,27 +1,40 @@
 package check
 
-// places follows how many connections are open: from Accepted, which comes after the permit was taken, to the return of Closed, which
-// comes before it is given back.
+// places follows how many connections hold a place of MaxConnections. A place is taken before Accepted, and free once the server's
+// FIN is sent, which neither the handler nor the peer sees in that moment. So what is known are two bounds: a connection surely holds its
+// place until the beginning of its end, and surely not any more once the peer has read the FIN, or Closed has returned.
 type places struct {
-	open      int
+	surely    int
+	maybe     int
 	dialed    int
 	accepted  int
 	suspended bool
 }
 
 func (p *places) take(c *conn) {
-	c.counted = true
+	c.holds, c.mayHold = true, true
 	p.accepted++
-	p.open++
-	if most := c.world.MaxConnections; most > 0 && p.open > most {
-		c.fail(Cap, "%d of at most %d", p.open, most)
+	p.surely++
+	p.maybe++
+	if most := c.world.MaxConnections; most > 0 && p.surely > most {
+		c.fail(Cap, "%d of at most %d", p.surely, most)
 	}
 }
 
+// mayGive takes note that the place may be free from now on.
+func (p *places) mayGive(c *conn) {
+	if c.holds {
+		c.holds = false
+		p.surely--
+	}
+}
+
+// give takes note that it is.
 func (p *places) give(c *conn) {
-	if c.counted {
-		c.counted = false
-		p.open--
+	p.mayGive(c)
+	if c.mayHold {
+		c.mayHold = false
+		p.maybe--
 	}
 }
 
@@ -30,7 +43,7 @@ func (p *places) rest(j *judge) {
 	if j.world.MaxConnections == 0 || j.world.Rejects || p.suspended || j.shutdown || j.world.NoPeers {
 		return
 	}
-	if waiting := p.dialed - p.accepted; waiting > 0 && p.open < j.world.MaxConnections {
-		j.fail(0, AcceptAtRest, "%d wait, %d of %d are open", waiting, p.open, j.world.MaxConnections)
+	if waiting := p.dialed - p.accepted; waiting > 0 && p.maybe < j.world.MaxConnections {
+		j.fail(0, AcceptAtRest, "%d wait, %d of %d are open", waiting, p.maybe, j.world.MaxConnections)
 	}
 }

@@ -72,6 +72,11 @@ var good = map[string]func(t *tale){
 		t.completes(whole, nil).completes(short, io.ErrUnexpectedEOF).rest()
 		t.op(history.Close, alice).closed(protocol.ReasonLocalClosed, nil, stats(8, 2)).hears(io.EOF).over()
 	},
+	"a connection that waits for the peer's FIN leaves its place": func(t *tale) {
+		t.world.MaxConnections = 1
+		t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).hears(io.EOF).of(2).open().rest()
+		t.of(1).closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).of(2).aborted(0, 0)
+	},
 	"an echo": func(t *tale) {
 		t.open().sends("hello").data("hello", 5).write(turn, "hello", nil, nil).gets("hello").rest()
 		t.note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(5, 0)).hears(io.EOF).over()
@@ -654,6 +659,10 @@ var bad = map[Rule]map[string]func(t *tale){
 		},
 	},
 	AcceptAtRest: {
+		"a place that is kept after the FIN": func(t *tale) {
+			t.world.MaxConnections = 1
+			t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).hears(io.EOF).of(2).note(history.Dialed).rest()
+		},
 		"a permit forgotten": func(t *tale) {
 			t.world.MaxConnections = 1
 			t.open().aborted(0, 0).of(2).note(history.Dialed).rest()

@@ -21,7 +21,8 @@ type conn struct {
 	closed    *protocol.Closed  // nil while it lives
 	closedAt  time.Duration
 	left      bool          // the call of Closed has returned
-	counted   bool          // it holds a place
+	holds     bool          // it surely holds a place
+	mayHold   bool          // it may
 	inside    int           // the call that goes on, 0 if none
 	idleSince time.Duration // when the last call returned
 	movedAt   time.Duration // when something was last seen of it
@@ -163,6 +164,7 @@ func (c *conn) enterCall(r *history.Record) {
 		}
 	case history.EndBegun:
 		c.begins(r.Closing)
+		c.places.mayGive(c)
 		c.room.slow(c, r)
 	case history.Closed:
 		c.closed, c.closedAt = r.Closed, r.At

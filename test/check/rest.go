@@ -28,6 +28,9 @@ func (c *conn) rest() {
 		c.resetAtRest()
 		c.completionsAtRest()
 	}
+	if c.closing != nil && c.output.fin {
+		c.places.give(c)
+	}
 	c.input.settle()
 	c.unanswered(prompt)
 	c.toldAtRest()
@@ -98,11 +101,11 @@ func (c *conn) endAtRest() {
 		c.fail(EndInTime, "aborted or stopped, and still there")
 		return
 	}
-	limit := c.world.Options.CloseTimeout
-	if limit < 0 {
+	o := &c.world.Options
+	if o.CloseTimeout < 0 || o.LingerTimeout < 0 {
 		return
 	}
-	if since := max(*began, c.idleSince); c.now-since > 2*overrun(limit) {
+	if since := max(*began, c.idleSince); c.now-since > overrun(o.CloseTimeout)+overrun(o.LingerTimeout) {
 		c.fail(EndInTime, "%v after it was decided", c.now-since)
 	}
 }
@@ -129,8 +132,8 @@ func (c *conn) timeAtRest() {
 	idle, stalled := only(protocol.ReasonIdleTimeout), only(protocol.ReasonWriteTimeout)
 	silent := only(protocol.ReasonReadTimeout)
 	listens := !c.pauses.ever && o.ReadMode == connection.Push && !o.HoldFullReadBuffer // so that it is idle while nothing moves
-	if listens && !c.causes.timeouts.own() && o.IdleTimeout > 0 && o.CloseTimeout > 0 && possible&^(idle|stalled|silent) == 0 &&
-		c.now-c.movedAt > overrun(o.IdleTimeout)+2*overrun(o.CloseTimeout) {
+	if listens && !c.causes.timeouts.own() && o.IdleTimeout > 0 && o.CloseTimeout > 0 && o.LingerTimeout > 0 && possible&^(idle|stalled|silent) == 0 &&
+		c.now-c.movedAt > overrun(o.IdleTimeout)+overrun(o.CloseTimeout)+overrun(o.LingerTimeout) {
 		c.fail(EndInTime, "nothing has moved for %v", c.now-c.movedAt)
 	}
 	count, _ := c.ledger.surely(c, unknown)

@@ -102,10 +102,15 @@ func limits() map[string]*limit {
 			begin:   func(s *subject) { s.tape.stall(); _ = s.tape.socket.Close() },
 			over:    leaves("flushing"), least: 5 * time.Second, traffic: takes,
 		},
-		"CloseTimeout of the wait for the peer's FIN": {
+		"LingerTimeout": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { _ = s.tape.socket.Close() },
-			over:    leaves("closing"), least: 5 * time.Second, traffic: sends,
+			over:    leaves("closing"), least: time.Second, traffic: sends,
+		},
+		"LingerTimeout, and CloseTimeout is shorter": {
+			options: patient(connection.Options{CloseTimeout: time.Second, LingerTimeout: time.Minute}),
+			begin:   func(s *subject) { _ = s.tape.socket.Close() },
+			over:    leaves("closing"), least: time.Minute, traffic: sends,
 		},
 		"HalfCloseTimeout by the peer's FIN": {
 			options: patient(connection.Options{}),

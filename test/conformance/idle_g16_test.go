@@ -82,7 +82,7 @@ func TestAConnectionWhoseAnswerIsAwaitedIsNotIdle(t *testing.T) {
 				s := w.open(door, play, only(connection.Options{IdleTimeout: idleLimit, ReadMode: way.mode}))
 				p := s.client()
 				p.send("?") // at once: it is not idle before
-				tape := <-s.accepted
+				tape := s.next()
 				tape.await("data")
 				p.send("another request")
 				s.outlast()
@@ -186,7 +186,7 @@ func TestAPeerThatTakesOneByteWithinEveryLimitIsNeverEnded(t *testing.T) {
 			require.NoError(w.t, err)
 			w.clients = append(w.clients, c)
 			require.NoError(w.t, tls.Client(c, config).Handshake())
-			return <-s.accepted, c
+			return s.next(), c
 		},
 	} {
 		for kind, write := range map[string]func(w *world, tape *tape){

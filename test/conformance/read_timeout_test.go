@@ -104,7 +104,7 @@ func TestAHandlerGivesItsConnectionTimeoutsOfItsOwn(t *testing.T) {
 				}, connection.Options{})
 				p := s.client()
 				p.send("log in")
-				tape := <-s.accepted
+				tape := s.next()
 				p.expect("log in")
 				for range 2 {
 					stranger, silent := s.connect()

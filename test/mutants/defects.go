@@ -263,6 +263,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "permit-kept-after-fin", Guarantee: "G10",
+		What: "a connection that waits for the peer's FIN keeps its place",
+		File: "connection/states.go",
+		Old:  "				c.linger()\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAConnectionHoldsItsPlaceUntilItsFINIsSent$/^simnet$"},
+		},
+	},
+	{
 		Name: "messages-count-as-traffic", Guarantee: "G11",
 		What: "the write timeout is put off by every look at the connection, progress or not",
 		File: "connection/watch.go",

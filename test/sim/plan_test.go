@@ -39,6 +39,7 @@ func newPlan(rng *rand.Rand) plan {
 		ReadTimeout:          pick[time.Duration](rng, 0, 0, 0, 500*time.Millisecond),
 		WriteTimeout:         pick(rng, 0, -1, time.Second),
 		CloseTimeout:         pick(rng, 0, 100*time.Millisecond, 2*time.Second, -1),
+		LingerTimeout:        pick(rng, 0, 100*time.Millisecond, 2*time.Second, -1),
 		HalfCloseTimeout:     pick(rng, 0, -1, time.Second),
 		MaxAge:               pick(rng, 0, 0, 0, 3*time.Second),
 		MaxAgeGrace:          pick(rng, 0, -1, time.Second),

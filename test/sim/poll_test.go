@@ -51,6 +51,7 @@ func realPlan(rng *rand.Rand) plan {
 	o.ReadTimeout = pick[time.Duration](rng, 0, 0, 20*time.Millisecond)
 	o.WriteTimeout = pick(rng, -1, 20*time.Millisecond)
 	o.CloseTimeout = 20 * time.Millisecond
+	o.LingerTimeout = 20 * time.Millisecond
 	o.HalfCloseTimeout = pick(rng, -1, 20*time.Millisecond)
 	o.MaxAge, o.MaxAgeGrace, o.DrainQuiet = 0, 0, 5*time.Millisecond
 	p.listener.SendBufferSize, p.listener.RecvBufferSize = sendBuffer, sendBuffer

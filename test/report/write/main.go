@@ -55,6 +55,7 @@ var matrix = []struct{ id, load string }{
 	{"A7", "a peer that vanishes, a partition that heals"},
 	{"A8", "TLS: a stall at each flight, garbage, plain text"},
 	{"A10", "one connection at full speed beside many"},
+	{"A11", "clients that never close their side, more than there are places"},
 	{"R1", "half-closes, both ways"},
 	{"R2", "a close with a full queue, before a peer that reads and one that does not"},
 	{"R3", "a close with unread input"},
