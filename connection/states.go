@@ -296,14 +296,10 @@ func (c *Connection) advance(ctx actor.Context) {
 		case broken || c.flags.inputEnded || c.flags.aborted:
 			c.close(ctx)
 		default:
-			c.dropInput()
-			c.account()
-			c.setState(closing)
-			c.shared.noteClosing()
-			if !c.noFIN() {
-				c.linger()
+			c.tellClosing(ctx) // before its place is another's
+			if c.state() == flushing {
+				c.lingerOn()
 			}
-			c.mailbox.Schedule() // Pull discards now
 		}
 	case closing:
 		if c.flags.inputEnded || c.flags.aborted {
@@ -311,6 +307,18 @@ func (c *Connection) advance(ctx actor.Context) {
 		}
 	case closed:
 	}
+}
+
+// lingerOn leaves flushing: the FIN is sent, and what the peer still sends is discarded until its own.
+func (c *Connection) lingerOn() {
+	c.dropInput()
+	c.account()
+	c.setState(closing)
+	c.shared.noteClosing()
+	if !c.noFIN() {
+		c.linger()
+	}
+	c.mailbox.Schedule() // Pull discards now
 }
 
 func (c *Connection) endedBy(reason protocol.Reason) bool {
