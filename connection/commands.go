@@ -72,7 +72,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Close:
 		r.orderly = true
 		c.wait(r)
-		c.flags.salvage = false // whoever closes wants no more input
+		c.phase.And(^salvaging) // whoever closes wants no more input
 		c.finish(ctx, protocol.ReasonLocalClosed, nil)
 	case *protocol.CloseWrite:
 		if c.flags.writerEnded {

@@ -65,7 +65,6 @@ type flags struct {
 	inputKnown  bool // the handler's side has taken note of it
 	writerEnded bool
 	writerGone  bool // its actor has stopped
-	salvage     bool // writing failed; what the peer sent before it went is still shown
 	highTold    bool // the last Writable said not ready
 	aborted     bool // the socket is reset: there is no input to wait for
 	draining    bool // the handler knows of the shutdown
@@ -199,7 +198,7 @@ func (c *Connection) try(ctx actor.Context, message any) {
 	returned = true
 	switch {
 	case orderly:
-		c.flags.salvage = false
+		c.phase.And(^salvaging)
 		c.finish(ctx, c.cause.Load().reason, nil)
 	case err != nil:
 		c.failed(ctx, protocol.ReasonHandlerError, err)
@@ -271,7 +270,7 @@ func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool)
 // failed ends the connection because of its handler, which is shown no more. What was accepted is still flushed: it may be the
 // error message for the peer.
 func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
-	c.flags.salvage = false
+	c.phase.And(^salvaging)
 	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
 	c.finish(ctx, reason, err)
 }

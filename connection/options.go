@@ -60,13 +60,12 @@ type Options struct {
 	// progress, also in the middle of a large write, of a file or of a TLS record.
 	// Off: a peer that does not read holds its place and its buffers for ever.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds the flush of a close. After the peer's reset it bounds the wait for a handler that is paused or has no
-	// demand, and has not been shown everything that came before. Default 5 s. Off: a peer that does not read makes every close wait
-	// for ever.
+	// CloseTimeout bounds the flush of a close. Default 5 s. Off: a peer that does not read makes every close wait for ever.
 	CloseTimeout time.Duration
 	// LingerTimeout bounds the wait for the peer's FIN after ours; what the peer sends meanwhile is discarded, and gives it no more time.
-	// Default 1 s. The connection's place among MaxConnections is free from our FIN on; see there for how many may wait. Off: a client
-	// that never closes keeps its socket, until others need it.
+	// After the peer's reset it bounds the wait for a handler that is paused or has no demand, and has not been shown everything
+	// that came before. Default 1 s. The connection's place among MaxConnections is free from our FIN on; see there for how many may wait. Off: a client
+	// that never closes keeps its socket, until others need it, and a handler that never resumes keeps a place.
 	LingerTimeout time.Duration
 	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with KeepOpenOnPeerClosed,
 	// or while its handler is shown nothing, or by CloseWrite, once nothing moved for so long. Default 1 minute: set more where an answer

@@ -72,19 +72,24 @@ func (c *Connection) lookForEnd(phase uint32) {
 // handler was shown everything that came. Nothing more is written.
 func (c *Connection) lose(err error) {
 	if c.end(c.classify("read", err)) {
-		c.salvage()
+		c.leaveOpen(true)
 		c.writer.order(orderGiveUp)
 	}
 }
 
-// salvage leaves open for a connection whose peer is gone. What the peer sent before is with the transport
-// still: the handler is shown it, as far as it wants it. A handler that is paused or has no demand is
-// waited for as long as CloseTimeout, which begins anew with each Data.
-func (c *Connection) salvage() {
+// leaveOpen leaves open for a connection whose peer is gone. What the peer sent before is with the transport
+// still. salvage: the handler is shown it, as far as it wants it. A handler that is paused or has no demand is
+// waited for as long as LingerTimeout, which begins anew with each Data.
+func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)
-	c.flags.salvage = true
+	if salvage {
+		c.phase.Or(salvaging)
+		c.shared.noteClosing()
+	}
 	c.mailbox.Schedule()
 }
+
+func (c *Connection) salvaging() bool { return c.phase.Load()&salvaging != 0 }
 
 // salvaged takes note that the handler is being shown what was in hand, or has been: the wait for it
 // begins anew.
@@ -104,7 +109,7 @@ func (c *Connection) giveUpSalvage() {
 		r.salvaged = false
 		return
 	}
-	c.flags.salvage = false
+	c.phase.And(^salvaging)
 	c.leftUnread(c.socket.Unread())
 	c.flags.aborted = true
 	c.socket.Abort() // a write may be blocked

@@ -21,7 +21,7 @@ func (c *Connection) Pull() any {
 		return attendNow
 	}
 	switch s := c.state(); {
-	case s == open && c.cause.Load() == nil, s == flushing && c.flags.salvage:
+	case s == open && c.cause.Load() == nil, s == flushing && c.salvaging():
 		return c.fetch()
 	case s == flushing && c.flags.writerEnded:
 		return attendNow // the handler failed while it was shown the last words: there is nothing left to wait for
@@ -209,7 +209,7 @@ func (c *Connection) show(ctx actor.Context) {
 		c.demand.Store(demand - 1)
 	}
 	defer c.reclaim() // also where the handler ends the goroutine
-	if c.flags.salvage {
+	if c.salvaging() {
 		c.salvaged()
 		defer c.salvaged()
 	}

@@ -31,7 +31,7 @@ type Spawner struct {
 	current        atomic.Pointer[settings] // of the next connections
 	shortest       atomic.Int64             // of the limits that any connection may have been given; see Interval
 	own            atomic.Int64             // of those that SetTimeouts gave, 0 if there are none; see noteOwn
-	closing        atomic.Bool              // a connection waits for the peer's FIN, as far as is known; see noteClosing
+	closing        atomic.Bool              // LingerTimeout bounds a wait, as far as is known; see noteClosing
 	shortestLinger atomic.Int64             // the shortest LingerTimeout that any connection may have been given
 	sooner         func()                   // has the sweep look at its interval again; nil: it need not
 	dealt          atomic.Uint32            // see spread

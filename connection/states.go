@@ -46,6 +46,7 @@ const (
 	announced                           // Closing is published, or is just being published
 	unwatched                           // nothing is read, and the transport does not tell of the peer's end
 	another                             // changes where something that has a time limit begins anew
+	salvaging                           // the peer is gone; what it sent before is still shown, and waits for the handler
 	torn                                // the end was no orderly one
 	forgotten                           // the PID is no longer known
 )
@@ -183,7 +184,7 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	is := func(bit uint32) bool { return bits&bit != 0 }
 	switch {
 	case is(signalReadFull):
-		c.flags.salvage = false // the last words are not read: nothing is left to wait for
+		c.phase.And(^salvaging) // the last words are not read: nothing is left to wait for
 		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
 	case is(signalIdle) && !c.arriving(): // if it is, the sweep was a moment too early
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
@@ -201,7 +202,7 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 		c.kill(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout)
 	case is(signalUnfinished) && c.state() == opening:
 		c.unfinished(protocol.ErrHandshakeTimeout)
-	case is(signalLate) && c.state() == flushing && c.flags.salvage:
+	case is(signalLate) && c.state() == flushing && c.salvaging():
 		c.giveUpSalvage()
 	case is(signalLate) && c.state() == flushing:
 		c.cutOff(protocol.ErrCloseTimeout)
@@ -233,7 +234,7 @@ func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error
 // cutOff ends a flush that takes too long. The cause stays what it was; the writes fail with err.
 func (c *Connection) cutOff(err error) {
 	c.blame(err)
-	c.flags.salvage = false
+	c.phase.And(^salvaging)
 	c.flags.aborted = true
 	c.socket.Abort()
 	c.writer.order(orderGiveUp)
@@ -249,8 +250,7 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 		c.phase.Or(halfClosed)
 	default:
 		// Writing failed.
-		c.salvage()
-		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset)
+		c.leaveOpen(c.endedBy(protocol.ReasonPeerReset))
 	}
 }
 
@@ -291,7 +291,7 @@ func (c *Connection) advance(ctx actor.Context) {
 		}
 	case flushing:
 		switch {
-		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted:
+		case c.salvaging() && !c.flags.inputEnded && !c.flags.aborted:
 			// Pull goes on, as far as the handler wants it, and comes back with the end of the input.
 		case broken || c.flags.inputEnded || c.flags.aborted:
 			c.close(ctx)

@@ -43,7 +43,8 @@ func (c *Connection) look(now, step time.Duration) {
 	aged := s == open && limits.MaxAge > 0 && c.age(now) >= c.ageLimit(limits.MaxAge)
 	leaving := aged || half || s == open && c.shared.draining()
 
-	if s == closing {
+	salvages := s == flushing && phase&salvaging != 0
+	if s == closing || salvages {
 		c.shared.closing.Store(true)
 	}
 
@@ -80,8 +81,8 @@ func (c *Connection) look(now, step time.Duration) {
 		c.signal(signalOverdue)
 	case s == open && idle && (aged || c.shared.draining()) && late(o.DrainQuiet, w.trafficAt):
 		c.signal(signalQuiet)
-	case s == flushing && late(o.CloseTimeout, w.since),
-		s == closing && late(o.LingerTimeout, w.since),
+	case s == flushing && !salvages && late(o.CloseTimeout, w.since),
+		(s == closing || salvages) && late(o.LingerTimeout, w.since),
 		s == closing && c.noFIN() && late(lastWords, w.since):
 		c.signal(signalLate)
 	case s == closing && c.shared.draining() && late(o.DrainQuiet, max(w.trafficAt, w.since)):

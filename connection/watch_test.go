@@ -164,6 +164,36 @@ func TestAHandshakeAndACloseHaveTheirTimeFromWhenTheyWereSeenToBegin(t *testing.
 	assert.Zero(t, signalled(c, 100*second))
 }
 
+func TestTheWaitForAHandlerAfterAResetIsTheLingerTimeout(t *testing.T) {
+	c := newConnection(Options{CloseTimeout: 2 * second, LingerTimeout: 3 * second}, &taker{})
+	c.leaveOpen(true)
+	assert.Zero(t, signalled(c, second))
+	assert.Zero(t, signalled(c, 4*second-1))
+	assert.Equal(t, signalLate, signalled(c, 4*second))
+	c.salvaged() // a Data
+	assert.Zero(t, signalled(c, 5*second))
+	assert.Zero(t, signalled(c, 8*second-1))
+	assert.Equal(t, signalLate, signalled(c, 8*second))
+}
+
+// What bounds the handshake and the close is the listener's, whatever the handler has set.
+func TestSetTimeoutsGivesNoTimeToAHandshakeOrAClose(t *testing.T) {
+	for s, o := range map[state]Options{
+		opening:  {HandshakeTimeout: 11 * second}, // from the beginning
+		flushing: {CloseTimeout: 10 * second},
+		closing:  {LingerTimeout: 10 * second},
+	} {
+		c := newConnection(o, &taker{})
+		c.setState(s)
+		assert.Zero(t, signalled(c, second), "%s", s)
+		for now := 2 * second; now < 11*second; now += second {
+			c.SetTimeouts(protocol.Timeouts{Idle: now, Read: 2 * now, MaxAge: 3 * now})
+			assert.Zero(t, signalled(c, now), "%s", s)
+		}
+		assert.NotZero(t, signalled(c, 11*second), "%s", s)
+	}
+}
+
 func TestWithoutAHalfCloseTheCloseWaitsForNoFIN(t *testing.T) {
 	c := newConnection(Options{LingerTimeout: -1}, &taker{})
 	c.makeRare().noFIN.Store(true)

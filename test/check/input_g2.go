@@ -139,7 +139,7 @@ func (in *input) finish(c *conn) {
 	case reason == protocol.ReasonPeerClosed && !in.rst:
 	case reason == protocol.ReasonPeerReset, reason == protocol.ReasonPeerClosed: // a reset of which a write was told looks orderly
 		// A handler that wants nothing is waited for, and for as long after each Data.
-		limit := c.world.Options.CloseTimeout
+		limit := c.world.Options.LingerTimeout
 		timely := limit < 0 || c.closedAt-max(in.goneAt, in.shownAt) < limit
 		if !c.world.Lossless || !in.gone || !timely || c.prevented() {
 			return

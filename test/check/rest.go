@@ -112,7 +112,7 @@ func (c *conn) endAtRest() {
 
 // lingersAtRest looks for a connection that waits for too long for a handler that does not want what its peer sent before the reset.
 func (c *conn) lingersAtRest() {
-	limit := c.world.Options.CloseTimeout
+	limit := c.world.Options.LingerTimeout
 	since := max(c.causes.begunAt, c.input.shownAt)
 	if limit > 0 && c.now-since > 2*overrun(limit) {
 		c.fail(EndInTime, "%v after its reset, or its last Data", c.now-since)

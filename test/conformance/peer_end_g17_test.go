@@ -82,7 +82,7 @@ func TestAFullReadBufferThatIsHeldHidesNoReset(t *testing.T) {
 		if w.network.virtual() {
 			t.Skip("nothing is known of such a connection until it is read")
 		}
-		p, tape := w.serve(script{data: leave}, connection.Options{ReadBufferSize: 100, HoldFullReadBuffer: true, CloseTimeout: 50 * time.Millisecond}).connect()
+		p, tape := w.serve(script{data: leave}, connection.Options{ReadBufferSize: 100, HoldFullReadBuffer: true, LingerTimeout: 50 * time.Millisecond}).connect()
 		p.send(pattern(200))
 		tape.until("a full buffer", func([]event) bool { return len(tape.seen()) == 100 })
 		p.reset()
@@ -179,7 +179,7 @@ func TestEverythingBeforeAResetIsShownAlsoToAHandlerThatComesLate(t *testing.T) 
 		t.Run(name, func(t *testing.T) {
 			eachQuiet(t, func(t *testing.T, w *world, how string) {
 				o := roomy()
-				o.ReadBufferSize, o.CloseTimeout = 4<<10, time.Minute
+				o.ReadBufferSize, o.LingerTimeout = 4<<10, time.Minute
 				p, tape := w.quiet(how, script{}, o).connect()
 				sent := pattern(30_000)
 				p.send(sent)
@@ -203,7 +203,7 @@ func TestEverythingBeforeAResetIsShownAlsoToAHandlerThatComesLate(t *testing.T) 
 func TestAPauseAmongTheLastWordsLosesNoneOfThem(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		o := roomy()
-		o.ReadBufferSize, o.CloseTimeout = 4<<10, time.Minute
+		o.ReadBufferSize, o.LingerTimeout = 4<<10, time.Minute
 		s := w.serve(script{
 			accepted: func(t *tape) error { t.socket.Pause(); return nil },
 			data: func(t *tape, b *protocol.Buffer) error {
@@ -228,13 +228,13 @@ func TestAPauseAmongTheLastWordsLosesNoneOfThem(t *testing.T) {
 	})
 }
 
-func TestAHandlerThatNeverComesForTheLastWordsIsWaitedForAsLongAsTheCloseTimeout(t *testing.T) {
+func TestAHandlerThatNeverComesForTheLastWordsIsWaitedForAsLongAsTheLingerTimeout(t *testing.T) {
 	for name, meet := range met {
 		t.Run(name, func(t *testing.T) {
 			eachQuiet(t, func(t *testing.T, w *world, how string) {
 				const limit = 200 * time.Millisecond
 				o := roomy()
-				o.CloseTimeout = limit
+				o.LingerTimeout = limit
 				p, tape := w.quiet(how, script{}, o).connect()
 				p.send(pattern(30_000))
 				w.settle()
@@ -256,7 +256,7 @@ func TestAHandlerThatNeverComesForTheLastWordsIsWaitedForAsLongAsTheCloseTimeout
 func TestAHandlerThatTakesItsTimeForTheLastWordsIsNotCutOff(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		o := roomy()
-		o.ReadBufferSize, o.CloseTimeout = 1000, time.Second
+		o.ReadBufferSize, o.LingerTimeout = 1000, time.Second
 		p, tape := w.serve(script{
 			accepted: func(t *tape) error { t.socket.Pause(); return nil },
 			data:     func(_ *tape, b *protocol.Buffer) error { time.Sleep(3 * time.Second); b.Discard(b.Len()); return nil },
@@ -276,7 +276,7 @@ func TestAHandlerThatTakesItsTimeForTheLastWordsIsNotCutOff(t *testing.T) {
 func TestACloseWhileTheLastWordsWaitEndsTheConnectionAtOnce(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		o := roomy()
-		o.CloseTimeout = -1
+		o.LingerTimeout = -1
 		p, tape := w.quiet("paused", script{}, o).connect()
 		p.send(pattern(20_000))
 		w.settle()

@@ -65,8 +65,8 @@ var defects = []defect{
 		Name: "reset-eats-input", Guarantee: "G2",
 		What: "what the peer sent before its reset is not shown if writing meets the reset first",
 		File: "connection/states.go",
-		Old:  "		c.flags.salvage = c.endedBy(protocol.ReasonPeerReset)\n",
-		New:  "		c.flags.salvage = false\n",
+		Old:  "		c.leaveOpen(c.endedBy(protocol.ReasonPeerReset))\n",
+		New:  "		c.leaveOpen(false)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestEverythingBeforeARSTIsShownAlsoWhenWritingFailsFirst$"},
 		},
@@ -75,8 +75,8 @@ var defects = []defect{
 		Name: "late-handler-loses-input", Guarantee: "G2",
 		What: "what the peer sent before its reset is thrown away if the handler is paused or has no demand when a write meets it",
 		File: "connection/states.go",
-		Old:  "		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted:\n",
-		New:  "		case c.flags.salvage && !c.flags.inputEnded && !c.flags.aborted && c.willing():\n",
+		Old:  "		case c.salvaging() && !c.flags.inputEnded && !c.flags.aborted:\n",
+		New:  "		case c.salvaging() && !c.flags.inputEnded && !c.flags.aborted && c.willing():\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestEverythingBeforeAResetIsShownAlsoToAHandlerThatComesLate$/^by_a_write$/^paused$"},
 		},
@@ -266,7 +266,7 @@ var defects = []defect{
 		Name: "permit-kept-after-fin", Guarantee: "G10",
 		What: "a connection that waits for the peer's FIN keeps its place",
 		File: "connection/states.go",
-		Old:  "				c.linger()\n",
+		Old:  "		c.linger()\n",
 		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAConnectionHoldsItsPlaceUntilItsFINIsSent$/^simnet$"},
@@ -333,6 +333,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "mail-lost-behind-closing", Guarantee: "G13",
+		What: "the message at hand is lost where Closing ends the goroutine",
+		File: "connection/connection.go",
+		Old:  "			if !told {\n				c.Drop(",
+		New:  "			if false {\n				c.Drop(",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestMailIsNotLostBehindAClosingThatEndsTheGoroutine$"},
+		},
+	},
+	{
 		Name: "blocked-worker-unnoticed", Guarantee: "G14",
 		What: "nobody takes the place of a worker whose handler blocks",
 		File: "actor/monitor.go",
@@ -383,6 +393,26 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "waiting-writes-mixed", Guarantee: "G15",
+		What: "the pieces of writes that wait mix",
+		File: "connection/write_context.go",
+		Old:  "		defer func() { <-r.writing }()\n",
+		New:  "		<-r.writing\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestWritesThatWaitDoNotMixTheirBytes$"},
+		},
+	},
+	{
+		Name: "sender-not-told", Guarantee: "G15",
+		What: "an actor whose write by PID was refused is not told of room",
+		File: "connection/room.go",
+		Old:  "	if !c.credit.high() {\n		c.tellSenders()\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestASenderWhoseWriteWasRefusedIsToldOfRoom$/^simnet$"},
+		},
+	},
+	{
 		Name: "handler-at-work-is-idle", Guarantee: "G16",
 		What: "a connection whose handler runs for long is taken for idle",
 		File: "connection/watch.go",
@@ -400,6 +430,16 @@ var defects = []defect{
 		New:  "max(0, moment-k.real)",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestAPauseOfTheProcessEndsNothing$"},
+		},
+	},
+	{
+		Name: "limit-begins-early", Guarantee: "G16",
+		What: "a limit counts the time before the look that found the wait over",
+		File: "connection/watch.go",
+		Old:  "	return held || before\n",
+		New:  "	return held || before && false\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestAPeerIsNotSilentWhileWeWouldNotRead$"},
 		},
 	},
 	{
