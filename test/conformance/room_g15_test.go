@@ -151,6 +151,9 @@ func TestNoPolicyPunishesAHealthyPeer(t *testing.T) {
 				eachNetwork(t, func(t *testing.T, w *world) {
 					s := w.serve(script{message: sayLines}, connection.Options{SlowConsumer: slow})
 					for _, n := range []int{65, 200, 1000} {
+						if n == 1000 && w.network.family == "unix" {
+							continue // each piece costs the kernel 768 bytes of 208 KiB: a peer that comes to read a little late is slow
+						}
 						p, tape := s.connect()
 						burst(w, tape, lines[:n])
 						p.expect(strings.Join(lines[:n], ""))
