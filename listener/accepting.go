@@ -2,6 +2,7 @@ package listener
 
 import (
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/go-berth/berth/connection"
@@ -61,6 +62,11 @@ func (s *server) accepted(conn net.Conn) {
 func (s *server) stream(conn net.Conn, place *connection.Place) {
 	o := s.options()
 	s.tune(conn, o)
+	if recv, send := s.kernelShare(o); recv+send > 0 {
+		if socket, ok := below[syscall.Conn](conn); ok {
+			transport.Limit(socket.(net.Conn), recv, send)
+		}
+	}
 	if o.TLSConfig != nil {
 		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
 	} else {

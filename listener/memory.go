@@ -47,6 +47,38 @@ func (o Options) validateMemory() error {
 	return nil
 }
 
+// The limits of what the kernel holds of a connection where there is a MemoryBudget.
+const (
+	// fewSockets is for how many connections there is room at least.
+	fewSockets = 16
+	// leastKernel is what a connection has however many there are. Less would cost much speed.
+	leastKernel = 16 << 10
+	// mostKernel is no limit: the kernel's own choice is seldom more.
+	mostKernel = 1 << 20
+)
+
+// kernelShare returns what the kernel may hold of one more connection, in each direction whose buffer the
+// options do not name: a share of the MemoryBudget, the less the more are open. The shares of all come to
+// little more than the budget, but for leastKernel each. 0: as much as it likes.
+func (s *server) kernelShare(o *Options) (recv, send int) {
+	if o.MemoryBudget <= 0 || o.RecvBufferSize != 0 && o.SendBufferSize != 0 {
+		return 0, 0
+	}
+	share := o.MemoryBudget / int64(4*max(s.open(), fewSockets))
+	if share >= mostKernel {
+		return 0, 0
+	}
+	recv = max(int(share), leastKernel)
+	send = recv
+	if o.RecvBufferSize != 0 {
+		recv = 0
+	}
+	if o.SendBufferSize != 0 {
+		send = 0
+	}
+	return recv, send
+}
+
 // newBudget returns nil without a MemoryBudget.
 func (s *server) newBudget() *connection.Budget {
 	limits := s.options().memory()

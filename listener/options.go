@@ -124,8 +124,12 @@ type Options struct {
 	//
 	// A kernel or a kind of socket that does not know an option for probes, or TCP_NODELAY, goes without it.
 	KeepAlive time.Duration
-	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes. Default: the kernel's own choice, up to several
-	// MiB for a peer that does not read.
+	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes. Default: the
+	// kernel's own choice, up to several MiB for a peer that does not read. With a MemoryBudget the default
+	// is a limit instead: a quarter of the budget, divided by the connections that are open (16 at least),
+	// and 16 KiB at least; 1 MiB and more is no limit. Of what is sent it bounds the bytes that TCP could not
+	// send yet (TCP_NOTSENT_LOWAT; Linux, macOS), which costs no speed; of what is received the buffer.
+	// Negative: the kernel's own choice, also with a MemoryBudget.
 	RecvBufferSize int
 	SendBufferSize int
 }
@@ -272,8 +276,6 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: AcceptBurst %d limits nothing without an AcceptRate", o.AcceptBurst)
 	case o.Network == "unix" && len(o.Allow)+len(o.Deny) > 0 && !o.ProxyProtocol.Enabled:
 		return errors.New("berth: Allow and Deny name IP addresses, and the clients of a unix socket have none")
-	case o.RecvBufferSize < 0 || o.SendBufferSize < 0:
-		return fmt.Errorf("berth: RecvBufferSize %d and SendBufferSize %d must not be negative", o.RecvBufferSize, o.SendBufferSize)
 	}
 	if err := o.checkReusePort(); err != nil {
 		return err

@@ -49,8 +49,6 @@ var bad = map[string]Options{
 	"Transport 77 is none of":                                                          {Transport: 77},
 	"ReusePort needs TCP":                                                              {ReusePort: true, Network: "unix"},
 	"Acceptors -2 must not be negative":                                                {Acceptors: -2},
-	"RecvBufferSize -1 and SendBufferSize 0 must":                                      {RecvBufferSize: -1},
-	"RecvBufferSize 0 and SendBufferSize -1 must":                                      {SendBufferSize: -1},
 	"ReadBufferSize cannot be off":                                                     {Connection: connection.Options{ReadBufferSize: -1}},
 	"ProxyProtocol needs TrustedProxies":                                               {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{}}},
 	"names whom to trust but is not Enabled":                                           {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},

@@ -200,6 +200,9 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 
 func (p *polling) begin(client pollClient, place *connection.Place) {
 	p.dealt.Add(1)
+	if recv, send := p.server.kernelShare(p.server.options()); recv+send > 0 {
+		client.Limit(recv, send)
+	}
 	p.server.spawn(client.Poll, client.lane, place)
 }
 

@@ -124,8 +124,8 @@ func (p *polling) socketOptions(o *Options) transport.SocketOptions {
 	return transport.SocketOptions{
 		NoDelay:    !o.DisableNoDelay,
 		KeepAlive:  transport.KeepAlive{KeepAliveConfig: probes.KeepAliveConfig, Leave: probes.leave},
-		RecvBuffer: o.RecvBufferSize,
-		SendBuffer: o.SendBufferSize,
+		RecvBuffer: max(o.RecvBufferSize, 0),
+		SendBuffer: max(o.SendBufferSize, 0),
 	}
 }
 

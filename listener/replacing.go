@@ -152,8 +152,8 @@ func (o Options) changes(before *Options) error {
 		{"MemoryTimeout", o.MemoryTimeout == before.MemoryTimeout},
 		{"MemoryBudget", max(o.MemoryBudget, 0) == max(before.MemoryBudget, 0)},
 		{"ReusePort", o.ReusePort == before.ReusePort},
-		{"RecvBufferSize to the kernel's choice", o.RecvBufferSize > 0 || before.RecvBufferSize == 0},
-		{"SendBufferSize to the kernel's choice", o.SendBufferSize > 0 || before.SendBufferSize == 0},
+		{"RecvBufferSize to the kernel's choice", o.RecvBufferSize > 0 || before.RecvBufferSize <= 0},
+		{"SendBufferSize to the kernel's choice", o.SendBufferSize > 0 || before.SendBufferSize <= 0},
 	} {
 		if !fixed.same {
 			return fmt.Errorf("berth: a running listener cannot change %s", fixed.name)

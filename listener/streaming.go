@@ -55,7 +55,7 @@ func (k *streaming) tune(o *Options) (err error) {
 func setBuffers(l net.Listener, o *Options) error {
 	switch l.(type) {
 	case *net.TCPListener, *net.UnixListener: // of others nobody knows what their descriptor is
-		if err := transport.SetBuffers(l, o.RecvBufferSize, o.SendBufferSize); err != nil {
+		if err := transport.SetBuffers(l, max(o.RecvBufferSize, 0), max(o.SendBufferSize, 0)); err != nil {
 			return badBuffers(err)
 		}
 	}

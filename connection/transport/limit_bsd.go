@@ -1,0 +1,5 @@
+//go:build freebsd || netbsd || openbsd || dragonfly
+
+package transport
+
+const notSentLowat = unknown
