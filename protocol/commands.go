@@ -6,7 +6,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// COMMANDS: what anyone may send to a connection's PID, from any goroutine, any actor, any node.
+// COMMANDS: what anyone may send to a connection's PID, from any goroutine and any actor of the same
+// process. Proto.Actor's remoting carries protobuf messages only, and these are none: a command that is
+// sent to another node is logged and dropped there, and its sender gets no answer.
 //
 // Every command may carry an Ack. When it is not nil and the message has a sender, the sender gets
 // one answer that repeats it: Written or WriteFailed for a Write, Done for every other command.
