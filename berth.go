@@ -32,7 +32,7 @@ type (
 // How a program says what its connections do.
 type (
 	// Factory makes what handles one connection: HandlerFunc, Handlers, Functions, Actors, or one of these in Wrap.
-	Factory = tcpactor.Door
+	Factory = tcpactor.Factory
 	// Handler shows the bytes of one connection to a value of its own. Only Data is required: AcceptedHandler, ClosedHandler,
 	// ClosingHandler, PeerClosedHandler, WritableHandler, DrainingHandler and MessageHandler are its optional methods.
 	Handler = tcpactor.Handler

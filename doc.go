@@ -17,6 +17,6 @@
 // ListenAndServe serves until the server ends. Listen returns a Server to ask and to stop. ListenIn makes it a child in a supervision
 // tree. Group sends one payload to many connections.
 //
-// This package is the front door. What it names lives in protocol (the words), actor (how actors run here), connection (one socket) and
+// This package is what users import. What it names lives in protocol (the words), actor (how actors run here), connection (one socket) and
 // listener (many), and is the same there.
 package berth

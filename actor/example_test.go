@@ -28,13 +28,13 @@ func (c *counter) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 
 func (c *counter) Closed(protocol.Socket, *protocol.Closed) {}
 
-// The Go door: an interface with three methods, more where they are wanted.
+// The Go form: an interface with three methods, more where they are wanted.
 func ExampleHandlers() {
 	converse(tcpactor.Handlers(func() tcpactor.Handler { return &counter{} }))
 	// Output: welcome; 1: hello
 }
 
-// The ancestor's door: three functions that thread a state. Any of them but Read may be missing.
+// The ancestor's form: three functions that thread a state. Any of them but Read may be missing.
 func ExampleFunctions() {
 	converse(tcpactor.Functions[int]{
 		Accept: func(socket protocol.Socket) (int, error) {
@@ -54,7 +54,7 @@ func ExampleFunctions() {
 	// peer closed after 1 calls
 }
 
-// The Proto.Actor door: the actor is the connection.
+// The Proto.Actor form: the actor is the connection.
 func ExampleActors() {
 	converse(tcpactor.Actors(func() actor.Actor {
 		calls := 0
@@ -72,8 +72,8 @@ func ExampleActors() {
 }
 
 // converse serves one client, which says hello and prints what it gets.
-func converse(door tcpactor.Door) {
-	server, err := listener.Listen(tcpactor.NewSystem().Root, "127.0.0.1:0", door, listener.Options{})
+func converse(factory tcpactor.Factory) {
+	server, err := listener.Listen(tcpactor.NewSystem().Root, "127.0.0.1:0", factory, listener.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

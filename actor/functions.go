@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Functions is the ancestor's door: three functions that thread a state of type S through one connection's life. Read
+// Functions is the ancestor's form: three functions that thread a state of type S through one connection's life. Read
 // is required; a nil Accept starts with S's zero value, a nil Close does nothing.
 //
 // Closing is a fourth one for the programs that tell others of their connections, and usually nil: it
@@ -23,7 +23,7 @@ type Functions[S any] struct {
 	Closing func(state S, closing protocol.Closing) S
 }
 
-// Open implements Door.
+// Open implements Factory.
 func (f Functions[S]) Open() Receiver { return &functionsReceiver[S]{functions: f} }
 
 // Validate returns one sentence if Read is missing.

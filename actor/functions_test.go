@@ -13,7 +13,7 @@ import (
 
 func TestThreeFunctionsThreadTheirState(t *testing.T) {
 	var last string
-	b := openDoor(t, tcpactor.Functions[string]{
+	b := makeHandler(t, tcpactor.Functions[string]{
 		Accept: func(s protocol.Socket) (string, error) {
 			assert.Same(t, socket, s)
 			return "accept", nil
@@ -37,13 +37,13 @@ func TestThreeFunctionsThreadTheirState(t *testing.T) {
 }
 
 func TestAnAcceptThatRefusesIsAnError(t *testing.T) {
-	b := openDoor(t, tcpactor.Functions[int]{Accept: func(protocol.Socket) (int, error) { return 0, errUser }})
+	b := makeHandler(t, tcpactor.Functions[int]{Accept: func(protocol.Socket) (int, error) { return 0, errUser }})
 	require.ErrorIs(t, b.tell(life[0]), errUser)
 }
 
 func TestWithoutAcceptTheStateIsZeroAndWithoutCloseNothingHappens(t *testing.T) {
 	states := make(chan int, 1)
-	b := openDoor(t, tcpactor.Functions[int]{Read: func(state int, _ protocol.Socket, _ *protocol.Buffer) (int, error) {
+	b := makeHandler(t, tcpactor.Functions[int]{Read: func(state int, _ protocol.Socket, _ *protocol.Buffer) (int, error) {
 		states <- state
 		return 0, nil
 	}})
@@ -66,7 +66,7 @@ func (a userActor) Receive(ctx actor.Context) { a.got <- ctx.Message() }
 
 func TestTheUsersActorReceivesEventsAndMessagesAlike(t *testing.T) {
 	got := make(chan any, 1)
-	b := openDoor(t, tcpactor.Actors(func() actor.Actor { return userActor{got} }))
+	b := makeHandler(t, tcpactor.Actors(func() actor.Actor { return userActor{got} }))
 	for _, message := range append(life, "hello", 42, []int{1}, &actor.Terminated{}) {
 		require.NoError(t, b.tell(message))
 		assert.Equal(t, message, receive(t, got))

@@ -22,7 +22,7 @@ type Handler interface {
 	Data(socket protocol.Socket, buffer *protocol.Buffer) error
 }
 
-// HandlerFunc is a Handler without a state, and the Door that makes it: one function for all connections.
+// HandlerFunc is a Handler without a state, and the Factory that makes it: one function for all connections.
 type HandlerFunc func(socket protocol.Socket, buffer *protocol.Buffer) error
 
 // Data implements Handler.
@@ -30,7 +30,7 @@ func (f HandlerFunc) Data(socket protocol.Socket, buffer *protocol.Buffer) error
 	return f(socket, buffer)
 }
 
-// Open implements Door.
+// Open implements Factory.
 func (f HandlerFunc) Open() Receiver { return &handlerReceiver{handler: f} }
 
 // Validate returns one sentence if there is no function.
@@ -79,8 +79,8 @@ type MessageHandler interface {
 	Message(ctx actor.Context, socket protocol.Socket, message any) error
 }
 
-// Handlers is the Go door: it makes one Handler per connection.
-func Handlers(newHandler func() Handler) Door { return handlers(newHandler) }
+// Handlers is the Go form: it makes one Handler per connection.
+func Handlers(newHandler func() Handler) Factory { return handlers(newHandler) }
 
 type handlers func() Handler
 

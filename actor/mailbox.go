@@ -46,10 +46,10 @@ type Mailbox struct {
 	stirred   bool // something happened during the turn that the turn may have missed
 	suspended bool // the actor failed and awaits its supervisor: mail waits
 	closed    bool
-	mortal    bool     // a restart is a stop
-	held      kind     // of the message that waits here: the oldest of its kind
-	message   any      // that message
-	backlog   *backlog // the others that wait; nil: none
+	mortal    bool      // a restart is a stop
+	held      kind      // of the message that waits here: the oldest of its kind
+	message   any       // that message
+	overflow  *overflow // the others that wait; nil: none
 
 	source    Source
 	invoker   actor.MessageInvoker
@@ -314,7 +314,7 @@ func (m *Mailbox) next(begins bool) (any, kind) {
 			}
 			m.inside, begins = true, false
 		}
-		if m.held != none || m.backlog != nil {
+		if m.held != none || m.overflow != nil {
 			if message, what := m.popNext(); what != none {
 				m.mu.Unlock()
 				return message, what

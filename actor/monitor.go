@@ -2,7 +2,7 @@ package tcpactor
 
 import "time"
 
-// The monitor is the crew's second look at itself: it finds workers that are blocked in a handler, and asks the policy
+// The monitor is the event loop's second look at itself: it finds workers that are blocked in a handler, and asks the policy
 // how many workers the load is worth. It reads the clock so that nobody on the hot path has to.
 
 const (
@@ -17,7 +17,7 @@ const (
 	mostExtra = 1024
 )
 
-func (c *Crew) monitor() {
+func (c *EventLoop) monitor() {
 	defer c.joining.Done()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -58,7 +58,7 @@ func ticksIn(d time.Duration) int { return max(1, int((d+tick/2)/tick)) }
 
 // doze says that nobody looks from now on, unless a worker has been active since the last look: the turn it took then may
 // block, and it did not see that somebody must be woken to notice.
-func (c *Crew) doze() bool {
+func (c *EventLoop) doze() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.sleeping || c.active() > 0 {
@@ -68,15 +68,15 @@ func (c *Crew) doze() bool {
 	return true
 }
 
-func (c *Crew) wakeMonitor() {
+func (c *EventLoop) wakeMonitor() {
 	if c.dozing.CompareAndSwap(true, false) {
 		c.rouse <- struct{}{} // room for one, and whoever swapped is the only one
 	}
 }
 
-// look is one tick, or the last of several of which nobody was free to look at the others. It reports whether the crew did anything since the
+// look is one tick, or the last of several of which nobody was free to look at the others. It reports whether the event loop did anything since the
 // last look, or is doing it.
-func (c *Crew) look(ticks int) (busy bool) {
+func (c *EventLoop) look(ticks int) (busy bool) {
 	c.mu.Lock()
 	found := 0
 	runs := c.retired
@@ -112,7 +112,7 @@ func (c *Crew) look(ticks int) (busy bool) {
 // growExtra decides how many more workers may come in, now that a tick found so many blocked. Where most of
 // the extra ones were blocked too, more of the same waits in the queue or in the poller, and the number multiplies.
 // It takes up to two ticks to find a blocked worker, so one tick without is no end of the row.
-func (c *Crew) growExtra(found int) {
+func (c *EventLoop) growExtra(found int) {
 	if found == 0 {
 		if c.calm++; c.calm > 1 {
 			c.extra = 0
@@ -126,7 +126,7 @@ func (c *Crew) growExtra(found int) {
 }
 
 // missing returns how many workers to bring in: as many as may be active and have something to run, and one to poll if nobody does.
-func (c *Crew) missing() int {
+func (c *EventLoop) missing() int {
 	want := min(c.target+c.extra, c.queue.len())
 	if !c.polling {
 		want = max(want, 1)

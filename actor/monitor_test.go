@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheMonitorOfAnIdleCrewDozesAndItsTimerWithIt(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, c *Crew, b *bell) {
+func TestTheMonitorOfAnIdleEventLoopDozesAndItsTimerWithIt(t *testing.T) {
+	inBubble(t, 2, func(t *testing.T, c *EventLoop, b *bell) {
 		time.Sleep(dozeAfter*tick - 1)
 		synctest.Wait()
 		require.False(t, c.dozing.Load())
@@ -26,11 +26,11 @@ func TestTheMonitorOfAnIdleCrewDozesAndItsTimerWithIt(t *testing.T) {
 }
 
 func TestADozingMonitorIsWokenByWorkWhereverItComesFrom(t *testing.T) {
-	for name, give := range map[string]func(c *Crew, b *bell, turn func()){
-		"Schedule":   func(c *Crew, _ *bell, turn func()) { c.Schedule(turn) },
-		"the poller": func(c *Crew, b *bell, turn func()) { b.ring(func() { c.Schedule(turn) }) },
+	for name, give := range map[string]func(c *EventLoop, b *bell, turn func()){
+		"Schedule":   func(c *EventLoop, _ *bell, turn func()) { c.Schedule(turn) },
+		"the poller": func(c *EventLoop, b *bell, turn func()) { b.ring(func() { c.Schedule(turn) }) },
 	} {
-		inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+		inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 			for range 5 {
 				time.Sleep(time.Minute)
 				require.True(t, c.dozing.Load())
@@ -47,7 +47,7 @@ func TestADozingMonitorIsWokenByWorkWhereverItComesFrom(t *testing.T) {
 
 // While a handler sleeps for long there may be nothing else to do. The monitor dozes, and is there for the next one.
 func TestTheMonitorDozesBesideATurnThatWasTakenOver(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		release := make(chan struct{})
 		for blocked := 1; blocked <= 3; blocked++ {
 			c.Schedule(func() { <-release })
@@ -62,7 +62,7 @@ func TestTheMonitorDozesBesideATurnThatWasTakenOver(t *testing.T) {
 // Between its last look and its sleep, a worker may have taken a turn without telling it. If that turn blocked, nobody
 // would notice, and nobody would poll.
 func TestAMonitorDoesNotDozeWhileAWorkerIsAwake(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		release := make(chan struct{})
 		c.Schedule(func() { <-release })
 		synctest.Wait()
@@ -77,7 +77,7 @@ func TestAMonitorDoesNotDozeWhileAWorkerIsAwake(t *testing.T) {
 
 func TestWorkThatComesAtTheMomentTheMonitorGoesToSleepIsNoticed(t *testing.T) {
 	for range 500 {
-		inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+		inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 			time.Sleep(dozeAfter * tick) // wakes at the same instant as the last tick
 			release := make(chan struct{})
 			c.Schedule(func() { <-release })
@@ -90,7 +90,7 @@ func TestWorkThatComesAtTheMomentTheMonitorGoesToSleepIsNoticed(t *testing.T) {
 // The whole of it, load, monitor and policy: turns that take half a tick each, more than one worker can do.
 func TestALoadGetsAsManyWorkersAsItGainsFrom(t *testing.T) {
 	const most = 4
-	inBubble(t, most, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, most, func(t *testing.T, c *EventLoop, _ *bell) {
 		stop, ended := make(chan struct{}), make(chan struct{}, 2*most)
 		work := func(inside func()) {
 			var turn func()
@@ -124,7 +124,7 @@ func TestALoadGetsAsManyWorkersAsItGainsFrom(t *testing.T) {
 }
 
 func TestALoadThatGainsNothingFromMoreWorkersIsLeftToOne(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 4, func(t *testing.T, c *EventLoop, _ *bell) {
 		only := make(chan struct{}, 1) // what they all need
 		var stop atomic.Bool
 		var turn func()

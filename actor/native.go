@@ -6,14 +6,14 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Actors is the Proto.Actor door: the user's own actor is the connection's actor. Its Receive gets the events of
+// Actors is the Proto.Actor form: the user's own actor is the connection's actor. Its Receive gets the events of
 // package protocol, every other message sent to the PID, and Proto.Actor's own (Started before Accepted, Stopping and
 // Stopped around the end); it may spawn children, watch, become. To end the connection it sends a command through the
 // Socket, or panics.
 //
 // With connection.RestartHandler an actor that panics gets Restarting, its children are stopped, and once they have ended a new
 // actor gets Started and Accepted. What the old one watched stays watched.
-func Actors(newActor func() actor.Actor) Door { return actors(newActor) }
+func Actors(newActor func() actor.Actor) Factory { return actors(newActor) }
 
 type actors func() actor.Actor
 

@@ -1,7 +1,7 @@
 package tcpactor
 
-// policy decides how many workers a crew's load is worth. More are not better: a worker that only takes turns away from
-// another costs wake-ups and cache misses. So it tries one more while the crew never sleeps, and keeps it only if more gets done; and, because on a
+// policy decides how many workers an event loop's load is worth. More are not better: a worker that only takes turns away from
+// another costs wake-ups and cache misses. So it tries one more while the event loop never sleeps, and keeps it only if more gets done; and, because on a
 // machine that others use too that may have been chance, only if less gets done once it is taken away again.
 //
 // It is fed one tick at a time and knows nothing of time or goroutines.
@@ -11,7 +11,7 @@ type policy struct {
 	runs   uint64 // turns run, at the last tick
 
 	ticks      int    // in this window
-	asleep     int    // of those, how many found the crew asleep
+	asleep     int    // of those, how many found the event loop asleep
 	windowRuns uint64 // turns run at the beginning of this window
 
 	full   int    // windows in a row without a tick that found it asleep
@@ -35,8 +35,8 @@ const (
 
 func newPolicy(most int) policy { return policy{most: max(most, 1), target: 1, wait: firstWait} }
 
-// ticksOf is n ticks of which only the last was looked at. A monitor is late where all processors have work: as the crew did not sleep then, and
-// the turns are spread evenly, as far as anybody knows. Otherwise a busy crew would be judged by the moments in which it was not.
+// ticksOf is n ticks of which only the last was looked at. A monitor is late where all processors have work: as the event loop did not sleep then, and
+// the turns are spread evenly, as far as anybody knows. Otherwise a busy loop would be judged by the moments in which it was not.
 func (p *policy) ticksOf(n int, runs uint64, asleep bool) int {
 	n = min(n, mostMissed)
 	before := p.runs
@@ -46,7 +46,7 @@ func (p *policy) ticksOf(n int, runs uint64, asleep bool) int {
 	return p.tick(runs, asleep)
 }
 
-// tick takes one look at the crew and returns how many workers it should have.
+// tick takes one look at the event loop and returns how many workers it should have.
 func (p *policy) tick(runs uint64, asleep bool) int {
 	p.runs = runs
 	p.ticks++

@@ -21,7 +21,7 @@ func newLoad(most int) *load {
 	return &load{policy: &p}
 }
 
-// window is one in which done turns were run and asleep ticks found the crew asleep. It returns the workers there should be.
+// window is one in which done turns were run and asleep ticks found the event loop asleep. It returns the workers there should be.
 func (l *load) window(done uint64, asleep int) int {
 	for i := range window {
 		if i == window-1 {
@@ -56,8 +56,8 @@ func TestALateMonitorCountsTheTicksThatItMissed(t *testing.T) {
 	}
 }
 
-// With all processors at work a monitor gets its turn when one of them runs out of it, and finds the crew asleep.
-func TestWhereTheMonitorIsLateTheCrewIsNotJudgedByTheMomentOfItsLook(t *testing.T) {
+// With all processors at work a monitor gets its turn when one of them runs out of it, and finds the event loop asleep.
+func TestWhereTheMonitorIsLateTheEventLoopIsNotJudgedByTheMomentOfItsLook(t *testing.T) {
 	l := newLoad(2)
 	l.busy(fullFor, 100)
 	l.busy(fullFor, 100)
@@ -89,7 +89,7 @@ func TestAProcessThatStoodStillDoesNotCatchUp(t *testing.T) {
 	assert.EqualValues(t, 1000, l.runs)
 }
 
-func TestOneTickThatFoundTheCrewAsleepPutsTheTrialOff(t *testing.T) {
+func TestOneTickThatFoundTheEventLoopAsleepPutsTheTrialOff(t *testing.T) {
 	l := newLoad(2)
 	l.window(100, 0)
 	assert.Equal(t, 1, l.window(100, 1))
@@ -222,7 +222,7 @@ func TestSlackTakesOneWorkerAwayAWindow(t *testing.T) {
 	assert.Equal(t, 1, l.window(1000, window))
 }
 
-// Whatever the crew does, there is a worker, and no more than there may be.
+// Whatever the event loop does, there is a worker, and no more than there may be.
 func TestThereAreNeverFewerThanOneNorMoreThanMostWorkers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(-1, 5).Draw(t, "most")

@@ -9,7 +9,7 @@ type function func()
 
 func (f function) run() { f() }
 
-// scheduler is a dispatcher as a mailbox uses it: a crew and a pool take the mailbox as it is.
+// scheduler is a dispatcher as a mailbox uses it: an event loop and a pool take the mailbox as it is.
 type scheduler interface {
 	Throughput() int
 	schedule(t turn)

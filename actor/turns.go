@@ -1,6 +1,6 @@
 package tcpactor
 
-// turns is a crew's run queue: a ring that grows by doubling. What a burst made of it is given back when it runs empty.
+// turns is an event loop's run queue: a ring that grows by doubling. What a burst made of it is given back when it runs empty.
 type turns struct {
 	slots []turn
 	head  int

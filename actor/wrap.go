@@ -12,25 +12,27 @@ type ReceiverFunc func(ctx actor.Context, message any) error
 // Receive implements Receiver.
 func (f ReceiverFunc) Receive(ctx actor.Context, message any) error { return f(ctx, message) }
 
-// Wrap puts code around the handlers that door makes, of whatever form. around is called for each of them with the handler as it is; what it
+// Wrap puts code around the handlers that factory makes, of whatever form. around is called for each of them with the handler as it is; what it
 // returns sees every message of the connection first, and calls next to go on. What a handler has besides Receive is kept, so no optional
 // method is lost.
-func Wrap(door Door, around func(next Receiver) Receiver) Door { return wrapped{door, around} }
-
-type wrapped struct {
-	door   Door
-	around func(Receiver) Receiver
+func Wrap(factory Factory, around func(next Receiver) Receiver) Factory {
+	return wrapped{factory, around}
 }
 
-// Open implements Door.
+type wrapped struct {
+	factory Factory
+	around  func(Receiver) Receiver
+}
+
+// Open implements Factory.
 func (w wrapped) Open() Receiver {
-	inner := w.door.Open()
+	inner := w.factory.Open()
 	return &wrappedReceiver{inner: inner, outer: w.around(inner)}
 }
 
-// Validate asks the door that is wrapped, if there is something to ask.
+// Validate asks the factory that is wrapped, if there is something to ask.
 func (w wrapped) Validate() error {
-	if v, ok := w.door.(interface{ Validate() error }); ok {
+	if v, ok := w.factory.(interface{ Validate() error }); ok {
 		return v.Validate()
 	}
 	return nil

@@ -11,7 +11,7 @@ func (s *Spawner) spread() uint16 { return uint16(s.dealt.Add(goldenStep) >> 16)
 
 // ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth.
 func (c *Connection) ageLimit(maxAge time.Duration) time.Duration {
-	return maxAge - maxAge/10 + (maxAge/5>>16)*time.Duration(c.watch.spread)
+	return maxAge - maxAge/10 + (maxAge/5>>16)*time.Duration(c.timing.spread)
 }
 
 // age is how old the connection is when the sweep's clock shows now. For the sweep.

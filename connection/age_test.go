@@ -14,7 +14,7 @@ func TestOfConnectionsAcceptedTogetherEachHasItsOwnAgeWithinATenth(t *testing.T)
 		c := newConnection(Options{MaxAge: maxAge}, &taker{})
 		var ages []time.Duration
 		for range count {
-			c.watch.spread = c.shared.spread()
+			c.timing.spread = c.shared.spread()
 			ages = append(ages, c.ageLimit(maxAge))
 		}
 		slices.Sort(ages)
@@ -34,7 +34,7 @@ func TestOfConnectionsAcceptedTogetherEachHasItsOwnAgeWithinATenth(t *testing.T)
 func aged(o Options) *Connection {
 	o.MaxAge = 100 * second
 	c := newConnection(o, &taker{})
-	c.watch.spread = 1 << 15
+	c.timing.spread = 1 << 15
 	return c
 }
 

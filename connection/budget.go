@@ -13,7 +13,7 @@ import (
 // header is it known too late how long it is.
 //
 // From the high water on, who holds a share or more is paused: he is not read any more, and gets nothing for writes. Who holds less goes
-// on, but what he holds decides how far: see ceiling. So the greediest wait first, and those who hold nothing last. How that ends: relieve.
+// on, but what he holds decides how far: see ceiling. So the greediest wait first, and those who hold nothing last. How that ends: reclaim.
 //
 // Any goroutine may call its methods. Without a budget it is nil; then only Kicked may be called.
 type Budget struct {
@@ -22,13 +22,13 @@ type Budget struct {
 	waiting atomic.Int64  // connections that are not read because of it
 	wanting atomic.Int64  // connections of which a write was refused because of it, and that have not been told of room
 	refused atomic.Uint64 // writes
-	share   atomic.Int64  // who holds as much pauses above the high water; set by relieve
-	pressed atomic.Bool   // the high water was reached, and the low one not since; set by relieve
+	share   atomic.Int64  // who holds as much pauses above the high water; set by reclaim
+	pressed atomic.Bool   // the high water was reached, and the low one not since; set by reclaim
 	ahead   atomic.Int64  // lent to transports that read ahead; see lendAhead
 	kicks   chan struct{} // room for one
 	changed func(pressed bool, held int64)
 
-	// relieve only.
+	// reclaim only.
 	pressedAt     time.Duration
 	refusedBefore uint64
 	line          []*Connection // scratch: who waits
@@ -62,7 +62,7 @@ func (b *Budget) Wanting() int { return int(b.wanting.Load()) }
 // Refused returns how many writes were refused because of it.
 func (b *Budget) Refused() uint64 { return b.refused.Load() }
 
-// Kicked says that a Sweep is due, within ReliefInterval of the last one.
+// Kicked says that a Sweep is due, within ReclaimInterval of the last one.
 func (b *Budget) Kicked() <-chan struct{} {
 	if b == nil {
 		return nil
@@ -138,13 +138,13 @@ func (b *Budget) add(s *share, n int) {
 // share is what one connection holds of the budget.
 type share struct {
 	held    atomic.Int64
-	waiting atomic.Bool                     // it is not read until relieve, or its end, says otherwise
+	waiting atomic.Bool                     // it is not read until reclaim, or its end, says otherwise
 	need    atomic.Int64                    // how much more it wanted then
 	wants   atomic.Int64                    // the memory of the largest refused write plus 1; 0: there is none
 	lent    atomic.Pointer[protocol.Buffer] // what the handler is shown of its input
 	input   int                             // of held, the memory of its input; the connection's turn only
 	ahead   int                             // lent to its transport, likewise
-	relief  relief                          // the sweep's
+	reclaim reclaim                         // the sweep's
 }
 
 // share returns the connection's; there must be a budget.

@@ -28,7 +28,7 @@ func TestASweepMayComeLateByAnIntervalOrAsMuchAsABusyMachineMakesIt(t *testing.T
 		{12500 * time.Microsecond, 200 * time.Millisecond, 50 * time.Millisecond},
 		{5 * time.Millisecond, 40 * time.Millisecond, 10 * time.Millisecond}, // a quarter: it must not take a limit up
 		{5 * time.Millisecond, time.Millisecond, 5 * time.Millisecond},
-		{ReliefInterval, 4 * second, 50 * time.Millisecond},
+		{ReclaimInterval, 4 * second, 50 * time.Millisecond},
 	} {
 		assert.Equal(t, one.want, slack(one.interval, one.shortest), "%+v", one)
 	}
@@ -122,7 +122,7 @@ func TestAConnectionThatComesAfterAPauseHasItsWholeTime(t *testing.T) {
 	s.clock = clock{}
 	s.clock.allow(s.untilNext())
 	s.epoch = time.Now().Add(-1000 * second)
-	c.born, c.watch = s.now(), newWatch(s.clock.now(s.now()), 0)
+	c.born, c.timing = s.now(), newTiming(s.clock.now(s.now()), 0)
 	s.live = []*Connection{c}
 	s.Sweep()
 	s.passes(9 * second)

@@ -44,7 +44,7 @@ func ackOf(command protocol.Command) any {
 		return m.Ack
 	case *protocol.Abort:
 		return m.Ack
-	case *protocol.Uncount:
+	case *protocol.Detach:
 		return m.Ack
 	case *protocol.Link:
 		return m.Ack
@@ -86,8 +86,8 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Abort:
 		c.wait(r)
 		c.kill(protocol.ReasonLocalAborted, protocol.ErrAborted)
-	case *protocol.Uncount:
-		c.Uncount()
+	case *protocol.Detach:
+		c.Detach()
 		c.answer(ctx, r, nil)
 	case *protocol.Link:
 		c.link(ctx, m.PID)
@@ -228,7 +228,7 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 			c.refuseWrite(m, r.sender, c.closedErr())
 			return
 		}
-	case *protocol.Close, *protocol.Abort, *protocol.Uncount:
+	case *protocol.Close, *protocol.Abort, *protocol.Detach:
 		// What was asked for is the case.
 		c.answerLater(r, nil)
 		return

@@ -50,9 +50,9 @@ type Connection struct {
 	flags    flags
 	demand   atomic.Int32 // how many Data may be shown; unlimited where they are not counted. Any goroutine may read it
 
-	index int32  // in Spawner.live; under its lock
-	place *Place // nil or waitsForFIN once it is given back; under the Spawner's lock
-	watch watch  // the sweep's
+	index  int32   // in Spawner.live; under its lock
+	permit *Permit // nil or waitsForFIN once it is given back; under the Spawner's lock
+	timing timing  // the sweep's
 }
 
 // flags of the connection's turn.
@@ -231,10 +231,10 @@ func (c *Connection) tryCall(ctx actor.Context, one completion) {
 	runtime.KeepAlive(c) // see Enclosing
 }
 
-// openDoor makes the handler.
-func (c *Connection) openDoor(ctx actor.Context) (opened bool) {
+// makeHandler makes the handler.
+func (c *Connection) makeHandler(ctx actor.Context) (opened bool) {
 	defer c.guard(ctx, &opened)
-	c.receiver = c.shared.door.Open()
+	c.receiver = c.shared.factory.Open()
 	return true
 }
 

@@ -10,13 +10,13 @@
 //	writer.go      the writer actor
 //	restart.go     a new handler for one that panicked
 //	budget.go      the memory of all connections together
-//	relief.go      who waits for it, and who has to go
+//	reclaim.go      who waits for it, and who has to go
 //	credit.go      the write queue's limits
 //	room.go        writes that find no room: what is queued goes out first, a refusal is told
 //	write_context.go  writes that wait for room
 //	slow.go        what becomes of writes that do not fit
 //	group.go       one payload for many connections
-//	watch.go       timeouts, by a coarse sweep
+//	timeouts.go       timeouts, by a coarse sweep
 //	clock.go       the clock that they are measured on
 //	linger.go      the wait for the peer's FIN
 //	timeouts.go    limits of time that one connection has of its own

@@ -39,7 +39,7 @@ func Enclosing(method string) (receivers []string) {
 var userCode = [...]string{
 	"github.com/go-berth/berth/connection.(*Connection).try",
 	"github.com/go-berth/berth/connection.(*Connection).tryCall",
-	"github.com/go-berth/berth/connection.(*Connection).openDoor",
+	"github.com/go-berth/berth/connection.(*Connection).makeHandler",
 	"github.com/go-berth/berth/connection/transport.(*Stream).shakeHands",
 }
 

@@ -33,7 +33,7 @@ func (s *brief) Fill(in *transport.Input, room int) (int, error) {
 }
 func (s *brief) Writev(bufs [][]byte) (int, error) { return copy(s.buffer[:], bufs[0]), nil }
 func (s *brief) CloseWrite() error                 { return nil }
-func (s *brief) Goodbye() error                    { return nil }
+func (s *brief) CloseNotify() error                { return nil }
 func (s *brief) Close() error                      { return nil }
 func (s *brief) Progress() (r, w uint64)           { return 0, 0 }
 func (s *brief) Retry(bool)                        {}
@@ -70,15 +70,15 @@ func BenchmarkLife(b *testing.B) {
 	parent := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithDispatcher(turns)))
 	spawner := NewSpawner(Config{
 		Publish: func(any) {},
-		System:  system, Parent: parent, Door: tcpactor.Handlers(func() tcpactor.Handler { return echoer{} }),
+		System:  system, Parent: parent, Factory: tcpactor.Handlers(func() tcpactor.Handler { return echoer{} }),
 		Options: Options{}.WithDefaults(), Dispatchers: []actor.Dispatcher{turns},
 		Ended: func(*Connection) {},
 	})
-	place := &Place{Leave: func() {}}
+	permit := &Permit{Leave: func() {}}
 	turns.run()
 	b.ReportAllocs()
 	for b.Loop() {
-		spawner.Spawn(new(brief), 0, place)
+		spawner.Spawn(new(brief), 0, permit)
 		turns.run()
 	}
 	if spawner.Len() != 0 {

@@ -1,12 +1,12 @@
 package connection
 
-// This file is the wait for the peer's FIN after ours. A connection waits without a Place: clients that
+// This file is the wait for the peer's FIN after ours. A connection waits without a Permit: clients that
 // do not close must not keep others out. It still has its socket, so the number of those that wait is bounded.
 
-// waitsForFIN is the Place of a connection that has given its own back and waits for the peer's FIN.
-var waitsForFIN = &Place{}
+// waitsForFIN is the Permit of a connection that has given its own back and waits for the peer's FIN.
+var waitsForFIN = &Permit{}
 
-// lingerers are the connections of a Spawner that wait for the peer's FIN without a Place of their own; under the Spawner's lock.
+// lingerers are the connections of a Spawner that wait for the peer's FIN without a Permit of their own; under the Spawner's lock.
 type lingerers struct {
 	most  int           // how many there may be
 	count int           // how many there are
@@ -27,7 +27,7 @@ func (l *lingerers) enter(c *Connection) (oldest *Connection) {
 
 // first takes the one that has waited longest out of the line.
 func (l *lingerers) first() (c *Connection) {
-	for c == nil || c.place != waitsForFIN {
+	for c == nil || c.permit != waitsForFIN {
 		c, l.line[0] = l.line[0], nil
 		l.line = l.line[1:]
 	}
@@ -48,37 +48,37 @@ func (l *lingerers) tidy() {
 	}
 	waiting := make([]*Connection, 0, l.count+spare)
 	for _, c := range l.line {
-		if c.place == waitsForFIN {
+		if c.permit == waitsForFIN {
 			waiting = append(waiting, c)
 		}
 	}
 	l.line = waiting
 }
 
-// linger gives the connection's Place back: its FIN is sent. If too many wait already, the one that has waited longest ends now, and the
-// Place comes back with its end: so there are never more sockets than places and lingerers together.
+// linger gives the connection's Permit back: its FIN is sent. If too many wait already, the one that has waited longest ends now, and the
+// Permit comes back with its end: so there are never more sockets than permits and lingerers together.
 func (c *Connection) linger() {
 	s := c.shared.Spawner
 	s.mu.Lock()
-	place := c.place
-	if place == nil || place == waitsForFIN || s.lingerers.most <= 0 { // with none it keeps its Place to the end
+	permit := c.permit
+	if permit == nil || permit == waitsForFIN || s.lingerers.most <= 0 { // with none it keeps its Permit to the end
 		s.mu.Unlock()
 		return
 	}
-	c.place = waitsForFIN
+	c.permit = waitsForFIN
 	oldest := s.lingerers.enter(c)
 	if oldest != nil {
-		oldest.place = place
+		oldest.permit = permit
 	}
 	s.mu.Unlock()
 	if oldest != nil {
 		oldest.signal(signalLate)
 	} else {
-		place.Leave()
+		permit.Leave()
 	}
 }
 
-// SetLingerers says how many connections may wait for the peer's FIN without a Place, from now on. 0: a connection keeps its Place to its
+// SetLingerers says how many connections may wait for the peer's FIN without a Permit, from now on. 0: a connection keeps its Permit to its
 // end. Any goroutine may call it.
 func (s *Spawner) SetLingerers(most int) {
 	s.mu.Lock()

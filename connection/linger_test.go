@@ -7,15 +7,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// house is a Spawner, connections of it, and the places that they hold: each its own, to see who gives back what.
+// house is a Spawner, connections of it, and the permits that they hold: each its own, to see who gives back what.
 type house struct {
 	*Spawner
-	live   []*Connection
-	places map[*Place]bool // held
+	live    []*Connection
+	permits map[*Permit]bool // held
 }
 
 func newHouse(most int) *house {
-	h := &house{Spawner: newConnection(Options{}, &taker{}).shared.Spawner, places: map[*Place]bool{}}
+	h := &house{Spawner: newConnection(Options{}, &taker{}).shared.Spawner, permits: map[*Permit]bool{}}
 	h.onLen, h.onEnd = func(int) {}, func(*Connection) {}
 	h.SetLingerers(most)
 	return h
@@ -24,13 +24,13 @@ func newHouse(most int) *house {
 func (h *house) comes(t assert.TestingT) *Connection {
 	c := newConnection(Options{}, &taker{})
 	c.shared = &settings{Spawner: h.Spawner, options: c.shared.options}
-	place := &Place{}
-	h.places[place] = true
-	place.Leave = func() {
-		assert.True(t, h.places[place], "given back twice")
-		delete(h.places, place)
+	permit := &Permit{}
+	h.permits[permit] = true
+	permit.Leave = func() {
+		assert.True(t, h.permits[permit], "given back twice")
+		delete(h.permits, permit)
 	}
-	c.place = place
+	c.permit = permit
 	h.add(c)
 	h.live = append(h.live, c)
 	return c
@@ -48,16 +48,16 @@ func (h *house) goes(c *Connection) {
 func TestAPlaceIsFreeFromTheFINOn(t *testing.T) {
 	h := newHouse(2)
 	c := h.comes(t)
-	assert.Len(t, h.places, 1)
+	assert.Len(t, h.permits, 1)
 	c.linger()
-	assert.Empty(t, h.places)
-	c.Uncount()
+	assert.Empty(t, h.permits)
+	c.Detach()
 	c.linger()
 	totals := h.Totals()
-	assert.Equal(t, [3]int{1, 1, 0}, [3]int{totals.Open, totals.Lingering, totals.Uncounted})
+	assert.Equal(t, [3]int{1, 1, 0}, [3]int{totals.Open, totals.Lingering, totals.Detached})
 	h.goes(c)
 	totals = h.Totals()
-	assert.Equal(t, [3]int{0, 0, 0}, [3]int{totals.Open, totals.Lingering, totals.Uncounted})
+	assert.Equal(t, [3]int{0, 0, 0}, [3]int{totals.Open, totals.Lingering, totals.Detached})
 }
 
 func TestOfTooManyTheOneThatHasWaitedLongestEndsAndItsEndFreesThePlace(t *testing.T) {
@@ -65,31 +65,31 @@ func TestOfTooManyTheOneThatHasWaitedLongestEndsAndItsEndFreesThePlace(t *testin
 	first, second, third := h.comes(t), h.comes(t), h.comes(t)
 	first.linger()
 	second.linger()
-	assert.Len(t, h.places, 1)
+	assert.Len(t, h.permits, 1)
 	third.linger()
-	assert.Len(t, h.places, 1, "its socket is still there")
+	assert.Len(t, h.permits, 1, "its socket is still there")
 	assert.Equal(t, signalLate, first.signals.Load())
 	assert.Zero(t, second.signals.Load())
 	h.goes(first)
-	assert.Empty(t, h.places)
+	assert.Empty(t, h.permits)
 }
 
 func TestWithoutRoomForLingerersAConnectionKeepsItsPlace(t *testing.T) {
 	h := newHouse(-1)
 	c := h.comes(t)
 	c.linger()
-	assert.Len(t, h.places, 1)
+	assert.Len(t, h.permits, 1)
 	h.goes(c)
-	assert.Empty(t, h.places)
+	assert.Empty(t, h.permits)
 }
 
-// However they come, linger, are uncounted and go: each place comes back once, no more linger than may, and no more sockets are there than
-// places and lingerers.
+// However they come, linger, are detached and go: each permit comes back once, no more linger than may, and no more sockets are there than
+// permits and lingerers.
 func TestPlacesAndLingerersAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(0, 4).Draw(t, "most")
 		h := newHouse(most)
-		uncounted := map[*Connection]bool{}
+		detached := map[*Connection]bool{}
 		pick := func(t *rapid.T) *Connection {
 			if len(h.live) == 0 {
 				t.Skip()
@@ -98,28 +98,28 @@ func TestPlacesAndLingerersAreExact(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"comes":  func(t *rapid.T) { h.comes(t) },
-			"goes":   func(t *rapid.T) { c := pick(t); delete(uncounted, c); h.goes(c) },
+			"goes":   func(t *rapid.T) { c := pick(t); delete(detached, c); h.goes(c) },
 			"linger": func(t *rapid.T) { pick(t).linger() },
-			"uncount": func(t *rapid.T) {
+			"detach": func(t *rapid.T) {
 				c := pick(t)
-				held := c.place != nil && c.place != waitsForFIN
-				c.Uncount()
+				held := c.permit != nil && c.permit != waitsForFIN
+				c.Detach()
 				if held {
-					uncounted[c] = true
+					detached[c] = true
 				}
 			},
 			"": func(t *rapid.T) {
 				totals := h.Totals()
 				assert.LessOrEqual(t, totals.Lingering, most)
-				assert.Equal(t, len(uncounted), totals.Uncounted)
-				assert.Equal(t, len(h.live), len(h.places)+totals.Lingering+totals.Uncounted)
+				assert.Equal(t, len(detached), totals.Detached)
+				assert.Equal(t, len(h.live), len(h.permits)+totals.Lingering+totals.Detached)
 				assert.LessOrEqual(t, len(h.lingerers.line), 2*totals.Lingering+16)
 			},
 		})
 		for len(h.live) > 0 {
 			h.goes(h.live[0])
 		}
-		assert.Empty(t, h.places)
+		assert.Empty(t, h.permits)
 		assert.Zero(t, h.Totals().Lingering)
 	})
 }

@@ -26,7 +26,7 @@ func newConnection(options Options, socket transport.Conn) *Connection {
 	s := &Spawner{later: func(f func()) { go f() }, publish: func(any) {}, epoch: time.Now()}
 	s.Set(nil, options.WithDefaults())
 	s.clock.allow(math.MaxInt64)
-	c := &Connection{shared: s.current.Load(), socket: socket, watch: newWatch(0, 0)}
+	c := &Connection{shared: s.current.Load(), socket: socket, timing: newTiming(0, 0)}
 	c.demand.Store(unlimited)
 	c.writer.c = c
 	c.writer.orders.Store(blocked)
@@ -81,7 +81,7 @@ func (s *taker) SendFile(f *os.File, offset, n int64) (int64, error) {
 
 func (s *taker) Blocks() bool            { return true }
 func (s *taker) CloseWrite() error       { s.finished++; return nil }
-func (s *taker) Goodbye() error          { return nil }
+func (s *taker) CloseNotify() error      { return nil }
 func (s *taker) Abort()                  { s.aborted++ }
 func (s *taker) Hold(int) bool           { return true }
 func (s *taker) Unread() int             { return 0 }

@@ -44,7 +44,7 @@ type Options struct {
 	RestartHandler RestartHandler
 
 	// IdleTimeout ends a connection on which no byte came or went for so long while the server waited for its peer. Default off, as in ranch
-	// and package net; then silent clients hold their places for ever.
+	// and package net; then silent clients hold their permits for ever.
 	//
 	// Time does not count while a handler call runs or is due, while reading is stopped (Pause, used-up credits, pull mode before
 	// the next Resume, a full read buffer that is held), or while a MemoryBudget holds the reading back. A handler that hands a request on and
@@ -54,23 +54,23 @@ type Options struct {
 	// Time does not count while the server would not read: while a handler call runs or is due, reading is stopped or held back as for
 	// IdleTimeout, or ReadGate waits for own writes. Nor does any after the peer's FIN; see HalfCloseTimeout.
 	ReadTimeout time.Duration
-	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS handshake, both together. Default 5 s. Off: a client that stalls in it holds its place for ever.
+	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS handshake, both together. Default 5 s. Off: a client that stalls in it holds its permit for ever.
 	HandshakeTimeout time.Duration
 	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were pending. Default 30 s. One byte is
 	// progress, also in the middle of a large write, of a file or of a TLS record.
-	// Off: a peer that does not read holds its place and its buffers for ever.
+	// Off: a peer that does not read holds its permit and its buffers for ever.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds the flush of a close. Default 5 s. Off: a peer that does not read makes every close wait for ever.
 	CloseTimeout time.Duration
 	// LingerTimeout bounds the wait for the peer's FIN after ours; what the peer sends meanwhile is discarded, and gives it no more time.
 	// After the peer's reset it bounds the wait for a handler that is paused or has no demand, and has not been shown everything
-	// that came before. Default 1 s. The connection's place among MaxConnections is free from our FIN on; see there for how many may wait. Off: a client
-	// that never closes keeps its socket, until others need it, and a handler that never resumes keeps a place.
+	// that came before. Default 1 s. The connection's permit among MaxConnections is free from our FIN on; see there for how many may wait. Off: a client
+	// that never closes keeps its socket, until others need it, and a handler that never resumes keeps a permit.
 	LingerTimeout time.Duration
 	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with KeepOpenOnPeerClosed,
 	// or while its handler is shown nothing, or by CloseWrite, once nothing moved for so long. Default 1 minute: set more where an answer
 	// takes longer than that. Off: a peer that vanished after its FIN, or
-	// that never sends its own, holds its place for ever.
+	// that never sends its own, holds its permit for ever.
 	HalfCloseTimeout time.Duration
 	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were accepted together do not end together. At
 	// that age its handler gets Draining, and the connection is closed once it is quiet (see DrainQuiet; a handler that has Draining

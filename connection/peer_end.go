@@ -58,8 +58,8 @@ func (c *Connection) askForEnd(look bool) any {
 	return nil
 }
 
-// lookForEnd is the sweep's look at a connection of whose end the transport does not tell.
-func (c *Connection) lookForEnd(phase uint32) {
+// checkForEnd is the sweep's look at a connection of whose end the transport does not tell.
+func (c *Connection) checkForEnd(phase uint32) {
 	if phase&unwatched == 0 || c.cause.Load() != nil {
 		return
 	}

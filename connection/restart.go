@@ -12,12 +12,12 @@ import (
 // RestartHandler limits how often a handler that panics is replaced by a new one on the same socket. The zero value: never, a panic
 // closes the connection. One panic too many closes it with ReasonHandlerPanic.
 //
-// The value that panicked is thrown away. The new one, from the same door, gets Accepted (an actor gets Started before), then the
+// The value that panicked is thrown away. The new one, from the same factory, gets Accepted (an actor gets Started before), then the
 // unread bytes as Data, even if no new ones come. What the failed call had consumed is consumed; a message it was handling is
 // lost. Writes accepted before stay queued, and their completions still run. Pause, demand, addresses and PID stay as they are. What still holds and the
 // old value knew of, the new one is told again: Writable not ready, Draining, PeerClosed.
 //
-// A panic in Accepted, in a completion or in the door counts as any other. Nothing is restarted on a connection that is ending
+// A panic in Accepted, in a completion or in the factory counts as any other. Nothing is restarted on a connection that is ending
 // already, so not in Closed, and not after Close; nor by an error that is returned, nor by runtime.Goexit: those end the connection.
 type RestartHandler struct {
 	// Max is how many panics there may be Within the time. It cannot be negative: a handler that panics on the same bytes would do so
@@ -63,7 +63,7 @@ func (r *restarts) take(limit RestartHandler, now time.Duration) bool {
 	return true
 }
 
-// panicked decides what the panic of a handler, or of its door, comes to.
+// panicked decides what the panic of a handler, or of its factory, comes to.
 func (c *Connection) panicked(ctx actor.Context, err error) {
 	const reason = protocol.ReasonHandlerPanic
 	if c.flags.tenure != broken && !c.mayRestart() { // broken: in its Restarting, and it goes anyway
@@ -102,7 +102,7 @@ func (c *Connection) replace(ctx actor.Context) {
 	for c.flags.tenure != serving && c.dismiss(ctx) {
 		if c.cause.Load() != nil {
 			c.flags.tenure = serving // the end has come meanwhile: the old one gets Closed
-		} else if c.openDoor(ctx) {
+		} else if c.makeHandler(ctx) {
 			c.flags.tenure = serving
 			c.greet(ctx)
 		}

@@ -43,7 +43,7 @@ type Spawner struct {
 
 	mu         sync.Mutex
 	live       []*Connection // under mu, as what follows; Connection.index is where in it
-	uncounted  int           // of those, how many hold no Place any more because of Uncount
+	detached   int           // of those, how many hold no Permit any more because of Detach
 	lingerers  lingerers
 	ended      ended
 	drainUntil atomic.Pointer[time.Time]
@@ -61,7 +61,7 @@ type Spawner struct {
 // settings are what the connections share that were spawned while they were in force.
 type settings struct {
 	*Spawner
-	door    tcpactor.Door
+	factory tcpactor.Factory
 	options Options
 	limits  limits
 	lanes   []lane // one for each of the dispatchers
@@ -74,7 +74,7 @@ type lane struct{ connection, writer *actor.Props }
 type Config struct {
 	System  *actor.ActorSystem
 	Parent  *actor.PID
-	Door    tcpactor.Door
+	Factory tcpactor.Factory
 	Options Options // with defaults and valid
 	// Dispatchers run connections and writers, each connection's on one of them; Options.Dispatcher, if there is one, runs the
 	// connections instead.
@@ -106,15 +106,15 @@ func NewSpawner(config Config) *Spawner {
 		budget:      config.Budget,
 		sooner:      config.Sooner,
 	}
-	s.Set(config.Door, config.Options)
+	s.Set(config.Factory, config.Options)
 	s.clock.allow(s.untilNext())
 	return s
 }
 
-// Set puts a door, and options with defaults and valid, in force for the connections spawned from
+// Set puts a factory, and options with defaults and valid, in force for the connections spawned from
 // now on.
-func (s *Spawner) Set(door tcpactor.Door, options Options) {
-	next := &settings{Spawner: s, door: door, options: options, limits: options.limits()}
+func (s *Spawner) Set(factory tcpactor.Factory, options Options) {
+	next := &settings{Spawner: s, factory: factory, options: options, limits: options.limits()}
 	for _, dispatcher := range s.dispatchers {
 		next.lanes = append(next.lanes, s.newLane(dispatcher, options.Dispatcher))
 	}
@@ -138,14 +138,14 @@ func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 	}
 }
 
-// Spawn makes the connection of socket, which belongs to it from now on, as place does. It runs on the given one of the dispatchers.
-func (s *Spawner) Spawn(socket transport.Conn, lane int, place *Place) *Connection {
-	if place.Admit != nil {
-		socket = transport.NewProxied(socket, place.Admit)
+// Spawn makes the connection of socket, which belongs to it from now on, as permit does. It runs on the given one of the dispatchers.
+func (s *Spawner) Spawn(socket transport.Conn, lane int, permit *Permit) *Connection {
+	if permit.Admit != nil {
+		socket = transport.NewProxied(socket, permit.Admit)
 	}
 	now := s.now()
 	shared := s.current.Load()
-	c := &Connection{shared: shared, socket: socket, place: place, born: now, watch: newWatch(s.clock.now(now), s.spread())}
+	c := &Connection{shared: shared, socket: socket, permit: permit, born: now, timing: newTiming(s.clock.now(now), s.spread())}
 	if shared.options.ReadMode == Push {
 		c.demand.Store(unlimited)
 	}
@@ -211,19 +211,19 @@ func (s *Spawner) remove(c *Connection) {
 	s.live[last] = nil
 	s.live = s.live[:last]
 	s.onLen(last)
-	place := c.place
-	c.place = nil
-	switch place {
+	permit := c.permit
+	c.permit = nil
+	switch permit {
 	case nil:
-		s.uncounted--
+		s.detached--
 	case waitsForFIN:
 		s.lingerers.left()
-		place = nil
+		permit = nil
 	}
 	s.ended.add(c)
 	s.mu.Unlock()
-	if place != nil {
-		place.Leave()
+	if permit != nil {
+		permit.Leave()
 	}
 	s.onEnd(c)
 }

@@ -296,7 +296,7 @@ func (c *Connection) advance(ctx actor.Context) {
 		case broken || c.flags.inputEnded || c.flags.aborted:
 			c.close(ctx)
 		default:
-			c.tellClosing(ctx) // before its place is another's
+			c.tellClosing(ctx) // before its permit is another's
 			if c.state() == flushing {
 				c.lingerOn()
 			}

@@ -11,8 +11,8 @@ import (
 type Totals struct {
 	Open         int                        // live ones
 	ByState      map[string]int             // the same by protocol.Info's State
-	Uncounted    int                        // of those, how many were taken out of the count
-	Lingering    int                        // of those, how many wait for the peer's FIN without a Place
+	Detached     int                        // of those, how many were taken out of the count
+	Lingering    int                        // of those, how many wait for the peer's FIN without a Permit
 	Ended        map[protocol.Reason]uint64 // since the beginning
 	Read         uint64                     // bytes, since the beginning
 	Written      uint64
@@ -46,7 +46,7 @@ func (s *Spawner) Totals() Totals {
 	t := Totals{
 		Open:      len(live),
 		ByState:   map[string]int{},
-		Uncounted: s.uncounted,
+		Detached:  s.detached,
 		Lingering: s.lingerers.count,
 		Ended:     maps.Clone(s.ended.reasons),
 		Read:      s.ended.read,

@@ -146,7 +146,7 @@ func (w *writer) work() {
 
 func (w *writer) sendFIN() error {
 	if !w.ordered(orderFIN) {
-		return w.c.socket.Goodbye()
+		return w.c.socket.CloseNotify()
 	}
 	err := w.c.socket.CloseWrite()
 	switch {

@@ -30,7 +30,7 @@ func readDocument(t *testing.T, name string) string {
 func TestTheReadmesProgramsWork(t *testing.T) {
 	const port = `"127.0.0.1:7000"`
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readDocument(t, "README.md"), -1)
-	require.Len(t, blocks, 3, "one for each door")
+	require.Len(t, blocks, 3, "one for each form")
 	for i, block := range blocks {
 		t.Run(strconv.Itoa(i+1), func(t *testing.T) {
 			require.Equal(t, 1, strings.Count(block[1], port))

@@ -32,34 +32,34 @@ func (s *server) goesOn(stop <-chan struct{}) bool {
 // accepted makes a connection of conn, turns it away, or holds it until there is room. A net.Conn of the user's may panic
 // here; then nothing of it is kept.
 func (s *server) accepted(conn net.Conn) {
-	var place *connection.Place
+	var permit *connection.Permit
 	settled := false
 	defer func() {
 		if !settled {
 			_ = conn.Close()
-			if place != nil {
-				place.Leave()
+			if permit != nil {
+				permit.Leave()
 			}
 		}
 	}()
 	ip := ipOf(conn)
-	place, refusal, queues := s.admit(ip)
+	permit, refusal, queues := s.admit(ip)
 	switch {
 	case refusal != protocol.RefusalNone:
 		s.refuse(conn, refusal)
 	case queues:
-		s.enqueue(conn, ip, func(place *connection.Place) { s.beginStream(conn, place) })
-	case place == nil:
+		s.enqueue(conn, ip, func(permit *connection.Permit) { s.beginStream(conn, permit) })
+	case permit == nil:
 		s.held.push(conn)
 		s.holdNobodyWhileRefusing()
 	default:
-		s.stream(conn, place)
+		s.stream(conn, permit)
 	}
 	settled = true
 }
 
 // stream makes a connection of conn.
-func (s *server) stream(conn net.Conn, place *connection.Place) {
+func (s *server) stream(conn net.Conn, permit *connection.Permit) {
 	o := s.options()
 	s.tune(conn, o)
 	if recv, send := s.kernelShare(o); recv+send > 0 {
@@ -68,22 +68,22 @@ func (s *server) stream(conn net.Conn, place *connection.Place) {
 		}
 	}
 	if o.TLSConfig != nil {
-		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, place)
+		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, permit)
 	} else {
-		s.spawn(transport.NewStream(conn, &s.readers), 0, place)
+		s.spawn(transport.NewStream(conn, &s.readers), 0, permit)
 	}
 }
 
 // beginStream is stream for a client that has waited. A net.Conn of the user's may panic here.
-func (s *server) beginStream(conn net.Conn, place *connection.Place) {
+func (s *server) beginStream(conn net.Conn, permit *connection.Permit) {
 	settled := false
 	defer func() {
 		if !settled {
 			_ = conn.Close()
-			place.Leave()
+			permit.Leave()
 		}
 	}()
-	s.stream(conn, place)
+	s.stream(conn, permit)
 	settled = true
 }
 
@@ -108,9 +108,9 @@ func (s *server) holdNobodyWhileRefusing() {
 }
 
 // spawn makes a connection that runs on the given one of the dispatchers.
-func (s *server) spawn(conn transport.Conn, lane int, place *connection.Place) {
+func (s *server) spawn(conn transport.Conn, lane int, permit *connection.Permit) {
 	s.spawned.Add(1)
-	s.spawner.Load().Spawn(conn, lane, place)
+	s.spawner.Load().Spawn(conn, lane, permit)
 }
 
 // acceptFailed reports a failed accept; the next one is tried after wait.
@@ -119,11 +119,11 @@ func (s *server) acceptFailed(err error, wait time.Duration) {
 	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Class: classify(err), Wait: wait})
 }
 
-// lost takes note that somebody else closed the listening socket of a place, and that it cannot be opened again. What is connected stays.
+// lost takes note that somebody else closed the listening socket of a slot, and that it cannot be opened again. What is connected stays.
 func (s *server) lost(number int, err error) {
 	s.gate.Lock()
-	news := s.places[number].open
-	s.places[number].open = false
+	news := s.slots[number].open
+	s.slots[number].open = false
 	s.gate.Unlock()
 	if news {
 		s.acceptFailed(err, 0)

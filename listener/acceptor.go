@@ -16,10 +16,10 @@ import (
 // Accept, joined by Stopping through done.
 type acceptor struct {
 	*streaming
-	place int
-	self  *actor.PID
-	stop  chan struct{}
-	done  chan struct{}
+	slot int
+	self *actor.PID
+	stop chan struct{}
+	done chan struct{}
 
 	wait backoff       // the loop's own, as lost is
 	lost *streamSocket // closed by somebody else, to be replaced
@@ -47,7 +47,7 @@ func (a *acceptor) Receive(ctx actor.Context) {
 		}
 	case *actor.Stopping, *actor.Restarting:
 		close(a.stop)
-		socket := a.sockets[a.place].Load()
+		socket := a.sockets[a.slot].Load()
 		if socket == nil {
 			<-a.done
 		} else if socket.hold() {
@@ -80,12 +80,12 @@ func (a *acceptor) run() {
 
 // next accepts one connection, or opens the socket again that was lost. It returns nil also where it was called back.
 func (a *acceptor) next() error {
-	socket := a.sockets[a.place].Load()
+	socket := a.sockets[a.slot].Load()
 	switch {
 	case socket == nil:
-		return a.server.reopen(a.place, 0)
+		return a.server.reopen(a.slot, 0)
 	case socket == a.lost:
-		return a.server.reopen(a.place, socket.generation)
+		return a.server.reopen(a.slot, socket.generation)
 	}
 	free, called := socket.state()
 	select {
@@ -123,7 +123,7 @@ func (a *acceptor) next() error {
 // failed waits after a failed accept. False: the socket is lost for good.
 func (a *acceptor) failed(err error) bool {
 	if a.server.bind == nil && errors.Is(err, net.ErrClosed) {
-		a.server.lost(a.place, err)
+		a.server.lost(a.slot, err)
 		return false
 	}
 	d := a.wait.next()

@@ -38,12 +38,12 @@ func serveAll(t *testing.T, l *Listener, atOnce, each int) {
 	all.Wait()
 }
 
-// However few places there are, a client never waits for a permit that an acceptor without clients has.
+// However few permits there are, a client never waits for a permit that an acceptor without clients has.
 func TestSeveralAcceptorsOnOneSocketServeAllAndKeepTheCap(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, most := range []int{1, 3, 100} {
 			w, handler := newWorld(), &counting{}
-			o.Acceptors, o.Crews, o.Workers, o.MaxConnections = fourAcceptors, 2, 2, most
+			o.Acceptors, o.EventLoops, o.Workers, o.MaxConnections = fourAcceptors, 2, 2, most
 			l := w.listen(t, of(handler), o)
 			assert.Eventually(t, func() bool { return len(w.acceptors(l)) == fourAcceptors }, patience, time.Millisecond)
 			serveAll(t, l, 8, 25)

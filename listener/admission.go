@@ -13,7 +13,7 @@ import (
 // admission decides who becomes a connection. All that it counts is under one lock, so that a client takes everything it needs or nothing.
 //
 // An acceptor asks twice. Before the accept: room, so that clients that are to wait stay in the kernel's backlog. After it: admit, which
-// takes the client's places. What was free before may be gone then, to another acceptor or because the options were changed: such a client
+// takes the client's permits. What was free before may be gone then, to another acceptor or because the options were changed: such a client
 // is held, as if it were still in the backlog. So nothing is taken that a failed accept would have to give back.
 //
 // Any goroutine may call its methods.
@@ -31,7 +31,7 @@ type admission struct {
 	allow   prefixes
 	deny    prefixes
 	proxies proxies
-	counted connection.Place // of everybody who is not counted by address
+	counted connection.Permit // of everybody who is not counted by address
 
 	hungry bool          // somebody asked for room when there was none
 	wake   chan struct{} // closed, and made anew, when there may be room again
@@ -97,8 +97,8 @@ func (a *admission) await(stop <-chan struct{}) bool {
 	}
 }
 
-// admit takes the places of an accepted client. Without a place and without a refusal it is to be held until there is room.
-func (a *admission) admit(ip netip.Addr) (*connection.Place, protocol.Refusal) {
+// admit takes the permits of an accepted client. Without a permit and without a refusal it is to be held until there is room.
+func (a *admission) admit(ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch refusal := a.judgePeer(ip); {
@@ -125,13 +125,13 @@ func (a *admission) admit(ip netip.Addr) (*connection.Place, protocol.Refusal) {
 		return &a.counted, protocol.RefusalNone
 	}
 	entry := a.perIP.enter(prefix)
-	if entry.place.Leave == nil {
-		entry.place.Leave = func() { a.leave(entry) }
+	if entry.permit.Leave == nil {
+		entry.permit.Leave = func() { a.leave(entry) }
 	}
-	return &entry.place, protocol.RefusalNone
+	return &entry.permit, protocol.RefusalNone
 }
 
-// refusal returns why a client is turned away whatever places there are, RefusalNone if it is not.
+// refusal returns why a client is turned away whatever permits there are, RefusalNone if it is not.
 func (a *admission) refusal(ip netip.Addr) protocol.Refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -24,9 +24,9 @@ type admissionModel struct {
 }
 
 type modelEntry struct {
-	ip    netip.Addr
-	bits  int // by which it was counted; 0: it was not
-	place *connection.Place
+	ip     netip.Addr
+	bits   int // by which it was counted; 0: it was not
+	permit *connection.Permit
 }
 
 func (m *admissionModel) network(ip netip.Addr) (bits, open int) {
@@ -164,11 +164,11 @@ func TestAnAdmissionIsItsModel(t *testing.T) {
 				"admit": func(t *rapid.T) {
 					ip := rapid.SampledFrom(addresses).Draw(t, "ip")
 					seated, refusal := m.admit(ip)
-					place, refused := a.admit(ip)
+					permit, refused := a.admit(ip)
 					require.Equal(t, refusal, refused)
-					require.Equal(t, seated, place != nil)
+					require.Equal(t, seated, permit != nil)
 					if seated {
-						m.open[len(m.open)-1].place = place
+						m.open[len(m.open)-1].permit = permit
 					} else if refused == protocol.RefusalNone {
 						hungry = true
 					}
@@ -178,7 +178,7 @@ func TestAnAdmissionIsItsModel(t *testing.T) {
 						t.Skip("nobody is there")
 					}
 					i := rapid.IntRange(0, len(m.open)-1).Draw(t, "who")
-					m.open[i].place.Leave()
+					m.open[i].permit.Leave()
 					m.open = append(m.open[:i], m.open[i+1:]...)
 				},
 				"set": func(t *rapid.T) {

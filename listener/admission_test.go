@@ -28,14 +28,14 @@ func admissionWith(o Options) *admission {
 	return newAdmission(&o, &net.TCPAddr{}, func() {}, nil)
 }
 
-// enter is what an acceptor does, until it has a place or is refused.
-func enter(a *admission, ip netip.Addr) (*connection.Place, protocol.Refusal) {
+// enter is what an acceptor does, until it has a permit or is refused.
+func enter(a *admission, ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 	for {
 		if !a.await(nil) {
 			return nil, protocol.RefusalNone
 		}
-		if place, refusal := a.admit(ip); place != nil || refusal != protocol.RefusalNone {
-			return place, refusal
+		if permit, refusal := a.admit(ip); permit != nil || refusal != protocol.RefusalNone {
+			return permit, refusal
 		}
 	}
 }
@@ -51,8 +51,8 @@ func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 	for range takers {
 		storm.Go(func() {
 			for range each {
-				place, refusal := enter(a, nobody)
-				if !assert.NotNil(t, place, "%v", refusal) {
+				permit, refusal := enter(a, nobody)
+				if !assert.NotNil(t, permit, "%v", refusal) {
 					return
 				}
 				n := open.Add(1)
@@ -63,7 +63,7 @@ func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 				}
 				<-full
 				open.Add(-1)
-				place.Leave()
+				permit.Leave()
 			}
 		})
 	}
@@ -75,21 +75,21 @@ func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 func TestWhoWaitsForAPermitGetsTheNextOneThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := admissionWith(Options{MaxConnections: 1})
-		place, _ := a.admit(nobody)
+		permit, _ := a.admit(nobody)
 		var got atomic.Int32
-		places := make(chan *connection.Place, 3)
+		permits := make(chan *connection.Permit, 3)
 		for range 3 {
 			go func() {
 				next, _ := enter(a, nobody)
 				got.Add(1)
-				places <- next
+				permits <- next
 			}()
 		}
 		for want := range int32(3) {
 			synctest.Wait()
 			assert.Equal(t, want, got.Load())
-			place.Leave()
-			place = <-places
+			permit.Leave()
+			permit = <-permits
 		}
 		synctest.Wait()
 		assert.EqualValues(t, 3, got.Load())
@@ -135,8 +135,8 @@ func TestThePeakOfEachNetworkIsItsCapExactly(t *testing.T) {
 		storm.Go(func() {
 			for j := range each {
 				n := (i + j) % len(ips)
-				place, refusal := a.admit(ips[n])
-				if place == nil {
+				permit, refusal := a.admit(ips[n])
+				if permit == nil {
 					assert.Equal(t, protocol.RefusalPerIP, refusal)
 					continue
 				}
@@ -146,7 +146,7 @@ func TestThePeakOfEachNetworkIsItsCapExactly(t *testing.T) {
 				served[n].Add(1)
 				runtime.Gosched()
 				open[n].Add(-1)
-				place.Leave()
+				permit.Leave()
 			}
 		})
 	}
@@ -206,8 +206,8 @@ func TestWhoHasNoIPAddressIsInNoList(t *testing.T) {
 		assert.False(t, ipOf(from{addr: addr}).IsValid())
 	}
 	everybody := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	place, _ := admissionWith(Options{Deny: everybody, MaxConnectionsPerIP: 1}).admit(nobody)
-	assert.NotNil(t, place)
+	permit, _ := admissionWith(Options{Deny: everybody, MaxConnectionsPerIP: 1}).admit(nobody)
+	assert.NotNil(t, permit)
 	_, refusal := admissionWith(Options{Allow: everybody}).admit(nobody)
 	assert.Equal(t, protocol.RefusalDenied, refusal)
 }

@@ -10,7 +10,7 @@ import (
 type Alarm struct {
 	// Name tells alarms of one listener apart.
 	Name string
-	// Threshold is how many connections it takes, also those that are uncounted, or wait for the peer's FIN. It must be at least 1.
+	// Threshold is how many connections it takes, also those that are detached, or wait for the peer's FIN. It must be at least 1.
 	Threshold int
 	// Cooldown is how long the alarm is silent after it went off. Default 5 s; negative: not at all.
 	Cooldown time.Duration
@@ -37,7 +37,7 @@ func validateAlarms(list []Alarm) error {
 	return nil
 }
 
-// alarms of one listener. Its tally guards them.
+// alarms of one listener. Its counter guards them.
 type alarms struct {
 	all    []*armed
 	states []*alarmState                 // theirs, and those of replaced ones that may still wait
@@ -62,7 +62,7 @@ type alarmState struct {
 
 // look sounds the alarms that so many connections set off, now that one has come. It does not wait, and
 // reads the clock only when one is reached.
-func (t *tally) lookAtAlarms(open int) {
+func (t *counter) lookAtAlarms(open int) {
 	for _, one := range t.alarms.all {
 		if open >= one.Threshold && !one.missed {
 			t.ring(one, open)
@@ -71,7 +71,7 @@ func (t *tally) lookAtAlarms(open int) {
 }
 
 // ring sounds an alarm, at once or when it is no longer silent.
-func (t *tally) ring(one *armed, open int) {
+func (t *counter) ring(one *armed, open int) {
 	if t.alarms.over {
 		return
 	}
@@ -92,7 +92,7 @@ func (t *tally) ring(one *armed, open int) {
 
 // ringMissed sounds an alarm that a connection came too early for, if there are enough still. called: its
 // callback has returned.
-func (t *tally) ringMissed(state *alarmState, called bool) {
+func (t *counter) ringMissed(state *alarmState, called bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if called {

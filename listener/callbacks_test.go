@@ -181,11 +181,11 @@ func (one occasion) test(t *testing.T, o Options, wait func(l *Listener) error) 
 	if one.options != nil {
 		one.options(&o, call)
 	}
-	door := of(&clumsy{})
+	factory := of(&clumsy{})
 	if one.handler != nil {
-		door = of(&holder{})
+		factory = of(&holder{})
 	}
-	l, err := Listen(w.Root, anyPort, door, o)
+	l, err := Listen(w.Root, anyPort, factory, o)
 	require.NoError(t, err)
 	h.set(l)
 	if one.bring != nil {

@@ -9,12 +9,12 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// queuedClient was accepted and waits for its places, with a MaxWait.
+// queuedClient was accepted and waits for its permits, with a MaxWait.
 type queuedClient struct {
 	client
 	ip    netip.Addr
 	until time.Time
-	begin func(*connection.Place) // makes a connection of it
+	begin func(*connection.Permit) // makes a connection of it
 }
 
 // clientQueue are the clients that wait, the one that came first in front. Any goroutine may call its
@@ -127,23 +127,23 @@ func (o *Options) mostQueued() int {
 	return max(most, 1)
 }
 
-// admit takes the places of an accepted client, as admission does. queues: it is to wait for them in the
+// admit takes the permits of an accepted client, as admission does. queues: it is to wait for them in the
 // queue.
-func (s *server) admit(ip netip.Addr) (place *connection.Place, why protocol.Refusal, queues bool) {
+func (s *server) admit(ip netip.Addr) (permit *connection.Permit, why protocol.Refusal, queues bool) {
 	if s.options().MaxWait <= 0 {
-		place, why = s.admission.admit(ip)
-		return place, why, false
+		permit, why = s.admission.admit(ip)
+		return permit, why, false
 	}
 	if s.queue.len() == 0 {
-		place, why = s.admission.admit(ip)
+		permit, why = s.admission.admit(ip)
 	} else { // no client overtakes those that wait
 		why = s.admission.refusal(ip)
 	}
-	return place, why, place == nil && why == protocol.RefusalNone
+	return permit, why, permit == nil && why == protocol.RefusalNone
 }
 
 // enqueue has a client wait, or turns it away where there are too many.
-func (s *server) enqueue(c client, ip netip.Addr, begin func(*connection.Place)) {
+func (s *server) enqueue(c client, ip netip.Addr, begin func(*connection.Permit)) {
 	o := s.options()
 	if !s.queue.add(&queuedClient{client: c, ip: ip, until: time.Now().Add(o.MaxWait), begin: begin}, o.mostQueued()) {
 		s.refuse(c, s.admission.shortOf())
@@ -152,7 +152,7 @@ func (s *server) enqueue(c client, ip netip.Addr, begin func(*connection.Place))
 	if s.mode.Load() == refusing { // and those that wait may have been turned away before
 		s.turnQueueAway()
 	}
-	s.serveQueueSoon() // a place may have come free in between, and its time runs
+	s.serveQueueSoon() // a permit may have come free in between, and its time runs
 }
 
 // serveQueueSoon serves the queue on a goroutine of the pool, if there is anything to serve. Any goroutine
@@ -163,7 +163,7 @@ func (s *server) serveQueueSoon() {
 	}
 }
 
-// serveQueue gives places to the clients that wait, those that came first before the others, and turns
+// serveQueue gives permits to the clients that wait, those that came first before the others, and turns
 // away the ones that have waited for too long.
 func (s *server) serveQueue() {
 	if !s.enter() { // the end turns all of them away
@@ -197,18 +197,18 @@ func (s *server) serveFirst() bool {
 	if c == nil || !c.until.After(time.Now()) {
 		return false
 	}
-	place, why := s.admission.admit(c.ip)
+	permit, why := s.admission.admit(c.ip)
 	switch {
-	case place == nil && why == protocol.RefusalNone:
+	case permit == nil && why == protocol.RefusalNone:
 		return false
 	case !s.queue.remove(c): // turned away meanwhile
-		if place != nil {
-			place.Leave()
+		if permit != nil {
+			permit.Leave()
 		}
 	case why != protocol.RefusalNone:
 		s.turnAway(c, why)
 	default:
-		_ = guarded(func() { c.begin(place) })
+		_ = guarded(func() { c.begin(permit) })
 	}
 	return true
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// shout is a handler for the Go door: one value per connection.
+// shout is a handler for the Go form: one value per connection.
 type shout struct{}
 
 func (shout) Accepted(protocol.Socket) error { return nil }
@@ -29,8 +29,8 @@ func (shout) Closed(_ protocol.Socket, closed *protocol.Closed) {
 // A server in an actor system of its own, from its start to an orderly end.
 func ExampleListen() {
 	system := tcpactor.NewSystem()
-	door := tcpactor.Handlers(func() tcpactor.Handler { return shout{} })
-	server, err := listener.Listen(system.Root, "127.0.0.1:0", door, listener.Options{})
+	factory := tcpactor.Handlers(func() tcpactor.Handler { return shout{} })
+	server, err := listener.Listen(system.Root, "127.0.0.1:0", factory, listener.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -63,8 +63,8 @@ func ExampleServe() {
 		fmt.Println(err)
 		return
 	}
-	door := tcpactor.Handlers(func() tcpactor.Handler { return shout{} })
-	server, err := listener.Serve(tcpactor.NewSystem().Root, bound, door, listener.Options{})
+	factory := tcpactor.Handlers(func() tcpactor.Handler { return shout{} })
+	server, err := listener.Serve(tcpactor.NewSystem().Root, bound, factory, listener.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -8,15 +8,15 @@ import (
 )
 
 // intake is how a transport accepts: the props of its acceptors, and the listening sockets that they accept from. A listener has one
-// socket for all of its acceptors, or one for each; its place is its number.
+// socket for all of its acceptors, or one for each; its slot is its number.
 type intake interface {
 	// acceptor returns the props of an acceptor.
 	acceptor(number int) *actor.Props
-	// put fills a place with a listening socket, which belongs to the intake from now on unless there is an error. The generation
+	// put fills a slot with a listening socket, which belongs to the intake from now on unless there is an error. The generation
 	// is what the acceptors call it by when they lose it.
-	put(place int, generation uint64, l net.Listener) error
-	// take closes the socket of a place, if it has one: from then on the kernel refuses clients.
-	take(place int)
+	put(slot int, generation uint64, l net.Listener) error
+	// take closes the socket of a slot, if it has one: from then on the kernel refuses clients.
+	take(slot int)
 	// tune sets the socket options of connections that are accepted from now on.
 	tune(o *Options) error
 	// halt brings the accepts back that wait for clients; proceed lets acceptors accept again. Halting twice is the same as once.
@@ -27,7 +27,7 @@ type intake interface {
 	// files returns duplicates of the sockets.
 	files() ([]*os.File, error)
 	// unlink says whether the path of a unix socket is removed when take closes it.
-	unlink(place int, unlinks bool)
+	unlink(slot int, unlinks bool)
 	// grow makes acceptors up to the given number, shrink takes those from there on away. They are
 	// called one at a time, while no socket is opened or closed.
 	grow(number int) error

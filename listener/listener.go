@@ -28,8 +28,8 @@ type Listener struct {
 //
 // spawner is an actor system's root context, or the context of any actor, called on that actor's turn: then the listener is its
 // child, stopped and drained with it.
-func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, options Options) (*Listener, error) {
-	if err := check(spawner.ActorSystem(), door, options); err != nil {
+func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory, options Options) (*Listener, error) {
+	if err := check(spawner.ActorSystem(), factory, options); err != nil {
 		return nil, err
 	}
 	o := options.withDefaults()
@@ -41,7 +41,7 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 		return nil, err
 	}
 	bound := sockets[0].Addr().String()
-	handle, err := serve(spawner, sockets, door, options, func() (net.Listener, error) { return o.bind(bound) })
+	handle, err := serve(spawner, sockets, factory, options, func() (net.Listener, error) { return o.bind(bound) })
 	if err != nil {
 		closeAll(sockets)
 	}
@@ -57,34 +57,34 @@ func Listen(spawner actor.SpawnerContext, addr string, door tcpactor.Door, optio
 // there as progress is a piece of up to 16 KiB, and up to 4 KiB once the peer was slow. With TLSConfig every byte counts. A connection
 // with a method ResumesWrites() bool that returns true says that its Write always tells how many bytes it took, and that the next one goes on
 // behind them; it is interrupted more often, and so every byte counts as soon as it went.
-func Serve(spawner actor.SpawnerContext, l net.Listener, door tcpactor.Door, options Options) (*Listener, error) {
+func Serve(spawner actor.SpawnerContext, l net.Listener, factory tcpactor.Factory, options Options) (*Listener, error) {
 	if l == nil {
 		return nil, errors.New("berth: no net.Listener to serve")
 	}
-	if err := check(spawner.ActorSystem(), door, options); err != nil {
+	if err := check(spawner.ActorSystem(), factory, options); err != nil {
 		return nil, err
 	}
 	if options.ReusePort {
 		return nil, errServeReusePort
 	}
-	return serve(spawner, []net.Listener{l}, door, options, nil)
+	return serve(spawner, []net.Listener{l}, factory, options, nil)
 }
 
-func check(system *actor.ActorSystem, door tcpactor.Door, options Options) error {
+func check(system *actor.ActorSystem, factory tcpactor.Factory, options Options) error {
 	if err := checkSystem(system); err != nil {
 		return err
 	}
-	if err := checkDoor(door); err != nil {
+	if err := checkFactory(factory); err != nil {
 		return err
 	}
 	return options.validate()
 }
 
-func checkDoor(door tcpactor.Door) error {
-	if door == nil {
+func checkFactory(factory tcpactor.Factory) error {
+	if factory == nil {
 		return errors.New("berth: no handler: give one of Handlers, Functions, Actors")
 	}
-	if d, ok := door.(interface{ Validate() error }); ok {
+	if d, ok := factory.(interface{ Validate() error }); ok {
 		return d.Validate()
 	}
 	return nil
@@ -93,7 +93,7 @@ func checkDoor(door tcpactor.Door) error {
 // serve starts a listener at sockets, which have one address; its options are valid. bind opens another there in place of one that was closed; nil:
 // that cannot be done.
 func serve(
-	spawner actor.SpawnerContext, sockets []net.Listener, door tcpactor.Door, given Options, bind func() (net.Listener, error),
+	spawner actor.SpawnerContext, sockets []net.Listener, factory tcpactor.Factory, given Options, bind func() (net.Listener, error),
 ) (*Listener, error) {
 	l := sockets[0]
 	given = given.clone()
@@ -103,12 +103,12 @@ func serve(
 		addr:      l.Addr(),
 		bind:      bind,
 		origin:    originOf(l),
-		door:      door,
+		factory:   factory,
 		owner:     options.Owner,
 		pool:      tcpactor.NewPool(),
 		resumed:   make(chan struct{}),
 		changing:  make(chan struct{}, 1),
-		places:    make([]place, len(sockets)),
+		slots:     make([]slot, len(sockets)),
 		sooner:    make(chan struct{}, 1),
 		ended:     make(chan struct{}, 1),
 		asked:     make(chan struct{}),
@@ -128,9 +128,9 @@ func serve(
 	}
 	s.budget = s.newBudget()
 	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge(); s.serveQueueSoon() }, s.refused)
-	s.tally.alarms.run, s.tally.alarms.call = s.pool.Schedule, s.call
-	s.tally.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
-	s.tally.setAlarms(options.Alarms)
+	s.counter.alarms.run, s.counter.alarms.call = s.pool.Schedule, s.call
+	s.counter.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
+	s.counter.setAlarms(options.Alarms)
 	close(s.resumed)
 	s.dispatchers = []actor.Dispatcher{s.pool}
 	polls, err := options.polls(l)
@@ -140,9 +140,9 @@ func serve(
 	if err != nil {
 		return nil, err
 	}
-	s.intake = newStreaming(s, len(s.places))
+	s.intake = newStreaming(s, len(s.slots))
 	if polls {
-		if s.polling, err = newPolling(s, options.Acceptors, len(s.places)); err != nil {
+		if s.polling, err = newPolling(s, options.Acceptors, len(s.slots)); err != nil {
 			return nil, err
 		}
 		s.intake, s.dispatchers = s.polling, s.polling.dispatchers()
@@ -175,7 +175,7 @@ func (l *Listener) Connections() []protocol.Socket { return l.server.connections
 // WaitConnections returns nil once cond holds for the number of open connections. It sees every number, however briefly it lasts; it is called on
 // the calling goroutine. The error is ctx's or, once the listener has ended and none are open any more, one that matches net.ErrClosed.
 func (l *Listener) WaitConnections(ctx context.Context, cond func(open int) bool) error {
-	return l.server.tally.wait(ctx, cond, l.server.done)
+	return l.server.counter.wait(ctx, cond, l.server.done)
 }
 
 // Suspend stops accepting; clients wait in the kernel's backlog. A listener that refuses clients goes on doing so.

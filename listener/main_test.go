@@ -159,8 +159,8 @@ func (v voice) Data(s protocol.Socket, b *protocol.Buffer) error {
 
 func (voice) Closed(protocol.Socket, *protocol.Closed) {}
 
-// of is a door behind which every connection has the same handler.
-func of(h tcpactor.Handler) tcpactor.Door {
+// of is a factory behind which every connection has the same handler.
+func of(h tcpactor.Handler) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler { return h })
 }
 
@@ -171,9 +171,9 @@ func newEcho() *echo {
 const anyPort = "127.0.0.1:0"
 
 // listen starts a listener that is closed with the test, and then requires that no actor is left.
-func (w *world) listen(t *testing.T, door tcpactor.Door, options Options) *Listener {
+func (w *world) listen(t *testing.T, factory tcpactor.Factory, options Options) *Listener {
 	t.Helper()
-	l, err := Listen(w.Root, anyPort, door, options)
+	l, err := Listen(w.Root, anyPort, factory, options)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = l.Close()

@@ -16,7 +16,7 @@ import (
 	"github.com/go-berth/berth/test/faultnet"
 )
 
-// inAQueue is a bubble in which one connection takes the only place.
+// inAQueue is a bubble in which one connection takes the only permit.
 func inAQueue(t *testing.T, o Options, test func(t *testing.T, w *world, l *Listener, first net.Conn, dial func() net.Conn)) {
 	o.MaxWait, o.Connection = time.Minute, brisk
 	if o.MaxConnections == 0 {
@@ -38,7 +38,7 @@ func hears(c net.Conn) (text string, ended bool) {
 }
 
 func TestAClientWaitsForAPlaceForAsLongAsMaxWaitAndIsThenTurnedAway(t *testing.T) {
-	o := Options{Farewell: []byte(busy)}
+	o := Options{RejectMessage: []byte(busy)}
 	inAQueue(t, o, func(t *testing.T, w *world, l *Listener, first net.Conn, dial func() net.Conn) {
 		second := dial()
 		time.Sleep(time.Second)
@@ -84,7 +84,7 @@ func TestTheClientThatCameFirstGetsTheNextPlace(t *testing.T) {
 }
 
 func TestNoMoreClientsWaitThanMay(t *testing.T) {
-	o := Options{Farewell: []byte(busy)}
+	o := Options{RejectMessage: []byte(busy)}
 	inAQueue(t, o, func(t *testing.T, _ *world, l *Listener, _ net.Conn, dial func() net.Conn) {
 		most := l.server.options().mostQueued()
 		for range most {
@@ -136,7 +136,7 @@ func TestAClientThatIsDeniedDoesNotWait(t *testing.T) {
 }
 
 func TestASuspendedListenerServesNoClientThatWaits(t *testing.T) {
-	inAQueue(t, Options{Farewell: []byte(busy)}, func(t *testing.T, _ *world, l *Listener, first net.Conn, dial func() net.Conn) {
+	inAQueue(t, Options{RejectMessage: []byte(busy)}, func(t *testing.T, _ *world, l *Listener, first net.Conn, dial func() net.Conn) {
 		second := dial()
 		synctest.Wait()
 		l.Suspend()
@@ -164,7 +164,7 @@ func TestClientsThatWaitAreTurnedAwayByTheEnd(t *testing.T) {
 			"SuspendRefusing": (*Listener).SuspendRefusing,
 		} {
 			w := newWorld()
-			o.MaxConnections, o.MaxWait, o.Farewell, o.Connection = 1, time.Hour, []byte(busy), brisk
+			o.MaxConnections, o.MaxWait, o.RejectMessage, o.Connection = 1, time.Hour, []byte(busy), brisk
 			l, err := Listen(w.Root, anyPort, of(newEcho()), o)
 			require.NoError(t, err)
 			first := dial(t, l)
@@ -206,11 +206,11 @@ func TestAChangeOfTheOptionsIsForTheClientsThatWaitToo(t *testing.T) {
 	})
 }
 
-// The cap holds at every instant, nothing is lost between a place that comes free and a client that waits, and the queue is empty in the end.
+// The cap holds at every instant, nothing is lost between a permit that comes free and a client that waits, and the queue is empty in the end.
 func TestInAStormOfClientsThatWaitEachIsServedOrTurnedAway(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const clients, each, most = 30, 15, 4
-		o.MaxConnections, o.MaxWait, o.Acceptors, o.Farewell = most, patience, 3, []byte("!")
+		o.MaxConnections, o.MaxWait, o.Acceptors, o.RejectMessage = most, patience, 3, []byte("!")
 		handler := &counting{}
 		l := newWorld().listen(t, of(handler), o)
 		var storm sync.WaitGroup
@@ -253,7 +253,7 @@ func TestAClientThatPanicsWhenItHasWaitedIsGoneAndItsPlaceIsFree(t *testing.T) {
 			first := dial()
 			echoes(t, first)
 			bad := &explosive{}
-			l.server.enqueue(bad, ipOfAddr(nil), func(place *connection.Place) { l.server.beginStream(bad, place) })
+			l.server.enqueue(bad, ipOfAddr(nil), func(permit *connection.Permit) { l.server.beginStream(bad, permit) })
 			next := dial()
 			_ = first.Close()
 			echoes(t, next)

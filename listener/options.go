@@ -36,11 +36,11 @@ type Options struct {
 	// Workers is the most goroutines that poll sockets and run actors at the same time, with the poll transport; blocked ones do not count.
 	// Default GOMAXPROCS; it cannot be negative.
 	Workers int
-	// Crews is how many crews share the workers, each with a poll set and a run queue of its own; connections are dealt out to them in turn. Default
+	// EventLoops is how many loops share the workers, each with a poll set and a run queue of its own; connections are dealt out to them in turn. Default
 	// 1, which balances best; beyond about 16 workers one queue's lock begins to show. It cannot be negative.
-	Crews int
+	EventLoops int
 	// Acceptors is how many actors accept. They share the listening socket, unless ReusePort is set. Default 1. With the poll transport they are
-	// dealt out to the crews. It cannot be negative.
+	// dealt out to the loops. It cannot be negative.
 	Acceptors int
 	// ReusePort gives each acceptor a listening socket of its own on the same port, by SO_REUSEPORT; other processes of the same user can
 	// join it too. Linux, FreeBSD and DragonFly spread the clients over the sockets, the others need not. Default: one socket. It is for
@@ -50,7 +50,7 @@ type Options struct {
 	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
 	// open files. Off: accepting goes on until the process has no descriptor left.
 	//
-	// A connection is open until its FIN is sent. After that it waits for the peer's FIN without a place, for LingerTimeout at most. As many as
+	// A connection is open until its FIN is sent. After that it waits for the peer's FIN without a permit, for LingerTimeout at most. As many as
 	// MaxConnections may wait so, but no more than a quarter of the descriptors that MaxConnections leaves to the process; beyond it the
 	// one that has waited longest is closed at once.
 	MaxConnections int
@@ -58,19 +58,19 @@ type Options struct {
 	WhenFull WhenFull
 	// MaxWait is how long a client waits, with Wait; then it is turned away as with Reject. The
 	// time of a client in the kernel's backlog cannot be told. So with a MaxWait clients are
-	// accepted, and wait in a queue of the listener's, the first of them for the next place. Each
+	// accepted, and wait in a queue of the listener's, the first of them for the next permit. Each
 	// holds a descriptor: at most 1,024 wait, and no more than half of the descriptors that
 	// MaxConnections leaves of the process's limit; a client beyond that is turned away at once.
 	// Default off: clients wait in the backlog, for as long as they like.
 	MaxWait time.Duration
-	// Farewell is sent, with Reject or a MaxWait, to who is turned away because of MaxConnections,
+	// RejectMessage is sent, with Reject or a MaxWait, to who is turned away because of MaxConnections,
 	// MaxConnectionsPerIP or AcceptRate; then comes FIN. It is
 	// written in one piece, which the buffer of a new connection takes, and nobody waits for it. What the client had sent until then is read
-	// away: a close with unread input would reset the connection and might destroy the farewell. A client whose bytes come later may see a
-	// reset after the farewell, or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it, one of 64
+	// away: a close with unread input would reset the connection and might destroy the message. A client whose bytes come later may see a
+	// reset after the message, or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it, one of 64
 	// at most, within 1 s; beyond them clients are closed without. At most 4 KiB; not with TLS, where it would be taken for a broken
 	// handshake. Who is turned away because of a PROXY header, after it, is reset without. Default none.
-	Farewell []byte
+	RejectMessage []byte
 	// MaxConnectionsPerIP is the most connections open at once from one address, or from one network of PerIPPrefixV4 or PerIPPrefixV6.
 	// Whoever is beyond it is closed at once, also with Wait: his address is known only after the accept. Clients without an IP
 	// address, as those of a unix socket, are not counted. Switched on while the listener runs, it counts from then on. Default off.
@@ -138,9 +138,9 @@ type Options struct {
 type WhenFull uint8
 
 const (
-	// Wait leaves the client in the kernel's backlog until a place is free. See also MaxWait.
+	// Wait leaves the client in the kernel's backlog until a permit is free. See also MaxWait.
 	Wait WhenFull = iota
-	// Reject accepts and closes it at once, after a Farewell if there is one.
+	// Reject accepts and closes it at once, after a RejectMessage if there is one.
 	Reject
 )
 
@@ -183,7 +183,7 @@ func (o Options) withDefaults() Options {
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	o.Crews = max(o.Crews, 1)
+	o.EventLoops = max(o.EventLoops, 1)
 	o.Acceptors = max(o.Acceptors, 1)
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = 15 * time.Second
@@ -193,8 +193,8 @@ func (o Options) withDefaults() Options {
 
 const unlimited = 1 << 30
 
-// mostFarewell is little enough for the kernel's buffer of any new connection, in bytes.
-const mostFarewell = 4 << 10
+// mostRejectMessage is little enough for the kernel's buffer of any new connection, in bytes.
+const mostRejectMessage = 4 << 10
 
 // polls decides between the transports for l.
 func (o Options) polls(l net.Listener) (bool, error) {
@@ -216,8 +216,8 @@ func defaultMaxConnections() int {
 	return most
 }
 
-// mostLingering is how many connections may wait for the peer's FIN without a place of MaxConnections: as many as there are
-// places, but no more than a quarter of the descriptors that the places leave to the process: clients that wait for a place (see
+// mostLingering is how many connections may wait for the peer's FIN without a permit of MaxConnections: as many as there are
+// permits, but no more than a quarter of the descriptors that the permits leave to the process: clients that wait for a permit (see
 // MaxWait) may take a half of them. o has its defaults.
 func (o *Options) mostLingering() int {
 	most := min(o.MaxConnections, defaultMaxConnections())
@@ -252,18 +252,18 @@ func (o Options) validate() error {
 		return errors.New("berth: TLSConfig has no certificate: set one of Certificates, GetCertificate, GetConfigForClient")
 	case o.Workers < 0:
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
-	case o.Crews < 0:
-		return fmt.Errorf("berth: Crews %d must not be negative", o.Crews)
+	case o.EventLoops < 0:
+		return fmt.Errorf("berth: EventLoops %d must not be negative", o.EventLoops)
 	case o.Acceptors < 0:
 		return fmt.Errorf("berth: Acceptors %d must not be negative", o.Acceptors)
 	case o.MaxWait > 0 && o.WhenFull != Wait:
 		return fmt.Errorf("berth: MaxWait %v needs WhenFull Wait", o.MaxWait)
-	case len(o.Farewell) > 0 && o.WhenFull != Reject && o.MaxWait <= 0:
-		return errors.New("berth: Farewell is never sent without WhenFull Reject or a MaxWait")
-	case len(o.Farewell) > 0 && o.TLSConfig != nil:
-		return errors.New("berth: Farewell cannot be sent with a TLSConfig: the client would take it for a broken handshake")
-	case len(o.Farewell) > mostFarewell:
-		return fmt.Errorf("berth: Farewell is %d bytes long; the most is %d", len(o.Farewell), mostFarewell)
+	case len(o.RejectMessage) > 0 && o.WhenFull != Reject && o.MaxWait <= 0:
+		return errors.New("berth: RejectMessage is never sent without WhenFull Reject or a MaxWait")
+	case len(o.RejectMessage) > 0 && o.TLSConfig != nil:
+		return errors.New("berth: RejectMessage cannot be sent with a TLSConfig: the client would take it for a broken handshake")
+	case len(o.RejectMessage) > mostRejectMessage:
+		return fmt.Errorf("berth: RejectMessage is %d bytes long; the most is %d", len(o.RejectMessage), mostRejectMessage)
 	case o.PerIPPrefixV4 < 0 || o.PerIPPrefixV4 > 32:
 		return fmt.Errorf("berth: PerIPPrefixV4 %d is no length of an IPv4 prefix: 1 to 32", o.PerIPPrefixV4)
 	case o.PerIPPrefixV6 < 0 || o.PerIPPrefixV6 > 128:

@@ -15,11 +15,11 @@ type perIP struct {
 	entries map[netip.Prefix]*perIPEntry
 }
 
-// perIPEntry is one network. Its connections share the one place.
+// perIPEntry is one network. Its connections share the one permit.
 type perIPEntry struct {
 	prefix netip.Prefix
 	open   int
-	place  connection.Place
+	permit connection.Permit
 }
 
 // prefix returns the network that ip is in, the zero Prefix if it is not counted.
@@ -40,7 +40,7 @@ func (p *perIP) full(prefix netip.Prefix) bool {
 	return e != nil && e.open >= p.most
 }
 
-// enter counts one more connection of prefix. A new entry gets its place from the caller.
+// enter counts one more connection of prefix. A new entry gets its permit from the caller.
 func (p *perIP) enter(prefix netip.Prefix) *perIPEntry {
 	e := p.entries[prefix]
 	if e == nil {

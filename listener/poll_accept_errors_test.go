@@ -43,7 +43,7 @@ func (f *faultySocket) fail(steps ...error) {
 	f.script = append(f.script, steps...)
 }
 
-// makeFaulty puts one into the place of an acceptor's socket.
+// makeFaulty puts one into the slot of an acceptor's socket.
 func makeFaulty(a *pollAcceptor) *faultySocket {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -53,7 +53,7 @@ func makeFaulty(a *pollAcceptor) *faultySocket {
 }
 
 func TestNoErrorOfAcceptEndsAPollListener(t *testing.T) {
-	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{MaxConnections: 2})
 		l.server.bind = nil // as if Serve had made it: otherwise a lost socket is replaced
 		f := makeFaulty(l.server.polling.acceptors()[0])
@@ -76,7 +76,7 @@ func TestNoErrorOfAcceptEndsAPollListener(t *testing.T) {
 }
 
 func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
-	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{MaxConnections: 2})
 		f := makeFaulty(l.server.polling.acceptors()[0])
 		live := dial(t, l)
@@ -106,7 +106,7 @@ func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 }
 
 func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
-	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{})
 		f := makeFaulty(l.server.polling.acceptors()[0])
 		live := dial(t, l)
@@ -125,7 +125,7 @@ func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
 
 // While it waits it accepts nobody, and a shutdown joins its timer.
 func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
-	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{Connection: brisk})
 		f := makeFaulty(l.server.polling.acceptors()[0])
 		for range 20 {
@@ -144,7 +144,7 @@ func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
 
 // Its mailbox outlives it for a moment, and must not go on in its name.
 func TestAPollAcceptorThatWasStoppedAcceptsNobodyUntilItIsMadeAnew(t *testing.T) {
-	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{})
 		live := dial(t, l)
 		echoes(t, live)

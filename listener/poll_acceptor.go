@@ -25,22 +25,22 @@ import (
 // All its incarnations are this one: what it knows must survive.
 type pollAcceptor struct {
 	*polling
-	crew    crew
-	place   int
+	loop    loop
+	slot    int
 	spawned *tcpactor.Mailbox                // of the incarnation that is being spawned
 	mailbox atomic.Pointer[tcpactor.Mailbox] // of the one that is at work; nil: there is nothing to schedule
 	pause   delay                            // runs after a failed accept
 
 	mu         sync.Mutex
-	socket     acceptSocket // nil: the place is empty
+	socket     acceptSocket // nil: the slot is empty
 	generation uint64
 	lost       bool // somebody else closed it, and it is to be replaced
 	wait       backoff
-	held       []pollClient  // accepted, and waiting for their places: one for each goroutine that accepts
+	held       []pollClient  // accepted, and waiting for their permits: one for each goroutine that accepts
 	heir       *pollAcceptor // holds them instead; nil: this one is not retired
 }
 
-// pollClient is an accepted client, in the poll set of the crew that it was dealt to.
+// pollClient is an accepted client, in the poll set of the event loop that it was dealt to.
 type pollClient struct {
 	*transport.Poll
 	lane int
@@ -58,7 +58,7 @@ type acceptSocket interface {
 // props gives each incarnation a mailbox of its own, as the last turn of the one before may still be under way.
 func (a *pollAcceptor) props() *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return a },
-		actor.WithDispatcher(a.crew), actor.WithMailbox(func() actor.Mailbox {
+		actor.WithDispatcher(a.loop), actor.WithMailbox(func() actor.Mailbox {
 			a.spawned = new(tcpactor.Mailbox)
 			a.spawned.Init(a)
 			return a.spawned
@@ -119,7 +119,7 @@ func (a *pollAcceptor) next() bool {
 		if a.retired() {
 			return false
 		}
-		if err := a.server.reopen(a.place, generation); err != nil {
+		if err := a.server.reopen(a.slot, generation); err != nil {
 			a.failed(err)
 			return false
 		}
@@ -138,7 +138,7 @@ func (a *pollAcceptor) next() bool {
 		if a.server.bind != nil {
 			a.lose(generation)
 		} else if errors.Is(err, net.ErrClosed) {
-			a.server.lost(a.place, err)
+			a.server.lost(a.slot, err)
 			return false
 		}
 	}
@@ -171,7 +171,7 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 	client, held := a.popHeld()
 	if !held {
 		lane := a.lane()
-		conn, err := socket.Accept(a.crews[lane].set)
+		conn, err := socket.Accept(a.loops[lane].set)
 		if err != nil {
 			return err
 		}
@@ -182,10 +182,10 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 		a.mu.Unlock()
 	}
 	ip := ipOf(client.Poll)
-	place, refusal, queues := a.server.admit(ip)
+	permit, refusal, queues := a.server.admit(ip)
 	switch {
-	case place != nil:
-		a.begin(client, place)
+	case permit != nil:
+		a.begin(client, permit)
 	case refusal != protocol.RefusalNone:
 		a.server.refuse(client.Poll, refusal)
 	case queues:
@@ -198,16 +198,16 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 	return nil
 }
 
-func (p *polling) begin(client pollClient, place *connection.Place) {
+func (p *polling) begin(client pollClient, permit *connection.Permit) {
 	p.dealt.Add(1)
 	if recv, send := p.server.kernelShare(p.server.options()); recv+send > 0 {
 		client.Limit(recv, send)
 	}
-	p.server.spawn(client.Poll, client.lane, place)
+	p.server.spawn(client.Poll, client.lane, permit)
 }
 
 func (p *polling) enqueue(client pollClient, ip netip.Addr) {
-	p.server.enqueue(client.Poll, ip, func(place *connection.Place) { p.begin(client, place) })
+	p.server.enqueue(client.Poll, ip, func(permit *connection.Permit) { p.begin(client, permit) })
 }
 
 // popHeld returns the client that is held for longest, if there is any.

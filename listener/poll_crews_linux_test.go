@@ -12,9 +12,9 @@ import (
 
 // The kernel says which descriptors are in which poll set: four connections in each of the three, the set's own waker besides, and
 // the listening socket in the first.
-func TestSeveralCrewsShareTheConnectionsEvenly(t *testing.T) {
+func TestSeveralEventLoopsShareTheConnectionsEvenly(t *testing.T) {
 	before := watched(t)
-	l := newWorld().listen(t, of(newEcho()), Options{Transport: Poll, Crews: 3, Workers: 3})
+	l := newWorld().listen(t, of(newEcho()), Options{Transport: Poll, EventLoops: 3, Workers: 3})
 	for range 12 {
 		echoes(t, dial(t, l))
 	}
@@ -41,7 +41,7 @@ func watched(t *testing.T) map[string]int {
 	return sets
 }
 
-func TestANegativeNumberOfCrewsIsRefused(t *testing.T) {
-	_, err := Listen(newWorld().Root, anyPort, of(newEcho()), Options{Crews: -1})
-	assert.EqualError(t, err, "berth: Crews -1 must not be negative")
+func TestANegativeNumberOfEventLoopsIsRefused(t *testing.T) {
+	_, err := Listen(newWorld().Root, anyPort, of(newEcho()), Options{EventLoops: -1})
+	assert.EqualError(t, err, "berth: EventLoops -1 must not be negative")
 }

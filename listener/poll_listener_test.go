@@ -44,7 +44,7 @@ func TestAPollListenerThatEndedLeavesNoDescriptorOfAnyKind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := openFiles()
-			overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+			overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 				o := Options{Connection: brisk}
 				l := listen(of(newEcho()), o)
 				for range 5 {
@@ -110,7 +110,7 @@ func TestAUnixListenerKeepsTheCapTheSuspensionAndItsPath(t *testing.T) {
 
 // Each incarnation of the acceptor has a mailbox of its own; a client must not fall between two.
 func TestAnAcceptorRestartedAllTheTimeMissesNoClient(t *testing.T) {
-	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{})
 		var stop atomic.Bool
 		defer stop.Store(true)
@@ -144,14 +144,14 @@ func TestAnAcceptorRestartedAllTheTimeMissesNoClient(t *testing.T) {
 	})
 }
 
-// hold does what a race does now and then: the last place went to somebody else between the look and the accept.
+// hold does what a race does now and then: the last permit went to somebody else between the look and the accept.
 func hold(t *testing.T, l *Listener) {
 	t.Helper()
 	a := l.server.polling.acceptors()[0]
 	eventually(t, func() bool {
 		socket, _ := a.current()
 		socket.Look()
-		conn, err := socket.Accept(a.crew.set)
+		conn, err := socket.Accept(a.loop.set)
 		if err != nil {
 			return false
 		}

@@ -32,8 +32,8 @@ func (p *polling) grow(number int) error {
 
 // share gives an acceptor a descriptor of its own for the socket of another one.
 func (p *polling) share(a *pollAcceptor) error {
-	generation := p.server.place(a.place).generation
-	file, err := p.at(a.place)[0].file()
+	generation := p.server.slot(a.slot).generation
+	file, err := p.at(a.slot)[0].file()
 	if err == errNoSocket { //nolint:errorlint // it is never wrapped
 		return nil // the next one that is opened will be for this acceptor too
 	}
@@ -46,7 +46,7 @@ func (p *polling) share(a *pollAcceptor) error {
 		return err
 	}
 	defer l.Close()
-	socket, err := transport.NewAcceptor(a.crew.set, l, a.Schedule)
+	socket, err := transport.NewAcceptor(a.loop.set, l, a.Schedule)
 	if err != nil {
 		return err
 	}

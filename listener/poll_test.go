@@ -23,17 +23,17 @@ import (
 )
 
 // overSockets runs a test with the poll transport over each kind of socket; listen starts a listener there.
-func overSockets(t *testing.T, test func(t *testing.T, w *world, listen func(tcpactor.Door, Options) *Listener)) {
+func overSockets(t *testing.T, test func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener)) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			w := newWorld()
-			test(t, w, func(door tcpactor.Door, o Options) *Listener {
+			test(t, w, func(factory tcpactor.Factory, o Options) *Listener {
 				o.Transport, o.Network = Poll, network
 				addr := anyPort
 				if network == "unix" {
 					addr = filepath.Join(t.TempDir(), "socket")
 				}
-				l, err := Listen(w.Root, addr, door, o)
+				l, err := Listen(w.Root, addr, factory, o)
 				require.NoError(t, err)
 				t.Cleanup(func() {
 					_ = l.Close()
@@ -72,7 +72,7 @@ func converse(t *testing.T, c net.Conn, seed uint64, messages int) bool {
 func TestWithAnyNumberOfWorkersEveryByteComesBack(t *testing.T) {
 	for workers := 1; workers <= 4; workers++ {
 		t.Run(fmt.Sprint(workers), func(t *testing.T) {
-			overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Door, Options) *Listener) {
+			overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Factory, Options) *Listener) {
 				l := listen(of(&echo{}), Options{Workers: workers})
 				var all sync.WaitGroup
 				for i := range 20 {
@@ -103,7 +103,7 @@ func (s *silent) Accepted(socket protocol.Socket) error {
 
 // A loop that asks again and again would use all of a core.
 func TestAPausedConnectionCostsNothingWhateverWaitsForIt(t *testing.T) {
-	overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Factory, Options) *Listener) {
 		handler := &silent{*newEcho()}
 		l := listen(of(handler), Options{Connection: connection.Options{CloseTimeout: 50 * time.Millisecond}})
 		const clients = 10
@@ -138,7 +138,7 @@ func TestAPausedConnectionCostsNothingWhateverWaitsForIt(t *testing.T) {
 
 // Numbers of descriptors go from connection to connection within microseconds: no event and no byte may go with them.
 func TestDescriptorsUsedAgainAtOnceMixNothingUp(t *testing.T) {
-	overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Door, Options) *Listener) {
+	overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Factory, Options) *Listener) {
 		const clients, each = 8, 625
 		l := listen(of(&echo{}), Options{Workers: 4})
 		before := descriptors()

@@ -14,33 +14,33 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// polling is the poll transport of one listener: poll sets, each with the crew that polls it and runs the actors, and the intake:
-// acceptors that are dealt out to the crews, each with a descriptor of its own for its listening socket.
+// polling is the poll transport of one listener: poll sets, each with the event loop that polls it and runs the actors, and the intake:
+// acceptors that are dealt out to the loops, each with a descriptor of its own for its listening socket.
 type polling struct {
 	server *server
-	crews  []crew
+	loops  []loop
 	list   atomic.Pointer[[]*pollAcceptor] // see acceptors
-	dealt  atomic.Uint64                   // connections dealt out to the crews, in turn
+	dealt  atomic.Uint64                   // connections dealt out to the loops, in turn
 
 	mu   sync.Mutex
-	kept []net.Listener // by place: what must stay open as long as the socket
+	kept []net.Listener // by slot: what must stay open as long as the socket
 }
 
-type crew struct {
-	*tcpactor.Crew
+type loop struct {
+	*tcpactor.EventLoop
 	set *transport.PollSet
 }
 
 // newPolling fails if the process has no descriptor left; then nothing is left of it.
-func newPolling(s *server, acceptors, places int) (*polling, error) {
-	p := &polling{server: s, kept: make([]net.Listener, places)}
-	for range s.options().Crews {
+func newPolling(s *server, acceptors, slots int) (*polling, error) {
+	p := &polling{server: s, kept: make([]net.Listener, slots)}
+	for range s.options().EventLoops {
 		set, err := transport.NewPollSet()
 		if err != nil {
 			p.close()
 			return nil, err
 		}
-		p.crews = append(p.crews, crew{tcpactor.NewCrew(set, max(1, s.options().Workers/s.options().Crews)), set})
+		p.loops = append(p.loops, loop{tcpactor.NewEventLoop(set, max(1, s.options().Workers/s.options().EventLoops)), set})
 	}
 	var all []*pollAcceptor
 	for number := range acceptors {
@@ -51,7 +51,7 @@ func newPolling(s *server, acceptors, places int) (*polling, error) {
 }
 
 func (p *polling) newAcceptor(number int) *pollAcceptor {
-	return &pollAcceptor{polling: p, crew: p.crews[number%len(p.crews)], place: number % len(p.kept)}
+	return &pollAcceptor{polling: p, loop: p.loops[number%len(p.loops)], slot: number % len(p.kept)}
 }
 
 // acceptors returns those there are. The list is replaced as a whole when their number changes.
@@ -72,21 +72,21 @@ func pollable(l net.Listener) bool {
 }
 
 func (p *polling) dispatchers() (all []actor.Dispatcher) {
-	for _, c := range p.crews {
+	for _, c := range p.loops {
 		all = append(all, c)
 	}
 	return all
 }
 
-// lane returns the number of the crew that the next connection goes to.
-func (p *polling) lane() int { return int(p.dealt.Load() % uint64(len(p.crews))) }
+// lane returns the number of the event loop that the next connection goes to.
+func (p *polling) lane() int { return int(p.dealt.Load() % uint64(len(p.loops))) }
 
 func (p *polling) acceptor(number int) *actor.Props { return p.acceptors()[number].props() }
 
-// put gives each acceptor of the place a descriptor of its own. While l itself is open, its socket is also in the runtime's own poll
+// put gives each acceptor of the slot a descriptor of its own. While l itself is open, its socket is also in the runtime's own poll
 // set, and every client would wake a thread there for nothing: a tenth of the processor time of short connections, in a
 // profile. So it is closed. A unix listener cannot be: that may remove the path, and there is no telling whether it will.
-func (p *polling) put(place int, generation uint64, l net.Listener) (err error) {
+func (p *polling) put(slot int, generation uint64, l net.Listener) (err error) {
 	var sockets []*transport.Acceptor
 	defer func() {
 		if err != nil {
@@ -95,8 +95,8 @@ func (p *polling) put(place int, generation uint64, l net.Listener) (err error) 
 			}
 		}
 	}()
-	for _, a := range p.at(place) {
-		socket, err := transport.NewAcceptor(a.crew.set, l, a.Schedule)
+	for _, a := range p.at(slot) {
+		socket, err := transport.NewAcceptor(a.loop.set, l, a.Schedule)
 		if err != nil {
 			return err
 		}
@@ -109,11 +109,11 @@ func (p *polling) put(place int, generation uint64, l net.Listener) (err error) 
 		}
 	}
 	if _, unix := l.(*net.UnixListener); unix {
-		p.keep(place, l)
+		p.keep(slot, l)
 	} else {
 		_ = l.Close()
 	}
-	for i, a := range p.at(place) {
+	for i, a := range p.at(slot) {
 		a.put(sockets[i], generation)
 	}
 	return nil
@@ -138,27 +138,27 @@ func (p *polling) tune(o *Options) error {
 	return nil
 }
 
-func (p *polling) take(place int) {
-	for _, a := range p.at(place) {
+func (p *polling) take(slot int) {
+	for _, a := range p.at(slot) {
 		a.take()
 	}
-	if l := p.keep(place, nil); l != nil {
+	if l := p.keep(slot, nil); l != nil {
 		_ = l.Close()
 	}
 }
 
 // keep keeps l, and returns what was kept before.
-func (p *polling) keep(place int, l net.Listener) (before net.Listener) {
+func (p *polling) keep(slot int, l net.Listener) (before net.Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, p.kept[place] = p.kept[place], l
+	before, p.kept[slot] = p.kept[slot], l
 	return before
 }
 
-// at returns the acceptors of a place.
-func (p *polling) at(place int) (all []*pollAcceptor) {
+// at returns the acceptors of a slot.
+func (p *polling) at(slot int) (all []*pollAcceptor) {
 	for _, a := range p.acceptors() {
-		if a.place == place {
+		if a.slot == slot {
 			all = append(all, a)
 		}
 	}
@@ -182,7 +182,7 @@ func (p *polling) backlog() {
 }
 
 func (p *polling) files() (files []*os.File, err error) {
-	for _, a := range p.acceptors()[:len(p.kept)] { // the first of each place
+	for _, a := range p.acceptors()[:len(p.kept)] { // the first of each slot
 		file, err := a.file()
 		if err != nil {
 			closeFiles(files)
@@ -193,10 +193,10 @@ func (p *polling) files() (files []*os.File, err error) {
 	return files, nil
 }
 
-func (p *polling) unlink(place int, unlinks bool) {
+func (p *polling) unlink(slot int, unlinks bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	unlinkOnClose(p.kept[place], unlinks)
+	unlinkOnClose(p.kept[slot], unlinks)
 }
 
 func (p *polling) letGo() {
@@ -213,12 +213,12 @@ func (p *polling) stop() {
 	}
 }
 
-// close ends the crews and joins them. All their actors have stopped.
+// close ends the loops and joins them. All their actors have stopped.
 func (p *polling) close() {
-	for _, c := range p.crews {
+	for _, c := range p.loops {
 		c.Close()
 	}
-	for _, c := range p.crews {
+	for _, c := range p.loops {
 		c.Wait()
 		c.set.Close()
 	}

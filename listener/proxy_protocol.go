@@ -72,21 +72,21 @@ func newProxies(o *ProxyProtocol, addr net.Addr) proxies {
 
 func (p *proxies) trust(ip netip.Addr) bool { return p.unix || p.trusted.contain(ip) }
 
-// proxied is a client of which only its proxy is known, until its header tells more. It has a place among MaxConnections; whether it may
-// stay, and its place among those from its address, are decided then.
+// proxied is a client of which only its proxy is known, until its header tells more. It has a permit among MaxConnections; whether it may
+// stay, and its permit among those from its address, are decided then.
 type proxied struct {
 	admission *admission
-	place     connection.Place
+	permit    connection.Permit
 
 	// Under admission's lock.
 	entry *perIPEntry
 	left  bool
 }
 
-func newProxied(a *admission) *connection.Place {
+func newProxied(a *admission) *connection.Permit {
 	p := &proxied{admission: a}
-	p.place = connection.Place{Leave: p.leave, Admit: p.admit}
-	return &p.place
+	p.permit = connection.Permit{Leave: p.leave, Admit: p.admit}
+	return &p.permit
 }
 
 // admit decides over the client that the header named.

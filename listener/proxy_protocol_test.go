@@ -144,7 +144,7 @@ func TestWhoIsNoTrustedProxyIsClosedAtOnceAndCounted(t *testing.T) {
 func TestWithoutAGoodHeaderAConnectionEndsAsAFailedHandshake(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w, handler := newWorld(), newEcho()
-		o.MaxConnections = 1 // each gives its place to the next
+		o.MaxConnections = 1 // each gives its permit to the next
 		l := w.listen(t, of(handler), behindProxy(o))
 		for _, bad := range []string{
 			"GET / HTTP/1.1\r\n\r\n",
@@ -223,7 +223,7 @@ func TestTheCapPerAddressCountsClientsAndNotProxies(t *testing.T) {
 		c := dialFor(t, l, headerOf("192.0.2.1"))
 		echoes(t, c)
 		for range 2 {
-			receive(t, handler.accepted).Uncount()
+			receive(t, handler.accepted).Detach()
 		}
 		echoes(t, dialFor(t, l, headerOf("192.0.2.1")))
 
@@ -233,7 +233,7 @@ func TestTheCapPerAddressCountsClientsAndNotProxies(t *testing.T) {
 	})
 }
 
-// The end of a connection, or its Uncount, and the header can come together.
+// The end of a connection, or its Detach, and the header can come together.
 func TestAPlaceThatWasLeftIsNotCountedByAddressAnyMore(t *testing.T) {
 	a := admissionWith(behindProxy(Options{MaxConnectionsPerIP: 1, MaxConnections: 10}))
 	client := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5555}

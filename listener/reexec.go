@@ -20,7 +20,7 @@ import (
 // The new process gets the sockets from Inherited, in the order of listeners, and serves them before it calls Ready:
 //
 //	inherited, err := listener.Inherited()
-//	server, err := listener.Serve(root, inherited[0], door, options)
+//	server, err := listener.Serve(root, inherited[0], factory, options)
 //	err = listener.Ready()
 //
 // command is the program; nil means the running one's file, with its arguments, environment, directory and standard files. That is
@@ -93,7 +93,7 @@ func give(listeners []*Listener) (files []*os.File, environment []string, err er
 			files = append(files, file)
 			names = append(names, l.server.origin.name)
 			from.Managed = append(from.Managed, l.server.origin.managed)
-			from.Files = append(from.Files, l.server.place(0).path.file) // with a path there is one place
+			from.Files = append(from.Files, l.server.slot(0).path.file) // with a path there is one slot
 		}
 	}
 	text, err := json.Marshal(from)

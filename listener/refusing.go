@@ -19,7 +19,7 @@ func (s *server) refuse(c client, why protocol.Refusal) {
 	s.refused(c.RemoteAddr(), why)
 	switch why {
 	case protocol.RefusalFull, protocol.RefusalPerIP, protocol.RefusalRate:
-		s.dismiss(c, s.options().Farewell)
+		s.dismiss(c, s.options().RejectMessage)
 	default:
 		_ = c.Close()
 	}
@@ -52,7 +52,7 @@ func (r *refusals) all() map[protocol.Refusal]uint64 {
 	return maps.Clone(r.counts)
 }
 
-// held are clients that were accepted and wait for their places: an acceptor that lost a race for the last one put them here, so
+// held are clients that were accepted and wait for their permits: an acceptor that lost a race for the last one put them here, so
 // they are no more than acceptors. Any goroutine may call its methods.
 type held struct {
 	mu    sync.Mutex

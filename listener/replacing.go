@@ -21,7 +21,7 @@ func (l *Listener) Options() Options { return l.server.given.Load().clone() }
 // started with them; those that there are go on with the ones they have. A lower MaxConnections closes nobody: new clients wait, or are
 // turned away, until enough have gone.
 //
-// Network, ListenConfig, Transport, Workers, Crews, ReusePort, with it Acceptors, Owner and the
+// Network, ListenConfig, Transport, Workers, EventLoops, ReusePort, with it Acceptors, Owner and the
 // memory budget cannot change, nor can RecvBufferSize and SendBufferSize go back to the
 // kernel's choice, nor TLS come to the poll transport. The error about these, or about a bad option, is one sentence, and then nothing
 // has changed. So has nothing once the listener shuts down; that error matches net.ErrClosed.
@@ -36,8 +36,8 @@ func (l *Listener) SetOptions(options Options) error {
 // now on; those that there are keep theirs, also where RestartHandler makes it anew. The error
 // about a bad handler is one sentence, and then nothing has changed. So has nothing once the
 // listener shuts down; that error matches net.ErrClosed.
-func (l *Listener) SetHandler(door tcpactor.Door) error {
-	if err := checkDoor(door); err != nil {
+func (l *Listener) SetHandler(factory tcpactor.Factory) error {
+	if err := checkFactory(factory); err != nil {
 		return err
 	}
 	s := l.server
@@ -46,22 +46,22 @@ func (l *Listener) SetHandler(door tcpactor.Door) error {
 	if s.shutDown() {
 		return ErrClosed
 	}
-	s.door = door
+	s.factory = factory
 	s.settle()
 	return nil
 }
 
-// settle puts the door and the options in force for new connections.
+// settle puts the factory and the options in force for new connections.
 func (s *server) settle() {
 	if spawner := s.spawner.Load(); spawner != nil {
-		spawner.Set(s.door, s.options().Connection)
+		spawner.Set(s.factory, s.options().Connection)
 		spawner.SetLingerers(s.options().mostLingering())
 	}
 }
 
 // clone returns o with lists of its own.
 func (o Options) clone() Options {
-	o.Allow, o.Deny, o.Farewell = slices.Clone(o.Allow), slices.Clone(o.Deny), slices.Clone(o.Farewell)
+	o.Allow, o.Deny, o.RejectMessage = slices.Clone(o.Allow), slices.Clone(o.Deny), slices.Clone(o.RejectMessage)
 	o.ProxyProtocol.TrustedProxies = slices.Clone(o.ProxyProtocol.TrustedProxies)
 	o.Alarms = slices.Clone(o.Alarms)
 	return o
@@ -96,7 +96,7 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 	s.given.Store(&given)
 	s.settle()
 	s.admission.set(&next)
-	s.tally.setAlarms(next.Alarms)
+	s.counter.setAlarms(next.Alarms)
 	s.sweepSooner()
 	return nil
 }
@@ -144,7 +144,7 @@ func (o Options) changes(before *Options) error {
 		{"ListenConfig", sameConfig(o.ListenConfig, before.ListenConfig)},
 		{"Transport", o.Transport == before.Transport},
 		{"Workers", o.Workers == before.Workers},
-		{"Crews", max(o.Crews, 1) == max(before.Crews, 1)},
+		{"EventLoops", max(o.EventLoops, 1) == max(before.EventLoops, 1)},
 		{"Acceptors with ReusePort", !before.ReusePort || max(o.Acceptors, 1) == max(before.Acceptors, 1)},
 		{"Owner", sameActor(o.Owner, before.Owner)},
 		{"MemoryHighWater", o.MemoryHighWater == before.MemoryHighWater},

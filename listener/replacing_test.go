@@ -28,7 +28,7 @@ var fixed = map[string]Options{
 	"ListenConfig": {ListenConfig: net.ListenConfig{KeepAlive: time.Hour}},
 	"Transport":    {Transport: Stream},
 	"Workers":      {Workers: 7},
-	"Crews":        {Crews: 3},
+	"EventLoops":   {EventLoops: 3},
 	"Owner":        {Owner: actor.NewPID("192.0.2.1:7", "owner")},
 	"ReusePort":    {ReusePort: true},
 
@@ -42,7 +42,7 @@ var fixed = map[string]Options{
 var replaced = map[string]Options{
 	"Connection":          {Connection: connection.Options{ReadBufferSize: 100}},
 	"TLSConfig":           {TLSConfig: anyCertificate},
-	"Farewell":            {Farewell: []byte("x"), WhenFull: Reject},
+	"RejectMessage":       {RejectMessage: []byte("x"), WhenFull: Reject},
 	"MaxConnections":      {MaxConnections: 5},
 	"WhenFull":            {WhenFull: Reject},
 	"MaxWait":             {MaxWait: time.Hour},
@@ -225,7 +225,7 @@ func TestWhoWaitsIsTurnedAwayWhenNobodyIsToWaitAnyMore(t *testing.T) {
 	})
 }
 
-// A client that was accepted just when there was no place any more is held. With the stream transport that is easy: its acceptor is in Accept
+// A client that was accepted just when there was no permit any more is held. With the stream transport that is easy: its acceptor is in Accept
 // already when the options change.
 func TestAHeldClientEndsWithTheListener(t *testing.T) {
 	w := newWorld()
@@ -304,7 +304,7 @@ func TestTLSCannotComeToThePollTransport(t *testing.T) {
 }
 
 // Options are replaced all the time, clients come and go: never are more open than the most that was ever allowed, nobody is lost, every
-// place comes back.
+// permit comes back.
 func TestInAStormOfReplacementsThePeakHoldsAndNobodyIsLost(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const dialers, each, most = 8, 40, 4

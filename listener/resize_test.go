@@ -160,8 +160,8 @@ type panicky struct{ voice }
 
 func (panicky) Data(protocol.Socket, *protocol.Buffer) error { panic("oh") }
 
-// A handler that is made anew comes from the door that the connection had.
-func TestAHandlerThatPanicsIsReplacedByOneOfItsOwnDoor(t *testing.T) {
+// A handler that is made anew comes from the factory that the connection had.
+func TestAHandlerThatPanicsIsReplacedByOneOfItsOwnFactory(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		o.Connection.RestartHandler = connection.RestartHandler{Max: 1}
 		made := 0

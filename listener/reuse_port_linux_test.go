@@ -47,7 +47,7 @@ func portsAndSockets(t *testing.T, l *Listener) (ports []int, sockets map[uint64
 func TestWithReusePortEachAcceptorHasASocketOfItsOwnOnOnePort(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		before, w := descriptors(), newWorld()
-		o.Acceptors, o.ReusePort, o.Crews, o.Workers, o.Connection = fourAcceptors, true, 2, 2, brisk
+		o.Acceptors, o.ReusePort, o.EventLoops, o.Workers, o.Connection = fourAcceptors, true, 2, 2, brisk
 		l, err := Listen(w.Root, anyPort, of(&echo{}), o)
 		require.NoError(t, err)
 		port := l.Addr().(*net.TCPAddr).Port
@@ -94,7 +94,7 @@ func acceptAll(fd int) (n int) {
 	}
 }
 
-// With few places, a client at one socket must not wait for a place that is kept for another.
+// With few permits, a client at one socket must not wait for a permit that is kept for another.
 func TestWithReusePortTheCapHoldsAndNobodyIsForgotten(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, most := range []int{1, 3} {

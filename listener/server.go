@@ -19,12 +19,12 @@ import (
 // Its goroutines: the reaper, started by Serve, and the sweep, started with the first connection list, both ended by stopped; the
 // pool's, closed and joined by the reaper; one reader per connection, joined by the reaper; the accept loop, the acceptor's.
 type server struct {
-	system *actor.ActorSystem
-	addr   net.Addr
-	origin origin                       // of the listening socket
-	bind   func() (net.Listener, error) // opens a listening socket at addr; nil where Serve was given the only one
-	door   tcpactor.Door
-	owner  *actor.PID // nil: none is watched
+	system  *actor.ActorSystem
+	addr    net.Addr
+	origin  origin                       // of the listening socket
+	bind    func() (net.Listener, error) // opens a listening socket at addr; nil where Serve was given the only one
+	factory tcpactor.Factory
+	owner   *actor.PID // nil: none is watched
 
 	replacing sync.Mutex              // held while options are replaced
 	given     atomic.Pointer[Options] // as the user gave them
@@ -34,15 +34,15 @@ type server struct {
 
 	pool        *tcpactor.Pool
 	polling     *polling           // nil with the stream transport
-	dispatchers []actor.Dispatcher // of connections: the pool or the crews
+	dispatchers []actor.Dispatcher // of connections: the pool or the loops
 	readers     sync.WaitGroup
 	sweeping    sync.WaitGroup
 	admission   *admission
 	held        held
 	queue       clientQueue
 	refusals    refusals
-	tally       tally
-	farewells   farewells
+	counter     counter
+	rejections  rejections
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 	budget  *connection.Budget                 // nil without a MemoryBudget
@@ -56,7 +56,7 @@ type server struct {
 
 	gate       sync.Mutex
 	resumed    chan struct{} // closed while accepting
-	places     []place
+	slots      []slot
 	generation uint64 // of the newest listening socket
 	handedOver bool   // another process serves the socket
 
@@ -107,13 +107,13 @@ func (s *server) begin(children *actor.PID) {
 	spawner := connection.NewSpawner(connection.Config{
 		System:      s.system,
 		Parent:      children,
-		Door:        s.door,
+		Factory:     s.factory,
 		Options:     s.options().Connection,
 		Dispatchers: s.dispatchers,
 		Budget:      s.budget,
 		Sooner:      s.sweepSooner,
 		Ended:       func(*connection.Connection) { s.signalEnded() },
-		Counted:     s.tally.set,
+		Counted:     s.counter.set,
 		Publish:     s.publish,
 	})
 	spawner.SetLingerers(s.options().mostLingering())
@@ -178,7 +178,7 @@ func (s *server) info() protocol.ListenerInfo {
 	}
 	if spawner := s.spawner.Load(); spawner != nil {
 		t := spawner.Totals()
-		info.Open, info.ByState, info.Uncounted, info.Lingering = t.Open, t.ByState, t.Uncounted, t.Lingering
+		info.Open, info.ByState, info.Detached, info.Lingering = t.Open, t.ByState, t.Detached, t.Lingering
 		info.Ended, info.Read, info.Written = t.Ended, t.Read, t.Written
 		info.QueuedWrites, info.QueuedBytes = t.QueuedWrites, t.QueuedBytes
 	}

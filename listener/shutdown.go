@@ -226,7 +226,7 @@ func (d *drainer) stuck() []*actor.PID {
 // reap waits for the supervisor's end and then for everything that is not an actor.
 func (s *server) reap() {
 	<-s.stopped
-	for s.open() > 0 { // handlers that have not returned: what they still have to end runs on the pool and the crews
+	for s.open() > 0 { // handlers that have not returned: what they still have to end runs on the pool and the loops
 		<-s.ended
 	}
 	s.pool.Close()
@@ -272,7 +272,7 @@ func (s *server) sweep() {
 			spawner.Sweep()
 			last, wait = time.Now(), spawner.Interval()
 		case <-s.budget.Kicked():
-			wait = min(wait, connection.ReliefInterval)
+			wait = min(wait, connection.ReclaimInterval)
 		case <-draining:
 			draining = nil // draining needs a shorter interval
 			wait = min(wait, spawner.Interval())

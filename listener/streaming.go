@@ -14,29 +14,29 @@ import (
 // streaming is the intake of the stream transport: accept loops at net.Listeners.
 type streaming struct {
 	server  *server
-	sockets []atomic.Pointer[streamSocket] // by place; nil: it is empty
+	sockets []atomic.Pointer[streamSocket] // by slot; nil: it is empty
 }
 
-func newStreaming(s *server, places int) *streaming {
-	return &streaming{server: s, sockets: make([]atomic.Pointer[streamSocket], places)}
+func newStreaming(s *server, slots int) *streaming {
+	return &streaming{server: s, sockets: make([]atomic.Pointer[streamSocket], slots)}
 }
 
 func (k *streaming) acceptor(number int) *actor.Props {
-	place := number % len(k.sockets)
-	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{streaming: k, place: place} },
+	slot := number % len(k.sockets)
+	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{streaming: k, slot: slot} },
 		actor.WithDispatcher(k.server.pool))
 }
 
-func (k *streaming) put(place int, generation uint64, l net.Listener) error {
+func (k *streaming) put(slot int, generation uint64, l net.Listener) error {
 	if err := setBuffers(l, k.server.options()); err != nil {
 		return err
 	}
-	k.sockets[place].Store(newStreamSocket(l, generation))
+	k.sockets[slot].Store(newStreamSocket(l, generation))
 	return nil
 }
 
-func (k *streaming) take(place int) {
-	if socket := k.sockets[place].Swap(nil); socket != nil {
+func (k *streaming) take(slot int) {
+	if socket := k.sockets[slot].Swap(nil); socket != nil {
 		socket.close()
 	}
 }
@@ -86,8 +86,8 @@ func (k *streaming) files() (files []*os.File, err error) {
 	return files, nil
 }
 
-func (k *streaming) unlink(place int, unlinks bool) {
-	if socket := k.sockets[place].Load(); socket != nil {
+func (k *streaming) unlink(slot int, unlinks bool) {
+	if socket := k.sockets[slot].Load(); socket != nil {
 		unlinkOnClose(socket.listener, unlinks)
 	}
 }
@@ -98,7 +98,7 @@ func unlinkOnClose(l net.Listener, unlinks bool) {
 	}
 }
 
-// grow and shrink have nothing to do: an acceptor knows nothing but its place.
+// grow and shrink have nothing to do: an acceptor knows nothing but its slot.
 func (k *streaming) grow(int) error { return nil }
 func (k *streaming) shrink(int)     {}
 

@@ -136,7 +136,7 @@ func TestASuspensionThatRefusesServesTheClientsInTheBacklog(t *testing.T) {
 	})
 }
 
-// While a place is missing for who waits, the cap holds.
+// While a permit is missing for who waits, the cap holds.
 func TestASuspensionThatRefusesKeepsTheCap(t *testing.T) {
 	overEachKind(t, func(t *testing.T, _ *world, listen func(Options) *Listener) {
 		l := listen(Options{MaxConnections: 2})

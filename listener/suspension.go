@@ -18,10 +18,10 @@ const (
 	refusing         // the listening sockets are closed, or will be in a moment
 )
 
-// place is where one listening socket is, or is to be.
-type place struct {
+// slot is where one listening socket is, or is to be.
+type slot struct {
 	open       bool
-	generation uint64 // counts the sockets that were put into any place
+	generation uint64 // counts the sockets that were put into any slot
 	path       boundPath
 }
 
@@ -165,7 +165,7 @@ func (s *server) resumeGuarded() (err error) {
 	return err
 }
 
-// reopen opens the socket of a place that is empty, or that still has the lost one of the given generation; generation 0: of none.
+// reopen opens the socket of a slot that is empty, or that still has the lost one of the given generation; generation 0: of none.
 func (s *server) reopen(number int, generation uint64) error {
 	opened, err := s.openAgain(number, generation)
 	if opened { // told when the change is over: a subscriber may make the next one
@@ -179,7 +179,7 @@ func (s *server) openAgain(number int, generation uint64) (opened bool, err erro
 		return false, nil
 	}
 	defer s.endChange()
-	if p := s.place(number); p.open && p.generation != generation || s.mode.Load() == refusing {
+	if p := s.slot(number); p.open && p.generation != generation || s.mode.Load() == refusing {
 		return false, nil // somebody else was here before
 	}
 	s.vacate(number)
@@ -187,17 +187,17 @@ func (s *server) openAgain(number int, generation uint64) (opened bool, err erro
 	return err == nil, err
 }
 
-func (s *server) place(number int) place {
+func (s *server) slot(number int) slot {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	return s.places[number]
+	return s.slots[number]
 }
 
-// filled returns the places with a socket, or those without.
+// filled returns the slots with a socket, or those without.
 func (s *server) filled(open bool) (numbers []int) {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	for number, p := range s.places {
+	for number, p := range s.slots {
 		if p.open == open {
 			numbers = append(numbers, number)
 		}
@@ -205,12 +205,12 @@ func (s *server) filled(open bool) (numbers []int) {
 	return numbers
 }
 
-// vacate closes the sockets of places, those that are open.
+// vacate closes the sockets of slots, those that are open.
 func (s *server) vacate(numbers ...int) {
 	for _, number := range numbers {
 		s.gate.Lock()
-		p, elsewhere := s.places[number], s.handedOver
-		s.places[number].open = false
+		p, elsewhere := s.slots[number], s.handedOver
+		s.slots[number].open = false
 		s.gate.Unlock()
 		if p.open {
 			s.closeSocket(number, p.path, elsewhere)
@@ -218,7 +218,7 @@ func (s *server) vacate(numbers ...int) {
 	}
 }
 
-// closeSocket closes the socket of a place. Its path goes with it, unless the socket lives on
+// closeSocket closes the socket of a slot. Its path goes with it, unless the socket lives on
 // elsewhere, or the path leads to another socket by now.
 func (s *server) closeSocket(number int, path boundPath, elsewhere bool) {
 	unlock := path.lock()
@@ -232,7 +232,7 @@ func (s *server) closeSocket(number int, path boundPath, elsewhere bool) {
 	s.intake.take(number)
 }
 
-// fill opens a socket for each of the places, or for none if there is an error.
+// fill opens a socket for each of the slots, or for none if there is an error.
 func (s *server) fill(numbers ...int) (err error) {
 	var sockets []net.Listener
 	defer func() {
@@ -263,7 +263,7 @@ func (s *server) fill(numbers ...int) (err error) {
 	return s.install(numbers, sockets)
 }
 
-// install puts a socket into each of the places, or none if there is an error. The gate is held.
+// install puts a socket into each of the slots, or none if there is an error. The gate is held.
 func (s *server) install(numbers []int, sockets []net.Listener) error {
 	paths := make([]boundPath, len(sockets))
 	for i, l := range sockets { // before the intake may close them
@@ -273,12 +273,12 @@ func (s *server) install(numbers []int, sockets []net.Listener) error {
 		s.generation++
 		if err := s.intake.put(number, s.generation, sockets[i]); err != nil {
 			for _, number := range numbers[:i] {
-				s.places[number].open = false
+				s.slots[number].open = false
 				s.intake.take(number)
 			}
 			return err
 		}
-		s.places[number] = place{open: true, generation: s.generation, path: paths[i]}
+		s.slots[number] = slot{open: true, generation: s.generation, path: paths[i]}
 	}
 	if s.mode.Load() != accepting {
 		s.intake.halt()
@@ -306,6 +306,6 @@ func (s *server) stopAccepting() {
 	s.queue.timer.stop()
 	s.intake.letGo()
 	s.turnQueueAway()
-	s.farewells.end()
-	s.tally.endAlarms()
+	s.rejections.end()
+	s.counter.endAlarms()
 }

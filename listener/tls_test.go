@@ -45,7 +45,7 @@ func TestTLSIsServedAndEndsInAnOrderlyWay(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- ends(c); _ = c.Close() }()
 	require.NoError(t, l.Shutdown(within(t, patience)))
-	require.NoError(t, receive(t, ended), "with TLS's own goodbye")
+	require.NoError(t, receive(t, ended), "with TLS's own closeNotify")
 }
 
 func TestWhoDoesNotFinishTheHandshakeIsGoneInTimeAndNoHandlerSawHim(t *testing.T) {

@@ -85,7 +85,7 @@ var ways = map[string]func(protocol.Socket) error{
 
 // What happens before a byte is sent is visible to whoever has read it, also to the race detector: make race.
 func TestWhatIsDoneBeforeBytesAreSentIsVisibleWhereTheyAreRead(t *testing.T) {
-	overClerks(t, func(t *testing.T, w *world, serve func(tcpactor.Door) *Listener) {
+	overClerks(t, func(t *testing.T, w *world, serve func(tcpactor.Factory) *Listener) {
 		for name, answer := range answers(t, w) {
 			t.Run(name, func(t *testing.T) {
 				handler := &clerk{answer: answer}
@@ -122,14 +122,14 @@ func TestWhatIsDoneBeforeBytesAreSentIsVisibleWhereTheyAreRead(t *testing.T) {
 }
 
 // overClerks runs a test with each transport, over TCP and unix sockets.
-func overClerks(t *testing.T, test func(t *testing.T, w *world, serve func(tcpactor.Door) *Listener)) {
+func overClerks(t *testing.T, test func(t *testing.T, w *world, serve func(tcpactor.Factory) *Listener)) {
 	for _, network := range []string{"tcp", "unix"} {
 		overEach(t, func(t *testing.T, o Options) {
 			t.Run(network, func(t *testing.T) {
 				w := newWorld()
 				o.Network = network
-				test(t, w, func(door tcpactor.Door) *Listener {
-					l, err := Listen(w.Root, someAddress(t, o), door, o)
+				test(t, w, func(factory tcpactor.Factory) *Listener {
+					l, err := Listen(w.Root, someAddress(t, o), factory, o)
 					require.NoError(t, err)
 					return l
 				})

@@ -17,7 +17,7 @@ import (
 // Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and LingerTimeout: an actor that writes to many
 // connections stops writing to one at its Closing, or at the first WriteFailed.
 
-// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Uncount, Link, Unlink. GetInfo is a question, not a
+// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Detach, Link, Unlink. GetInfo is a question, not a
 // command: its answer is Info.
 type Command interface{ command() }
 
@@ -60,9 +60,9 @@ type CloseWrite struct{ Ack any }
 // Abort closes at once with RST. Queued writes are not sent; they are counted as unsent in Closed.
 type Abort struct{ Ack any }
 
-// Uncount takes the connection out of its listener's count, for one that is to live long: its places among MaxConnections and
+// Detach takes the connection out of its listener's count, for one that is to live long: its places among MaxConnections and
 // MaxConnectionsPerIP are free for others from now on. Twice is the same as once, and a connection that has ended is not counted either.
-type Uncount struct{ Ack any }
+type Detach struct{ Ack any }
 
 // Link ties the ends of the connection and of an actor: when the actor ends, the connection is closed with ReasonLinkDown; when the connection
 // ends, the actor is stopped. If the actor has ended already, or PID is nil, the connection is closed; if the connection has, the actor is
@@ -90,7 +90,7 @@ func (*Resume) command()     {}
 func (*Close) command()      {}
 func (*CloseWrite) command() {}
 func (*Abort) command()      {}
-func (*Uncount) command()    {}
+func (*Detach) command()     {}
 func (*Link) command()       {}
 func (*Unlink) command()     {}
 

@@ -113,7 +113,7 @@ type WriteFailed struct {
 // of its writes were refused.
 type WriteReady struct{ PID *actor.PID } // of the connection
 
-// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Uncount with an Ack, once the command took effect.
+// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Detach with an Ack, once the command took effect.
 // Err says that the connection had already ended, as that of WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.
 //
 // An actor of the same process that also watches the connection gets the answers to what it sent before the end, Done, Written and
@@ -151,12 +151,12 @@ type ListenerInfo struct {
 	Accepted       uint64             // clients accepted since the start
 	Refused        map[Refusal]uint64 // of those, closed at once, by reason
 	AcceptErrors   uint64             // failed accepts
-	Waiting        int                // clients accepted that wait for a place, with a MaxWait
+	Waiting        int                // clients accepted that wait for a permit, with a MaxWait
 
 	Open         int               // connections open now
 	ByState      map[string]int    // the same by Info's State
-	Uncounted    int               // of those, how many Uncount took out of the count
-	Lingering    int               // of those, how many wait for the peer's FIN after ours: they hold no place of MaxConnections
+	Detached     int               // of those, how many Detach took out of the count
+	Lingering    int               // of those, how many wait for the peer's FIN after ours: they hold no permit of MaxConnections
 	Ended        map[Reason]uint64 // connections that have ended since the start
 	Read         uint64            // bytes received since the start, of live and ended connections
 	Written      uint64            // bytes that the kernel took, likewise

@@ -81,8 +81,8 @@ type Socket interface {
 	// (see the command), or the error. An Ack in the command is ignored.
 	Do(c Command, done func(error))
 
-	// Uncount is the command of the same name; it has taken effect when it returns.
-	Uncount()
+	// Detach is the command of the same name; it has taken effect when it returns.
+	Detach()
 
 	// Link and Unlink are the commands of the same names without an answer.
 	Link(pid *actor.PID)

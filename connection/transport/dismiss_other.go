@@ -4,5 +4,5 @@ package transport
 
 import "net"
 
-// Dismiss says goodbye to a client without waiting; here that cannot be done with any net.Conn.
+// Dismiss says closeNotify to a client without waiting; here that cannot be done with any net.Conn.
 func Dismiss(net.Conn, []byte) bool { return false }

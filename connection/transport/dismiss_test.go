@@ -15,7 +15,7 @@ import (
 )
 
 // The descriptor is open in another place too, so that it is not the close that sends the FIN: what is late must not come before it.
-func TestADismissedClientGetsTheFarewellAndFINAndThenTheSocketIsClosed(t *testing.T) {
+func TestADismissedClientGetsTheRejectMessageAndFINAndThenTheSocketIsClosed(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	defer theirs.Close()
 	twin, err := ours.(*net.TCPConn).File()

@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dismiss sends farewell and FIN and closes, all without waiting: for a client that does not become a connection. What the client has sent so
-// far is read away, because a close with unread input resets the connection, and that may destroy the farewell.
-func (p *Poll) Dismiss(farewell []byte) {
+// Dismiss sends message and FIN and closes, all without waiting: for a client that does not become a connection. What the client has sent so
+// far is read away, because a close with unread input resets the connection, and that may destroy the message.
+func (p *Poll) Dismiss(message []byte) {
 	if p.lease.take() {
-		dismiss(int(p.fd), farewell)
+		dismiss(int(p.fd), message)
 		p.release()
 	}
 	_ = p.Close()
 }
 
 // Dismiss does the same with a net.Conn, if it is one of the system's own sockets. False: it is not, and nothing was done.
-func Dismiss(conn net.Conn, farewell []byte) bool {
+func Dismiss(conn net.Conn, message []byte) bool {
 	var raw syscall.RawConn
 	var err error
 	switch c := conn.(type) { // and nothing that contains one: its bytes may have a form of their own
@@ -33,7 +33,7 @@ func Dismiss(conn net.Conn, farewell []byte) bool {
 		return false
 	}
 	if err == nil {
-		_ = raw.Control(func(fd uintptr) { dismiss(int(fd), farewell) })
+		_ = raw.Control(func(fd uintptr) { dismiss(int(fd), message) })
 	}
 	_ = conn.Close()
 	return true
@@ -43,9 +43,9 @@ func Dismiss(conn net.Conn, farewell []byte) bool {
 const mostUnread = 256 << 10
 
 // dismiss does what comes before the close. Nobody is left to hear of its errors.
-func dismiss(fd int, farewell []byte) {
-	raceRelease(farewell)
-	_, _ = unix.Write(fd, farewell)
+func dismiss(fd int, message []byte) {
+	raceRelease(message)
+	_, _ = unix.Write(fd, message)
 	_ = shutdownWrite(fd)
 	sink := NewChunk(4 << 10)
 	defer sink.Release()

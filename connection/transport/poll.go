@@ -239,8 +239,8 @@ func (p *Poll) syscallError(op string, errno error) error {
 	return p.opError(op, os.NewSyscallError(op, errno))
 }
 
-// Goodbye implements Conn: there is none.
-func (p *Poll) Goodbye() error { return nil }
+// CloseNotify implements Conn: there is none.
+func (p *Poll) CloseNotify() error { return nil }
 
 // CloseWrite implements Conn.
 func (p *Poll) CloseWrite() error {

@@ -48,11 +48,11 @@ func TestAnAbortedUnixSocketIsClosed(t *testing.T) {
 func TestAHalfClosedPollIsReadOn(t *testing.T) {
 	overPoll(t, transport.SocketOptions{}, func(t *testing.T, h *harbour) {
 		p, a, peer := h.connect()
-		bring(t, p, a, []byte("goodbye"))
+		bring(t, p, a, []byte("closeNotify"))
 		require.NoError(t, p.CloseWrite())
 		got, err := io.ReadAll(peer)
 		require.NoError(t, err)
-		assert.Equal(t, "goodbye", string(got))
+		assert.Equal(t, "closeNotify", string(got))
 		_, err = io.WriteString(peer, "and to you")
 		require.NoError(t, err)
 		got, err = take(t, p, a, 100)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PollSet is a kqueue: the Poller of a crew. Wait and Dispatch are called by one goroutine at a time, the rest by any.
+// PollSet is a kqueue: the Poller of an event loop. Wait and Dispatch are called by one goroutine at a time, the rest by any.
 //
 // A kqueue forgets a descriptor when it is closed. Its events carry no generation: one that was fetched for a number that has
 // meanwhile gone to somebody else makes that one read, or write, once too often, and nothing worse.

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PollSet is an epoll set: the Poller of a crew. Wait and Dispatch are called by one goroutine at a time, the rest by any.
+// PollSet is an epoll set: the Poller of an event loop. Wait and Dispatch are called by one goroutine at a time, the rest by any.
 type PollSet struct {
 	table
 	epoll  int

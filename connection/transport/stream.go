@@ -195,15 +195,15 @@ func closeWrite(conn net.Conn) error {
 	return err
 }
 
-// Goodbye implements Conn. A tls.Conn's Close would say it too, but on the connection's turn, and for up to 5 s where the peer does not read.
-func (s *Stream) Goodbye() error {
+// CloseNotify implements Conn. A tls.Conn's Close would say it too, but on the connection's turn, and for up to 5 s where the peer does not read.
+func (s *Stream) CloseNotify() error {
 	if !secured(s.conn) {
 		return nil
 	}
 	return s.CloseWrite()
 }
 
-// Close implements Conn. Where TLS is ours, Goodbye or CloseWrite has said what its Close would say.
+// Close implements Conn. Where TLS is ours, CloseNotify or CloseWrite has said what its Close would say.
 func (s *Stream) Close() error {
 	if s.ended.Swap(true) {
 		return nil
@@ -218,7 +218,7 @@ func (s *Stream) Abort() {
 	first := !s.ended.Swap(true)
 	socket := s.socket
 	if secured(socket) {
-		socket = bottom(socket) // the other's Close first says goodbye, for up to 5 s where the peer does not read
+		socket = bottom(socket) // the other's Close first says closeNotify, for up to 5 s where the peer does not read
 	}
 	// Past deadlines free blocked calls, also in a Close that is under way.
 	_ = socket.SetDeadline(past)

@@ -141,7 +141,7 @@ func TestAbortBeforeOpenLeavesNoReader(t *testing.T) {
 	joined.Wait()
 }
 
-// A tls.Conn's Close first wants to say goodbye, for up to 5 s; a peer that does not read would keep an abort that long.
+// A tls.Conn's Close first wants to say closeNotify, for up to 5 s; a peer that does not read would keep an abort that long.
 func TestAbortSetsADeadlineBeforeItCloses(t *testing.T) {
 	ours, peer := net.Pipe()
 	defer peer.Close()

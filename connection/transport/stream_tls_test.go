@@ -61,8 +61,8 @@ func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream, peer net
 	}
 }
 
-// A tls.Conn's Close first says goodbye, and waits up to 5 s until somebody hears it.
-func TestAbortDoesNotSayGoodbye(t *testing.T) {
+// A tls.Conn's Close first says closeNotify, and waits up to 5 s until somebody hears it.
+func TestAbortSendsNoCloseNotify(t *testing.T) {
 	overTLS(t, func(t *testing.T, s *transport.Stream, _ net.Conn) {
 		start := time.Now()
 		s.Abort()
@@ -70,13 +70,13 @@ func TestAbortDoesNotSayGoodbye(t *testing.T) {
 	})
 }
 
-func TestAbortCutsAGoodbyeShort(t *testing.T) {
+func TestAbortCutsACloseNotifyShort(t *testing.T) {
 	overTLS(t, func(t *testing.T, s *transport.Stream, _ net.Conn) {
 		start := time.Now()
 		closed := make(chan struct{})
 		go func() {
 			defer close(closed)
-			_ = s.Goodbye()
+			_ = s.CloseNotify()
 		}()
 		synctest.Wait()
 		s.Abort()
@@ -122,7 +122,7 @@ func TestTheBytesOfARecordAreCountedAsTheyMove(t *testing.T) {
 }
 
 func TestFINFollowsCloseNotifyAtOnce(t *testing.T) {
-	for name, end := range map[string]func(*transport.Stream) error{"CloseWrite": (*transport.Stream).CloseWrite, "Goodbye": (*transport.Stream).Goodbye} {
+	for name, end := range map[string]func(*transport.Stream) error{"CloseWrite": (*transport.Stream).CloseWrite, "CloseNotify": (*transport.Stream).CloseNotify} {
 		t.Run(name, func(t *testing.T) {
 			overEverything(t, func(t *testing.T, s *transport.Stream, e *events, peer net.Conn) {
 				client, ok := peer.(*tls.Conn)

@@ -10,7 +10,7 @@ import (
 
 // Conn is one connected socket. It never blocks its connection actor: what is not there yet is announced through Events.
 //
-// Handshake, Ready, Growth, Fill, Hold, EndSeen, Unread are called on the connection actor's turn, Writev, SendFile, CloseWrite and Goodbye on the writer actor's, not
+// Handshake, Ready, Growth, Fill, Hold, EndSeen, Unread are called on the connection actor's turn, Writev, SendFile, CloseWrite and CloseNotify on the writer actor's, not
 // before the handshake is over; the two may run at the same time. Everything else may be called from any goroutine.
 type Conn interface {
 	// Open begins the conversation; events are announced from now on. It is called once, before everything else but Abort.
@@ -56,8 +56,8 @@ type Conn interface {
 
 	// CloseWrite sends FIN. It returns ErrNoHalfClose where there is no such thing.
 	CloseWrite() error
-	// Goodbye says, where CloseWrite has not, what is due before the FIN that Close sends: TLS's close_notify. It may block as Writev.
-	Goodbye() error
+	// CloseNotify says, where CloseWrite has not, what is due before the FIN that Close sends: TLS's close_notify. It may block as Writev.
+	CloseNotify() error
 	// Close releases the socket after an orderly end.
 	Close() error
 	// Abort resets the connection. It frees a blocked Writev at once. The socket is released no later than at Close.

@@ -25,7 +25,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// echo is the Go door: one value per connection.
+// echo is the Go form: one value per connection.
 type echo struct {
 	sleep time.Duration // before a chunk that begins with "sleep"
 	burn  time.Duration // of the processor, before every chunk
@@ -71,8 +71,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}))
 	listener.Log(system, logger)
 
-	door := tcpactor.Handlers(func() tcpactor.Handler { return echo{sleep: c.sleep, burn: c.burn} })
-	server, err := listener.Listen(system.Root, c.addr, door, c.options)
+	factory := tcpactor.Handlers(func() tcpactor.Handler { return echo{sleep: c.sleep, burn: c.burn} })
+	server, err := listener.Listen(system.Root, c.addr, factory, c.options)
 	if err != nil {
 		return err
 	}

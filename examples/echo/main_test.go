@@ -221,7 +221,7 @@ func rejects(t *testing.T, echo starter) {
 	assertEchoes(t, first, "still here")
 }
 
-// letsWait: a place that comes free in time is the client's, and without one it is turned away.
+// letsWait: a permit that comes free in time is the client's, and without one it is turned away.
 func letsWait(t *testing.T, echo starter) {
 	p := echo("-max-connections", "1", "-max-wait", "30s", "-send-buffer-size", "65536", "-recv-buffer-size", "65536")
 	first, second := dial(t, p.Addr(t)), dial(t, p.Addr(t))
@@ -279,13 +279,13 @@ func resetsDeaf(t *testing.T, echo starter) {
 	sendForEver(conn, func() {}) // returns once the connection has ended
 }
 
-// servesTheNext: there is one place, and the client that had it does not close.
+// servesTheNext: there is one permit, and the client that had it does not close.
 func servesTheNext(t *testing.T, echo starter) {
 	addr := echo("-max-connections", "1", "-idle-timeout", "200ms", "-close-timeout", "-1s", "-linger-timeout", "-1s").Addr(t)
 	first, second := dial(t, addr), dial(t, addr)
 	_, err := first.Read(make([]byte, 1))
 	assert.Equal(t, io.EOF, err)
-	assertEchoes(t, second, "the place is free")
+	assertEchoes(t, second, "the permit is free")
 }
 
 // sleeps: while the handlers of eight connections sleep, more than there are processors, another connection is served.

@@ -1,4 +1,4 @@
-// Functions counts lines. It shows the ancestor's door: three functions, accept, read and close, that thread a state of a type of
+// Functions counts lines. It shows the ancestor's form: three functions, accept, read and close, that thread a state of a type of
 // your own from one call to the next, so that no handler needs a field, a lock or a map of connections.
 //
 //	go run ./examples/functions
@@ -75,9 +75,9 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	door := tcpactor.Functions[count]{Accept: accept, Read: read, Close: ended}
+	factory := tcpactor.Functions[count]{Accept: accept, Read: read, Close: ended}
 	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
-	server, err := listener.Listen(tcpactor.NewSystem().Root, *addr, door, options)
+	server, err := listener.Listen(tcpactor.NewSystem().Root, *addr, factory, options)
 	if err != nil {
 		return err
 	}

@@ -37,9 +37,9 @@ func run() error {
 
 	system := tcpactor.NewSystem()
 	room := system.Root.Spawn(actor.PropsFromProducer(newRoom))
-	door := tcpactor.Actors(func() actor.Actor { return newMember(room) })
+	factory := tcpactor.Actors(func() actor.Actor { return newMember(room) })
 	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
-	server, err := listener.Listen(system.Root, *addr, door, options)
+	server, err := listener.Listen(system.Root, *addr, factory, options)
 	if err != nil {
 		return err
 	}

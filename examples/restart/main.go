@@ -117,17 +117,17 @@ func run(args []string, stdout, stderr io.Writer) error {
 
 // serve listens at addr, unless the process was given a socket.
 func serve(system *actor.ActorSystem, addr string, options listener.Options) (*listener.Listener, error) {
-	door := tcpactor.Handlers(func() tcpactor.Handler { return lines{process: os.Getpid()} })
+	factory := tcpactor.Handlers(func() tcpactor.Handler { return lines{process: os.Getpid()} })
 	inherited, err := listener.Inherited()
 	switch {
 	case err != nil:
 		return nil, err
 	case len(inherited) == 0:
-		return listener.Listen(system.Root, addr, door, options)
+		return listener.Listen(system.Root, addr, factory, options)
 	case len(inherited) > 1:
 		return nil, fmt.Errorf("restart: it was given %d sockets and serves one", len(inherited))
 	}
-	return listener.Serve(system.Root, inherited[0], door, options)
+	return listener.Serve(system.Root, inherited[0], factory, options)
 }
 
 // replace starts the new process. If that fails, this one serves on.

@@ -165,8 +165,8 @@ func (s *Socket) CloseWrite() { s.command(&protocol.CloseWrite{}, nil) }
 // Abort implements berth.Socket.
 func (s *Socket) Abort() { s.command(&protocol.Abort{}, nil) }
 
-// Uncount implements berth.Socket.
-func (s *Socket) Uncount() { s.command(&protocol.Uncount{}, nil) }
+// Detach implements berth.Socket.
+func (s *Socket) Detach() { s.command(&protocol.Detach{}, nil) }
 
 // Link implements berth.Socket.
 func (s *Socket) Link(pid *actor.PID) { s.command(&protocol.Link{PID: pid}, nil) }

@@ -49,7 +49,7 @@ func TestTheSocketRecordsEveryCall(t *testing.T) {
 	socket.Do(&protocol.Resume{Credit: 3}, nil)
 	socket.SetTimeouts(protocol.Timeouts{Idle: time.Minute})
 	assert.Equal(t, time.Minute, socket.Timeouts().Idle)
-	socket.Uncount()
+	socket.Detach()
 	socket.Link(actor.NewPID("nonhost", "friend"))
 	socket.Unlink(nil)
 	require.NoError(t, socket.Close())
@@ -59,13 +59,13 @@ func TestTheSocketRecordsEveryCall(t *testing.T) {
 	assert.Equal(t, []string{
 		`Write "one"`, `WriteContext "two"`, `WriteContext "three"`, `WriteOwned "four"`, `WriteBuffers "five"`,
 		`Forward "six"`, `WriteFile "seven"`, `Do(Write) "eight"`, "Pause", "Resume", "Resume 3",
-		"SetTimeouts {Idle:1m0s Read:0s MaxAge:0s}", "Uncount",
+		"SetTimeouts {Idle:1m0s Read:0s MaxAge:0s}", "Detach",
 		"Link friend", "Unlink ", "Close", "CloseWrite", "Abort",
 	}, socket.Calls())
 	assert.Equal(t, []string{"one", "two", "three", "four", "five", "six", "seven", "eight"}, socket.Writes())
 	assert.Equal(t, "onetwothreefourfivesixseveneight", socket.Written())
 	assert.Equal(t, []protocol.Command{
-		&protocol.Pause{}, &protocol.Resume{}, &protocol.Resume{Credit: 3}, &protocol.Uncount{},
+		&protocol.Pause{}, &protocol.Resume{}, &protocol.Resume{Credit: 3}, &protocol.Detach{},
 		&protocol.Link{PID: actor.NewPID("nonhost", "friend")}, &protocol.Unlink{},
 		&protocol.Close{}, &protocol.CloseWrite{}, &protocol.Abort{},
 	}, socket.Commands())

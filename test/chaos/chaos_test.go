@@ -37,7 +37,7 @@ func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed := time.Now(), drawSeed(t)
 		seen, system := &ledger{}, newSystem()
-		l, err := listener.Listen(system.Root, "127.0.0.1:0", door(seen), listener.Options{
+		l, err := listener.Listen(system.Root, "127.0.0.1:0", factory(seen), listener.Options{
 			Transport: transport, Connection: connection.Options{CloseTimeout: time.Second},
 		})
 		require.NoError(t, err)

@@ -125,7 +125,7 @@ func newSystem() *actor.ActorSystem {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
 }
 
-func door(l *ledger) tcpactor.Door {
+func factory(l *ledger) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler { return &echo{ledger: l} })
 }
 

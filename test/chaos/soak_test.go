@@ -28,7 +28,7 @@ func TestALongLifeTakesNoMoreOfAnythingThanAShortOne(t *testing.T) {
 		t.Parallel() // half an hour is long; each measures the process, and so both
 		began, seed := time.Now(), drawSeed(t)
 		seen, system := &ledger{}, newSystem()
-		l, err := listener.Listen(system.Root, "127.0.0.1:0", door(seen), listener.Options{
+		l, err := listener.Listen(system.Root, "127.0.0.1:0", factory(seen), listener.Options{
 			Transport: transport, MaxConnections: 30,
 			Connection: connection.Options{IdleTimeout: time.Second, CloseTimeout: time.Second},
 		})

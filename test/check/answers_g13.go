@@ -25,7 +25,7 @@ func (c *conn) answer(o *operation, late bool) {
 
 // endless reports that an ended connection can do as it is told, as that is so already.
 func endless(o *operation) bool {
-	return o.op == history.Close || o.op == history.Abort || o.op == history.Uncount
+	return o.op == history.Close || o.op == history.Abort || o.op == history.Detach
 }
 
 // unanswered looks at what was due.

@@ -1,9 +1,9 @@
 package check
 
-// places follows how many connections hold a place of MaxConnections. A place is taken before Accepted, and free once the server's
+// permits follows how many connections hold a permit of MaxConnections. A permit is taken before Accepted, and free once the server's
 // FIN is sent, which neither the handler nor the peer sees in that moment. So what is known are two bounds: a connection surely holds its
-// place until the beginning of its end, and surely not any more once the peer has read the FIN, or Closed has returned.
-type places struct {
+// permit until the beginning of its end, and surely not any more once the peer has read the FIN, or Closed has returned.
+type permits struct {
 	surely    int
 	maybe     int
 	dialed    int
@@ -11,7 +11,7 @@ type places struct {
 	suspended bool
 }
 
-func (p *places) take(c *conn) {
+func (p *permits) take(c *conn) {
 	c.holds, c.mayHold = true, true
 	p.accepted++
 	p.surely++
@@ -21,8 +21,8 @@ func (p *places) take(c *conn) {
 	}
 }
 
-// mayGive takes note that the place may be free from now on.
-func (p *places) mayGive(c *conn) {
+// mayGive takes note that the permit may be free from now on.
+func (p *permits) mayGive(c *conn) {
 	if c.holds {
 		c.holds = false
 		p.surely--
@@ -30,7 +30,7 @@ func (p *places) mayGive(c *conn) {
 }
 
 // give takes note that it is.
-func (p *places) give(c *conn) {
+func (p *permits) give(c *conn) {
 	p.mayGive(c)
 	if c.mayHold {
 		c.mayHold = false
@@ -39,7 +39,7 @@ func (p *places) give(c *conn) {
 }
 
 // rest looks for clients that wait although there is room.
-func (p *places) rest(j *judge) {
+func (p *permits) rest(j *judge) {
 	if j.world.MaxConnections == 0 || j.world.Rejects || p.suspended || j.shutdown || j.world.NoPeers {
 		return
 	}

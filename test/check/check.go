@@ -74,7 +74,7 @@ type judge struct {
 	conns      []*conn       // by number
 	live       []*conn       // of those, the ones that have not ended
 	operations []*operation  // by ID
-	places     places
+	permits    permits
 
 	parted     bool // the whole network
 	torn       bool // it was before
@@ -96,7 +96,7 @@ func (j *judge) see(r *history.Record) {
 	case history.Over:
 		j.over = true
 	case history.Suspended, history.Resumed:
-		j.places.suspended = r.What == history.Suspended
+		j.permits.suspended = r.What == history.Suspended
 	case history.Parted, history.Healed:
 		j.parted = r.What == history.Parted
 		j.torn = true
@@ -130,7 +130,7 @@ func (j *judge) rest() {
 		}
 	}
 	j.live = left
-	j.places.rest(j)
+	j.permits.rest(j)
 }
 
 func (j *judge) operation(id int) *operation {

@@ -21,7 +21,7 @@ type conn struct {
 	closed    *protocol.Closed  // nil while it lives
 	closedAt  time.Duration
 	left      bool          // the call of Closed has returned
-	holds     bool          // it surely holds a place
+	holds     bool          // it surely holds a permit
 	mayHold   bool          // it may
 	inside    int           // the call that goes on, 0 if none
 	idleSince time.Duration // when the last call returned
@@ -126,7 +126,7 @@ func (c *conn) see(r *history.Record) {
 		c.parted = r.What == history.Parted
 		c.torn = true
 	case history.Dialed:
-		c.places.dialed++
+		c.permits.dialed++
 	default:
 		c.input.peer(c, r)
 		c.output.peer(c, r)
@@ -143,7 +143,7 @@ func (c *conn) enterCall(r *history.Record) {
 	case history.Accepted:
 		if !c.accepted {
 			c.causes.since = r.At
-			c.places.take(c)
+			c.permits.take(c)
 		}
 		c.accepted = true
 	case history.Data:
@@ -164,7 +164,7 @@ func (c *conn) enterCall(r *history.Record) {
 		}
 	case history.EndBegun:
 		c.begins(r.Closing)
-		c.places.mayGive(c)
+		c.permits.mayGive(c)
 		c.room.slow(c, r)
 	case history.Closed:
 		c.closed, c.closedAt = r.Closed, r.At
@@ -183,7 +183,7 @@ func (c *conn) leaveCall(r *history.Record) {
 		c.input.left(c, r)
 	case history.Closed:
 		c.left = true
-		c.places.give(c)
+		c.permits.give(c)
 	default:
 	}
 	if r.Call != history.Closed {
@@ -211,8 +211,8 @@ func (c *conn) begin(r *history.Record) {
 		o.credit = r.N
 		c.pauses.resume(c, o)
 		c.input.budget++
-	case history.Uncount:
-		c.places.give(c)
+	case history.Detach:
+		c.permits.give(c)
 	case history.SetTimeouts:
 		c.causes.timeouts.begin(&c.world.Options, o, *r.Limits)
 	default:

@@ -29,7 +29,7 @@ func (c *conn) rest() {
 		c.completionsAtRest()
 	}
 	if c.closing != nil && c.output.fin {
-		c.places.give(c)
+		c.permits.give(c)
 	}
 	c.input.settle()
 	c.unanswered(prompt)

@@ -53,7 +53,7 @@ const (
 	OwnError  Rule = "G8: a failed handler's error is the connection's"
 
 	Cap          Rule = "G10: no more than MaxConnections are open"
-	AcceptAtRest Rule = "G10: a client is accepted as soon as there is a place"
+	AcceptAtRest Rule = "G10: a client is accepted as soon as there is a permit"
 
 	EndInTime Rule = "G11: an end comes within its limit"
 	NotIdle   Rule = "G11: traffic, and work for it, keep a connection from the idle and the read timeout"

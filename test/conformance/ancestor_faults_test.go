@@ -130,8 +130,8 @@ func TestCallbacksNeverRunWhenTheConnectionEndsFirst(t *testing.T) {
 }
 
 func TestAThrowableInAHandlerLeavesTheSocketOpen(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, failing(explode), listener.Options{}).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, failing(explode), listener.Options{}).connect()
 		p.send("fail")
 		assert.Empty(t, p.rest(), "closed")
 		p.close()
@@ -191,7 +191,7 @@ func TestTheDefaultHostChangedSilently(t *testing.T) {
 			t.Skip("no hosts on this network")
 		}
 		s := &server{w: w, accepted: make(chan *tape, 1)}
-		l, err := listener.Listen(w.system.Root, ":0", handlersDoor(s, script{}), listener.Options{Transport: w.network.transport})
+		l, err := listener.Listen(w.system.Root, ":0", handlersForm(s, script{}), listener.Options{Transport: w.network.transport})
 		require.NoError(t, err)
 		defer func() { assert.NoError(t, l.Close()) }()
 		assert.Contains(t, l.Addr().String(), "[::]:", "all interfaces, as in package net")

@@ -18,8 +18,8 @@ import (
 // The close family, spec 5.
 
 func TestCloseFlushesThenSendsFINThenDrains(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(roomy())).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(roomy())).connect()
 		tape.stall()
 		_ = tape.socket.Close()
 		assert.ErrorIs(t, tape.say("late"), protocol.ErrClosed)
@@ -103,8 +103,8 @@ func TestWhoAsksForACloseIsToldWhetherItWasOrderly(t *testing.T) {
 }
 
 func TestCloseWriteSendsFINAndReadsOn(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(roomy())).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(roomy())).connect()
 		tape.stall()
 		tape.socket.CloseWrite()
 		assert.ErrorIs(t, tape.say("late"), protocol.ErrClosed)
@@ -194,8 +194,8 @@ func TestAnAbortThatCutsOffAFlushIsWhatTheWritesFailWith(t *testing.T) {
 }
 
 func TestAbortResetsAtOnce(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(roomy())).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(roomy())).connect()
 		tape.stall()
 		tape.socket.Abort()
 		assert.Equal(t, protocol.ReasonLocalAborted, tape.ended().Reason)
@@ -251,11 +251,11 @@ func TestRepliesOf8MBAreWholeAfterAHalfClose(t *testing.T) {
 }
 
 func TestKeptOpenThePeersFINIsAnEvent(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		if strings.Contains(t.Name(), "functions") {
-			t.Skip("no part of this door")
+			t.Skip("no part of this form")
 		}
-		p, tape := w.open(door, script{peerClosed: func(t *tape) error { return t.say("you closed") }},
+		p, tape := w.open(factory, script{peerClosed: func(t *tape) error { return t.say("you closed") }},
 			only(connection.Options{KeepOpenOnPeerClosed: true})).connect()
 		p.send("x")
 		p.closeWrite()
@@ -364,8 +364,8 @@ func TestACloseWhoseFlushMeetsAResetEndsWithItsError(t *testing.T) {
 	})
 }
 
-// The goodbye of TLS is bytes, for which there may be no room.
-func TestAGoodbyeThatNobodyReadsEndsAtTheCloseTimeout(t *testing.T) {
+// The closeNotify of TLS is bytes, for which there may be no room.
+func TestACloseNotifyThatIsNotReadEndsAtTheCloseTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const buffer, record = 1000, 5 + 1 + 16 // what a record is longer than its bytes
 		s, connect := w.secured(script{}, buffer, connection.Options{CloseTimeout: time.Second})

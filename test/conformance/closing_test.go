@@ -143,10 +143,10 @@ var suddenEnds = map[protocol.Reason]func(w *world, p *peer, t *tape){
 func TestEverySuddenEndIsToldBeforeClosed(t *testing.T) {
 	for reason, end := range suddenEnds {
 		t.Run(reason.String(), func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+			eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 				told := w.announcements()
 				var before int
-				s := w.open(door, script{closed: func(t *tape) { before = len(told.of(t.socket.PID())) }}, listener.Options{})
+				s := w.open(factory, script{closed: func(t *tape) { before = len(told.of(t.socket.PID())) }}, listener.Options{})
 				p, tape := s.connect()
 				end(w, p, tape)
 				tape.ended()
@@ -198,9 +198,9 @@ func TestTheEventStreamIsToldWhileTheHandlerBlocks(t *testing.T) {
 }
 
 func TestClosingComesBeforeTheMailThatWaits(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		entered, release := make(chan struct{}), make(chan struct{})
-		s := w.open(door, script{data: func(_ *tape, b *protocol.Buffer) error {
+		s := w.open(factory, script{data: func(_ *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
 			close(entered)
 			<-release
@@ -225,8 +225,8 @@ func TestAFailureInClosingEndsItsConnectionAlone(t *testing.T) {
 	for reason, end := range suddenEnds {
 		for name, fail := range map[string]func(){"a panic": func() { panic(errEnough) }, "Goexit": runtime.Goexit} {
 			t.Run(reason.String()+", "+name, func(t *testing.T) {
-				eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-					s := w.open(door, script{data: echo, closing: func(*tape) { fail() }}, listener.Options{})
+				eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+					s := w.open(factory, script{data: echo, closing: func(*tape) { fail() }}, listener.Options{})
 					p, tape := s.connect()
 					other, _ := s.connect()
 					end(w, p, tape)

@@ -31,8 +31,8 @@ func TestAWriteCompletesOnceItsBytesWent(t *testing.T) {
 }
 
 func TestACompletionNeverRunsInsideTheCallThatQueuedIt(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
 			for range 50 {
 				_ = t.write("written", "x")
@@ -151,8 +151,8 @@ func TestAGoexitInACompletionAtTheEndLosesNothing(t *testing.T) {
 }
 
 func TestEveryCommandThroughTheHandleCompletes(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(connection.Options{})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(connection.Options{})).connect()
 		tape.socket.Do(&protocol.Pause{}, tape.done("paused"))
 		tape.socket.Do(&protocol.Resume{}, tape.done("resumed"))
 		tape.socket.Do(&protocol.Write{Data: []byte("hello")}, tape.done("written"))
@@ -196,12 +196,12 @@ func TestACommandIsDoneInsideNoCallOfItsOwn(t *testing.T) {
 }
 
 func TestEveryCommandByPIDIsAcknowledged(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(connection.Options{})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(connection.Options{})).connect()
 		a, pid := w.asker(), tape.socket.PID()
 		assert.Equal(t, &protocol.Done{Ack: 1}, a.ask(pid, &protocol.Pause{Ack: 1}))
 		assert.Equal(t, &protocol.Done{Ack: 2}, a.ask(pid, &protocol.Resume{Ack: 2}))
-		assert.Equal(t, &protocol.Done{Ack: "u"}, a.ask(pid, &protocol.Uncount{Ack: "u"}))
+		assert.Equal(t, &protocol.Done{Ack: "u"}, a.ask(pid, &protocol.Detach{Ack: "u"}))
 		assert.Equal(t, &protocol.Written{Ack: "w"}, a.ask(pid, &protocol.Write{Data: []byte("hello"), Ack: "w"}))
 		tape.book(5)
 		p.expect("hello")

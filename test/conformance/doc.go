@@ -5,7 +5,7 @@
 //	world_test.go     one test's surroundings: actor system, listeners, and what must not be left behind
 //	peer_test.go      the client's end of a connection
 //	tape_test.go      the record of one connection's handler calls, and the checks that hold for every connection
-//	doors_test.go     one script played through each of the three doors
+//	forms_test.go     one script played through each of the three forms
 //
 // On real networks nothing sleeps: a test waits for an event. In a bubble time is virtual, and exact.
 package conformance

@@ -20,7 +20,7 @@ import (
 // What ended a connection is the error of every later write: net.ErrClosed where this side has closed,
 // the error of the network where the peer has reset it.
 
-// breakOff is a peer that goes without a goodbye, on every network: where there is no RST, by a close
+// breakOff is a peer that goes without a closeNotify, on every network: where there is no RST, by a close
 // with unread input.
 func (p *peer) breakOff() {
 	p.w.t.Helper()
@@ -161,7 +161,7 @@ func TestAHandlerThatReturnsTheErrorOfAWriteThatTheEndRefusedHasNotFailed(t *tes
 		"Abort by another": {wrapped, func(_ *peer, t *tape) { t.socket.Abort() }, protocol.ReasonLocalAborted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+			eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 				if strings.Contains(t.Name(), "/actors/") {
 					t.Skip("an actor has no error to return, only a panic")
 				}
@@ -170,7 +170,7 @@ func TestAHandlerThatReturnsTheErrorOfAWriteThatTheEndRefusedHasNotFailed(t *tes
 				refused := make(chan error, 1)
 				o := roomy()
 				o.ReadGate = connection.GateOff
-				s := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+				s := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 					close(entered)
 					<-release
 					err := one.data(t, b)

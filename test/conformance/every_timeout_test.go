@@ -176,7 +176,7 @@ var questions = map[string]func(t *testing.T, l *limit, s *subject){
 		const count = 50
 		for range count {
 			for _, pid := range s.connections() {
-				for _, message := range []any{"tick", &protocol.GetInfo{}, &protocol.Resume{}, &protocol.Uncount{}} {
+				for _, message := range []any{"tick", &protocol.GetInfo{}, &protocol.Resume{}, &protocol.Detach{}} {
 					s.w.system.Root.Send(pid, message)
 				}
 			}

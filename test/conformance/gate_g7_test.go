@@ -15,8 +15,8 @@ import (
 // G7: Data is not delivered while the connection's own writes are pending. LowWater and Off can be chosen.
 
 func TestDataComesOnlyWhileNoWriteIsPending(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			assert.Zero(w.t, t.socket.Info().QueuedWrites)
 			return echo(t, b)
 		}}, only(connection.Options{})).connect()

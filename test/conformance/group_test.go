@@ -28,8 +28,8 @@ func gather(s *server, n int) (g *connection.Group, peers []*peer, tapes []*tape
 }
 
 func TestEveryMemberGetsWhatIsWrittenToTheGroup(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		g, peers, tapes := gather(w.open(door, script{}, only(connection.Options{})), 3)
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		g, peers, tapes := gather(w.open(factory, script{}, only(connection.Options{})), 3)
 		for name, write := range map[string]func() (connection.Delivery, error){
 			"Write":        func() (connection.Delivery, error) { return g.Write([]byte("hello")) },
 			"WriteOwned":   func() (connection.Delivery, error) { return g.WriteOwned([]byte("hello")) },

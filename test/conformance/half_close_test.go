@@ -26,10 +26,10 @@ var halves = map[string]func(p *peer, tape *tape){
 func TestAHalfClosedConnectionOnWhichNothingMovesEnds(t *testing.T) {
 	for name, half := range halves {
 		t.Run(name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+			eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 				const limit = 100 * time.Millisecond
 				o := connection.Options{KeepOpenOnPeerClosed: true, HalfCloseTimeout: limit, CloseTimeout: limit}
-				s := w.open(door, script{}, only(o))
+				s := w.open(factory, script{}, only(o))
 				_, lives := s.connect()
 				p, tape := s.connect()
 				start := time.Now()

@@ -30,7 +30,7 @@ func (w *world) secured(play script, buffer int, o connection.Options) (*server,
 	config, _ := certified()
 	s := &server{w: w, accepted: make(chan *tape, 1024)}
 	sim := simnet.Listen(simnet.Options{BufferSize: buffer})
-	l, err := listener.Serve(w.system.Root, sim, handlersDoor(s, play), listener.Options{TLSConfig: config, Connection: o})
+	l, err := listener.Serve(w.system.Root, sim, handlersForm(s, play), listener.Options{TLSConfig: config, Connection: o})
 	require.NoError(w.t, err)
 	s.Listener = l
 	w.servers = append(w.servers, s)

@@ -66,7 +66,7 @@ var answering = map[string]struct {
 func TestAConnectionWhoseAnswerIsAwaitedIsNotIdle(t *testing.T) {
 	for name, way := range answering {
 		t.Run(name, func(t *testing.T) {
-			test := func(t *testing.T, w *world, door doorOf) {
+			test := func(t *testing.T, w *world, factory factoryOf) {
 				late := make(chan struct{})
 				play := script{
 					accepted: func(t *tape) error { t.socket.Resume(); return nil },
@@ -79,7 +79,7 @@ func TestAConnectionWhoseAnswerIsAwaitedIsNotIdle(t *testing.T) {
 						return t.say(", and one more")
 					},
 				}
-				s := w.open(door, play, only(connection.Options{IdleTimeout: idleLimit, ReadMode: way.mode}))
+				s := w.open(factory, play, only(connection.Options{IdleTimeout: idleLimit, ReadMode: way.mode}))
 				p := s.client()
 				p.send("?") // at once: it is not idle before
 				tape := s.next()
@@ -92,10 +92,10 @@ func TestAConnectionWhoseAnswerIsAwaitedIsNotIdle(t *testing.T) {
 				p.close()
 				assert.Equal(t, protocol.ReasonPeerClosed, tape.ended().Reason)
 			}
-			eachNetwork(t, func(t *testing.T, w *world) { test(t, w, handlersDoor) })
-			for name, door := range doors {
+			eachNetwork(t, func(t *testing.T, w *world) { test(t, w, handlersForm) })
+			for name, factory := range factories {
 				t.Run(name, func(t *testing.T) {
-					inBubble(t, func(t *testing.T, w *world) { test(t, w, door) })
+					inBubble(t, func(t *testing.T, w *world) { test(t, w, factory) })
 				})
 			}
 		})
@@ -134,10 +134,10 @@ func TestAfterItsAnswerAConnectionHasItsWholeTimeAgain(t *testing.T) {
 
 // What is not answered, and not waited for either, does not keep a connection: bytes that were shown are no promise of an answer.
 func TestAClientThatNobodyAnswersIsIdle(t *testing.T) {
-	for name, door := range doors {
+	for name, factory := range factories {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
-				p, tape := w.open(door, script{}, only(connection.Options{IdleTimeout: time.Minute})).connect()
+				p, tape := w.open(factory, script{}, only(connection.Options{IdleTimeout: time.Minute})).connect()
 				p.send("?")
 				start := time.Now()
 				p.rest()

@@ -18,9 +18,9 @@ import (
 // a Resume; Resume with unread bytes forces a call, without any none.
 
 func TestTheInputIsWhatThePeerSent(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		random := rand.New(rand.NewPCG(1, 2))
-		p, tape := w.open(door, script{data: func(_ *tape, b *protocol.Buffer) error {
+		p, tape := w.open(factory, script{data: func(_ *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len() - b.Len()/3)
 			return nil
 		}}, only(connection.Options{})).connect()
@@ -142,8 +142,8 @@ func TestNoCallComesWithoutNewBytes(t *testing.T) {
 }
 
 func TestAResumeForcesACallWithTheUnreadBytes(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: leave}, only(connection.Options{})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: leave}, only(connection.Options{})).connect()
 		p.send("abc")
 		tape.await("data")
 		tape.socket.Resume()
@@ -154,8 +154,8 @@ func TestAResumeForcesACallWithTheUnreadBytes(t *testing.T) {
 }
 
 func TestAResumeWithoutUnreadBytesForcesNoCall(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(connection.Options{})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(connection.Options{})).connect()
 		p.send("abc")
 		tape.sees("abc")
 		tape.socket.Do(&protocol.Resume{}, tape.done("resumed"))

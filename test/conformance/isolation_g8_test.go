@@ -42,8 +42,8 @@ func failing(what func() error) script {
 func explode() error { panic(errBroken) }
 
 func TestAPanicEndsItsConnectionAlone(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, failing(explode), listener.Options{})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, failing(explode), listener.Options{})
 		neighbour, other := s.connect()
 		p, tape := s.connect()
 		p.send("fail")
@@ -61,8 +61,8 @@ func TestAPanicEndsItsConnectionAlone(t *testing.T) {
 }
 
 func TestAnErrorEndsItsConnectionAlone(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, failing(func() error { return errBroken }), listener.Options{})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, failing(func() error { return errBroken }), listener.Options{})
 		neighbour, other := s.connect()
 		p, tape := s.connect()
 		p.send("fail")
@@ -76,8 +76,8 @@ func TestAnErrorEndsItsConnectionAlone(t *testing.T) {
 }
 
 func TestAGoexitEndsItsConnectionAlone(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, failing(func() error { runtime.Goexit(); return nil }), listener.Options{})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, failing(func() error { runtime.Goexit(); return nil }), listener.Options{})
 		neighbour, other := s.connect()
 		p, tape := s.connect()
 		p.send("fail")
@@ -90,9 +90,9 @@ func TestAGoexitEndsItsConnectionAlone(t *testing.T) {
 }
 
 func TestAGoexitInAcceptedEndsItsConnectionAlone(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		var once sync.Once
-		s := w.open(door, script{accepted: func(*tape) error { once.Do(runtime.Goexit); return nil }}, listener.Options{})
+		s := w.open(factory, script{accepted: func(*tape) error { once.Do(runtime.Goexit); return nil }}, listener.Options{})
 		if p, err := s.dial(); err == nil { // the reset may come before the dial returns
 			defer p.Close()
 		}
@@ -104,8 +104,8 @@ func TestAGoexitInAcceptedEndsItsConnectionAlone(t *testing.T) {
 }
 
 func TestAGoexitInClosedLeavesNothingBehind(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{closed: func(*tape) { runtime.Goexit() }}, listener.Options{})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{closed: func(*tape) { runtime.Goexit() }}, listener.Options{})
 		_, stopped := s.connect()
 		w.system.Root.Stop(stopped.socket.PID())
 		stopped.ended()
@@ -186,8 +186,8 @@ func TestAPanicWhileDrainingHarmsNoOther(t *testing.T) {
 }
 
 func TestWhatWasWrittenBeforeAPanicIsStillSent(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, _ := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error { _ = t.say("sorry"); return explode() }},
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, _ := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error { _ = t.say("sorry"); return explode() }},
 			listener.Options{}).connect()
 		p.send("x")
 		assert.Equal(t, "sorry", p.rest())
@@ -237,12 +237,12 @@ func TestAPanicInACallbackAfterTheEndHarmsNobodyAndIsPublished(t *testing.T) {
 	})
 }
 
-func TestADoorThatPanicsHarmsNoOther(t *testing.T) {
+func TestAFactoryThatPanicsHarmsNoOther(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := &server{w: w, accepted: make(chan *tape, 8)}
-		good := handlersDoor(s, script{})
+		good := handlersForm(s, script{})
 		var once sync.Once
-		s.start(doorFunc(func() tcpactor.Receiver { once.Do(func() { _ = explode() }); return good.Open() }), listener.Options{})
+		s.start(factoryFunc(func() tcpactor.Receiver { once.Do(func() { _ = explode() }); return good.Open() }), listener.Options{})
 		p := s.client()
 		assert.Empty(t, p.rest(), "closed")
 		p.close()
@@ -251,6 +251,6 @@ func TestADoorThatPanicsHarmsNoOther(t *testing.T) {
 	})
 }
 
-type doorFunc func() tcpactor.Receiver
+type factoryFunc func() tcpactor.Receiver
 
-func (f doorFunc) Open() tcpactor.Receiver { return f() }
+func (f factoryFunc) Open() tcpactor.Receiver { return f() }

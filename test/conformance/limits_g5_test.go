@@ -65,8 +65,8 @@ func TestTheCountIsCheckedBeforeTheBytes(t *testing.T) {
 }
 
 func TestAWriteLargerThanTheBufferHarmsNothing(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: echo}, only(connection.Options{WriteBufferSize: 10})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: echo}, only(connection.Options{WriteBufferSize: 10})).connect()
 		n, err := tape.socket.Write(make([]byte, 11))
 		assert.Zero(t, n)
 		assert.ErrorIs(t, err, protocol.ErrWriteTooLarge)

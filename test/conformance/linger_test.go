@@ -14,7 +14,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// After its FIN a connection waits for the peer's, for LingerTimeout, and without a place among MaxConnections.
+// After its FIN a connection waits for the peer's, for LingerTimeout, and without a permit among MaxConnections.
 
 // farewell answers what came, and closes.
 var farewell = script{data: func(t *tape, b *protocol.Buffer) error {
@@ -24,21 +24,21 @@ var farewell = script{data: func(t *tape, b *protocol.Buffer) error {
 }}
 
 func TestClientsThatNeverCloseKeepNoOtherClientOut(t *testing.T) {
-	const places, clients = 10, 35
+	const permits, clients = 10, 35
 	eachNetwork(t, func(t *testing.T, w *world) {
 		began := time.Now()
 		s := w.listen(farewell, listener.Options{
-			MaxConnections: places, MaxConnectionsPerIP: places,
+			MaxConnections: permits, MaxConnectionsPerIP: permits,
 			Connection: connection.Options{LingerTimeout: -1, CloseTimeout: -1},
 		})
 		var peers []*peer
-		for range places {
+		for range permits {
 			p, _ := s.connect()
 			peers = append(peers, p)
 		}
-		next := s.client() // it waits: every place is taken
+		next := s.client() // it waits: every permit is taken
 		peers = append(peers, next)
-		for _, p := range peers[:places] {
+		for _, p := range peers[:permits] {
 			p.send("hello")
 		}
 		assert.Equal(t, "hello", peers[0].rest())
@@ -49,14 +49,14 @@ func TestClientsThatNeverCloseKeepNoOtherClientOut(t *testing.T) {
 		if w.network.virtual() {
 			assert.Less(t, waited, 50*time.Millisecond)
 		}
-		for range clients - places - 1 { // more than there may be lingerers
+		for range clients - permits - 1 { // more than there may be lingerers
 			p := s.client()
 			peers = append(peers, p)
 			p.send("hello")
 			p.expect("hello")
 			info := s.Info()
-			assert.LessOrEqual(t, info.Lingering, places)
-			assert.LessOrEqual(t, info.Open-info.Lingering, places)
+			assert.LessOrEqual(t, info.Lingering, permits)
+			assert.LessOrEqual(t, info.Open-info.Lingering, permits)
 		}
 		for _, p := range peers[1:] {
 			_, _ = p.all() // some got their answer already, none has been reset before
@@ -75,7 +75,7 @@ func TestClientsThatNeverCloseKeepNoOtherClientOut(t *testing.T) {
 		assert.Zero(t, s.Info().Lingering)
 		assert.EqualValues(t, clients, s.Info().Ended[protocol.ReasonLocalClosed])
 		report.Add(t, report.Row{ID: "A11", Holds: "G10, G11", Figures: map[string]any{
-			"places": places, "clients that never close": clients, "served": len(peers), "the next was served after the first FIN in": waited.String(),
+			"permits": permits, "clients that never close": clients, "served": len(peers), "the next was served after the first FIN in": waited.String(),
 		}, Duration: time.Since(began)})
 	})
 }
@@ -92,7 +92,7 @@ func (s *server) next() *tape {
 	}
 }
 
-// The place is free from the FIN on, not from the Close: what was accepted is on its way still.
+// The permit is free from the FIN on, not from the Close: what was accepted is on its way still.
 func TestAConnectionHoldsItsPlaceUntilItsFINIsSent(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		o := roomy()
@@ -105,7 +105,7 @@ func TestAConnectionHoldsItsPlaceUntilItsFINIsSent(t *testing.T) {
 		next := s.client()
 		w.settle()
 		assert.Equal(t, "flushing", tape.socket.Info().State)
-		assert.Empty(t, s.accepted, "the place is taken")
+		assert.Empty(t, s.accepted, "the permit is taken")
 		assert.Len(t, p.rest(), stallSize)
 		second := s.next()
 		assert.Equal(t, "closing", tape.socket.Info().State)

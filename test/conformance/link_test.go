@@ -94,8 +94,8 @@ func (t *tape) linked(to ...*partner) {
 }
 
 func TestTheEndOfALinkedActorClosesTheConnection(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(roomy())).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(roomy())).connect()
 		one, other := w.partner(), w.partner()
 		tape.linked(one, other)
 		tape.stall()

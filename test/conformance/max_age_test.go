@@ -16,10 +16,10 @@ import (
 // At its MaxAge a connection drains as in a shutdown, alone.
 
 func TestAConnectionThatIsQuietEndsAtItsMaxAge(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		o := connection.Options{MaxAge: 200 * time.Millisecond, DrainQuiet: 20 * time.Millisecond}
 		start := time.Now()
-		p, tape := w.open(door, script{}, only(o)).connect()
+		p, tape := w.open(factory, script{}, only(o)).connect()
 		assert.Empty(t, p.rest(), "an orderly end")
 		assert.GreaterOrEqual(t, time.Since(start), 180*time.Millisecond)
 		p.close()
@@ -100,7 +100,7 @@ func (p *peer) busy() {
 
 func TestAConnectionThatIsBusyAtItsMaxAgeHasItsGrace(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		p, tape := w.open(doors["actors"], script{data: echo}, only(aging())).connect()
+		p, tape := w.open(factories["actors"], script{data: echo}, only(aging())).connect()
 		for tape.count("draining") == 0 {
 			p.busy()
 		}
@@ -116,7 +116,7 @@ func TestAConnectionThatIsBusyAtItsMaxAgeHasItsGrace(t *testing.T) {
 
 func TestAStalledPeerDoesNotOutliveMaxAgeItsGraceAndCloseTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		_, tape := w.open(doors["actors"], script{}, only(aging())).connect()
+		_, tape := w.open(factories["actors"], script{}, only(aging())).connect()
 		tape.stall()
 		deadline := tape.told(1)
 		closed := tape.ended()
@@ -131,7 +131,7 @@ func TestWithoutAGraceAnAgedConnectionEndsOnlyWhenItIsQuiet(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		o := aging()
 		o.MaxAgeGrace = -1
-		p, tape := w.open(doors["actors"], script{data: echo}, only(o)).connect()
+		p, tape := w.open(factories["actors"], script{data: echo}, only(o)).connect()
 		for tape.count("draining") == 0 {
 			p.busy()
 		}

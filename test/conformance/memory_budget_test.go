@@ -91,7 +91,7 @@ func TestAThousandGreedyClientsStayWithinTheBudgetAndAModestOneIsServed(t *testi
 			modest.send("modest")
 			modest.expect("modest")
 		}
-		assert.Less(t, time.Since(began), 20*connection.ReliefInterval, "20 answers, while a thousand wait")
+		assert.Less(t, time.Since(began), 20*connection.ReclaimInterval, "20 answers, while a thousand wait")
 		assert.LessOrEqual(t, peak.Load(), int64(total))
 
 		mayGo.Store(true)
@@ -246,7 +246,7 @@ func TestWhoWaitsForMemoryGoesOnWithinAnInterval(t *testing.T) {
 					slow.take(total - rest)
 					began := time.Now()
 					modest.expect("modest")
-					assert.LessOrEqual(t, time.Since(began), connection.ReliefInterval, "%v, %v, then held: %s", before, meanwhile, name)
+					assert.LessOrEqual(t, time.Since(began), connection.ReclaimInterval, "%v, %v, then held: %s", before, meanwhile, name)
 					time.Sleep(time.Second)
 				}
 			}

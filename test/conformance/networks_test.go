@@ -64,9 +64,9 @@ const sendBuffer = 64 << 10
 type dial func() (net.Conn, error)
 
 // listen starts a listener on a free address of this network.
-func (n network) listen(w *world, door tcpactor.Door, options listener.Options) (*listener.Listener, dial) {
+func (n network) listen(w *world, factory tcpactor.Factory, options listener.Options) (*listener.Listener, dial) {
 	if n.virtual() {
-		return n.simulate(w, door, options)
+		return n.simulate(w, factory, options)
 	}
 	options.Network, options.Transport = n.family, n.transport
 	if options.SendBufferSize == 0 {
@@ -79,7 +79,7 @@ func (n network) listen(w *world, door tcpactor.Door, options listener.Options) 
 		w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 		address = filepath.Join(dir, "s")
 	}
-	l, err := listener.Listen(w.system.Root, address, door, n.dressed(options))
+	l, err := listener.Listen(w.system.Root, address, factory, n.dressed(options))
 	require.NoError(w.t, err)
 	return l, n.dressing(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
 }
@@ -115,13 +115,13 @@ func (n network) dressing(connect dial) dial {
 	}
 }
 
-func (n network) simulate(w *world, door tcpactor.Door, options listener.Options) (*listener.Listener, dial) {
+func (n network) simulate(w *world, factory tcpactor.Factory, options listener.Options) (*listener.Listener, dial) {
 	sim := simnet.Listen(simnet.Options{BufferSize: n.buffer, Window: n.buffer})
 	var from net.Listener = sim
 	if n.proxied {
 		from = addressed{sim}
 	}
-	l, err := listener.Serve(w.system.Root, from, door, n.dressed(options))
+	l, err := listener.Serve(w.system.Root, from, factory, n.dressed(options))
 	require.NoError(w.t, err)
 	return l, n.dressing(func() (net.Conn, error) { return sim.Dial(context.Background()) })
 }
@@ -145,10 +145,10 @@ func (n network) each(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
-// eachDoor runs test once per network and door.
-func eachDoor(t *testing.T, test func(t *testing.T, w *world, open doorOf)) {
+// eachForm runs test once per network and handler form.
+func eachForm(t *testing.T, test func(t *testing.T, w *world, open factoryOf)) {
 	t.Helper()
-	for name, open := range doors {
+	for name, open := range factories {
 		t.Run(name, func(t *testing.T) {
 			eachNetwork(t, func(t *testing.T, w *world) { test(t, w, open) })
 		})

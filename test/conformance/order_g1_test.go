@@ -26,8 +26,8 @@ import (
 var errBroken = errors.New("broken")
 
 func TestAConnectionBeginsWithAcceptedAndEndsWithClosed(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, listener.Options{}).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, listener.Options{}).connect()
 		p.send("hello")
 		tape.sees("hello")
 		p.close()
@@ -40,8 +40,8 @@ func TestAConnectionBeginsWithAcceptedAndEndsWithClosed(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAPanic(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: func(*tape, *protocol.Buffer) error { panic("broken") }}, listener.Options{}).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: func(*tape, *protocol.Buffer) error { panic("broken") }}, listener.Options{}).connect()
 		p.send("hello")
 		p.rest()
 		p.close()
@@ -50,8 +50,8 @@ func TestClosedComesOnceAfterAPanic(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAPanicInAccepted(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{accepted: func(*tape) error { panic("broken") }}, listener.Options{}).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{accepted: func(*tape) error { panic("broken") }}, listener.Options{}).connect()
 		p.rest()
 		p.close()
 		assert.Equal(t, protocol.ReasonHandlerPanic, tape.ended().Reason)
@@ -60,8 +60,8 @@ func TestClosedComesOnceAfterAPanicInAccepted(t *testing.T) {
 }
 
 func TestClosedComesOnceAlsoIfItPanics(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{closed: func(*tape) { panic("broken") }}, listener.Options{})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{closed: func(*tape) { panic("broken") }}, listener.Options{})
 		p, tape := s.connect()
 		p.close()
 		assert.Equal(t, protocol.ReasonPeerClosed, tape.ended().Reason)
@@ -71,8 +71,8 @@ func TestClosedComesOnceAlsoIfItPanics(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAnOutsideStop(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		_, tape := w.open(door, script{}, listener.Options{}).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		_, tape := w.open(factory, script{}, listener.Options{}).connect()
 		w.system.Root.Stop(tape.socket.PID())
 		closed := tape.ended()
 		assert.Equal(t, protocol.ReasonStopped, closed.Reason)
@@ -81,16 +81,16 @@ func TestClosedComesOnceAfterAnOutsideStop(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAPoison(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		_, tape := w.open(door, script{}, listener.Options{}).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		_, tape := w.open(factory, script{}, listener.Options{}).connect()
 		w.system.Root.Poison(tape.socket.PID())
 		assert.Equal(t, protocol.ReasonStopped, tape.ended().Reason)
 	})
 }
 
 func TestClosedComesOnceAfterAServerStop(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{}, listener.Options{})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{}, listener.Options{})
 		_, tape := s.connect()
 		require.NoError(t, s.Close())
 		assert.Equal(t, 1, tape.count("closed"), "Close returned before Closed")
@@ -99,8 +99,8 @@ func TestClosedComesOnceAfterAServerStop(t *testing.T) {
 }
 
 func TestClosedComesOnceAfterAShutdown(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{}, listener.Options{Connection: connection.Options{DrainQuiet: -1}})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{}, listener.Options{Connection: connection.Options{DrainQuiet: -1}})
 		p, tape := s.connect()
 		p.closeWrite()
 		require.NoError(t, s.Shutdown(context.Background()))
@@ -109,8 +109,8 @@ func TestClosedComesOnceAfterAShutdown(t *testing.T) {
 }
 
 func TestClosedComesOnceWhenTheListenersActorIsStopped(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{}, listener.Options{ShutdownTimeout: 1})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{}, listener.Options{ShutdownTimeout: 1})
 		_, tape := s.connect()
 		w.system.Root.Stop(s.PID())
 		assert.Equal(t, protocol.ReasonShutdown, tape.ended().Reason)
@@ -119,8 +119,8 @@ func TestClosedComesOnceWhenTheListenersActorIsStopped(t *testing.T) {
 }
 
 func TestAResumeAfterCloseChangesNothing(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			_ = t.socket.Close()
 			t.socket.Resume()
 			return nil
@@ -140,8 +140,8 @@ func TestAResumeAfterCloseChangesNothing(t *testing.T) {
 }
 
 func TestManyCausesOfEndAtOnceEndOnce(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error { return errBroken }}, listener.Options{})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error { return errBroken }}, listener.Options{})
 		for range 10 {
 			p, tape := s.connect()
 			causes := []func(){
@@ -164,8 +164,8 @@ func TestManyCausesOfEndAtOnceEndOnce(t *testing.T) {
 }
 
 func TestHandlerCallsOfOneConnectionNeverOverlap(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{data: echo}, listener.Options{Connection: connection.Options{ReadGate: connection.GateOff}})
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{data: echo}, listener.Options{Connection: connection.Options{ReadGate: connection.GateOff}})
 		p, tape := s.connect()
 		var all sync.WaitGroup
 		for range 4 {

@@ -23,8 +23,8 @@ import (
 // the wire. That accepted = written + unsent is checked by the tape for every connection of this package.
 
 func TestAnEchoReturnsEveryByteInOrder(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: echo}, only(connection.Options{})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: echo}, only(connection.Options{})).connect()
 		sent := pattern(1_000_000)
 		go func() {
 			_, _ = io.WriteString(p.Conn, sent)
@@ -189,8 +189,8 @@ func TestAnEmptyWriteCompletes(t *testing.T) {
 }
 
 func TestForwardEchoesWithoutACopy(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			n, err := t.socket.Forward(b)
 			t.book(n)
 			return err

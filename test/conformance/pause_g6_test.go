@@ -34,8 +34,8 @@ func (t *tape) paused() {
 }
 
 func TestAPauseLetsNoMoreDataThrough(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, pauseOnce(), only(connection.Options{})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, pauseOnce(), only(connection.Options{})).connect()
 		p.send("first")
 		tape.paused()
 		p.send("second")
@@ -58,8 +58,8 @@ func TestAPauseHoldsTheBytesAlreadyRead(t *testing.T) {
 }
 
 func TestAPauseInAcceptedComesBeforeAllData(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{accepted: func(t *tape) error { t.socket.Pause(); return nil }}, only(connection.Options{}))
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{accepted: func(t *tape) error { t.socket.Pause(); return nil }}, only(connection.Options{}))
 		p, tape := s.connect()
 		p.send("early")
 		w.settle()
@@ -122,8 +122,8 @@ func TestAPausedConnectionStillWritesAndCloses(t *testing.T) {
 }
 
 func TestInPullModeEachResumeBringsOneData(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(connection.Options{ReadMode: connection.Pull, ReadBufferSize: 4})).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(connection.Options{ReadMode: connection.Pull, ReadBufferSize: 4})).connect()
 		p.send("aaaabbbbccccdddd")
 		w.settle()
 		assert.Equal(t, 0, tape.count("data"), "none before the first Resume")

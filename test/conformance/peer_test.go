@@ -71,7 +71,7 @@ func (p *peer) reset() {
 	p.w.t.Helper()
 	socket := p.Conn
 	if secured, ok := socket.(*tls.Conn); ok {
-		socket = secured.NetConn() // without TLS's goodbye
+		socket = secured.NetConn() // without TLS's closeNotify
 	}
 	require.NoError(p.w.t, socket.(interface{ SetLinger(sec int) error }).SetLinger(0))
 	assert.NoError(p.w.t, socket.Close())
@@ -80,7 +80,7 @@ func (p *peer) reset() {
 // close closes as a client does that wants nothing more.
 func (p *peer) close() {
 	err := p.Conn.Close()
-	if !p.w.network.secured { // TLS's goodbye may find nobody
+	if !p.w.network.secured { // TLS's closeNotify may find nobody
 		assert.NoError(p.w.t, err)
 	}
 }

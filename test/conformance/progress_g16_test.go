@@ -77,7 +77,7 @@ func (w *world) undressed(play script, options connection.Options) *server {
 	w.network.secured = false
 	s := &server{w: w, accepted: make(chan *tape, 1024)}
 	var err error
-	l, connect := w.network.simulate(w, handlersDoor(s, play), dressed.dressed(only(options)))
+	l, connect := w.network.simulate(w, handlersForm(s, play), dressed.dressed(only(options)))
 	require.NoError(w.t, err)
 	s.Listener, s.dial = l, connect
 	w.servers = append(w.servers, s)

@@ -39,8 +39,8 @@ func failsOn(word string) script {
 }
 
 func TestAHandlerThatPanicsIsReplacedOnItsSocket(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, failsOn("fail"), only(restarting(1))).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, failsOn("fail"), only(restarting(1))).connect()
 		p.send("failrest")
 		assert.Equal(t, "rest", tape.nth(2, "data").text, "the unread bytes, though no new ones came")
 		assert.Equal(t, []string{"accepted", "data", "again", "data"}, tape.kinds())
@@ -52,7 +52,7 @@ func TestAHandlerThatPanicsIsReplacedOnItsSocket(t *testing.T) {
 }
 
 func TestAValueStaysWithItsConnectionOverARestart(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		greeted := make(chan [2]any, 8) // value and restarts
 		greet := func(t *tape) error {
 			greeted <- [2]any{t.socket.Value(), t.socket.Restarts()}
@@ -60,7 +60,7 @@ func TestAValueStaysWithItsConnectionOverARestart(t *testing.T) {
 		}
 		play := failsOn("fail")
 		play.accepted, play.again = greet, greet
-		s := w.open(door, play, only(restarting(2)))
+		s := w.open(factory, play, only(restarting(2)))
 		p, tape := s.connect()
 		assert.Equal(t, [2]any{nil, 0}, <-greeted)
 		tape.socket.SetValue([]int{1}) // of a type that has no ==
@@ -103,8 +103,8 @@ func TestAnyGoroutineMaySetAValue(t *testing.T) {
 }
 
 func TestWithNothingUnreadANewHandlerWaitsForInput(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, failsOn("fail"), only(restarting(1))).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, failsOn("fail"), only(restarting(1))).connect()
 		p.send("fail")
 		tape.await("again")
 		w.settle()
@@ -115,8 +115,8 @@ func TestWithNothingUnreadANewHandlerWaitsForInput(t *testing.T) {
 }
 
 func TestOnePanicTooManyClosesTheConnection(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{data: func(*tape, *protocol.Buffer) error { return explode() }}, only(restarting(3)))
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{data: func(*tape, *protocol.Buffer) error { return explode() }}, only(restarting(3)))
 		p, tape := s.connect()
 		p.send("x")
 		p.rest()
@@ -165,7 +165,7 @@ func TestOverTheWholeLifeOfAConnectionNoPanicIsForgotten(t *testing.T) {
 }
 
 func TestAPanicInAcceptedCountsAsAnyOther(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		twice := func(t *tape) error {
 			if t.count("again") < 2 {
 				return explode()
@@ -173,12 +173,12 @@ func TestAPanicInAcceptedCountsAsAnyOther(t *testing.T) {
 			return nil
 		}
 		always := func(*tape) error { return explode() }
-		p, tape := w.open(door, script{accepted: twice, again: twice}, only(restarting(2))).connect()
+		p, tape := w.open(factory, script{accepted: twice, again: twice}, only(restarting(2))).connect()
 		p.send("served")
 		tape.sees("served")
 		assert.Equal(t, []string{"accepted", "again", "again", "data"}, tape.kinds())
 
-		p, refused := w.open(door, script{accepted: always, again: always}, only(restarting(2))).connect()
+		p, refused := w.open(factory, script{accepted: always, again: always}, only(restarting(2))).connect()
 		p.rest()
 		p.close()
 		assert.Equal(t, protocol.ReasonHandlerPanic, refused.ended().Reason)
@@ -186,12 +186,12 @@ func TestAPanicInAcceptedCountsAsAnyOther(t *testing.T) {
 	})
 }
 
-func TestAPanicOfTheDoorCountsAsAnyOther(t *testing.T) {
+func TestAPanicOfTheFactoryCountsAsAnyOther(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := &server{w: w, accepted: make(chan *tape, 8)}
-		good := handlersDoor(s, failsOn("fail"))
+		good := handlersForm(s, failsOn("fail"))
 		opened := 0
-		s.start(doorFunc(func() tcpactor.Receiver {
+		s.start(factoryFunc(func() tcpactor.Receiver {
 			if opened++; opened == 1 || opened == 3 {
 				panic(errBroken)
 			}
@@ -223,7 +223,7 @@ func TestAPanicInACompletionOrAMessageCountsAsAnyOther(t *testing.T) {
 }
 
 func TestWritesAcceptedBeforeAPanicStayQueued(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		o := roomy()
 		o.RestartHandler.Max = 1
 		play := script{
@@ -238,7 +238,7 @@ func TestWritesAcceptedBeforeAPanicStayQueued(t *testing.T) {
 				return err
 			},
 		}
-		p, tape := w.open(door, play, only(o)).connect()
+		p, tape := w.open(factory, play, only(o)).connect()
 		p.send("go")
 		tape.await("again")
 		same(t, pattern(stallSize)+"the new one's", string(p.take(stallSize+len("the new one's"))))
@@ -248,8 +248,8 @@ func TestWritesAcceptedBeforeAPanicStayQueued(t *testing.T) {
 }
 
 func TestAPauseOutlivesItsHandler(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			if t.count("again") == 0 {
 				t.socket.Pause()
 			}
@@ -290,7 +290,7 @@ func TestInPullModeANewHandlerAsksForItsData(t *testing.T) {
 // The memory that a call forwarded before it panicked belongs to the write, and not to the connection any more. Built with the tag
 // berthdebug, memory that went back too early shows.
 func TestAPanicAfterForwardLosesAndRepeatsNothing(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		const rounds = 50
 		play := script{data: func(t *tape, b *protocol.Buffer) error {
 			n, err := t.socket.Forward(b)
@@ -298,7 +298,7 @@ func TestAPanicAfterForwardLosesAndRepeatsNothing(t *testing.T) {
 			require.NoError(t.w.t, err)
 			return explode()
 		}}
-		p, tape := w.open(door, play, only(restarting(rounds))).connect()
+		p, tape := w.open(factory, play, only(restarting(rounds))).connect()
 		sent := pattern(rounds * 1900)
 		for round := range rounds {
 			part := sent[round*1900:][:1900]
@@ -327,12 +327,12 @@ func TestAnErrorOrAGoexitClosesAlsoWhereHandlersAreRestarted(t *testing.T) {
 }
 
 func TestNothingIsRestartedOnceTheEndHasBegun(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		play := script{
 			data:   func(t *tape, b *protocol.Buffer) error { _ = t.socket.Close(); return explode() },
 			closed: func(*tape) { _ = explode() },
 		}
-		p, tape := w.open(door, play, only(restarting(9))).connect()
+		p, tape := w.open(factory, play, only(restarting(9))).connect()
 		p.send("x")
 		p.rest()
 		p.close()
@@ -461,7 +461,7 @@ func TestARestartIsPublished(t *testing.T) {
 
 // Random sequences: a client sends pieces; handlers consume some, send it back by one way or another, and panic at any point of that.
 func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		seed := uint64(time.Now().UnixNano())
 		if w.network.virtual() {
 			seed = rand.Uint64() // a bubble's clock always begins at the same time
@@ -472,7 +472,7 @@ func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
 		sent := pattern(size)
 		o := restarting(size)
 		o.ReadBufferSize, o.WriteQueueSize, o.WriteBufferSize, o.HoldFullReadBuffer = 3000, 1000, 1<<20, true
-		p, tape := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			switch random.IntN(4) {
 			case 0: // consumes nothing, and the panic is the only reason for another call
 				return explode()
@@ -635,7 +635,7 @@ func TestWhatComesUpDuringARestartIsNotForTheOldHandler(t *testing.T) {
 	})
 }
 
-func TestWhileTheDoorPanicsNobodyIsToldTwice(t *testing.T) {
+func TestWhileTheFactoryPanicsNobodyIsToldTwice(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		life := make(chan string, 100)
 		made := 0

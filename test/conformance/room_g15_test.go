@@ -87,10 +87,10 @@ func TestEveryRefusalIsFollowedByReady(t *testing.T) {
 }
 
 func TestASenderWhoseWriteWasRefusedIsToldOfRoom(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		o := roomy()
 		o.WriteQueueSize = 4
-		p, tape := w.open(door, script{}, only(o)).connect()
+		p, tape := w.open(factory, script{}, only(o)).connect()
 		tape.stall()
 		for range 3 {
 			require.NoError(t, tape.say("x"))
@@ -170,9 +170,9 @@ func TestNoPolicyPunishesAHealthyPeer(t *testing.T) {
 
 // 64 requests in one piece, each with an answer of 1,000 bytes: twice the default WriteBufferSize.
 func TestAPipelinedServerAnswersWithDefaultLimits(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		answer := strings.Repeat("a", 1000)
-		p, _ := w.open(door, script{data: func(t *tape, b *protocol.Buffer) error {
+		p, _ := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			for b.Len() > 0 {
 				b.Discard(1)
 				if err := t.say(answer); err != nil {

@@ -144,8 +144,8 @@ func TestAShutdownAfterItsDeadlineCountsWhatItAborted(t *testing.T) {
 }
 
 func TestAShutdownWaitsForWhatIsQuietAndFlushesIt(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		s := w.open(door, script{}, only(connection.Options{DrainQuiet: 10 * time.Millisecond, WriteBufferSize: stallSize}))
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		s := w.open(factory, script{}, only(connection.Options{DrainQuiet: 10 * time.Millisecond, WriteBufferSize: stallSize}))
 		p, tape := s.connect()
 		tape.stall()
 		came := p.drain()

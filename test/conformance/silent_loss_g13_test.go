@@ -113,7 +113,7 @@ func TestAMessageForAClosedConnectionWhosePIDIsStillThereIsDeadLetteredWithItsSe
 
 func TestAMessageThatNoHandlerTakesIsDeadLettered(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		s := w.open(functionsDoor, script{}, only(connection.Options{}))
+		s := w.open(functionsForm, script{}, only(connection.Options{}))
 		_, tape := s.connect()
 		w.system.Root.Send(tape.socket.PID(), "hello")
 		tape.socket.Do(&protocol.Pause{}, tape.done("paused"))

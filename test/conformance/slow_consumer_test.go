@@ -56,7 +56,7 @@ var forms = map[string]func(t *tape, done func(error)) error{
 // completes are the forms that have a completion.
 var completes = map[string]bool{"WriteOwned": true, "WriteBuffers": true, "WriteFile": true, "Do": true}
 
-func eachForm(t *testing.T, test func(t *testing.T, w *world, name string, write func(*tape, func(error)) error)) {
+func eachWrite(t *testing.T, test func(t *testing.T, w *world, name string, write func(*tape, func(error)) error)) {
 	for name, write := range forms {
 		t.Run(name, func(t *testing.T) {
 			eachNetwork(t, func(t *testing.T, w *world) { test(t, w, name, write) })
@@ -65,7 +65,7 @@ func eachForm(t *testing.T, test func(t *testing.T, w *world, name string, write
 }
 
 func TestAWriteThatDoesNotFitIsDroppedWholeWhereThatIsThePolicy(t *testing.T) {
-	eachForm(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
+	eachWrite(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
 		p, tape := w.serve(script{}, slow(connection.SlowDropNewest)).connect()
 		tape.stall()
 		for range 3 {
@@ -92,8 +92,8 @@ func TestAWriteThatDoesNotFitIsDroppedWholeWhereThatIsThePolicy(t *testing.T) {
 }
 
 func TestAfterDroppedWritesTheNextOneThatFitsGoesOut(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
-		p, tape := w.open(door, script{}, only(slow(connection.SlowDropNewest))).connect()
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		p, tape := w.open(factory, script{}, only(slow(connection.SlowDropNewest))).connect()
 		tape.stall()
 		require.NoError(t, tape.say("dropped"))
 		p.take(stallSize)
@@ -144,7 +144,7 @@ func TestADroppedWriteByPIDIsAnsweredIfItHasAnAck(t *testing.T) {
 }
 
 func TestAWriteThatDoesNotFitEndsTheConnectionWhereThatIsThePolicy(t *testing.T) {
-	eachForm(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
+	eachWrite(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
 		o := slow(connection.SlowClose)
 		o.CloseTimeout = 50 * time.Millisecond
 		s := w.serve(script{}, o)
@@ -169,8 +169,8 @@ func TestAWriteThatDoesNotFitEndsTheConnectionWhereThatIsThePolicy(t *testing.T)
 	})
 }
 
-func TestASlowConsumerIsSeenThroughEveryDoor(t *testing.T) {
-	eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+func TestASlowConsumerIsSeenInEveryForm(t *testing.T) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		refused := make(chan struct{})
 		play := script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())
@@ -180,7 +180,7 @@ func TestASlowConsumerIsSeenThroughEveryDoor(t *testing.T) {
 			assert.ErrorIs(t.w.t, err, protocol.ErrWriteQueueFull)
 			return err // a handler that ends because of it did not end the connection
 		}}
-		p, tape := w.open(door, play, only(slow(connection.SlowClose))).connect()
+		p, tape := w.open(factory, play, only(slow(connection.SlowClose))).connect()
 		p.send("go")
 		<-refused // the peer must not make room before
 		assert.Equal(t, strings.Repeat("s", stallSize), p.rest(), "what was accepted is flushed for a peer that reads after all")
@@ -237,7 +237,7 @@ func TestAWriteLargerThanTheBufferIsRefusedUnderEveryPolicy(t *testing.T) {
 }
 
 func TestDroppingIsForFullQueuesNotForEndedConnections(t *testing.T) {
-	eachForm(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
+	eachWrite(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
 		_, tape := w.serve(script{}, slow(connection.SlowDropNewest)).connect()
 		tape.stall()
 		tape.socket.Abort()

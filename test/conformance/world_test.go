@@ -180,10 +180,10 @@ func (s *server) finish(t *testing.T, call func()) {
 	}
 }
 
-// listen starts a listener whose connections play the script through the Go door.
+// listen starts a listener whose connections play the script through the Go form.
 func (w *world) listen(play script, options listener.Options) *server {
 	w.t.Helper()
-	return w.open(handlersDoor, play, options)
+	return w.open(handlersForm, play, options)
 }
 
 // serve is listen with options of the connection alone.
@@ -192,8 +192,8 @@ func (w *world) serve(play script, options connection.Options) *server {
 	return w.listen(play, listener.Options{Connection: options})
 }
 
-// open starts a listener whose connections play the script through the given door.
-func (w *world) open(open doorOf, play script, options listener.Options) *server {
+// open starts a listener whose connections play the script through the given factory.
+func (w *world) open(open factoryOf, play script, options listener.Options) *server {
 	w.t.Helper()
 	s := &server{w: w, accepted: make(chan *tape, 1024)}
 	return s.start(open(s, play), options)
@@ -204,15 +204,15 @@ func (w *world) serveOn(l net.Listener, dial dial, play script, options listener
 	w.t.Helper()
 	s := &server{w: w, accepted: make(chan *tape, 1024), dial: dial}
 	var err error
-	s.Listener, err = listener.Serve(w.system.Root, l, handlersDoor(s, play), options)
+	s.Listener, err = listener.Serve(w.system.Root, l, handlersForm(s, play), options)
 	require.NoError(w.t, err)
 	w.servers = append(w.servers, s)
 	return s
 }
 
-func (s *server) start(door tcpactor.Door, options listener.Options) *server {
+func (s *server) start(factory tcpactor.Factory, options listener.Options) *server {
 	s.restarting = options.Connection.RestartHandler.Max > 0
-	s.Listener, s.dial = s.w.network.listen(s.w, door, options)
+	s.Listener, s.dial = s.w.network.listen(s.w, factory, options)
 	s.w.servers = append(s.w.servers, s)
 	return s
 }

@@ -43,13 +43,13 @@ func TestAWriteThatWaitsTakesAnyLengthAnywhere(t *testing.T) {
 		},
 	} {
 		t.Run(where, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, w *world, door doorOf) {
+			eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 				play := script{data: func(t *tape, b *protocol.Buffer) error {
 					b.Discard(b.Len())
 					t.record(event{what: "written", err: write(t)})
 					return nil
 				}}
-				p, tape := w.open(door, play, only(connection.Options{})).connect()
+				p, tape := w.open(factory, play, only(connection.Options{})).connect()
 				result := make(chan error, 1)
 				go func() { result <- run(p, tape) }()
 				same(t, text, string(p.take(len(text))))

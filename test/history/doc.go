@@ -3,7 +3,7 @@
 //
 //	record.go    what one record can be
 //	recorder.go  the slice, which any goroutine appends to
-//	door.go      a door whose handlers' calls are recorded
+//	factory.go   a factory whose handlers' calls are recorded
 //	socket.go    a handle whose calls are recorded
 //	mail.go      commands by PID, with their answers and dead letters
 //	peer.go      the client's end of a connection

@@ -34,14 +34,14 @@ func brief(records []Record) (lines []string) {
 	return lines
 }
 
-// conversation runs one connection of an echo through the given door, in a bubble, and returns its records.
-func conversation(t *testing.T, door tcpactor.Door, talk func(r *Recorder, m *Mail, p *Peer)) (records []Record) {
+// conversation runs one connection of an echo through the given factory, in a bubble, and returns its records.
+func conversation(t *testing.T, factory tcpactor.Factory, talk func(r *Recorder, m *Mail, p *Peer)) (records []Record) {
 	synctest.Test(t, func(t *testing.T) {
 		system := tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
 			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 		r, network := NewRecorder(), simnet.Listen(simnet.Options{})
 		m := r.Mail(system)
-		l, err := listener.Serve(system.Root, network, r.Watch(door), listener.Options{})
+		l, err := listener.Serve(system.Root, network, r.Watch(factory), listener.Options{})
 		require.NoError(t, err)
 		conn, err := network.Dial(context.Background())
 		require.NoError(t, err)
@@ -94,7 +94,7 @@ func (e echo) Receive(ctx actor.Context) {
 
 func newEcho() echo { return echo{make(chan *Socket, 1)} }
 
-func (e echo) handlers() tcpactor.Door {
+func (e echo) handlers() tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler { return e })
 }
 
@@ -159,7 +159,7 @@ func TestEveryCommandByMailIsAnsweredToItsOperation(t *testing.T) {
 	records := conversation(t, e.handlers(), func(_ *Recorder, m *Mail, _ *Peer) {
 		socket := (<-e.socket).As(1)
 		for _, command := range []protocol.Command{
-			&protocol.Write{}, &protocol.Pause{}, &protocol.Resume{Credit: 3}, &protocol.CloseWrite{}, &protocol.Uncount{},
+			&protocol.Write{}, &protocol.Pause{}, &protocol.Resume{Credit: 3}, &protocol.CloseWrite{}, &protocol.Detach{},
 			&protocol.Unlink{PID: socket.PID()}, &protocol.Close{}, &protocol.Abort{},
 		} {
 			m.Command(socket, command, true)
@@ -176,7 +176,7 @@ func TestEveryCommandByMailIsAnsweredToItsOperation(t *testing.T) {
 		default:
 		}
 	}
-	assert.Equal(t, map[Op]int{Write: 1, Pause: 1, Resume: 1, CloseWrite: 1, Uncount: 1, Other: 1, Close: 1, Abort: 1, Info: 1}, answered)
+	assert.Equal(t, map[Op]int{Write: 1, Pause: 1, Resume: 1, CloseWrite: 1, Detach: 1, Other: 1, Close: 1, Abort: 1, Info: 1}, answered)
 }
 
 func TestAWriteThatWaitsIsRecordedWithItsContext(t *testing.T) {

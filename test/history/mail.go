@@ -183,8 +183,8 @@ func opOf(command protocol.Command) Op {
 		return CloseWrite
 	case *protocol.Abort:
 		return Abort
-	case *protocol.Uncount:
-		return Uncount
+	case *protocol.Detach:
+		return Detach
 	default:
 		return Other
 	}
@@ -204,7 +204,7 @@ func ackOf(command protocol.Command) *any {
 		return &c.Ack
 	case *protocol.Abort:
 		return &c.Ack
-	case *protocol.Uncount:
+	case *protocol.Detach:
 		return &c.Ack
 	case *protocol.Link:
 		return &c.Ack

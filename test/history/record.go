@@ -122,7 +122,7 @@ const (
 	Poison
 	Info
 	Send
-	Uncount
+	Detach
 	SetTimeouts
 	Other // a command that is none of these
 )

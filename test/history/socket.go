@@ -173,8 +173,8 @@ func (s *Socket) CloseWrite() { s.command(CloseWrite, 0, s.Socket.CloseWrite) }
 // Abort implements protocol.Socket.
 func (s *Socket) Abort() { s.command(Abort, 0, s.Socket.Abort) }
 
-// Uncount implements protocol.Socket.
-func (s *Socket) Uncount() { s.command(Uncount, 0, s.Socket.Uncount) }
+// Detach implements protocol.Socket.
+func (s *Socket) Detach() { s.command(Detach, 0, s.Socket.Detach) }
 
 // SetTimeouts implements protocol.Socket.
 func (s *Socket) SetTimeouts(t protocol.Timeouts) {

@@ -12,7 +12,7 @@ var whats = [...]string{
 
 var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closing", "Closed"}
 
-var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Uncount", "SetTimeouts", "Other"}
+var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Detach", "SetTimeouts", "Other"}
 
 func (w What) String() string { return whats[w] }
 func (c Call) String() string { return calls[c] }

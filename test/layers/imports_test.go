@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	"connection/transport": nil,
 	"connection":           {"protocol", "actor", "connection/transport"},
 	"listener":             {"protocol", "actor", "connection", "connection/transport"},
-	".":                    {"protocol", "actor", "connection", "listener"}, // the front door
+	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
 }
 
 // foreign is what the core may import of others, by prefix, and where.
@@ -51,7 +51,7 @@ var foreign = map[string][]string{
 var pure = []string{
 	"protocol/buffer.go", "protocol/reason.go",
 	"actor/ring.go", "actor/turns.go", "actor/policy.go",
-	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/watch.go",
+	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/timeouts.go",
 	"connection/transport/chunk.go", "connection/transport/input.go",
 	"listener/limiter.go", "listener/backoff.go",
 }

@@ -19,7 +19,7 @@ import (
 // special are the defaults that are no value of the field, or that the code works out when it starts.
 var special = map[string]string{
 	"Workers":                 "GOMAXPROCS",
-	"Crews":                   "1",
+	"EventLoops":              "1",
 	"Acceptors":               "1",
 	"Connection.LowWater":     "half of HighWater",
 	"MaxConnections":          "min(16384, 80% of RLIMIT_NOFILE)",

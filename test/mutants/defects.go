@@ -275,7 +275,7 @@ var defects = []defect{
 	{
 		Name: "messages-count-as-traffic", Guarantee: "G11",
 		What: "the write timeout is put off by every look at the connection, progress or not",
-		File: "connection/watch.go",
+		File: "connection/timeouts.go",
 		Old:  "	if written != w.written || idle || w.idle {",
 		New:  "	if written >= w.written || idle || w.idle {",
 		CaughtBy: []check{
@@ -415,7 +415,7 @@ var defects = []defect{
 	{
 		Name: "handler-at-work-is-idle", Guarantee: "G16",
 		What: "a connection whose handler runs for long is taken for idle",
-		File: "connection/watch.go",
+		File: "connection/timeouts.go",
 		Old:  "(leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()",
 		New:  "leaving && c.mailbox.Busy()",
 		CaughtBy: []check{
@@ -435,7 +435,7 @@ var defects = []defect{
 	{
 		Name: "limit-begins-early", Guarantee: "G16",
 		What: "a limit counts the time before the look that found the wait over",
-		File: "connection/watch.go",
+		File: "connection/timeouts.go",
 		Old:  "	return held || before\n",
 		New:  "	return held || before && false\n",
 		CaughtBy: []check{
@@ -445,7 +445,7 @@ var defects = []defect{
 	{
 		Name: "calls-not-bytes", Guarantee: "G16",
 		What: "a write counts as progress only once its call has returned",
-		File: "connection/watch.go",
+		File: "connection/timeouts.go",
 		Old:  "	went += c.written.Load()\n",
 		New:  "	went = c.written.Load()\n",
 		CaughtBy: []check{
@@ -455,7 +455,7 @@ var defects = []defect{
 	{
 		Name: "no-last-try", Guarantee: "G16",
 		What: "a limit ends a connection without a look at what its peer took since the last announcement",
-		File: "connection/watch.go",
+		File: "connection/timeouts.go",
 		Old:  "	if w.idle || w.retried&kind != 0 {\n",
 		New:  "	if true {\n",
 		CaughtBy: []check{

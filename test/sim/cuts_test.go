@@ -29,7 +29,7 @@ func scenarioPlan() plan {
 			},
 		},
 		network: simnet.Options{BufferSize: 1000, Latency: time.Millisecond},
-		door:    "handlers",
+		factory: "handlers",
 		crowd:   8,
 		faults:  true,
 		fatal:   0.03,
@@ -57,7 +57,7 @@ func (o *owned) listen(w *world) (l *listener.Listener, err error) {
 	w.owner = w.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actor.Started); ok {
 			defer close(started)
-			l, err = listener.Serve(ctx, o.Listener, w.recorder.Watch(w.door()), w.plan.listener)
+			l, err = listener.Serve(ctx, o.Listener, w.recorder.Watch(w.factory()), w.plan.listener)
 		}
 	}))
 	<-started

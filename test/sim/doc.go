@@ -3,7 +3,7 @@
 //	plan_test.go       the options of one world, drawn from its seed
 //	world_test.go      one world: a listener, its connections, their peers, and how all of it ends
 //	driver_test.go     what is done to it, one random operation after another
-//	handler_test.go    handlers that behave at random, behind each of the three doors
+//	handler_test.go    handlers that behave at random, behind each of the three forms
 //	waits_test.go      writes that wait for room, in handlers and outside of them
 //	client_test.go     the peers
 //	ends_test.go       what their ends of the network know: whether it takes more, and when all is at rest

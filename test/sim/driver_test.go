@@ -168,10 +168,10 @@ func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 		w.mail.Info(socket)
 	case 9:
 		if rng.IntN(10) == 0 {
-			socket.Uncount()
+			socket.Detach()
 		}
 	case 10:
-		if w.plan.door != "functions" {
+		if w.plan.factory != "functions" {
 			w.mail.Task(socket)
 		}
 	case 11:

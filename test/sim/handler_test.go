@@ -149,10 +149,10 @@ func (p *player) done(depth int) func(error) {
 	}
 }
 
-// The doors.
+// The handler forms.
 
-func (w *world) door() tcpactor.Door {
-	switch w.plan.door {
+func (w *world) factory() tcpactor.Factory {
+	switch w.plan.factory {
 	case "functions":
 		return tcpactor.Functions[*player]{
 			Accept: func(s protocol.Socket) (*player, error) {

@@ -110,8 +110,8 @@ func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Clo
 			o.ReadGate = connection.GateOff // or the peer's FIN would wait behind it
 		}
 		var s *stage
-		door := tcpactor.Handlers(func() tcpactor.Handler { return obedient{s} })
-		s = newStage(t, simnet.Options{BufferSize: stallOfPairs / 2, Window: stallOfPairs / 2}, listener.Options{Connection: o, ShutdownTimeout: time.Second}, door)
+		factory := tcpactor.Handlers(func() tcpactor.Handler { return obedient{s} })
+		s = newStage(t, simnet.Options{BufferSize: stallOfPairs / 2, Window: stallOfPairs / 2}, listener.Options{Connection: o, ShutdownTimeout: time.Second}, factory)
 		p := s.dial()
 		s.rest()
 		if by("stall") {

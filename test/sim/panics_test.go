@@ -26,7 +26,7 @@ import (
 
 // spots are where the user's code can go wrong, each with what makes it run. The others of an actor's life follow from its end.
 var spots = map[string]func(s *stage, p *history.Peer){
-	"door":       func(*stage, *history.Peer) {},
+	"factory":    func(*stage, *history.Peer) {},
 	"Started":    func(*stage, *history.Peer) {},
 	"Accepted":   func(*stage, *history.Peer) {},
 	"Data":       func(_ *stage, p *history.Peer) { _, _ = p.Write([]byte("data")) },
@@ -69,7 +69,7 @@ func (s *stage) fail(spot string) {
 	}
 }
 
-// fragile is a handler that fails where the stage says, behind two doors: as a Handler it has no Started, Stopping, Stopped.
+// fragile is a handler that fails where the stage says, behind two forms: as a Handler it has no Started, Stopping, Stopped.
 type fragile struct{ s *stage }
 
 func (f fragile) Accepted(socket protocol.Socket) error {
@@ -100,7 +100,7 @@ func (f fragile) Message(actor.Context, protocol.Socket, any) error { f.s.fail("
 func (f fragile) Closing(protocol.Socket, *protocol.Closing)        { f.s.fail("Closing") }
 func (f fragile) Closed(protocol.Socket, *protocol.Closed)          { f.s.fail("Closed") }
 
-// Receive is the same for the actors' door.
+// Receive is the same for the actors' form.
 func (f fragile) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
@@ -129,14 +129,14 @@ func (f fragile) Receive(ctx actor.Context) {
 }
 
 // breakDown has one connection fail at a spot, and looks whether anybody else notices.
-func breakDown(t *testing.T, door, spot string, failure func(), directive actor.Directive) {
+func breakDown(t *testing.T, factory, spot string, failure func(), directive actor.Directive) {
 	var world check.World
 	var records []history.Record
-	err := inBubble(t, fmt.Sprint(door, spot), func() {
+	err := inBubble(t, fmt.Sprint(factory, spot), func() {
 		var s *stage
-		doors := map[string]tcpactor.Door{
-			"handlers": tcpactor.Handlers(func() tcpactor.Handler { s.fail("door"); return fragile{s} }),
-			"actors":   tcpactor.Actors(func() actor.Actor { s.fail("door"); return fragile{s} }),
+		factories := map[string]tcpactor.Factory{
+			"handlers": tcpactor.Handlers(func() tcpactor.Handler { s.fail("factory"); return fragile{s} }),
+			"actors":   tcpactor.Actors(func() actor.Actor { s.fail("factory"); return fragile{s} }),
 		}
 		asked := 0
 		decider := func(any) actor.Directive { asked++; return directive }
@@ -144,7 +144,7 @@ func breakDown(t *testing.T, door, spot string, failure func(), directive actor.
 		if spot != "Draining" {
 			o.MaxAge = 0
 		}
-		s = newStage(t, simnet.Options{BufferSize: 64}, listener.Options{Connection: o}, doors[door],
+		s = newStage(t, simnet.Options{BufferSize: 64}, listener.Options{Connection: o}, factories[factory],
 			actor.WithSupervisor(actor.NewOneForOneStrategy(10, time.Second, decider)))
 		s.failed.Store(true)
 		before := s.dial()
@@ -190,15 +190,15 @@ func echoes(t *testing.T, p *history.Peer) {
 // S5: wherever the user's code fails, its connection ends, and nobody else notices: not the supervisor above either, whatever it would say.
 func TestWhereverAHandlerFailsItsConnectionEndsAlone(t *testing.T) {
 	began, cases := time.Now(), 0
-	for _, door := range []string{"handlers", "actors"} {
+	for _, factory := range []string{"handlers", "actors"} {
 		for _, spot := range slices.Sorted(maps.Keys(spots)) {
-			if door == "handlers" && strings.HasPrefix(spot, "St") {
+			if factory == "handlers" && strings.HasPrefix(spot, "St") {
 				continue // it has none of these
 			}
 			for how, failure := range failures {
 				for name, directive := range directives {
 					cases++
-					t.Run(fmt.Sprintf("%s/%s %s, %s", door, spot, how, name), func(t *testing.T) { breakDown(t, door, spot, failure, directive) })
+					t.Run(fmt.Sprintf("%s/%s %s, %s", factory, spot, how, name), func(t *testing.T) { breakDown(t, factory, spot, failure, directive) })
 				}
 			}
 		}

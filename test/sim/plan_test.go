@@ -14,7 +14,7 @@ import (
 type plan struct {
 	listener listener.Options
 	network  simnet.Options
-	door     string
+	factory  string
 	crowd    int     // how many clients there are at most
 	faults   bool    // the network is parted now and then
 	hurried  float64 // how often the world is not waited for between two operations
@@ -60,7 +60,7 @@ func newPlan(rng *rand.Rand) plan {
 			BufferSize: pick(rng, 16, 100, 1000, 10_000, 0),
 			Latency:    pick(rng, 0, 0, 0, time.Millisecond, 30*time.Millisecond),
 		},
-		door:    pick(rng, "handlers", "handlers", "functions", "actors"),
+		factory: pick(rng, "handlers", "handlers", "functions", "actors"),
 		crowd:   2 + rng.IntN(8),
 		faults:  rng.IntN(3) == 0,
 		hurried: pick(rng, 0, 0.3, 0.7, 0.95),

@@ -24,7 +24,7 @@ type sockets struct {
 func (s *sockets) listen(w *world) (*listener.Listener, error) {
 	o := w.plan.listener
 	o.Transport = s.transport
-	l, err := listener.Listen(w.system.Root, "127.0.0.1:0", w.recorder.Watch(w.door()), o)
+	l, err := listener.Listen(w.system.Root, "127.0.0.1:0", w.recorder.Watch(w.factory()), o)
 	if err == nil {
 		s.addr = l.Addr()
 	}

@@ -69,8 +69,8 @@ func play(t *testing.T, sequences []string, settled bool) (violations []check.Vi
 	var world check.World
 	err := inBubble(t, fmt.Sprintf("sequences from %s", sequences[0]), func() {
 		var s *stage
-		door := tcpactor.Handlers(func() tcpactor.Handler { return bomb{s} })
-		s = newStage(t, simnet.Options{Window: 64 << 10}, listener.Options{MaxConnections: len(sequences)}, door)
+		factory := tcpactor.Handlers(func() tcpactor.Handler { return bomb{s} })
+		s = newStage(t, simnet.Options{Window: 64 << 10}, listener.Options{MaxConnections: len(sequences)}, factory)
 		for range sequences {
 			_, _ = s.dial().Write([]byte("hello"))
 		}

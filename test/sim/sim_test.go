@@ -190,7 +190,7 @@ type simulated struct {
 func (s *simulated) listen(w *world) (*listener.Listener, error) {
 	s.Listener = simnet.Listen(w.plan.network)
 	w.recorder.Measure(s.clients.room)
-	return listener.Serve(w.system.Root, s.Listener, w.recorder.Watch(w.door()), w.plan.listener)
+	return listener.Serve(w.system.Root, s.Listener, w.recorder.Watch(w.factory()), w.plan.listener)
 }
 
 func (s *simulated) dial() (net.Conn, error) {

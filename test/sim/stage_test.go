@@ -44,7 +44,7 @@ type stage struct {
 }
 
 // newStage starts a listener. Its owner has the given props' supervision, if there are any.
-func newStage(t *testing.T, network simnet.Options, options listener.Options, door tcpactor.Door, props ...actor.PropsOption) *stage {
+func newStage(t *testing.T, network simnet.Options, options listener.Options, factory tcpactor.Factory, props ...actor.PropsOption) *stage {
 	s := &stage{
 		t: t, network: network, options: options, sim: simnet.Listen(network), system: newSystem(),
 		recorder: history.NewRecorder(), sockets: map[int]*history.Socket{}, orders: map[int]string{},
@@ -55,7 +55,7 @@ func newStage(t *testing.T, network simnet.Options, options listener.Options, do
 	s.owner = s.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actor.Started); ok {
 			var err error
-			s.listener, err = listener.Serve(ctx, s.sim, s.recorder.Watch(door), s.options)
+			s.listener, err = listener.Serve(ctx, s.sim, s.recorder.Watch(factory), s.options)
 			started <- err
 		}
 	}, props...))

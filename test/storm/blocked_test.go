@@ -17,7 +17,7 @@ import (
 func TestAShutdownNamesTheHandlerThatDoesNotReturn(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		entered, release := make(chan protocol.Socket, 1), make(chan struct{})
-		l, system := listenOnly(t, "127.0.0.1:0", doorOf(handler{data: func(s protocol.Socket, _ *protocol.Buffer) error {
+		l, system := listenOnly(t, "127.0.0.1:0", factoryOf(handler{data: func(s protocol.Socket, _ *protocol.Buffer) error {
 			entered <- s
 			<-release
 			return nil

@@ -22,7 +22,7 @@ func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, clients := time.Now(), of(10_000)
 		echo := handler{data: func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err }}
-		l, system := listen(t, doorOf(echo), listener.Options{Transport: transport})
+		l, system := listen(t, factoryOf(echo), listener.Options{Transport: transport})
 		wave := min(clients, 4000) // both ends are in this process, and its files have a limit
 		comeAndGo(t, l, min(wave, 100))
 		actors, files, goroutines := system.ProcessRegistry.LocalPIDs, openFiles(), runtime.NumGoroutine()
@@ -39,7 +39,7 @@ func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
 		left := func() (int, int, int) {
 			return max(0, count()-before), max(0, openFiles()-files), max(0, runtime.NumGoroutine()-goroutines)
 		}
-		// Idle goroutines of pools and crews stay for a while: that many, and no more, are theirs.
+		// Idle goroutines of pools and loops stay for a while: that many, and no more, are theirs.
 		const idle = 80
 		require.Eventually(t, func() bool { a, f, g := left(); return a == 0 && f == 0 && g <= idle }, patience, 10*time.Millisecond)
 		a, f, g := left()

@@ -31,7 +31,7 @@ func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
 						}
 					}
 				}
-				l, _ := listen(t, doorOf(handler{
+				l, _ := listen(t, factoryOf(handler{
 					accepted: enter,
 					data:     func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err },
 					closed:   func(*protocol.Closed) { open.Add(-1) },

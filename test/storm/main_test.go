@@ -59,19 +59,19 @@ func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport
 }
 
 // listen starts a listener on a free port; it is closed with the test.
-func listen(t *testing.T, door tcpactor.Door, options listener.Options) (*listener.Listener, *actor.ActorSystem) {
+func listen(t *testing.T, factory tcpactor.Factory, options listener.Options) (*listener.Listener, *actor.ActorSystem) {
 	t.Helper()
-	l, system := listenOnly(t, "127.0.0.1:0", door, options)
+	l, system := listenOnly(t, "127.0.0.1:0", factory, options)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return l, system
 }
 
 // listenOnly leaves the end to the test.
-func listenOnly(t *testing.T, addr string, door tcpactor.Door, options listener.Options) (*listener.Listener, *actor.ActorSystem) {
+func listenOnly(t *testing.T, addr string, factory tcpactor.Factory, options listener.Options) (*listener.Listener, *actor.ActorSystem) {
 	t.Helper()
 	system := tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
-	l, err := listener.Listen(system.Root, addr, door, options)
+	l, err := listener.Listen(system.Root, addr, factory, options)
 	require.NoError(t, err)
 	return l, system
 }
@@ -132,6 +132,6 @@ func (h handler) Closed(_ protocol.Socket, c *protocol.Closed) {
 	}
 }
 
-func doorOf(h handler) tcpactor.Door {
+func factoryOf(h handler) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler { return h })
 }

@@ -24,7 +24,7 @@ func TestHandlersThatScribbleOverTheirMemoryChangeNobodysBytes(t *testing.T) {
 		began, messages := time.Now(), of(1_000_000)/clients
 		var mu sync.Mutex
 		own := map[string][]byte{} // slices given away, by content
-		l, _ := listen(t, doorOf(handler{data: func(s protocol.Socket, b *protocol.Buffer) error {
+		l, _ := listen(t, factoryOf(handler{data: func(s protocol.Socket, b *protocol.Buffer) error {
 			shown := b.Bytes()
 			if len(shown) < size {
 				return nil

@@ -26,7 +26,7 @@ func TestAfterAHalfCloseTheOtherDirectionIsWhole(t *testing.T) {
 		began, rounds := time.Now(), of(1000)
 		heard := make(chan [sha256.Size]byte, 1)
 		echo := handler{data: func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err }}
-		echoes, _ := listen(t, doorOf(echo), listener.Options{Transport: transport})
+		echoes, _ := listen(t, factoryOf(echo), listener.Options{Transport: transport})
 		hears, _ := listen(t, listens(heard), listener.Options{Transport: transport, Connection: connection.Options{KeepOpenOnPeerClosed: true}})
 		data := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
 		truncated := 0
@@ -56,7 +56,7 @@ func TestAfterAHalfCloseTheOtherDirectionIsWhole(t *testing.T) {
 }
 
 // listens is a server that has nothing to say: it finishes at once, and tells what it heard.
-func listens(heard chan<- [sha256.Size]byte) tcpactor.Door {
+func listens(heard chan<- [sha256.Size]byte) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler {
 		hash := sha256.New()
 		return handler{
@@ -105,11 +105,11 @@ func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 }
 
 // listenUnix listens at a path: what was written there is the peer's to read, also after a reset.
-func listenUnix(t *testing.T, door tcpactor.Door, options listener.Options) *listener.Listener {
+func listenUnix(t *testing.T, factory tcpactor.Factory, options listener.Options) *listener.Listener {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
 	require.NoError(t, err)
-	l, _ := listenOnly(t, filepath.Join(dir, "s"), door, options)
+	l, _ := listenOnly(t, filepath.Join(dir, "s"), factory, options)
 	t.Cleanup(func() {
 		require.NoError(t, l.Close())
 		require.NoError(t, os.RemoveAll(dir))
@@ -138,7 +138,7 @@ func numbered(from, n int) []byte {
 }
 
 // fills is a server that writes until no more fits, and closes.
-func fills(ends chan<- end) tcpactor.Door {
+func fills(ends chan<- end) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler {
 		accepted := 0
 		return handler{
@@ -169,7 +169,7 @@ func TestAReplyIsWholeAlthoughTheServerClosesWithInputUnread(t *testing.T) {
 			}
 			return s.Close()
 		}}
-		l, _ := listen(t, doorOf(answers), listener.Options{Transport: transport, Connection: connection.Options{WriteBufferSize: len(reply)}})
+		l, _ := listen(t, factoryOf(answers), listener.Options{Transport: transport, Connection: connection.Options{WriteBufferSize: len(reply)}})
 		truncated := ask(t, l.Addr().String(), rounds)
 		naive := ask(t, naively(t), rounds)
 		tell(t, report.Row{ID: "R3", Holds: "G3", Figures: map[string]any{"rounds": rounds, "truncated": truncated, "truncated by a plain close": naive}}, began)

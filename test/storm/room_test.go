@@ -57,7 +57,7 @@ func overSites(t *testing.T, h handler, o connection.Options, test func(t *testi
 					t.Cleanup(func() { _ = os.RemoveAll(dir) })
 					address = filepath.Join(dir, "s")
 				}
-				l, system := listenOnly(t, address, doorOf(h), listener.Options{Network: network, Transport: transport, Connection: o})
+				l, system := listenOnly(t, address, factoryOf(h), listener.Options{Network: network, Transport: transport, Connection: o})
 				t.Cleanup(func() { require.NoError(t, l.Close()) })
 				test(t, &site{l, system})
 			})

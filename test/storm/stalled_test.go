@@ -35,7 +35,7 @@ func TestEveryWriteToAStalledPeerIsAnsweredAndMemoryStaysFlat(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, writes := time.Now(), of(1_000_000)
 		sockets := make(chan protocol.Socket, 1)
-		l, system := listen(t, doorOf(handler{accepted: func(s protocol.Socket) error { sockets <- s; return nil }}), listener.Options{
+		l, system := listen(t, factoryOf(handler{accepted: func(s protocol.Socket) error { sockets <- s; return nil }}), listener.Options{
 			Transport: transport, SendBufferSize: 4 << 10,
 		})
 		peer := dial(t, l)

@@ -42,7 +42,7 @@ func TestAPeerBehindACutNetworkIsGivenUpInTimeAndLosesNothingIfItHeals(t *testin
 				}))
 				net := simnet.Listen(simnet.Options{})
 				sockets, ends := make(chan protocol.Socket, 1), make(chan protocol.Closed, 1)
-				l, err := listener.Serve(system.Root, net, doorOf(handler{
+				l, err := listener.Serve(system.Root, net, factoryOf(handler{
 					accepted: func(s protocol.Socket) error { sockets <- s; return nil },
 					data:     func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err },
 					closed:   func(c *protocol.Closed) { ends <- *c },

@@ -29,7 +29,7 @@ func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(10_000)
 		policies := []connection.SlowPolicy{connection.SlowRefuse, connection.SlowClose, connection.SlowDropNewest}
-		var total slowTally
+		var total slowCounter
 		var racing sync.WaitGroup
 		tracks := len(policies)
 		for track := range tracks {
@@ -38,7 +38,7 @@ func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
 				accepted: func(s protocol.Socket) error { r.sockets <- s; return nil },
 				closed:   func(c *protocol.Closed) { r.ends <- *c },
 			}
-			l, system := listen(t, doorOf(h), listener.Options{
+			l, system := listen(t, factoryOf(h), listener.Options{
 				Transport: transport, SendBufferSize: 4 << 10,
 				Connection: connection.Options{WriteBufferSize: 8 << 10, WriteQueueSize: 8, SlowConsumer: policies[track]},
 			})
@@ -62,8 +62,8 @@ func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
 	})
 }
 
-// slowTally counts bytes that were accepted, writes that found no room, and waiting writes that did not come to their end.
-type slowTally struct{ accepted, refused, cut, violations atomic.Int64 }
+// slowCounter counts bytes that were accepted, writes that found no room, and waiting writes that did not come to their end.
+type slowCounter struct{ accepted, refused, cut, violations atomic.Int64 }
 
 // slowRace is a series of rounds, one connection each.
 type slowRace struct {
@@ -93,7 +93,7 @@ func (r *slowRace) told(ctx actor.Context) {
 	}
 }
 
-func (r *slowRace) run(t *testing.T, peer *net.TCPConn, total *slowTally) {
+func (r *slowRace) run(t *testing.T, peer *net.TCPConn, total *slowCounter) {
 	defer peer.Close()
 	socket := <-r.sockets
 	r.accepted.Store(0)
@@ -188,7 +188,7 @@ func lacksRoom(err error) bool {
 }
 
 // writes writes without waiting.
-func (r *slowRace) writes(t *testing.T, socket protocol.Socket, total *slowTally) {
+func (r *slowRace) writes(t *testing.T, socket protocol.Socket, total *slowCounter) {
 	for i := range 40 {
 		p := make([]byte, 1+i*i)
 		n, err := socket.Write(p)
@@ -208,7 +208,7 @@ func (r *slowRace) writes(t *testing.T, socket protocol.Socket, total *slowTally
 }
 
 // waits writes more than fits at once.
-func (r *slowRace) waits(ctx context.Context, t *testing.T, socket protocol.Socket, total *slowTally) {
+func (r *slowRace) waits(ctx context.Context, t *testing.T, socket protocol.Socket, total *slowCounter) {
 	for i := range 6 {
 		n, err := socket.WriteContext(ctx, make([]byte, 1+i*4<<10))
 		r.accepted.Add(int64(n))

@@ -26,12 +26,12 @@ import (
 func TestWritersThatRaceWithTheEndOfTheirConnectionLoseNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(100_000)
-		var total tally
+		var total counter
 		var racing sync.WaitGroup
 		tracks := 2 * runtime.GOMAXPROCS(0)
 		for track := range tracks {
 			r := &race{random: rand.New(rand.NewPCG(seed, uint64(track))), sockets: make(chan protocol.Socket, 1), ends: make(chan protocol.Closed, 1)}
-			l, _ := listen(t, doorOf(handler{accepted: r.open, closed: r.end}), listener.Options{Transport: transport})
+			l, _ := listen(t, factoryOf(handler{accepted: r.open, closed: r.end}), listener.Options{Transport: transport})
 			racing.Go(func() {
 				for range (rounds + tracks - 1) / tracks {
 					if t.Failed() {
@@ -48,7 +48,7 @@ func TestWritersThatRaceWithTheEndOfTheirConnectionLoseNothing(t *testing.T) {
 	})
 }
 
-type tally struct{ accepted, refused, violations atomic.Int64 }
+type counter struct{ accepted, refused, violations atomic.Int64 }
 
 // race is a series of rounds, one connection each.
 type race struct {
@@ -77,7 +77,7 @@ const (
 	biggest    = 2000
 )
 
-func (r *race) run(t *testing.T, peer *net.TCPConn, total *tally) {
+func (r *race) run(t *testing.T, peer *net.TCPConn, total *counter) {
 	defer peer.Close()
 	socket := <-r.sockets
 	var accepted, bytes, completed, late, succeeded atomic.Int64
@@ -161,7 +161,7 @@ func (r *race) run(t *testing.T, peer *net.TCPConn, total *tally) {
 }
 
 // readInOrder reads to the end and returns how many bytes of whole writes came.
-func readInOrder(t *testing.T, peer net.Conn, total *tally) (n int64) {
+func readInOrder(t *testing.T, peer net.Conn, total *counter) (n int64) {
 	in := bufio.NewReader(peer)
 	var next [writers]byte
 	for {

@@ -17,7 +17,7 @@ func TestNoWakeUpIsLostAndNoTurnWaitsForTheMonitor(t *testing.T) {
 	const rounds = 2000
 	for _, workers := range []int{1, 2, 4} {
 		for _, schedulers := range []int{1, 2, 8} {
-			inBubble(t, workers, func(t *testing.T, c *Crew, b *bell) {
+			inBubble(t, workers, func(t *testing.T, c *EventLoop, b *bell) {
 				began := time.Now()
 				var storm sync.WaitGroup
 				for i := range schedulers {
@@ -49,7 +49,7 @@ func TestNoWakeUpIsLostAndNoTurnWaitsForTheMonitor(t *testing.T) {
 func TestInAStormEveryTurnRunsOnce(t *testing.T) {
 	const schedulers, each = 8, 2000
 	b := newBell()
-	c := NewCrew(b, 2)
+	c := NewEventLoop(b, 2)
 	var ran [schedulers * each]atomic.Int32
 	var left sync.WaitGroup
 	left.Add(len(ran))
@@ -96,7 +96,7 @@ func TestInAStormOfSchedulesCloseLosesNoTurn(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const schedulers, each = 4, 20
 			b := newBell()
-			c := NewCrew(b, 2)
+			c := NewEventLoop(b, 2)
 			var ran atomic.Int64
 			var storm sync.WaitGroup
 			for range schedulers {

@@ -19,7 +19,7 @@ func signalled(c *Connection, now time.Duration) uint32 {
 }
 
 func signalledAsItIs(c *Connection, now time.Duration) uint32 {
-	c.look(now, now-c.shared.sweptAt)
+	c.checkTimeouts(now, now-c.shared.sweptAt)
 	c.shared.sweptAt = now
 	return c.signals.Swap(0)
 }
@@ -371,7 +371,7 @@ func TestAPeerIsNotSilentWhileWeWouldNotRead(t *testing.T) {
 
 func TestAConnectionsOwnTimeoutsHoldFromTheCallOn(t *testing.T) {
 	c := newConnection(Options{IdleTimeout: 100 * second, ReadTimeout: 100 * second, MaxAge: 1000 * second, MaxAgeGrace: -1, DrainQuiet: -1}, &taker{})
-	c.watch.spread = 1 << 15
+	c.timing.spread = 1 << 15
 	set := func(idle, read, age time.Duration) {
 		c.SetTimeouts(protocol.Timeouts{Idle: idle, Read: read, MaxAge: age})
 	}

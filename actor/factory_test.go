@@ -13,7 +13,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// aSocket has no methods that may be called: the doors only hand it on.
+// aSocket has no methods that may be called: the factories only hand it on.
 type aSocket struct{ protocol.Socket }
 
 var (
@@ -21,7 +21,7 @@ var (
 	errUser = errors.New("the handler's own")
 )
 
-// behind is a connection without a socket: it gives what is sent to it to a door's receiver and keeps the errors.
+// behind is a connection without a socket: it gives what is sent to it to a factory's receiver and keeps the errors.
 type behind struct {
 	t      *testing.T
 	system *actor.ActorSystem
@@ -30,7 +30,7 @@ type behind struct {
 	dead   chan any
 }
 
-func openDoor(t *testing.T, door tcpactor.Door) *behind {
+func makeHandler(t *testing.T, factory tcpactor.Factory) *behind {
 	b := &behind{t: t, system: newSystem(), errs: make(chan error, 1), dead: make(chan any, 100)}
 	b.system.EventStream.Subscribe(func(event any) {
 		if dead, ok := event.(*actor.DeadLetterEvent); ok {
@@ -41,7 +41,7 @@ func openDoor(t *testing.T, door tcpactor.Door) *behind {
 	b.pid = b.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		switch ctx.Message().(type) {
 		case *actor.Started:
-			receiver = door.Open()
+			receiver = factory.Open()
 		case *actor.Stopping, *actor.Stopped:
 		default:
 			b.errs <- receiver.Receive(ctx, ctx.Message())
@@ -110,7 +110,7 @@ func TestAHandlerGetsTheEventsItHasMethodsFor(t *testing.T) {
 		{p, &p.calls, []string{"accepted", "data bytes", "closed: peer closed"}},
 		{f, &f.calls, []string{"accepted", "data bytes", "not ready", "ready", "peer closed", "draining", "closed: peer closed"}},
 	} {
-		b := openDoor(t, tcpactor.Handlers(func() tcpactor.Handler { return one.handler }))
+		b := makeHandler(t, tcpactor.Handlers(func() tcpactor.Handler { return one.handler }))
 		for _, event := range life {
 			require.NoError(t, b.tell(event))
 		}
@@ -120,7 +120,7 @@ func TestAHandlerGetsTheEventsItHasMethodsFor(t *testing.T) {
 }
 
 func TestAHandlersErrorIsTheReceivers(t *testing.T) {
-	b := openDoor(t, tcpactor.Handlers(func() tcpactor.Handler { return &full{plain{err: errUser}} }))
+	b := makeHandler(t, tcpactor.Handlers(func() tcpactor.Handler { return &full{plain{err: errUser}} }))
 	for _, event := range life[:len(life)-1] {
 		require.ErrorIs(t, b.tell(event), errUser, "%T", event)
 	}
@@ -129,15 +129,15 @@ func TestAHandlersErrorIsTheReceivers(t *testing.T) {
 
 func TestAHandlerIsMadeForEachConnection(t *testing.T) {
 	made := 0
-	door := tcpactor.Handlers(func() tcpactor.Handler { made++; return &plain{} })
-	one, two := door.Open(), door.Open()
+	factory := tcpactor.Handlers(func() tcpactor.Handler { made++; return &plain{} })
+	one, two := factory.Open(), factory.Open()
 	assert.NotSame(t, one, two)
 	assert.Equal(t, 2, made)
 }
 
 func TestAMessageGoesToTheHandlerThatWantsItWithItsSender(t *testing.T) {
 	f := &full{}
-	b := openDoor(t, tcpactor.Handlers(func() tcpactor.Handler { return f }))
+	b := makeHandler(t, tcpactor.Handlers(func() tcpactor.Handler { return f }))
 	require.NoError(t, b.tell(life[0]))
 	answer := b.system.Root.RequestFuture(b.pid, "hello", patience)
 	require.NoError(t, receive(t, b.errs))
@@ -148,11 +148,11 @@ func TestAMessageGoesToTheHandlerThatWantsItWithItsSender(t *testing.T) {
 }
 
 func TestAMessageThatNobodyWantsIsADeadLetter(t *testing.T) {
-	for name, door := range map[string]tcpactor.Door{
+	for name, factory := range map[string]tcpactor.Factory{
 		"Handlers":  tcpactor.Handlers(func() tcpactor.Handler { return &plain{} }),
 		"Functions": tcpactor.Functions[int]{},
 	} {
-		b := openDoor(t, door)
+		b := makeHandler(t, factory)
 		require.NoError(t, b.tell("unwanted"), name)
 		dead := receive(t, b.dead).(*actor.DeadLetterEvent)
 		assert.Equal(t, "unwanted", dead.Message, name)
@@ -162,9 +162,9 @@ func TestAMessageThatNobodyWantsIsADeadLetter(t *testing.T) {
 	}
 }
 
-func TestADoorSaysWhetherItsHandlerDrainsItself(t *testing.T) {
-	drains := func(door tcpactor.Door) bool {
-		d, ok := door.Open().(tcpactor.Drainer)
+func TestAFactorySaysWhetherItsHandlerDrainsItself(t *testing.T) {
+	drains := func(factory tcpactor.Factory) bool {
+		d, ok := factory.Open().(tcpactor.Drainer)
 		return ok && d.Drains()
 	}
 	assert.False(t, drains(tcpactor.Handlers(func() tcpactor.Handler { return &plain{} })))

@@ -54,7 +54,7 @@ func (s *scene) holds(who, kib int) {
 func (s *scene) sweep(after time.Duration) {
 	s.now += after
 	live := append([]*Connection(nil), s.all...)
-	s.relieve(live, s.now)
+	s.reclaim(live, s.now)
 }
 
 func (s *scene) ended() (who []int) {
@@ -66,7 +66,7 @@ func (s *scene) ended() (who []int) {
 	return who
 }
 
-func TestReliefBeginsAtTheHighWaterAndEndsAtTheLowOne(t *testing.T) {
+func TestReclaimBeginsAtTheHighWaterAndEndsAtTheLowOne(t *testing.T) {
 	s := newScene(40, 39)
 	s.sweep(second)
 	assert.Empty(t, s.events)
@@ -175,10 +175,10 @@ func TestWhoIsInTheWayIsEndedTheGreediestFirstAndOneAtATime(t *testing.T) {
 	assert.Empty(t, s.ended())
 	s.sweep(1)
 	assert.Equal(t, []int{0}, s.ended())
-	s.sweep(ReliefInterval)
+	s.sweep(ReclaimInterval)
 	assert.Equal(t, []int{0}, s.ended(), "its memory has not come back yet")
 	s.holds(0, 0)
-	s.sweep(ReliefInterval)
+	s.sweep(ReclaimInterval)
 	assert.Empty(t, s.inLine(), "there is room now")
 	assert.Equal(t, []int{0}, s.ended(), "so nobody else has to go")
 }
@@ -189,11 +189,11 @@ func TestWhereTheMemoryDoesNotComeBackTheNextOneIsEnded(t *testing.T) {
 	s.sweep(0)
 	s.sweep(30 * second)
 	assert.Len(t, s.ended(), 1)
-	s.sweep(reliefGrace - 1)
+	s.sweep(reclaimGrace - 1)
 	assert.Len(t, s.ended(), 1)
 	s.sweep(1)
 	assert.Equal(t, []int{0, 1}, s.ended())
-	s.sweep(10 * reliefGrace)
+	s.sweep(10 * reclaimGrace)
 	assert.Equal(t, []int{0, 1}, s.ended(), "who holds less than a share is in nobody's way")
 }
 
@@ -249,7 +249,7 @@ func TestOnceMemoryHasComeBackTheNextOneIsEndedAtOnceIfItWasNotEnough(t *testing
 	s.sweep(0)
 	s.sweep(30 * second)
 	s.holds(0, 0)
-	s.sweep(ReliefInterval)
+	s.sweep(ReclaimInterval)
 	assert.Equal(t, []int{0, 1}, s.ended())
 }
 

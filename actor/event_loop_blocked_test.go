@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// G14 within the crew, in virtual time: a turn may block, and the others wait for one to two ticks.
+// G14 within the event loop, in virtual time: a turn may block, and the others wait for one to two ticks.
 
 // after schedules a turn and returns how long it had to wait. Then everybody has done what there was to do.
-func after(c *Crew) time.Duration {
+func after(c *EventLoop) time.Duration {
 	began, ran := time.Now(), make(chan time.Duration)
 	c.Schedule(func() { ran <- time.Since(began) })
 	waited := <-ran
@@ -23,7 +23,7 @@ func after(c *Crew) time.Duration {
 func TestATurnThatBlocksIsTakenOverAfterOneToTwoTicks(t *testing.T) {
 	require.Equal(t, 2*time.Millisecond, tick)
 	for phase := time.Duration(0); phase < 2*tick; phase += tick / 8 {
-		inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+		inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 			after(c) // the monitor is awake
 			time.Sleep(phase)
 			release := make(chan struct{})
@@ -40,7 +40,7 @@ func TestATurnThatBlocksIsTakenOverAfterOneToTwoTicks(t *testing.T) {
 }
 
 func TestAnEventOfThePollerIsNotHeldUpByABlockedTurnEither(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		release := make(chan struct{})
 		c.Schedule(func() { <-release })
 		synctest.Wait()
@@ -53,7 +53,7 @@ func TestAnEventOfThePollerIsNotHeldUpByABlockedTurnEither(t *testing.T) {
 }
 
 func TestATurnShorterThanATickIsNotTakenForBlocked(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		const turns = 1000
 		for range turns {
 			c.Schedule(func() {
@@ -71,7 +71,7 @@ func TestATurnShorterThanATickIsNotTakenForBlocked(t *testing.T) {
 func TestManyTurnsThatBlockAtOnceHoldTheOthersUpForAFewTicks(t *testing.T) {
 	for blocking, most := range map[int]time.Duration{2: 3 * tick, 8: 4 * tick, 50: 6 * tick} {
 		for phase := time.Duration(0); phase < tick; phase += tick / 4 {
-			inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+			inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 				after(c)
 				time.Sleep(phase)
 				release := make(chan struct{})
@@ -91,7 +91,7 @@ func TestManyTurnsThatBlockAtOnceHoldTheOthersUpForAFewTicks(t *testing.T) {
 
 // One after the other, each when the one before was taken over.
 func TestABlockingTurnNowAndThenHoldsTheOthersUpForTwoTicksEach(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 4, func(t *testing.T, c *EventLoop, _ *bell) {
 		const turns = 100
 		release := make(chan struct{})
 		for i := range turns {
@@ -105,7 +105,7 @@ func TestABlockingTurnNowAndThenHoldsTheOthersUpForTwoTicksEach(t *testing.T) {
 }
 
 func TestABlockedWorkerThatReturnsParksUnlessItIsNeeded(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		release := make(chan struct{})
 		c.Schedule(func() { <-release })
 		after(c)
@@ -122,7 +122,7 @@ func TestABlockedWorkerThatReturnsParksUnlessItIsNeeded(t *testing.T) {
 }
 
 func TestBlockedTurnsThatAllReturnAtOnceLeaveNoMoreThanTargetActive(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 2, func(t *testing.T, c *EventLoop, _ *bell) {
 		const blocking = 30
 		release := make(chan struct{})
 		for range blocking {
@@ -149,7 +149,7 @@ func TestBlockedTurnsThatAllReturnAtOnceLeaveNoMoreThanTargetActive(t *testing.T
 
 func TestAParkedWorkerEndsAfterTenSecondsUnlessItIsNeeded(t *testing.T) {
 	require.Equal(t, 10*time.Second, parkedFor)
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		take := func() { // and give back
 			release := make(chan struct{})
 			c.Schedule(func() { <-release })
@@ -172,7 +172,7 @@ func TestAParkedWorkerEndsAfterTenSecondsUnlessItIsNeeded(t *testing.T) {
 
 // At the same instant its time is over and it is needed: it must either come, or be replaced.
 func TestAWorkerThatIsNeededAtTheMomentItEndsIsNotMissed(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 2, func(t *testing.T, c *EventLoop, _ *bell) {
 		for range 200 {
 			began := time.Now()
 			grow(c)

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// tally is how many connections are open, and who wants to know. Any goroutine may call its methods.
-type tally struct {
+// counter is how many connections are open, and who wants to know. Any goroutine may call its methods.
+type counter struct {
 	mu       sync.Mutex
 	open     int
 	watchers map[*watcher]struct{}
@@ -21,7 +21,7 @@ type watcher struct {
 }
 
 // set takes note that so many are open. It is called at every change, in order, and does not wait.
-func (t *tally) set(open int) {
+func (t *counter) set(open int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	grown := open > t.open
@@ -39,7 +39,7 @@ func (t *tally) set(open int) {
 }
 
 // wait returns nil once cond held for the number of open connections, however briefly.
-func (t *tally) wait(ctx context.Context, cond func(open int) bool, ended <-chan struct{}) error {
+func (t *counter) wait(ctx context.Context, cond func(open int) bool, ended <-chan struct{}) error {
 	w := t.watch()
 	defer t.unwatch(w)
 	for {
@@ -67,7 +67,7 @@ func (t *tally) wait(ctx context.Context, cond func(open int) bool, ended <-chan
 	}
 }
 
-func (t *tally) watch() *watcher {
+func (t *counter) watch() *watcher {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.watchers == nil {
@@ -78,14 +78,14 @@ func (t *tally) watch() *watcher {
 	return w
 }
 
-func (t *tally) unwatch(w *watcher) {
+func (t *counter) unwatch(w *watcher) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.watchers, w)
 }
 
 // look returns the least and the most open connections since the last look.
-func (t *tally) look(w *watcher) (low, high int) {
+func (t *counter) look(w *watcher) (low, high int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	low, high = w.low, w.high
@@ -94,7 +94,7 @@ func (t *tally) look(w *watcher) (low, high int) {
 }
 
 // setAlarms replaces the alarms.
-func (t *tally) setAlarms(list []Alarm) {
+func (t *counter) setAlarms(list []Alarm) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.alarms.replace(list)
@@ -102,7 +102,7 @@ func (t *tally) setAlarms(list []Alarm) {
 }
 
 // endAlarms returns when no alarm goes off any more. Callbacks that have begun go on.
-func (t *tally) endAlarms() {
+func (t *counter) endAlarms() {
 	t.mu.Lock()
 	t.alarms.over = true
 	states := slices.Clone(t.alarms.states)

@@ -7,22 +7,22 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Watch returns a door whose handlers are those of door, with every call recorded, and every operation through the sockets they get.
-func (r *Recorder) Watch(door tcpactor.Door) tcpactor.Door { return &watched{r, door} }
+// Watch returns a factory whose handlers are those of factory, with every call recorded, and every operation through the sockets they get.
+func (r *Recorder) Watch(factory tcpactor.Factory) tcpactor.Factory { return &watched{r, factory} }
 
 type watched struct {
 	recorder *Recorder
-	door     tcpactor.Door
+	factory  tcpactor.Factory
 }
 
-// Open implements tcpactor.Door.
+// Open implements tcpactor.Factory.
 func (w *watched) Open() tcpactor.Receiver {
-	return &receiver{recorder: w.recorder, inner: w.door.Open()}
+	return &receiver{recorder: w.recorder, inner: w.factory.Open()}
 }
 
-// Validate asks the door itself.
+// Validate asks the factory itself.
 func (w *watched) Validate() error {
-	if d, ok := w.door.(interface{ Validate() error }); ok {
+	if d, ok := w.factory.(interface{ Validate() error }); ok {
 		return d.Validate()
 	}
 	return nil

@@ -2,10 +2,10 @@ package connection
 
 import "net"
 
-// Place is what a connection takes of its listener's limits: of MaxConnections, of the connections per address. Many
+// Permit is what a connection takes of its listener's limits: of MaxConnections, of the connections per address. Many
 // connections may share one value.
-type Place struct {
-	// Leave gives it back. It is called once for each connection that got the Place, on any goroutine: by the first Uncount,
+type Permit struct {
+	// Leave gives it back. It is called once for each connection that got the Permit, on any goroutine: by the first Detach,
 	// else once the connection has sent its FIN (see linger), else at the end.
 	Leave func()
 	// Admit decides over a client that comes through a proxy, once its PROXY header tells who it is: an error ends the connection
@@ -13,17 +13,17 @@ type Place struct {
 	Admit func(client net.Addr) error
 }
 
-// Uncount implements protocol.Socket.
-func (c *Connection) Uncount() {
+// Detach implements protocol.Socket.
+func (c *Connection) Detach() {
 	s := c.shared.Spawner
 	s.mu.Lock()
-	place := c.place
-	if place == nil || place == waitsForFIN {
+	permit := c.permit
+	if permit == nil || permit == waitsForFIN {
 		s.mu.Unlock()
 		return
 	}
-	c.place = nil
-	s.uncounted++
+	c.permit = nil
+	s.detached++
 	s.mu.Unlock()
-	place.Leave()
+	permit.Leave()
 }

@@ -12,38 +12,38 @@ const (
 	kinds
 )
 
-// backlog is what waits in a mailbox behind the message that it holds itself. Most mailboxes have none most of the time, so it is lent to
+// overflow is what waits in a mailbox behind the message that it holds itself. Most mailboxes have none most of the time, so it is lent to
 // them: a ring of its own for the burst that may come would cost every idle actor more than all the rest of its mailbox.
-type backlog [kinds]ring
+type overflow [kinds]ring
 
-var backlogs = sync.Pool{New: func() any { return new(backlog) }}
+var overflows = sync.Pool{New: func() any { return new(overflow) }}
 
 // keepSlots is the largest ring kept for the next mailbox, in messages of 16 bytes. What a burst made of it is given back.
 const keepSlots = 64
 
-func (b *backlog) empty() bool { return b[system].count+b[user].count == 0 }
+func (b *overflow) empty() bool { return b[system].count+b[user].count == 0 }
 
-// free gives back an empty backlog.
-func (b *backlog) free() {
+// free gives back an empty overflow.
+func (b *overflow) free() {
 	for i := range b {
 		if len(b[i].slots) > keepSlots {
 			b[i] = ring{}
 		}
 	}
-	backlogs.Put(b)
+	overflows.Put(b)
 }
 
 // The mailbox's side of it, under the mailbox's lock.
 
 func (m *Mailbox) push(k kind, message any) {
-	if m.held == none && m.backlog == nil {
+	if m.held == none && m.overflow == nil {
 		m.held, m.message = k, message
 		return
 	}
-	if m.backlog == nil {
-		m.backlog = backlogs.Get().(*backlog)
+	if m.overflow == nil {
+		m.overflow = overflows.Get().(*overflow)
 	}
-	m.backlog[k].push(message)
+	m.overflow[k].push(message)
 }
 
 // popNext returns what the actor is to handle next, none if there is nothing.
@@ -64,13 +64,13 @@ func (m *Mailbox) pop(k kind) (message any, ok bool) {
 	case m.held == k:
 		message, m.held, m.message = m.message, none, nil
 		return message, true
-	case m.backlog == nil:
+	case m.overflow == nil:
 		return nil, false
 	}
-	message, ok = m.backlog[k].pop()
-	if m.backlog.empty() {
-		m.backlog.free()
-		m.backlog = nil
+	message, ok = m.overflow[k].pop()
+	if m.overflow.empty() {
+		m.overflow.free()
+		m.overflow = nil
 	}
 	return message, ok
 }
@@ -80,8 +80,8 @@ func (m *Mailbox) waiting(k kind) int {
 	if m.held == k {
 		n = 1
 	}
-	if m.backlog != nil {
-		n += m.backlog[k].count
+	if m.overflow != nil {
+		n += m.overflow[k].count
 	}
 	return n
 }

@@ -22,7 +22,7 @@ func arrived(t *testing.T, c net.Conn) {
 }
 
 // The clients had sent something while they waited: a plain close would answer it with a reset.
-func TestAFarewellReachesWhoHasSentSomethingAlready(t *testing.T) {
+func TestARejectMessageReachesAClientThatHasSent(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
 		o.MaxConnections = 1
@@ -36,7 +36,7 @@ func TestAFarewellReachesWhoHasSentSomethingAlready(t *testing.T) {
 			require.NoError(t, err)
 			arrived(t, clients[i])
 		}
-		o.WhenFull, o.Farewell = Reject, []byte(busy)
+		o.WhenFull, o.RejectMessage = Reject, []byte(busy)
 		require.NoError(t, l.SetOptions(o))
 		for _, c := range clients {
 			assert.Equal(t, busy, words(t, c))

@@ -18,7 +18,7 @@ func batches(b *bell) { b.batch.Store(64) }
 func TestABurstOfTurnsThatBlockHoldsTheOthersUpForFewTicks(t *testing.T) {
 	for blocking, most := range map[int]time.Duration{8: 5 * tick, 50: 6 * tick, 300: 7 * tick, 1000: 8 * tick, 5000: 12 * tick} {
 		for phase := time.Duration(0); phase < tick; phase += tick / 4 {
-			inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+			inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 				batches(b)
 				after(c)
 				time.Sleep(phase)
@@ -41,7 +41,7 @@ func TestABurstOfTurnsThatBlockHoldsTheOthersUpForFewTicks(t *testing.T) {
 
 // What a burst brought in goes back: two calm ticks later one worker serves as before.
 func TestAfterABurstOneWorkerServesAsBefore(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		batches(b)
 		release := make(chan struct{})
 		for range 300 {
@@ -64,7 +64,7 @@ func TestAfterABurstOneWorkerServesAsBefore(t *testing.T) {
 
 // Turns that block one by one, while others work on, need no more than one worker each.
 func TestTurnsThatBlockOneByOneBringInNoCrowd(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		const turns = 200
 		release := make(chan struct{})
 		for range turns {

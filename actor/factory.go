@@ -4,9 +4,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Door makes the receiver of one connection: Handlers, Functions or Actors. The doors differ in
+// Factory makes the receiver of one connection: Handlers, Functions or Actors. The factories differ in
 // how a handler is written; the guarantees are the same behind each.
-type Door interface {
+type Factory interface {
 	// Open is called once per connection, on the connection's own turn, before Accepted; again for each handler that replaces one that
 	// panicked.
 	Open() Receiver

@@ -37,7 +37,7 @@ func TestWhoWaitsForConnectionsIsToldOnceThereAreSoMany(t *testing.T) {
 		}
 		require.NoError(t, l.WaitConnections(within(t, patience), exactly(0)))
 		assert.Zero(t, l.Info().Open, "what was told is so")
-		assert.Empty(t, l.server.tally.watchers)
+		assert.Empty(t, l.server.counter.watchers)
 	})
 }
 
@@ -49,7 +49,7 @@ func TestWhoWaitsForConnectionsCanGiveUp(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, receive(t, result), context.Canceled)
 	require.NoError(t, l.WaitConnections(ctx, exactly(0)), "what holds already needs no patience")
-	assert.Empty(t, l.server.tally.watchers)
+	assert.Empty(t, l.server.counter.watchers)
 }
 
 func TestAfterTheEndNobodyWaitsForConnections(t *testing.T) {
@@ -79,13 +79,13 @@ func TestAConditionMayAskTheListenerAndPanic(t *testing.T) {
 		})
 	})
 	echoes(t, dial(t, l))
-	assert.Empty(t, l.server.tally.watchers)
+	assert.Empty(t, l.server.counter.watchers)
 }
 
 // A number may last no longer than it takes the next connection to come or go.
 func TestNoNumberOfConnectionsIsMissedHoweverBriefItWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var counted tally
+		var counted counter
 		open := 0
 		w := counted.watch()
 		seen := map[int]bool{0: true}
@@ -295,9 +295,9 @@ func TestEveryConnectionBeyondTheThresholdIsToldToAnAlarmThatIsNeverSilent(t *te
 			echoes(t, dial(t, l))
 			assert.Equal(t, n, receive(t, rung))
 			eventually(t, func() bool {
-				l.server.tally.mu.Lock()
-				defer l.server.tally.mu.Unlock()
-				return !l.server.tally.alarms.all[0].calling
+				l.server.counter.mu.Lock()
+				defer l.server.counter.mu.Unlock()
+				return !l.server.counter.alarms.all[0].calling
 			})
 		}
 		assert.Empty(t, rung)

@@ -8,13 +8,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestAMailboxBorrowsABacklogForTheSecondMessageAndGivesItBackWithTheLast(t *testing.T) {
+func TestAMailboxBorrowsAnOverflowForTheSecondMessageAndGivesItBackWithTheLast(t *testing.T) {
 	var m Mailbox
 	m.push(user, 1)
-	assert.Nil(t, m.backlog, "one message lies inside")
+	assert.Nil(t, m.overflow, "one message lies inside")
 	m.push(user, 2)
 	m.push(user, 3)
-	assert.NotNil(t, m.backlog)
+	assert.NotNil(t, m.overflow)
 	for want := 1; want <= 3; want++ {
 		assert.Equal(t, 4-want, m.waiting(user))
 		got, ok := m.pop(user)
@@ -24,11 +24,11 @@ func TestAMailboxBorrowsABacklogForTheSecondMessageAndGivesItBackWithTheLast(t *
 	assertEmpty(t, &m)
 }
 
-func TestOneMessageOfEitherKindNeedsNoBacklog(t *testing.T) {
+func TestOneMessageOfEitherKindNeedsNoOverflow(t *testing.T) {
 	for _, k := range []kind{system, user} {
 		var m Mailbox
 		m.push(k, 1)
-		assert.Nil(t, m.backlog)
+		assert.Nil(t, m.overflow)
 		_, ok := m.pop(system + user - k)
 		assert.False(t, ok, "it is of the other kind")
 		got, ok := m.pop(k)
@@ -75,16 +75,16 @@ func TestAMailboxIsAQueueForEachKind(t *testing.T) {
 func assertEmpty(t require.TestingT, m *Mailbox) {
 	assert.Equal(t, none, m.held)
 	assert.Nil(t, m.message)
-	assert.Nil(t, m.backlog)
+	assert.Nil(t, m.overflow)
 }
 
-func TestABacklogKeepsASmallRingForTheNextMailboxAndGivesUpALargeOne(t *testing.T) {
+func TestAnOverflowKeepsASmallRingForTheNextMailboxAndGivesUpALargeOne(t *testing.T) {
 	for messages, kept := range map[int]int{0: 0, 1: fewestSlots, keepSlots: keepSlots, keepSlots + 1: 0} {
-		for _, of := range []func(*backlog) *ring{
-			func(b *backlog) *ring { return &b[user] },
-			func(b *backlog) *ring { return &b[system] },
+		for _, of := range []func(*overflow) *ring{
+			func(b *overflow) *ring { return &b[user] },
+			func(b *overflow) *ring { return &b[system] },
 		} {
-			var b backlog
+			var b overflow
 			r := of(&b)
 			for i := range messages {
 				r.push(i)

@@ -8,15 +8,15 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// ReliefInterval is how often the sweep comes while somebody waits for the budget.
-const ReliefInterval = 10 * time.Millisecond
+// ReclaimInterval is how often the sweep comes while somebody waits for the budget.
+const ReclaimInterval = 10 * time.Millisecond
 
-// reliefGrace is how long the memory of a connection that was ended may take to come back before the next one has to go: its
+// reclaimGrace is how long the memory of a connection that was ended may take to come back before the next one has to go: its
 // handler may be busy.
-const reliefGrace = time.Second
+const reclaimGrace = time.Second
 
-// relief is what relieve remembers of a connection.
-type relief struct {
+// reclaim is what reclaim remembers of a connection.
+type reclaim struct {
 	waitsSince time.Duration // as far as was seen; 0: it does not wait
 	held       int64
 	traffic    uint64
@@ -28,7 +28,7 @@ type relief struct {
 // lookAtShare compares what a connection holds and has moved with the last time.
 func (c *Connection) lookAtShare(now time.Duration) {
 	s := c.share()
-	r := &s.relief
+	r := &s.reclaim
 	held, traffic := s.held.Load(), c.read.Load()+c.written.Load()
 	r.turned += int64(traffic-r.traffic) + max(0, r.held-held)
 	r.held, r.traffic = held, traffic
@@ -43,7 +43,7 @@ func (c *Connection) lookAtShare(now time.Duration) {
 	}
 }
 
-// relieve works out what a share is, lets connections be read again for which there is room, and ends who is in the way. live is its to reorder.
+// reclaim works out what a share is, lets connections be read again for which there is room, and ends who is in the way. live is its to reorder.
 //
 // At the low water everybody goes on whose next read fits, who holds least first. Above it only who holds less than a share does.
 //
@@ -52,7 +52,7 @@ func (c *Connection) lookAtShare(now time.Duration) {
 // holds nothing, or somebody holds more than a share, and he moves on or goes. Therefore everybody gets on.
 //
 // It is O(live), and does that only while the budget is pressed.
-func (b *Budget) relieve(live []*Connection, now time.Duration) {
+func (b *Budget) reclaim(live []*Connection, now time.Duration) {
 	defer b.tellRoom(live)
 	if !b.pressed.Load() {
 		if b.Waiting() == 0 && b.Held() < b.limits.HighWater {
@@ -82,7 +82,7 @@ func (b *Budget) relieve(live []*Connection, now time.Duration) {
 func (b *Budget) shareOut(live []*Connection) (fair int64) {
 	claims := int64(0)
 	for _, c := range live {
-		if r := &c.share().relief; r.held > 0 || r.waitsSince > 0 {
+		if r := &c.share().reclaim; r.held > 0 || r.waitsSince > 0 {
 			claims++
 		}
 	}
@@ -95,19 +95,19 @@ func (b *Budget) shareOut(live []*Connection) (fair int64) {
 func (b *Budget) resume(live []*Connection) {
 	b.line = b.line[:0]
 	for _, c := range live {
-		if c.share().relief.waitsSince > 0 {
+		if c.share().reclaim.waitsSince > 0 {
 			b.line = append(b.line, c)
 		}
 	}
 	slices.SortFunc(b.line, func(one, other *Connection) int {
-		a, z := &one.share().relief, &other.share().relief
+		a, z := &one.share().reclaim, &other.share().reclaim
 		return cmp.Or(cmp.Compare(a.held, z.held), cmp.Compare(a.waitsSince, z.waitsSince))
 	})
 	held := b.Held()
 	calm := held <= b.limits.LowWater
 	for _, c := range b.line {
 		s := c.share()
-		own, need := s.relief.held, s.need.Load()
+		own, need := s.reclaim.held, s.need.Load()
 		if (calm || own < b.share.Load()) && held+need <= b.ceiling(own, reading) && b.goOn(s) {
 			held += need
 			c.mailbox.Schedule()
@@ -143,10 +143,10 @@ func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
 	var greediest *Connection
 	most := fair
 	for _, c := range live {
-		switch r := &c.share().relief; {
+		switch r := &c.share().reclaim; {
 		case r.held == 0:
 		case r.endedAt > 0:
-			if now-r.endedAt < reliefGrace {
+			if now-r.endedAt < reclaimGrace {
 				return
 			}
 		case r.held > most && now-max(r.movedAt, b.pressedAt) >= b.limits.Timeout:
@@ -154,7 +154,7 @@ func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
 		}
 	}
 	if greediest != nil {
-		greediest.share().relief.endedAt = now
+		greediest.share().reclaim.endedAt = now
 		greediest.kill(protocol.ReasonMemoryBudget, protocol.ErrMemoryBudget)
 	}
 }

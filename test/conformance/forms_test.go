@@ -23,12 +23,12 @@ type script struct {
 	closed     func(t *tape)
 }
 
-// doorOf makes a door whose handlers play a script.
-type doorOf func(s *server, play script) tcpactor.Door
+// factoryOf makes a factory whose handlers play a script.
+type factoryOf func(s *server, play script) tcpactor.Factory
 
-var doors = map[string]doorOf{"handlers": handlersDoor, "functions": functionsDoor, "actors": actorsDoor}
+var factories = map[string]factoryOf{"handlers": handlersForm, "functions": functionsForm, "actors": actorsForm}
 
-// player turns the events of one connection into a tape and a script's parts. The doors below only translate.
+// player turns the events of one connection into a tape and a script's parts. The factories below only translate.
 type player struct {
 	s    *server
 	play script
@@ -135,9 +135,9 @@ func (p *player) closed(closed protocol.Closed) {
 	p.tape.record(event{what: "closed"})
 }
 
-// The Go door.
+// The Go form.
 
-func handlersDoor(s *server, play script) tcpactor.Door {
+func handlersForm(s *server, play script) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler {
 		h := goHandler{&player{s: s, play: play}}
 		if play.draining != nil {
@@ -165,9 +165,9 @@ func (h drainingHandler) Draining(_ protocol.Socket, deadline time.Time) error {
 	return h.player.draining(deadline)
 }
 
-// The ancestor's door. A panic in Accept leaves no state, so the players are found by their socket.
+// The ancestor's form. A panic in Accept leaves no state, so the players are found by their socket.
 
-func functionsDoor(s *server, play script) tcpactor.Door {
+func functionsForm(s *server, play script) tcpactor.Factory {
 	var players sync.Map
 	return tcpactor.Functions[protocol.Socket]{
 		Accept: func(socket protocol.Socket) (protocol.Socket, error) {
@@ -190,9 +190,9 @@ func functionsDoor(s *server, play script) tcpactor.Door {
 	}
 }
 
-// The Proto.Actor door. An actor has no error to return.
+// The Proto.Actor form. An actor has no error to return.
 
-func actorsDoor(s *server, play script) tcpactor.Door {
+func actorsForm(s *server, play script) tcpactor.Factory {
 	return tcpactor.Actors(func() actor.Actor { return &nativeActor{player{s: s, play: play}} })
 }
 

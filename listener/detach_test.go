@@ -25,7 +25,7 @@ func TestAConnectionThatIsNotCountedLeavesItsPlacesToOthers(t *testing.T) {
 		socket := receive(t, handler.accepted)
 		var all sync.WaitGroup
 		for range 8 { // once and eight times are the same
-			all.Go(socket.Uncount)
+			all.Go(socket.Detach)
 		}
 		all.Wait()
 		_, err = io.ReadFull(second, make([]byte, 5))
@@ -33,11 +33,11 @@ func TestAConnectionThatIsNotCountedLeavesItsPlacesToOthers(t *testing.T) {
 		echoes(t, long)
 		info := l.Info()
 		assert.Equal(t, 2, info.Open)
-		assert.Equal(t, 1, info.Uncounted)
+		assert.Equal(t, 1, info.Detached)
 		_ = long.Close()
 		eventually(t, func() bool { return l.Info().Open == 1 })
-		assert.Zero(t, l.Info().Uncounted)
-		socket.Uncount() // it has ended: nothing to give back
+		assert.Zero(t, l.Info().Detached)
+		socket.Detach() // it has ended: nothing to give back
 
 		third := dial(t, l)
 		_, err = io.WriteString(third, "hello")
@@ -45,7 +45,7 @@ func TestAConnectionThatIsNotCountedLeavesItsPlacesToOthers(t *testing.T) {
 		for range 20 {
 			echoes(t, second)
 		}
-		assert.Equal(t, 1, l.Info().Open, "the place of the second one is taken still")
+		assert.Equal(t, 1, l.Info().Open, "the permit of the second one is taken still")
 		_ = second.Close()
 		_, err = io.ReadFull(third, make([]byte, 5))
 		require.NoError(t, err)
@@ -60,21 +60,21 @@ func TestAConnectionIsTakenOutOfTheCountByMessageToo(t *testing.T) {
 		l := w.listen(t, of(handler), o)
 		echoes(t, dial(t, l))
 		socket := receive(t, handler.accepted)
-		answer, err := w.Root.RequestFuture(socket.PID(), &protocol.Uncount{Ack: 1}, patience).Result()
+		answer, err := w.Root.RequestFuture(socket.PID(), &protocol.Detach{Ack: 1}, patience).Result()
 		require.NoError(t, err)
 		assert.Equal(t, &protocol.Done{Ack: 1}, answer)
 		echoes(t, dial(t, l))
 		socket = receive(t, handler.accepted)
 		done := make(chan error, 1)
-		socket.Do(&protocol.Uncount{}, func(err error) { done <- err })
+		socket.Do(&protocol.Detach{}, func(err error) { done <- err })
 		require.NoError(t, receive(t, done))
 		echoes(t, dial(t, l))
-		assert.Equal(t, 2, l.Info().Uncounted)
+		assert.Equal(t, 2, l.Info().Detached)
 	})
 }
 
 // Permits come back exactly once, whoever is first: the handler, others, or the end.
-func TestInAStormOfUncountsEveryPlaceComesBackOnce(t *testing.T) {
+func TestInAStormOfDetachesEveryPermitComesBackOnce(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const clients, most = 120, 4
 		w := newWorld()
@@ -87,13 +87,13 @@ func TestInAStormOfUncountsEveryPlaceComesBackOnce(t *testing.T) {
 			socket := receive(t, handler.accepted)
 			storm.Go(func() { _ = c.Close() })
 			for range 3 {
-				storm.Go(socket.Uncount)
+				storm.Go(socket.Detach)
 			}
-			storm.Go(func() { w.Root.Send(socket.PID(), &protocol.Uncount{}) })
+			storm.Go(func() { w.Root.Send(socket.PID(), &protocol.Detach{}) })
 		}
 		storm.Wait()
 		eventually(t, func() bool { return l.Info().Open == 0 })
-		assert.Zero(t, l.Info().Uncounted)
+		assert.Zero(t, l.Info().Detached)
 		a := l.server.admission
 		a.mu.Lock()
 		defer a.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Poller is where a worker of a crew waits that has nothing to run: a set of sockets, or of anything that gives actors work.
+// Poller is where a worker of an event loop waits that has nothing to run: a set of sockets, or of anything that gives actors work.
 type Poller interface {
 	// Wait returns the number of events there are; without block at once, otherwise when there is one or
 	// Wake was called. One worker calls it at a time: with edge-triggered events a second one would see nothing and
@@ -20,7 +20,7 @@ type Poller interface {
 	Wake()
 }
 
-// Crew is the dispatcher whose workers poll the sockets and run their actors: an event, the read, the handler and the write of an
+// EventLoop is the dispatcher whose workers poll the sockets and run their actors: an event, the read, the handler and the write of an
 // answer happen on one goroutine, without waking another. No connection belongs to a worker.
 //
 // There are as many workers as the load gains from (see policy), at most Options.Workers; and more where handlers
@@ -29,7 +29,7 @@ type Poller interface {
 // have no limit: each holds the turn of one actor, so there are at most as many as actors.
 //
 // Its goroutines are the workers and the monitor; they are started by it, stopped by Close, joined by Wait.
-type Crew struct {
+type EventLoop struct {
 	poller Poller
 
 	mu        sync.Mutex
@@ -58,20 +58,20 @@ type Crew struct {
 	joining sync.WaitGroup
 }
 
-var _ actor.Dispatcher = (*Crew)(nil)
+var _ actor.Dispatcher = (*EventLoop)(nil)
 
-// worker is one goroutine of a crew.
+// worker is one goroutine of an event loop.
 type worker struct {
 	inside  atomic.Uint64 // odd while it runs a turn: one counter, so that nothing can be cleared at the wrong moment
 	seen    uint64        // the monitor's: inside at the last tick
-	blocked bool          // counted out; under Crew.mu
+	blocked bool          // counted out; under EventLoop.mu
 	wake    chan bool     // false: end; room for one
 	timer   *time.Timer   // how long it is parked
 }
 
 const (
-	// crewThroughput is how many messages an actor handles before it goes to the end of the queue.
-	crewThroughput = 64
+	// loopThroughput is how many messages an actor handles before it goes to the end of the queue.
+	loopThroughput = 64
 	// pollEvery bounds the turns between two polls while the queue never runs empty. It is more than one poll brings in, reads and writes: or the
 	// queue would grow to all connections there are, and each be cold when its turn comes.
 	pollEvery = 256
@@ -79,9 +79,9 @@ const (
 	parkedFor = 10 * time.Second
 )
 
-// NewCrew starts a crew of at most workers (at least one) around poller. It polls from now on.
-func NewCrew(poller Poller, workers int) *Crew {
-	c := &Crew{
+// NewEventLoop starts an event loop of at most workers (at least one) around poller. It polls from now on.
+func NewEventLoop(poller Poller, workers int) *EventLoop {
+	c := &EventLoop{
 		poller: poller,
 		target: 1,
 		policy: newPolicy(workers),
@@ -97,13 +97,13 @@ func NewCrew(poller Poller, workers int) *Crew {
 }
 
 // Throughput implements actor.Dispatcher.
-func (c *Crew) Throughput() int { return crewThroughput }
+func (c *EventLoop) Throughput() int { return loopThroughput }
 
 // Schedule implements actor.Dispatcher: turn goes to the end of the queue. It never runs inside. Any goroutine may call it, also
 // after Close: then the turn gets a goroutine of its own, which Wait joins as long as it has anything to join.
-func (c *Crew) Schedule(turn func()) { c.schedule(function(turn)) }
+func (c *EventLoop) Schedule(turn func()) { c.schedule(function(turn)) }
 
-func (c *Crew) schedule(t turn) {
+func (c *EventLoop) schedule(t turn) {
 	c.mu.Lock()
 	if c.closed {
 		joined := len(c.workers)+c.late > 0
@@ -127,10 +127,10 @@ func (c *Crew) schedule(t turn) {
 }
 
 // active returns how many workers run turns, or are about to, without being blocked. Under mu, as all that follows with a small letter.
-func (c *Crew) active() int { return c.awake - c.blocked }
+func (c *EventLoop) active() int { return c.awake - c.blocked }
 
 // engage finds one more worker for the queue; true: the one in the poller, which the caller must wake after unlocking.
-func (c *Crew) engage() (wakePoller bool) {
+func (c *EventLoop) engage() (wakePoller bool) {
 	if c.sleeping {
 		wakePoller = !c.waking
 		c.waking = true
@@ -141,7 +141,7 @@ func (c *Crew) engage() (wakePoller bool) {
 }
 
 // reinforce brings n workers in, parked ones first.
-func (c *Crew) reinforce(n int) {
+func (c *EventLoop) reinforce(n int) {
 	for range n {
 		c.awake++
 		w := c.bringIn()
@@ -151,7 +151,7 @@ func (c *Crew) reinforce(n int) {
 	}
 }
 
-func (c *Crew) bringIn() *worker {
+func (c *EventLoop) bringIn() *worker {
 	if last := len(c.parked) - 1; last >= 0 {
 		w := c.parked[last]
 		c.parked = c.parked[:last]
@@ -166,7 +166,7 @@ func (c *Crew) bringIn() *worker {
 }
 
 // work is a worker's life.
-func (c *Crew) work(w *worker) {
+func (c *EventLoop) work(w *worker) {
 	finished := false
 	defer func() {
 		if !finished { // a handler ended the goroutine by runtime.Goexit
@@ -192,7 +192,7 @@ func (c *Crew) work(w *worker) {
 }
 
 // next returns what w does next: a turn, after having polled or been parked in between. nil: w has been dismissed.
-func (c *Crew) next(w *worker) turn {
+func (c *EventLoop) next(w *worker) turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if w.blocked {
@@ -229,7 +229,7 @@ func (c *Crew) next(w *worker) turn {
 }
 
 // poll looks for events, first without blocking; then, if the queue is still empty, it sleeps until there are some.
-func (c *Crew) poll() {
+func (c *EventLoop) poll() {
 	c.polling, c.sincePoll = true, 0
 	n := 0
 	if c.empty < skipAfter || c.queue.len() > 0 {

@@ -11,10 +11,10 @@ import (
 
 // That nothing is left is what inBubble looks for: a goroutine or timer that remains fails the test.
 
-func TestCloseEndsACrewWhateverItsWorkersAreDoing(t *testing.T) {
-	for name, before := range map[string]func(c *Crew, b *bell){
-		"asleep": func(*Crew, *bell) {},
-		"parked": func(c *Crew, _ *bell) {
+func TestCloseEndsAnEventLoopWhateverItsWorkersAreDoing(t *testing.T) {
+	for name, before := range map[string]func(c *EventLoop, b *bell){
+		"asleep": func(*EventLoop, *bell) {},
+		"parked": func(c *EventLoop, _ *bell) {
 			release := make(chan struct{})
 			for range 10 {
 				c.Schedule(func() { <-release })
@@ -23,7 +23,7 @@ func TestCloseEndsACrewWhateverItsWorkersAreDoing(t *testing.T) {
 			close(release)
 			synctest.Wait()
 		},
-		"about to be parked": func(c *Crew, _ *bell) {
+		"about to be parked": func(c *EventLoop, _ *bell) {
 			release := make(chan struct{})
 			for range 10 {
 				c.Schedule(func() { <-release })
@@ -31,18 +31,18 @@ func TestCloseEndsACrewWhateverItsWorkersAreDoing(t *testing.T) {
 			after(c)
 			close(release)
 		},
-		"working": func(c *Crew, _ *bell) { c.Schedule(func() {}) },
-		"polling": func(c *Crew, b *bell) {
+		"working": func(c *EventLoop, _ *bell) { c.Schedule(func() {}) },
+		"polling": func(c *EventLoop, b *bell) {
 			f := func(bool) { b.before.Store(nil); runtime.Gosched() }
 			b.before.Store(&f)
 			b.ring(func() {})
 		},
-		"just started":            func(*Crew, *bell) {},
-		"without a monitor awake": func(c *Crew, _ *bell) { time.Sleep(time.Hour) },
+		"just started":            func(*EventLoop, *bell) {},
+		"without a monitor awake": func(c *EventLoop, _ *bell) { time.Sleep(time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 50 {
-				inBubble(t, 2, func(t *testing.T, c *Crew, b *bell) {
+				inBubble(t, 2, func(t *testing.T, c *EventLoop, b *bell) {
 					before(c, b)
 					began := time.Now()
 					end(c)
@@ -55,7 +55,7 @@ func TestCloseEndsACrewWhateverItsWorkersAreDoing(t *testing.T) {
 
 func TestWhatWasScheduledBeforeCloseIsRun(t *testing.T) {
 	for _, workers := range []int{1, 3} {
-		inBubble(t, workers, func(t *testing.T, c *Crew, _ *bell) {
+		inBubble(t, workers, func(t *testing.T, c *EventLoop, _ *bell) {
 			const turns = 3 * pollEvery
 			ran := make(chan int, turns)
 			wait := make(chan struct{})
@@ -74,7 +74,7 @@ func TestWhatWasScheduledBeforeCloseIsRun(t *testing.T) {
 // A handler that returns late has an actor to end, which takes some more turns. They belong to what Wait waits for.
 func TestCloseWaitsForABlockedTurnThatReturnsLaterAndForWhatFollowsFromIt(t *testing.T) {
 	for _, counted := range []bool{true, false} {
-		inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+		inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 			began, afterwards := time.Now(), 0
 			var follow func()
 			follow = func() {
@@ -101,7 +101,7 @@ func TestCloseWaitsForABlockedTurnThatReturnsLaterAndForWhatFollowsFromIt(t *tes
 }
 
 func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		for _, wait := range []bool{false, true} {
 			if wait {
 				c.Wait()
@@ -119,7 +119,7 @@ func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 
 // The turns behind one that ends its goroutine belong to somebody else.
 func TestATurnThatEndsItsGoroutineTakesNobodysTurnWithItAfterCloseEither(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		closed, ran := make(chan struct{}), 0
 		c.Schedule(func() { <-closed; runtime.Goexit() })
 		for range 10 {

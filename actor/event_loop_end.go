@@ -2,10 +2,10 @@ package tcpactor
 
 import "time"
 
-// How the workers of a crew leave: parked, dismissed, closed.
+// How the workers of an event loop leave: parked, dismissed, closed.
 
 // park waits until w is needed. false: it has been dismissed. Under mu, which is given up meanwhile.
-func (c *Crew) park(w *worker) bool {
+func (c *EventLoop) park(w *worker) bool {
 	if c.closed {
 		c.dismiss(w)
 		return false
@@ -41,7 +41,7 @@ func (c *Crew) park(w *worker) bool {
 }
 
 // unpark takes w out. Under mu, as dismiss.
-func (c *Crew) unpark(w *worker) {
+func (c *EventLoop) unpark(w *worker) {
 	for i, other := range c.parked {
 		if other == w {
 			c.parked = append(c.parked[:i], c.parked[i+1:]...)
@@ -51,7 +51,7 @@ func (c *Crew) unpark(w *worker) {
 }
 
 // dismiss ends an awake worker.
-func (c *Crew) dismiss(w *worker) {
+func (c *EventLoop) dismiss(w *worker) {
 	if w.blocked {
 		w.blocked = false
 		c.blocked--
@@ -70,7 +70,7 @@ func (c *Crew) dismiss(w *worker) {
 }
 
 // Close ends the workers when the queue is empty.
-func (c *Crew) Close() {
+func (c *EventLoop) Close() {
 	c.mu.Lock()
 	c.closed = true
 	for _, w := range c.parked {
@@ -83,12 +83,12 @@ func (c *Crew) Close() {
 	c.poller.Wake()
 }
 
-// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this crew.
-func (c *Crew) Wait() { c.joining.Wait() }
+// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this event loop.
+func (c *EventLoop) Wait() { c.joining.Wait() }
 
 // runLate runs a turn after Close. A handler that returns so late still has its actor to end, by turns that schedule each other: Wait
 // must see the last of them, not only the first.
-func (c *Crew) runLate(t turn, joined bool) {
+func (c *EventLoop) runLate(t turn, joined bool) {
 	defer func() { // also where a handler ends the goroutine
 		if joined {
 			c.mu.Lock()

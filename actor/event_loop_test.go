@@ -91,12 +91,12 @@ func (b *bell) Wake() {
 	}
 }
 
-// inBubble runs a test with a crew in virtual time, and ends it: nothing may be left.
-func inBubble(t *testing.T, workers int, test func(t *testing.T, c *Crew, b *bell)) {
+// inBubble runs a test with an event loop in virtual time, and ends it: nothing may be left.
+func inBubble(t *testing.T, workers int, test func(t *testing.T, c *EventLoop, b *bell)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBell()
-		c := NewCrew(b, workers)
+		c := NewEventLoop(b, workers)
 		defer func() {
 			end(c)
 			assert.False(t, b.crowded.Load(), "two workers polled at once")
@@ -107,48 +107,48 @@ func inBubble(t *testing.T, workers int, test func(t *testing.T, c *Crew, b *bel
 	})
 }
 
-// end closes a crew that a test may have closed already.
-func end(c *Crew) {
+// end closes an event loop that a test may have closed already.
+func end(c *EventLoop) {
 	if !look(c).closed {
 		c.Close()
 	}
 	c.Wait()
 }
 
-// census is what a crew consists of.
+// census is what an event loop consists of.
 type census struct {
 	workers, parked, awake, blocked int
 	sleeping, closed                bool
 }
 
-func look(c *Crew) census {
+func look(c *EventLoop) census {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return census{len(c.workers), len(c.parked), c.awake, c.blocked, c.sleeping, c.closed}
 }
 
-// grow makes a crew as large as it may become, as a load would that gains from it.
-func grow(c *Crew) {
+// grow makes an event loop as large as it may become, as a load would that gains from it.
+func grow(c *EventLoop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.target, c.policy.target = c.policy.most, c.policy.most
 }
 
-// asleep is a crew that has nothing to do.
+// asleep is an event loop that has nothing to do.
 var asleep = census{workers: 1, sleeping: true}
 
-func TestACrewWithNothingToDoIsOneWorkerAsleepInThePoller(t *testing.T) {
+func TestAnEventLoopWithNothingToDoIsOneWorkerAsleepInThePoller(t *testing.T) {
 	for _, workers := range []int{-1, 0, 1, 4} {
-		inBubble(t, workers, func(t *testing.T, c *Crew, b *bell) {
+		inBubble(t, workers, func(t *testing.T, c *EventLoop, b *bell) {
 			assert.Equal(t, asleep, look(c))
 			assert.EqualValues(t, 1, b.sleeps.Load())
-			assert.Equal(t, crewThroughput, c.Throughput())
+			assert.Equal(t, loopThroughput, c.Throughput())
 		})
 	}
 }
 
 func TestTurnsRunInTheOrderOfScheduling(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, _ *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		const turns, each = 500, 3
 		var ran, want []int
 		all := make(chan struct{})
@@ -174,7 +174,7 @@ func TestTurnsRunInTheOrderOfScheduling(t *testing.T) {
 }
 
 func TestTheTurnsOfOneBatchRunInOrder(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		var ran, want []int
 		for i := range 1000 {
 			b.ring(func() { c.Schedule(func() { ran = append(ran, i) }) })
@@ -187,7 +187,7 @@ func TestTheTurnsOfOneBatchRunInOrder(t *testing.T) {
 
 // A turn that ran inside Schedule would wait here for its own caller.
 func TestATurnNeverRunsOnTheGoroutineThatSchedulesIt(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		ran := 0
 		for _, from := range []func(func()){func(f func()) { f() }, c.Schedule, b.ring} {
 			from(func() {
@@ -204,7 +204,7 @@ func TestATurnNeverRunsOnTheGoroutineThatSchedulesIt(t *testing.T) {
 // The dangerous moments are the polls between the last look at the queue and sleep.
 func TestAWorkerThatIsAboutToSleepNoticesWhatIsScheduled(t *testing.T) {
 	for _, moment := range []bool{false, true} {
-		inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+		inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 			ran := false
 			f := func(block bool) {
 				if block == moment {
@@ -226,7 +226,7 @@ func TestAWorkerThatIsAboutToSleepNoticesWhatIsScheduled(t *testing.T) {
 
 func TestPollingAlsoHappensWhileTheQueueNeverRunsEmpty(t *testing.T) {
 	for _, workers := range []int{1, 2} {
-		inBubble(t, workers, func(t *testing.T, c *Crew, b *bell) {
+		inBubble(t, workers, func(t *testing.T, c *EventLoop, b *bell) {
 			grow(c)
 			var turns, heardAt atomic.Int64
 			var spin func()
@@ -252,7 +252,7 @@ func TestPollingAlsoHappensWhileTheQueueNeverRunsEmpty(t *testing.T) {
 
 // With one client that waits for its answer every poll without block finds nothing: the system call is saved after a while.
 func TestPollsThatNeverFindAnythingAreLeftOut(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, c *Crew, b *bell) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		answer := func() {
 			b.ring(func() { c.Schedule(func() {}) })
 			synctest.Wait()
@@ -272,8 +272,8 @@ func TestPollsThatNeverFindAnythingAreLeftOut(t *testing.T) {
 	})
 }
 
-func TestATurnThatEndsItsGoroutineCostsACrewNothing(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, c *Crew, b *bell) {
+func TestATurnThatEndsItsGoroutineCostsAnEventLoopNothing(t *testing.T) {
+	inBubble(t, 2, func(t *testing.T, c *EventLoop, b *bell) {
 		began, ran := time.Now(), 0
 		for range 100 {
 			c.Schedule(runtime.Goexit)

@@ -32,7 +32,7 @@ func TestWhoIsTurnedAwayIsToldSo(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, network := range []string{"tcp", "unix"} {
 			before := descriptors()
-			o.MaxConnections, o.WhenFull, o.Farewell, o.Network = 1, Reject, []byte(busy), network
+			o.MaxConnections, o.WhenFull, o.RejectMessage, o.Network = 1, Reject, []byte(busy), network
 			addr := anyPort
 			if network == "unix" {
 				addr = t.TempDir() + "/s"
@@ -56,14 +56,14 @@ func TestWhoIsTurnedAwayIsToldSo(t *testing.T) {
 
 func TestWhoIsDeniedIsToldNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
-		o.WhenFull, o.Farewell, o.Deny = Reject, []byte(busy), everywhere
+		o.WhenFull, o.RejectMessage, o.Deny = Reject, []byte(busy), everywhere
 		assert.Empty(t, words(t, dial(t, newWorld().listen(t, of(newEcho()), o))))
 	})
 }
 
-func TestTheFarewellIsForTooManyFromOneAddressAndTooFastToo(t *testing.T) {
+func TestTheRejectMessageIsForTooManyFromOneAddressAndTooFastToo(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
-		o.WhenFull, o.Farewell, o.MaxConnectionsPerIP = Reject, []byte(busy), 1
+		o.WhenFull, o.RejectMessage, o.MaxConnectionsPerIP = Reject, []byte(busy), 1
 		l := newWorld().listen(t, of(newEcho()), o)
 		echoes(t, dial(t, l))
 		assert.Equal(t, busy, words(t, dial(t, l)))
@@ -75,8 +75,8 @@ func TestTheFarewellIsForTooManyFromOneAddressAndTooFastToo(t *testing.T) {
 }
 
 // Over a net.Conn of the user's somebody has to wait, but not the acceptor: the next client is served meanwhile.
-func TestAFarewellDelaysNobody(t *testing.T) {
-	o := Options{MaxConnections: 1, WhenFull: Reject, Farewell: []byte(busy)}
+func TestARejectMessageDelaysNobody(t *testing.T) {
+	o := Options{MaxConnections: 1, WhenFull: Reject, RejectMessage: []byte(busy)}
 	inABubble(t, o, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		first := dial()
 		echoes(t, first)
@@ -94,25 +94,25 @@ func TestAFarewellDelaysNobody(t *testing.T) {
 		assert.Equal(t, began, time.Now(), "no time has passed")
 		_, err = second.Write([]byte("late"))
 		require.NoError(t, err, "what comes late is read away")
-		time.Sleep(farewellTime)
+		time.Sleep(rejectTime)
 		synctest.Wait()
-		assert.Empty(t, l.server.farewells.under)
+		assert.Empty(t, l.server.rejections.under)
 	})
 }
 
-func TestAFarewellIsCutOffByTheEnd(t *testing.T) {
-	o := Options{MaxConnections: 1, WhenFull: Reject, Farewell: []byte(busy), Connection: brisk}
+func TestARejectMessageIsCutOffByTheEnd(t *testing.T) {
+	o := Options{MaxConnections: 1, WhenFull: Reject, RejectMessage: []byte(busy), Connection: brisk}
 	inABubble(t, o, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		first := dial()
 		echoes(t, first)
 		_ = dial()
 		synctest.Wait()
-		require.Len(t, l.server.farewells.under, 1)
+		require.Len(t, l.server.rejections.under, 1)
 		_ = first.Close()
 		began := time.Now()
 		require.NoError(t, l.Shutdown(t.Context()))
-		assert.Less(t, time.Since(began), farewellTime/2)
-		assert.Empty(t, l.server.farewells.under)
+		assert.Less(t, time.Since(began), rejectTime/2)
+		assert.Empty(t, l.server.rejections.under)
 	})
 }
 
@@ -146,13 +146,13 @@ func (l *stubbornListener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-func TestHoweverManyDoNotTakeTheirFarewellTheGoroutinesAreFew(t *testing.T) {
+func TestHoweverManyDoNotTakeTheirRejectMessageTheGoroutinesAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const clients = mostFarewells + 20
+		const clients = mostRejections + 20
 		w := newWorld()
 		network := simnet.Listen(simnet.Options{})
 		l, err := Serve(w.Root, &stubbornListener{Listener: network}, of(newEcho()),
-			Options{MaxConnections: 1, WhenFull: Reject, Farewell: []byte(busy)})
+			Options{MaxConnections: 1, WhenFull: Reject, RejectMessage: []byte(busy)})
 		require.NoError(t, err)
 		for range 1 + clients {
 			c, err := network.Dial(t.Context())
@@ -161,9 +161,9 @@ func TestHoweverManyDoNotTakeTheirFarewellTheGoroutinesAreFew(t *testing.T) {
 		}
 		synctest.Wait()
 		assert.EqualValues(t, clients, l.Info().Refused[protocol.RefusalFull], "the acceptor goes on")
-		assert.Len(t, l.server.farewells.under, mostFarewells)
+		assert.Len(t, l.server.rejections.under, mostRejections)
 		require.NoError(t, l.Close())
-		assert.Empty(t, l.server.farewells.under)
+		assert.Empty(t, l.server.rejections.under)
 		time.Sleep(2 * time.Second) // a dead letter's throttle
 		synctest.Wait()
 	})
