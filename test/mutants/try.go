@@ -72,7 +72,7 @@ func soundWithout(root string, chosen []defect) error {
 
 const (
 	// testTimeout is for a defect by which something never comes.
-	testTimeout = "60s"
+	testTimeout = "20s"
 	// soundTimeout is for tests without one: they pass, however busy the machine is.
 	soundTimeout = "10m"
 )
