@@ -27,6 +27,8 @@ type (
 	Timeouts = protocol.Timeouts
 	// Info describes one connection at one moment.
 	Info = protocol.Info
+	// State is how far a connection has come: Info.State.
+	State = protocol.State
 )
 
 // How a program says what its connections do.

@@ -23,6 +23,8 @@ import (
 // What other goroutines want is mail (commands, in order with everything else) or a signal (a bit that says
 // what happened; any number of times is once). Whatever ends the connection sets the cause first: the first one wins.
 type Connection struct {
+	protocol.Sealed
+
 	shared  *settings // what the connections of one listener have in common
 	socket  transport.Conn
 	pid     *actor.PID

@@ -49,7 +49,7 @@ func TestTheHandleAnswersAfterTheEndToo(t *testing.T) {
 	assert.Zero(t, n)
 	assert.Equal(t, protocol.ErrWriteQueueFull, err)
 	info := c.Info()
-	assert.Equal(t, protocol.Info{RemoteAddr: "192.0.2.1:7", State: "open", QueuedWrites: 1, QueuedBytes: 3,
+	assert.Equal(t, protocol.Info{RemoteAddr: "192.0.2.1:7", State: open, QueuedWrites: 1, QueuedBytes: 3,
 		Stats: protocol.Stats{Duration: info.Stats.Duration}}, info)
 	assert.NoError(t, c.Close())
 	assert.NoError(t, c.Close())

@@ -175,7 +175,7 @@ func (c *Connection) Info() protocol.Info {
 	return protocol.Info{
 		LocalAddr:    text(c.socket.LocalAddr()),
 		RemoteAddr:   text(c.socket.RemoteAddr()),
-		State:        c.state().String(),
+		State:        c.state(),
 		Reason:       why.reason,
 		Err:          why.err,
 		Paused:       c.paused.Load(),

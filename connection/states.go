@@ -24,19 +24,15 @@ import (
 //
 // Where there is nothing to do in a state it is passed over: an abort goes from anywhere to closed, by way of the
 // writer, which must have failed everything first.
-type state uint32
+type state = protocol.State
 
 const (
-	opening state = iota
-	open
-	flushing
-	closing
-	closed
+	opening  = protocol.StateOpening
+	open     = protocol.StateOpen
+	flushing = protocol.StateFlushing
+	closing  = protocol.StateClosing
+	closed   = protocol.StateClosed
 )
-
-var stateNames = [...]string{"opening", "open", "flushing", "closing", "closed"}
-
-func (s state) String() string { return stateNames[s] }
 
 // Bits of Connection.phase beside the state.
 const (

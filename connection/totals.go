@@ -10,7 +10,7 @@ import (
 // Totals are the counts of all connections of a Spawner, live and ended.
 type Totals struct {
 	Open         int                        // live ones
-	ByState      map[string]int             // the same by protocol.Info's State
+	ByState      map[protocol.State]int     // the same by protocol.Info's State
 	Detached     int                        // of those, how many were taken out of the count
 	Lingering    int                        // of those, how many wait for the peer's FIN without a Permit
 	Ended        map[protocol.Reason]uint64 // since the beginning
@@ -45,7 +45,7 @@ func (s *Spawner) Totals() Totals {
 	live := slices.Clone(s.live)
 	t := Totals{
 		Open:      len(live),
-		ByState:   map[string]int{},
+		ByState:   map[protocol.State]int{},
 		Detached:  s.detached,
 		Lingering: s.lingerers.count,
 		Ended:     maps.Clone(s.ended.reasons),
@@ -55,7 +55,7 @@ func (s *Spawner) Totals() Totals {
 	s.mu.Unlock()
 	for _, c := range live {
 		writes, bytes := c.credit.pending()
-		t.ByState[c.state().String()]++
+		t.ByState[c.state()]++
 		t.Read += c.read.Load()
 		t.Written += c.written.Load()
 		t.QueuedWrites += writes

@@ -35,7 +35,7 @@ func TestAListenerCountsItsConnectionsByStateAndByEnd(t *testing.T) {
 		info := l.Info()
 		assert.Equal(t, sockets[:1], l.Connections())
 		assert.Equal(t, 1, info.Open)
-		assert.Equal(t, map[string]int{"open": 1}, info.ByState)
+		assert.Equal(t, map[protocol.State]int{protocol.StateOpen: 1}, info.ByState)
 		assert.Equal(t, map[protocol.Reason]uint64{protocol.ReasonPeerClosed: 1, protocol.ReasonLocalAborted: 1}, info.Ended)
 		assert.EqualValues(t, 3*5, info.Read, "of live and ended ones")
 		assert.EqualValues(t, 3*5, info.Written)
@@ -72,7 +72,7 @@ func TestAHandshakeIsAStateToo(t *testing.T) {
 	l := newWorld().listen(t, of(newEcho()), Options{TLSConfig: server})
 	dial(t, l)
 	require.NoError(t, l.WaitConnections(within(t, patience), exactly(1)))
-	assert.Equal(t, map[string]int{"opening": 1}, l.Info().ByState)
+	assert.Equal(t, map[protocol.State]int{protocol.StateOpening: 1}, l.Info().ByState)
 }
 
 // Whatever comes and goes meanwhile: no connection is counted twice or not at all, and what was counted since the start never falls.

@@ -24,7 +24,7 @@ func TestAListenerServesAndTellsOfItself(t *testing.T) {
 	info := l.Info()
 	assert.Equal(t, protocol.ListenerInfo{
 		Addr: l.Addr().String(), Accepting: true, MaxConnections: 9, Accepted: 1,
-		Open: 1, ByState: map[string]int{"open": 1}, Read: 5, Written: 5,
+		Open: 1, ByState: map[protocol.State]int{protocol.StateOpen: 1}, Read: 5, Written: 5,
 	}, info)
 	answer, err := w.Root.RequestFuture(l.PID(), &protocol.GetInfo{}, patience).Result()
 	require.NoError(t, err)

@@ -126,7 +126,7 @@ type Done struct {
 // Info describes one connection at one moment. It is the answer to GetInfo.
 type Info struct {
 	LocalAddr, RemoteAddr string
-	State                 string // opening, open, flushing, closing, closed
+	State                 State
 	Reason                Reason // what has ended it, or has begun to; ReasonNone while nothing has
 	Err                   error  // the cause, as in Closed; nil where there is none
 	Paused                bool
@@ -154,7 +154,7 @@ type ListenerInfo struct {
 	Waiting        int                // clients accepted that wait for a permit, with a MaxWait
 
 	Open         int               // connections open now
-	ByState      map[string]int    // the same by Info's State
+	ByState      map[State]int     // the same by Info's State
 	Detached     int               // of those, how many Detach took out of the count
 	Lingering    int               // of those, how many wait for the peer's FIN after ours: they hold no permit of MaxConnections
 	Ended        map[Reason]uint64 // connections that have ended since the start

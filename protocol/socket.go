@@ -18,14 +18,21 @@ type Timeouts struct {
 	MaxAge time.Duration // MaxAge, give or take up to a tenth
 }
 
+// Sealed is embedded in the types of this module that implement Socket. It is no use to others.
+type Sealed struct{}
+
+func (Sealed) sealed() {}
+
 // Socket is a handler's handle on its connection: an interface, so that a handler can be tested with the
-// fake of test/berthtest.
+// fake of test/berthtest. Programs use it and do not implement it: it will get more methods.
 //
 // Every method may be called from any goroutine, at any time, also after the connection has ended. None waits for the peer, but
 // WriteContext and what Writer returns. A write that finds the queue full has the kernel take what it can before it is refused.
 // Completion callbacks (done; nil where none is wanted) run as handler calls do: one at a time with the connection's other calls, each
 // exactly once, before Closed, and never inside the call that queued them. Those of a Do after the end run on a goroutine of their own.
 type Socket interface {
+	sealed()
+
 	// PID addresses the connection's actor, with the commands of this package and any message for the handler.
 	PID() *actor.PID
 	// LocalAddr and RemoteAddr return the addresses of the two ends; behind a proxy those that its header names.

@@ -23,6 +23,8 @@ import (
 //
 // The exported fields are set before the handler gets the socket.
 type Socket struct {
+	protocol.Sealed
+
 	// Local and Remote are the two addresses.
 	Local, Remote net.Addr
 	// Proxy is what ProxyHeader returns.
@@ -45,7 +47,7 @@ type Socket struct {
 	ended    error // why no write is accepted any more, nil if they are
 	cause    error // of the end, for the completions; nil while Flush means success
 	reason   berth.Reason
-	state    string
+	state    protocol.State
 	paused   bool
 	value    any
 	timeouts protocol.Timeouts
@@ -85,7 +87,7 @@ func NewSocket(t testing.TB) *Socket {
 		Remote: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 50000},
 		pid:    actor.NewPID("nonhost", "berthtest/"+strconv.FormatInt(number, 10)),
 		room:   make(chan struct{}),
-		state:  "open",
+		state:  protocol.StateOpen,
 		born:   time.Now(),
 	}
 	t.Cleanup(func() {
@@ -116,7 +118,7 @@ func (s *Socket) wake() {
 }
 
 // end keeps what ended the connection first. Only an end that is no orderly one has a cause.
-func (s *Socket) end(refusal, cause error, reason berth.Reason, state string) {
+func (s *Socket) end(refusal, cause error, reason berth.Reason, state protocol.State) {
 	if s.ended == nil {
 		s.ended = refusal
 	}
@@ -126,7 +128,7 @@ func (s *Socket) end(refusal, cause error, reason berth.Reason, state string) {
 	if s.reason == protocol.ReasonNone {
 		s.reason = reason
 	}
-	if s.state != "closed" {
+	if s.state != protocol.StateClosed {
 		s.state = state
 	}
 	s.wake()

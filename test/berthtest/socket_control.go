@@ -87,5 +87,5 @@ func (s *Socket) End(err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end(err, err, protocol.ReasonTransportError, "closed")
+	s.end(err, err, protocol.ReasonTransportError, protocol.StateClosed)
 }

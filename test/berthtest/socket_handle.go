@@ -212,12 +212,12 @@ func (s *Socket) command(command protocol.Command, done func(error)) {
 	case *protocol.Resume:
 		s.paused = false
 	case *protocol.Close:
-		s.end(berth.ErrClosed, nil, protocol.ReasonLocalClosed, "closing")
+		s.end(berth.ErrClosed, nil, protocol.ReasonLocalClosed, protocol.StateClosing)
 		ends = true
 	case *protocol.CloseWrite:
 		s.end(berth.ErrClosed, nil, protocol.ReasonNone, s.state)
 	case *protocol.Abort:
-		s.end(berth.ErrClosed, protocol.ErrAborted, protocol.ReasonLocalAborted, "closed")
+		s.end(berth.ErrClosed, protocol.ErrAborted, protocol.ReasonLocalAborted, protocol.StateClosed)
 		ends = true
 	}
 	if done != nil {

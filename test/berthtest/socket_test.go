@@ -281,7 +281,7 @@ func TestTheSocketIsWhatTheTestSays(t *testing.T) {
 	assert.Zero(t, socket.Restarts())
 	assert.Nil(t, socket.ProxyHeader())
 	assert.Nil(t, socket.Value())
-	assert.Equal(t, "open", socket.Info().State)
+	assert.Equal(t, protocol.StateOpen, socket.Info().State)
 	socket.Remote = &net.TCPAddr{IP: net.IPv6loopback, Port: 9}
 	socket.Proxy = &protocol.ProxyHeader{Version: 2}
 	socket.Restarted = 3

@@ -182,7 +182,7 @@ func TestAnAbortThatCutsOffAFlushIsWhatTheWritesFailWith(t *testing.T) {
 		_, tape := w.serve(script{}, roomy()).connect()
 		tape.stall()
 		tape.socket.Do(&protocol.Close{}, nil)
-		for tape.socket.Info().State != "flushing" {
+		for tape.socket.Info().State != protocol.StateFlushing {
 			w.yield()
 		}
 		tape.socket.Abort()
@@ -334,7 +334,7 @@ func TestInfoDescribesTheConnection(t *testing.T) {
 		tape.await("paused")
 		w.settle() // the kernel has all that it takes: what is counted as written meanwhile is counted as queued for a moment
 		info := tape.socket.Info()
-		assert.Equal(t, "open", info.State)
+		assert.Equal(t, protocol.StateOpen, info.State)
 		assert.True(t, info.Paused)
 		assert.Equal(t, 2, info.QueuedWrites)
 		assert.Equal(t, uint64(5), info.Stats.Read)

@@ -314,7 +314,7 @@ func TestARoomThatIsToldSendsNothingToMembersThatLeave(t *testing.T) {
 			w.system.Root.Send(room, &protocol.Write{Data: []byte("x")})
 		}
 		p.take(lines)
-		assert.NotEqual(t, "closed", leaves.socket.Info().State)
+		assert.NotEqual(t, protocol.StateClosed, leaves.socket.Info().State)
 		assert.Empty(t, w.deadLetters(leaves.socket.PID()))
 	})
 }

@@ -163,7 +163,7 @@ func TestEveryCommandThroughTheHandleCompletes(t *testing.T) {
 		assert.NoError(t, tape.await("finished").err)
 		assert.Empty(t, p.rest())
 		tape.socket.Do(&protocol.Close{}, tape.done("closing"))
-		tape.left("open") // a look for input that began before the command might see the peer's end first
+		tape.left(protocol.StateOpen) // a look for input that began before the command might see the peer's end first
 		p.close()
 		tape.ended()
 		assert.Equal(t, []string{"accepted", "paused", "resumed", "written", "finished", "closing", "closed"}, tape.kinds())
@@ -237,7 +237,7 @@ func TestAWriteWithoutAckIsNotAnswered(t *testing.T) {
 		p.expect("silent")
 		info, ok := a.ask(tape.socket.PID(), &protocol.GetInfo{}).(*protocol.Info)
 		require.True(t, ok, "the first answer is to GetInfo")
-		assert.Equal(t, "open", info.State)
+		assert.Equal(t, protocol.StateOpen, info.State)
 		assert.Equal(t, tape.socket.RemoteAddr().String(), info.RemoteAddr)
 	})
 }

@@ -41,7 +41,7 @@ type subject struct {
 }
 
 // leaves is over for a limit that takes the connection out of a state.
-func leaves(state string) func(*subject) bool {
+func leaves(state protocol.State) func(*subject) bool {
 	return func(s *subject) bool { return s.tape.socket.Info().State != state }
 }
 
@@ -68,59 +68,59 @@ func limits() map[string]*limit {
 		},
 		"IdleTimeout, the peer sends": {
 			options: patient(connection.Options{IdleTimeout: 5 * time.Minute}),
-			begin:   sends, over: leaves("open"), least: 5 * time.Minute, traffic: sends, resets: true,
+			begin:   sends, over: leaves(protocol.StateOpen), least: 5 * time.Minute, traffic: sends, resets: true,
 		},
 		"IdleTimeout, we send": {
 			options: patient(connection.Options{IdleTimeout: 5 * time.Minute}),
-			begin:   says, over: leaves("open"), least: 5 * time.Minute, traffic: says, resets: true,
+			begin:   says, over: leaves(protocol.StateOpen), least: 5 * time.Minute, traffic: says, resets: true,
 		},
 		"IdleTimeout, by SetTimeouts": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { s.tape.socket.SetTimeouts(protocol.Timeouts{Idle: 5 * time.Minute}) },
-			over:    leaves("open"), least: 5 * time.Minute, traffic: says, resets: true,
+			over:    leaves(protocol.StateOpen), least: 5 * time.Minute, traffic: says, resets: true,
 		},
 		"ReadTimeout": {
 			options: patient(connection.Options{ReadTimeout: 5 * time.Minute}),
-			begin:   sends, over: leaves("open"), least: 5 * time.Minute, traffic: sends, resets: true,
+			begin:   sends, over: leaves(protocol.StateOpen), least: 5 * time.Minute, traffic: sends, resets: true,
 		},
 		"ReadTimeout, we send": {
 			options: patient(connection.Options{ReadTimeout: 5 * time.Minute}),
-			begin:   sends, over: leaves("open"), least: 5 * time.Minute, traffic: says,
+			begin:   sends, over: leaves(protocol.StateOpen), least: 5 * time.Minute, traffic: says,
 		},
 		"ReadTimeout, by SetTimeouts": {
 			options: patient(connection.Options{IdleTimeout: time.Hour}),
 			begin:   func(s *subject) { s.tape.socket.SetTimeouts(protocol.Timeouts{Read: time.Second}) },
-			over:    leaves("open"), least: time.Second, traffic: sends, resets: true,
+			over:    leaves(protocol.StateOpen), least: time.Second, traffic: sends, resets: true,
 		},
 		"WriteTimeout": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { s.tape.stall() },
-			over:    leaves("open"), least: 30 * time.Second, traffic: takes, resets: true,
+			over:    leaves(protocol.StateOpen), least: 30 * time.Second, traffic: takes, resets: true,
 		},
 		"CloseTimeout of the flush": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { s.tape.stall(); _ = s.tape.socket.Close() },
-			over:    leaves("flushing"), least: 5 * time.Second, traffic: takes,
+			over:    leaves(protocol.StateFlushing), least: 5 * time.Second, traffic: takes,
 		},
 		"LingerTimeout": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { _ = s.tape.socket.Close() },
-			over:    leaves("closing"), least: time.Second, traffic: sends,
+			over:    leaves(protocol.StateClosing), least: time.Second, traffic: sends,
 		},
 		"LingerTimeout, and CloseTimeout is shorter": {
 			options: patient(connection.Options{CloseTimeout: time.Second, LingerTimeout: time.Minute}),
 			begin:   func(s *subject) { _ = s.tape.socket.Close() },
-			over:    leaves("closing"), least: time.Minute, traffic: sends,
+			over:    leaves(protocol.StateClosing), least: time.Minute, traffic: sends,
 		},
 		"HalfCloseTimeout by the peer's FIN": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { s.peer.closeWrite() },
-			over:    leaves("open"), least: time.Minute, traffic: says, resets: true,
+			over:    leaves(protocol.StateOpen), least: time.Minute, traffic: says, resets: true,
 		},
 		"HalfCloseTimeout by CloseWrite": {
 			options: patient(connection.Options{}),
 			begin:   func(s *subject) { s.tape.socket.CloseWrite() },
-			over:    leaves("open"), least: time.Minute, traffic: sends, resets: true,
+			over:    leaves(protocol.StateOpen), least: time.Minute, traffic: sends, resets: true,
 		},
 		"MaxAge": {
 			options: patient(connection.Options{MaxAge: 10 * time.Minute}), play: undecided,
@@ -131,7 +131,7 @@ func limits() map[string]*limit {
 		"MaxAgeGrace": {
 			options: patient(connection.Options{MaxAge: 10 * time.Minute}), play: undecided,
 			begin: func(s *subject) { s.tape.await("draining") },
-			over:  leaves("open"), least: 10*time.Second - sweep, most: 10 * time.Second, traffic: sends,
+			over:  leaves(protocol.StateOpen), least: 10*time.Second - sweep, most: 10 * time.Second, traffic: sends,
 		},
 		"DrainQuiet": {
 			options: patient(connection.Options{}),
@@ -139,7 +139,7 @@ func limits() map[string]*limit {
 				s.w.system.Root.Send(s.PID(), &protocol.Shutdown{})
 				s.peer.send("x")
 			},
-			over: leaves("open"), least: time.Second, traffic: sends, resets: true,
+			over: leaves(protocol.StateOpen), least: time.Second, traffic: sends, resets: true,
 		},
 	}
 }

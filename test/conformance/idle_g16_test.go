@@ -156,7 +156,7 @@ func TestMessagesThatKeepAHandlerBusyPutTheIdleTimeoutOffByAsMuch(t *testing.T) 
 		play := script{message: func(*tape, actor.Context, any) error { time.Sleep(10 * time.Second); return nil }}
 		p, tape := w.serve(play, connection.Options{IdleTimeout: limit}).connect()
 		start := time.Now()
-		for tape.socket.Info().State == "open" {
+		for tape.socket.Info().State == protocol.StateOpen {
 			w.system.Root.Send(tape.socket.PID(), "tick")
 			time.Sleep(20 * time.Second)
 		}
@@ -206,7 +206,7 @@ func TestAPeerThatTakesOneByteWithinEveryLimitIsNeverEnded(t *testing.T) {
 						_, err := io.ReadFull(peer, make([]byte, 1))
 						require.NoError(t, err)
 					}
-					assert.Equal(t, "open", tape.socket.Info().State)
+					assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 					tape.ended() // it has stopped
 					assert.Contains(t, []protocol.Reason{protocol.ReasonWriteTimeout, protocol.ReasonIdleTimeout}, tape.closed.Reason)
 				})

@@ -258,7 +258,7 @@ func TestAFullReadBufferCanBeHeld(t *testing.T) {
 		assert.Equal(t, 0, tape.count("closed"))
 		tape.socket.Resume()
 		tape.sees(pattern(150))
-		require.Equal(t, "open", tape.socket.Info().State)
+		require.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 	})
 }
 
@@ -273,7 +273,7 @@ func TestAFullReadBufferIsNoFaultWhilePaused(t *testing.T) {
 		p.send(pattern(150))
 		tape.until("a full buffer", func([]event) bool { return len(tape.seen()) == 100 })
 		w.settle()
-		assert.Equal(t, "open", tape.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 	})
 }
 

@@ -107,7 +107,7 @@ func TestAConnectionThatIsBusyAtItsMaxAgeHasItsGrace(t *testing.T) {
 		for time.Until(tape.told(1)) > time.Second/2 {
 			p.busy()
 		}
-		assert.Equal(t, "open", tape.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 		assert.Empty(t, p.rest())
 		p.close()
 		assert.Equal(t, protocol.ReasonMaxAge, tape.ended().Reason)
@@ -140,7 +140,7 @@ func TestWithoutAGraceAnAgedConnectionEndsOnlyWhenItIsQuiet(t *testing.T) {
 			p.busy()
 		}
 		start := time.Now()
-		tape.left("open")
+		tape.left(protocol.StateOpen)
 		assert.LessOrEqual(t, time.Since(start), time.Second, "DrainQuiet")
 		assert.Equal(t, protocol.ReasonMaxAge, tape.ended().Reason)
 	})

@@ -265,7 +265,7 @@ func TestAConnectionThatOnlyWaitsForItsPeersFINHoldsNoMemory(t *testing.T) {
 		assert.Positive(t, s.Info().BufferedBytes)
 		_ = tape.socket.Close()
 		s.free()
-		s.eventually("closing", func(i protocol.ListenerInfo) bool { return i.ByState["closing"] == 1 })
+		s.eventually("closing", func(i protocol.ListenerInfo) bool { return i.ByState[protocol.StateClosing] == 1 })
 		p.close()
 	})
 }

@@ -168,7 +168,7 @@ func TestASlowReaderGetsEverything(t *testing.T) {
 					if narrow, ok := socket.(interface{ SetReadBuffer(int) error }); ok {
 						require.NoError(t, narrow.SetReadBuffer(32<<10)) // or the kernel would take most of it at once
 					}
-					done, state := tape.done("big"), ""
+					done, state := tape.done("big"), protocol.StateOpening
 					require.NoError(t, tape.socket.WriteOwned([]byte(text), func(err error) {
 						state = tape.socket.Info().State // an idle connection would be flushed
 						done(err)
@@ -183,7 +183,7 @@ func TestASlowReaderGetsEverything(t *testing.T) {
 					}
 					same(t, text, string(got))
 					require.NoError(t, tape.await("big").err)
-					assert.Equal(t, "open", state)
+					assert.Equal(t, protocol.StateOpen, state)
 				})
 			})
 		})

@@ -45,7 +45,7 @@ func TestAPeerThatSendsOneByteWithinTheReadTimeoutIsNeverEnded(t *testing.T) {
 			p.send("x")
 		}
 		tape.nth(100, "data")
-		assert.Equal(t, "open", tape.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 	})
 }
 
@@ -74,12 +74,12 @@ func TestAfterAHalfCloseOnlyOurOwnKeepsTheReadTimeout(t *testing.T) {
 		p.closeWrite()
 		tape.await("peerclosed")
 		time.Sleep(30 * time.Minute)
-		assert.Equal(t, "open", tape.socket.Info().State, "nothing can come any more")
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State, "nothing can come any more")
 
 		p, tape = w.serve(script{}, o).connect()
 		tape.socket.CloseWrite()
 		start := time.Now()
-		tape.left("open")
+		tape.left(protocol.StateOpen)
 		within(t, o.ReadTimeout, time.Since(start))
 		p.close()
 		assert.Equal(t, protocol.ReasonReadTimeout, tape.ended().Reason)

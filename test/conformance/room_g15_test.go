@@ -158,7 +158,7 @@ func TestNoPolicyPunishesAHealthyPeer(t *testing.T) {
 						burst(w, tape, lines[:n])
 						p.expect(strings.Join(lines[:n], ""))
 						assert.Zero(t, tape.socket.Info().Stats.DroppedWrites)
-						assert.Equal(t, "open", tape.socket.Info().State)
+						assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 						p.close()
 						tape.ended()
 					}

@@ -170,7 +170,7 @@ func TestAHandlerThatDrainsDecidesItselfWhenToClose(t *testing.T) {
 		defer cancel()
 		go func() { shut <- s.Shutdown(ctx) }()
 		p.expect("finish please")
-		assert.Equal(t, "open", tape.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 		p.send("done")
 		assert.Empty(t, p.rest())
 		p.close()

@@ -40,7 +40,7 @@ func TestEveryWriteToAnEndedConnectionIsRefused(t *testing.T) {
 		assert.ErrorIs(t, socket.WriteFile(w.file("late"), 0, 4, never), protocol.ErrClosed)
 		_, err = socket.Forward(protocol.NewBuffer([]byte("late")))
 		assert.ErrorIs(t, err, protocol.ErrClosed)
-		assert.Equal(t, "closed", socket.Info().State)
+		assert.Equal(t, protocol.StateClosed, socket.Info().State)
 	})
 }
 

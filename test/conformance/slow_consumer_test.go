@@ -165,7 +165,7 @@ func TestAWriteThatDoesNotFitEndsTheConnectionWhereThatIsThePolicy(t *testing.T)
 		assert.Equal(t, name == "Do", tape.count("refused") == 1, "a refused write through the handle does not complete")
 		assert.Positive(t, closed.Stats.Unsent)
 		assert.Zero(t, closed.Stats.Dropped)
-		assert.Equal(t, "open", other.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, other.socket.Info().State)
 	})
 }
 
@@ -299,6 +299,6 @@ func TestADropInAHandlerCallDoesNotEndIt(t *testing.T) {
 		w.system.Root.Send(tape.socket.PID(), "write")
 		assert.NoError(t, <-said)
 		assert.ErrorIs(t, tape.await("dropped").err, protocol.ErrDropped)
-		assert.Equal(t, "open", tape.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 	})
 }

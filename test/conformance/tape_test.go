@@ -178,7 +178,7 @@ func (t *tape) ended() protocol.Closed {
 }
 
 // left waits until the connection is no longer in that state. Nobody announces it, so it looks again and again.
-func (t *tape) left(state string) {
+func (t *tape) left(state protocol.State) {
 	t.w.t.Helper()
 	limit := time.Now().Add(t.w.patience())
 	for t.socket.Info().State == state {

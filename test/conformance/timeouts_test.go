@@ -49,7 +49,7 @@ func TestAConnectionIsNeverIdleByDefault(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		p.send("hello")
 		p.expect("hello")
-		assert.Equal(t, "open", tape.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 	})
 }
 

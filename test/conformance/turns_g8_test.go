@@ -243,6 +243,6 @@ func TestANetConnThatPanicsInWriteEndsItsConnectionWithReasonAndStack(t *testing
 		assert.Equal(t, errBroken, panicked.Value)
 		assert.Contains(t, string(panicked.Stack), "brittleConn")
 		assert.EqualValues(t, 1, closed.Stats.Unsent)
-		assert.Equal(t, "open", neighbour.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, neighbour.socket.Info().State)
 	})
 }

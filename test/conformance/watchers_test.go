@@ -265,7 +265,7 @@ func TestAConnectionAndAnOwnerThatWatchAreTold(t *testing.T) {
 		assert.Equal(t, pid, (<-heard).Who)
 		w.settle()
 		assert.Empty(t, heard)
-		assert.Equal(t, "open", watcher.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, watcher.socket.Info().State)
 	})
 }
 

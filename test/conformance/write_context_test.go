@@ -157,7 +157,7 @@ func TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys(t *testing.T) {
 		w.fills(tape)
 		same(t, text, string(p.take(len(text))))
 		require.NoError(t, <-result)
-		assert.Equal(t, "open", tape.socket.Info().State)
+		assert.Equal(t, protocol.StateOpen, tape.socket.Info().State)
 	})
 }
 

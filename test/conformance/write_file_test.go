@@ -75,7 +75,7 @@ func TestAFileThatIsTooShortFailsItsWriteAloneAndTheConnectionGoesOn(t *testing.
 		require.NoError(t, tape.await("last").err)
 		info := tape.socket.Info()
 		assert.Zero(t, info.QueuedWrites)
-		assert.Equal(t, "open", info.State)
+		assert.Equal(t, protocol.StateOpen, info.State)
 		tape.socket.Do(&protocol.Close{}, tape.done("close"))
 		tape.owe("close", 0, nil)
 		_ = p.rest()
