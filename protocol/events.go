@@ -42,6 +42,10 @@ type PeerClosed struct{ Socket Socket }
 // Writable says that the write queue crossed a water mark: Ready false when it rose to HighWater, or when a write was refused because
 // the queue was full; Ready true when it sank to LowWater again and a refused write would fit. The two alternate strictly, beginning
 // with false. After each refusal one with Ready true follows, whichever goroutine's write it was.
+//
+// It may come before the refused call has returned. So a handler that writes to another connection pauses
+// its own first, then writes, and resumes where the write was accepted; the other's Writable resumes it
+// where it was refused. A pause that came after the refusal could undo that Resume.
 type Writable struct {
 	Socket Socket
 	Ready  bool

@@ -205,12 +205,13 @@ func TestTwoConnectionsJoinedByWritableAloneMoveEverything(t *testing.T) {
 				if to == nil {
 					return nil
 				}
+				t.socket.Pause() // before the write: the other's Writable may come before this call goes on
 				n, err := to.socket.Forward(b)
 				to.book(n)
 				if errors.Is(err, protocol.ErrWriteBufferFull) || errors.Is(err, protocol.ErrWriteQueueFull) {
-					t.socket.Pause()
 					return nil
 				}
+				t.socket.Resume()
 				return err
 			},
 			writable: func(t *tape, ready bool) error {

@@ -231,12 +231,13 @@ func TestConnectionsJoinedByWritableMoveEverythingBothWays(t *testing.T) {
 	h := handler{
 		accepted: func(s protocol.Socket) error { sockets <- s; return nil },
 		data: func(s protocol.Socket, b *protocol.Buffer) error {
+			s.Pause() // before the write: the other's Writable may come before this call goes on
 			_, err := other(s).Forward(b)
 			if errors.Is(err, protocol.ErrWriteBufferFull) || errors.Is(err, protocol.ErrWriteQueueFull) {
 				refused.Add(1)
-				s.Pause()
 				return nil
 			}
+			s.Resume()
 			return err
 		},
 		writable: func(s protocol.Socket, ready bool) error {
