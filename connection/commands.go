@@ -133,33 +133,6 @@ func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err
 	}
 }
 
-// post hands a reserved entry to the writer.
-func (c *Connection) post(e *entry, crossed bool) {
-	c.writer.post(e)
-	if crossed {
-		c.signal(signalWater)
-	}
-}
-
-func (c *Connection) resume(credit int) {
-	c.paused.Store(false)
-	switch {
-	case credit > 0:
-		c.demand.Store(int32(addCredit(int(c.demand.Load()), credit)))
-	case c.shared.options.ReadMode == Pull:
-		c.demand.Store(max(c.demand.Load(), 1))
-	default:
-		c.demand.Store(unlimited)
-	}
-	c.flags.forced = c.input.Len() > 0
-}
-
-// addCredit adds without overflow. Who counts begins at nothing, also where the demand was unlimited.
-func addCredit(demand, credit int) int {
-	const most = 1 << 30 // twice as much is more than 32 bits hold
-	return int(min(int64(max(demand, 0))+int64(min(credit, most)), most))
-}
-
 func (c *Connection) wait(r reply) {
 	if r.done != nil || r.sender != nil && r.ack != nil {
 		rare := c.makeRare()

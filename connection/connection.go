@@ -2,10 +2,8 @@ package connection
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -78,27 +76,6 @@ type flags struct {
 
 // unlimited as a demand: nobody counts.
 const unlimited = -1
-
-// cause says what ended a connection.
-type cause struct {
-	reason protocol.Reason
-	err    error
-}
-
-// plain are the causes without an error: most connections end in an orderly way, and theirs needs no memory.
-var plain = func() (causes [protocol.ReasonStopped + 1]cause) {
-	for reason := range causes {
-		causes[reason].reason = protocol.Reason(reason)
-	}
-	return causes
-}()
-
-func causeOf(reason protocol.Reason, err error) *cause {
-	if err == nil && int(reason) < len(plain) {
-		return &plain[reason]
-	}
-	return &cause{reason, err}
-}
 
 var _ protocol.Socket = (*Connection)(nil)
 var _ actor.Actor = (*Connection)(nil)
@@ -177,106 +154,6 @@ func (c *Connection) handOn(ctx actor.Context, message any) {
 	c.deliver(ctx, message)
 }
 
-// deliver calls the handler. Whatever goes wrong there ends this connection, or only its handler, and nothing else.
-func (c *Connection) deliver(ctx actor.Context, message any) {
-	if c.flags.tenure != serving && !final(message) {
-		return // a new handler is reminded of what still holds
-	}
-	c.try(ctx, message)
-	c.replace(ctx)
-}
-
-// try calls the handler, guarded. One that panics may be left broken, for replace.
-func (c *Connection) try(ctx actor.Context, message any) {
-	if c.receiver == nil {
-		return
-	}
-	returned := false
-	defer c.guard(ctx, &returned)
-	defer c.delivered(c.flags.delivering)
-	c.flags.delivering = c.flags.delivering || ours(message)
-	err := c.receiver.Receive(ctx, message)
-	orderly := err != nil && c.reaction(err) // before returned: the error's own Is is the user's code
-	returned = true
-	switch {
-	case orderly:
-		c.phase.And(^salvaging)
-		c.finish(ctx, c.cause.Load().reason, nil)
-	case err != nil:
-		c.failed(ctx, protocol.ReasonHandlerError, err)
-	}
-}
-
-func (c *Connection) delivered(before bool) { c.flags.delivering = before }
-
-// ours reports that message is one that the connection makes for its handler. One that comes up while another is delivered can come to
-// Receive only by a nested delivery, or as the handler's own invention.
-func ours(message any) bool {
-	switch message.(type) {
-	case protocol.Event, *actor.Started, *actor.Restarting:
-		return true
-	}
-	return false
-}
-
-// call runs a completion. It is the handler's code as much as what the connection calls itself.
-func (c *Connection) call(ctx actor.Context, one completion) {
-	c.tryCall(ctx, one)
-	c.replace(ctx)
-}
-
-func (c *Connection) tryCall(ctx actor.Context, one completion) {
-	returned := false
-	defer c.guard(ctx, &returned)
-	one.done(one.err)
-	returned = true
-	runtime.KeepAlive(c) // see Enclosing
-}
-
-// makeHandler makes the handler.
-func (c *Connection) makeHandler(ctx actor.Context) (opened bool) {
-	defer c.guard(ctx, &opened)
-	c.receiver = c.shared.factory.Open()
-	return true
-}
-
-// guard is deferred around every piece of the user's code.
-func (c *Connection) guard(ctx actor.Context, returned *bool) {
-	if *returned {
-		return
-	}
-	if value := recover(); value != nil {
-		c.panicked(ctx, &protocol.PanicError{Value: value, Stack: debug.Stack()})
-		return
-	}
-	// runtime.Goexit: the goroutine ends, the mailbox escalates, and our supervisor stops us. A new handler would not help: the goroutine
-	// may be the one that reads the socket.
-	c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
-}
-
-// Failed implements tcpactor.FailureTaker: code of the user's failed that Proto.Actor runs by itself. It ends this connection, or only
-// its handler, as if it had been called by try.
-func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool) {
-	if !tcpactor.RunsUserCode(message) {
-		return false
-	}
-	if reason == nil {
-		c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
-		return false
-	}
-	c.panicked(ctx, &protocol.PanicError{Value: reason, Stack: debug.Stack()})
-	c.replace(ctx)
-	return true
-}
-
-// failed ends the connection because of its handler, which is shown no more. What was accepted is still flushed: it may be the
-// error message for the peer.
-func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
-	c.phase.And(^salvaging)
-	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
-	c.finish(ctx, reason, err)
-}
-
 // signal tells the connection that something happened. Any goroutine may call it.
 func (c *Connection) signal(bit uint32) {
 	c.signals.Or(bit)
@@ -288,48 +165,6 @@ func (c *Connection) signalOnce(bit uint32) {
 	if c.signals.Or(bit)&bit == 0 {
 		c.mailbox.Schedule()
 	}
-}
-
-// blame gives the end an error that was orderly until err cut its flush off. The reason stays the first one.
-func (c *Connection) blame(err error) {
-	if why := c.cause.Load(); why != nil && why.err == nil {
-		c.cause.CompareAndSwap(why, &cause{why.reason, err})
-	}
-}
-
-// causeErr returns what writes fail with that the end of the connection cut off.
-func (c *Connection) causeErr() error {
-	if why := c.cause.Load(); why != nil && why.err != nil {
-		return why.err
-	}
-	return protocol.ErrClosed
-}
-
-// closedErr returns the error of a write to a connection that accepts no more: what the peer or the
-// network ended it with, else ErrClosed. Any goroutine may call it.
-func (c *Connection) closedErr() error {
-	why := c.cause.Load()
-	if why == nil || why.err == nil {
-		return protocol.ErrClosed
-	}
-	switch {
-	case why.reason == protocol.ReasonPeerReset, why.reason == protocol.ReasonTransportError:
-		return why.err
-	case why.reason == protocol.ReasonPeerClosed && transport.IsReset(why.err): // its reset came during our flush
-		return why.err
-	}
-	return protocol.ErrClosed
-}
-
-// refusal returns the error that the caller of a refused write of n bytes gets.
-func (c *Connection) refusal(n int, err error) error {
-	switch {
-	case errors.Is(err, protocol.ErrClosed):
-		return c.closedErr()
-	case errors.Is(err, protocol.ErrWriteTooLarge):
-		return fmt.Errorf("%w: %d bytes with a WriteBufferSize of %d; WriteContext takes any length", err, n, c.shared.limits.bytes)
-	}
-	return err
 }
 
 // reaction reports that a handler returned err because the connection had begun to end: it is the error

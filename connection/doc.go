@@ -1,25 +1,32 @@
 // Package connection is one socket as two actors: the connection, which reads and calls the handler, and its writer.
 //
-//	connection.go  the actor: its mail, its handler calls under guard
+// Programs import package berth. What is for them here: Options, the limits and policies of a connection; Group, one payload for many
+// connections; and the events of the actor system's EventStream, Closing and HandlerFailed. The rest is for package listener.
+//
+// Where to find what:
+//
+//	connection.go  the actor and its mail
+//	host.go        the handler: it is made, called under guard, and replaced after a panic
 //	states.go      its life, from opening to closed
+//	cause.go       why it ended, and the errors that tell of it
 //	closing.go     the news that an end has begun
 //	peer_end.go    the peer's end, while nothing is read
 //	reading.go     input: demand of one, strict pause, read gate
 //	commands.go    commands and their answers
-//	handle.go      the methods of protocol.Socket
+//	socket.go      the methods of protocol.Socket
 //	writer.go      the writer actor
-//	restart.go     a new handler for one that panicked
+//	restart.go     how often a handler that panics is replaced
 //	budget.go      the memory of all connections together
-//	reclaim.go      who waits for it, and who has to go
+//	reclaim.go     who waits for it, and who has to go
 //	credit.go      the write queue's limits
 //	room.go        writes that find no room: what is queued goes out first, a refusal is told
 //	write_context.go  writes that wait for room
 //	slow.go        what becomes of writes that do not fit
 //	group.go       one payload for many connections
-//	timeouts.go       timeouts, by a coarse sweep
+//	timeouts.go    every limit of time, by a coarse sweep
 //	clock.go       the clock that they are measured on
 //	linger.go      the wait for the peer's FIN
-//	timeouts.go    limits of time that one connection has of its own
+//	own_timeouts.go  limits of time that one connection has of its own
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
 //	age.go         when that is, for each connection apart
 //	watchers.go    actors that watch the connection hear of its end behind its replies

@@ -34,6 +34,7 @@ func newConnection(options Options, socket transport.Conn) *Connection {
 	c.writer.mailbox.Init(&c.writer)
 	c.writer.mailbox.RegisterHandlers(nil, asleep{})
 	c.setState(open)
+	c.flags.tenure = serving
 	return c
 }
 

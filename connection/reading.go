@@ -260,3 +260,22 @@ func (c *Connection) Writable() { c.writer.order(orderWritable) }
 
 // Full implements transport.Events.
 func (c *Connection) Full() { c.writer.full() }
+
+func (c *Connection) resume(credit int) {
+	c.paused.Store(false)
+	switch {
+	case credit > 0:
+		c.demand.Store(int32(addCredit(int(c.demand.Load()), credit)))
+	case c.shared.options.ReadMode == Pull:
+		c.demand.Store(max(c.demand.Load(), 1))
+	default:
+		c.demand.Store(unlimited)
+	}
+	c.flags.forced = c.input.Len() > 0
+}
+
+// addCredit adds without overflow. Who counts begins at nothing, also where the demand was unlimited.
+func addCredit(demand, credit int) int {
+	const most = 1 << 30 // twice as much is more than 32 bits hold
+	return int(min(int64(max(demand, 0))+int64(min(credit, most)), most))
+}

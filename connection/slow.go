@@ -1,6 +1,8 @@
 package connection
 
-import "github.com/go-berth/berth/protocol"
+import (
+	"github.com/go-berth/berth/protocol"
+)
 
 // SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more slowly than they are written: the
 // queue is full, and the kernel takes no more of it.
@@ -66,10 +68,4 @@ func (c *Connection) drop(n int, done func(error)) bool {
 		c.signal(signalCompletions)
 	}
 	return live
-}
-
-// ended sets the last state. What was dropped before is counted, and its completion due; nothing is dropped any more.
-func (c *Connection) ended() {
-	c.setState(closed)
-	c.completions.await()
 }

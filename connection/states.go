@@ -2,8 +2,6 @@ package connection
 
 import (
 	"errors"
-	"net"
-	"os"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -133,8 +131,7 @@ func (c *Connection) open(ctx actor.Context) {
 	c.read.Add(uint64(c.input.Len()))
 	c.flags.forced = c.input.Len() > 0
 	c.writer.open()
-	c.flags.tenure = dismissed // there is no handler yet: as if there had been one
-	c.replace(ctx)
+	c.host(ctx)
 	if c.shared.draining() {
 		c.signal(signalDrain) // the first one came too early for the handler
 	}
@@ -317,11 +314,6 @@ func (c *Connection) lingerOn() {
 	c.mailbox.Schedule() // Pull discards now
 }
 
-func (c *Connection) endedBy(reason protocol.Reason) bool {
-	why := c.cause.Load()
-	return why != nil && why.reason == reason
-}
-
 // close releases the socket and ends the conversation. Then the writer's actor stops, and after it this one.
 func (c *Connection) close(ctx actor.Context) {
 	if c.state() == closed {
@@ -442,26 +434,8 @@ func (c *Connection) leave() {
 	c.shared.remove(c)
 }
 
-// classify says why an operation on the socket failed.
-func (c *Connection) classify(op string, err error) (protocol.Reason, error) {
-	if transport.IsReset(err) {
-		return protocol.ReasonPeerReset, c.opError(op, err)
-	}
-	if op == "write" && errors.Is(err, os.ErrDeadlineExceeded) {
-		return protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout // a net.Conn that writes no more after the last try
-	}
-	return protocol.ReasonTransportError, c.opError(op, err)
-}
-
-// opError gives an error of the socket's the form that package net gives it, unless it has that.
-func (c *Connection) opError(op string, err error) error {
-	var known *net.OpError
-	if errors.As(err, &known) && known.Addr != nil {
-		return err
-	}
-	wrapped := &net.OpError{Op: op, Source: c.socket.LocalAddr(), Addr: c.socket.RemoteAddr(), Err: err}
-	if wrapped.Addr != nil {
-		wrapped.Net = wrapped.Addr.Network()
-	}
-	return wrapped
+// ended sets the last state. What was dropped before is counted, and its completion due; nothing is dropped any more.
+func (c *Connection) ended() {
+	c.setState(closed)
+	c.completions.await()
 }

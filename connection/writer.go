@@ -279,3 +279,11 @@ func (w *writer) complete(e *entry, err error) {
 	}
 	e.free()
 }
+
+// post hands a reserved entry to the writer.
+func (c *Connection) post(e *entry, crossed bool) {
+	c.writer.post(e)
+	if crossed {
+		c.signal(signalWater)
+	}
+}

@@ -114,7 +114,7 @@ var defects = []defect{
 	{
 		Name: "buffer-returned-early", Guarantee: "G3",
 		What: "the memory of a forwarded buffer goes back to the pool before it is written",
-		File: "connection/handle.go",
+		File: "connection/socket.go",
 		Old:  "	e.chunk, e.memory = chunk, memory\n",
 		New:  "	e.memory = memory\n	chunk.Release()\n",
 		CaughtBy: []check{
@@ -204,7 +204,7 @@ var defects = []defect{
 	{
 		Name: "panic-drops-writes", Guarantee: "G8",
 		What: "a panic resets the connection instead of closing it, and what was accepted before is lost",
-		File: "connection/connection.go",
+		File: "connection/host.go",
 		Old:  "	c.finish(ctx, reason, err)\n",
 		New:  "	c.kill(reason, err)\n",
 		CaughtBy: []check{
@@ -214,7 +214,7 @@ var defects = []defect{
 	{
 		Name: "continuation-unguarded", Guarantee: "G8",
 		What: "a panic in a continuation of ReenterAfter, or in a message that answers for itself, stops the actor without a reason",
-		File: "connection/connection.go",
+		File: "connection/host.go",
 		Old:  "	if !tcpactor.RunsUserCode(message) {\n",
 		New:  "	if true {\n",
 		CaughtBy: []check{
