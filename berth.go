@@ -9,11 +9,14 @@ import (
 
 // What a handler is given.
 type (
-	// Socket is a handler's handle on its connection. Any goroutine may call its methods, also after the connection has ended.
+	// Socket is a handler's handle on its connection. Any goroutine may call its methods, also
+	// after the connection has ended.
 	Socket = protocol.Socket
-	// Buffer shows the unread bytes. What the handler does not consume stays and leads the next call.
+	// Buffer shows the unread bytes. What the handler does not consume stays and leads the next
+	// call.
 	Buffer = protocol.Buffer
-	// Data is the event by which an actor that is a connection is shown the bytes; package protocol has the others.
+	// Data is the event by which an actor that is a connection is shown the bytes; package protocol
+	// has the others.
 	Data = protocol.Data
 	// Closed says why a connection ended, and counts its bytes.
 	Closed = protocol.Closed
@@ -33,10 +36,12 @@ type (
 
 // How a program says what its connections do.
 type (
-	// Factory makes what handles one connection: HandlerFunc, Handlers, Functions, Actors, or one of these in Wrap.
+	// Factory makes what handles one connection: HandlerFunc, Handlers, Functions, Actors, or one
+	// of these in Wrap.
 	Factory = tcpactor.Factory
-	// Handler shows the bytes of one connection to a value of its own. Only Data is required: AcceptedHandler, ClosedHandler,
-	// ClosingHandler, PeerClosedHandler, WritableHandler, DrainingHandler and MessageHandler are its optional methods.
+	// Handler shows the bytes of one connection to a value of its own. Only Data is required:
+	// AcceptedHandler, ClosedHandler, ClosingHandler, PeerClosedHandler, WritableHandler,
+	// DrainingHandler and MessageHandler are its optional methods.
 	Handler = tcpactor.Handler
 	// HandlerFunc is a handler without a state: one function for all connections.
 	HandlerFunc = tcpactor.HandlerFunc
@@ -50,7 +55,8 @@ type (
 	PeerClosedHandler = tcpactor.PeerClosedHandler
 	// WritableHandler is told on which side of its limits the write queue is.
 	WritableHandler = tcpactor.WritableHandler
-	// DrainingHandler is told of a shutdown, or of the connection's MaxAge, and closes when it likes.
+	// DrainingHandler is told of a shutdown, or of the connection's MaxAge, and closes when it
+	// likes.
 	DrainingHandler = tcpactor.DrainingHandler
 	// MessageHandler gets other messages sent to the connection's PID.
 	MessageHandler = tcpactor.MessageHandler
@@ -64,7 +70,8 @@ type (
 
 // What a server is given.
 type (
-	// Server is the handle on a running server. Any goroutine may call its methods, also after the end.
+	// Server is the handle on a running server. Any goroutine may call its methods, also after the
+	// end.
 	Server = listener.Listener
 	// Options of a server. The zero value is useful; README.md has the table.
 	Options = listener.Options
@@ -78,13 +85,16 @@ type (
 
 // Errors that programs branch on with errors.Is; package protocol has them all.
 var (
-	// ErrServerClosed is what ListenAndServe returns once the server has ended. It matches net.ErrClosed.
+	// ErrServerClosed is what ListenAndServe returns once the server has ended. It matches
+	// net.ErrClosed.
 	ErrServerClosed = listener.ErrClosed
 	// ErrClosed refuses writes after the connection's end. It matches net.ErrClosed.
 	ErrClosed = protocol.ErrClosed
-	// ErrWriteQueueFull and ErrWriteBufferFull refuse a write for which there is no room, because the peer is slow.
+	// ErrWriteQueueFull and ErrWriteBufferFull refuse a write for which there is no room, because
+	// the peer is slow.
 	ErrWriteQueueFull  = protocol.ErrWriteQueueFull
 	ErrWriteBufferFull = protocol.ErrWriteBufferFull
-	// ErrWriteTooLarge refuses a write that is larger than WriteBufferSize; WriteContext takes any length.
+	// ErrWriteTooLarge refuses a write that is larger than WriteBufferSize; WriteContext takes any
+	// length.
 	ErrWriteTooLarge = protocol.ErrWriteTooLarge
 )

@@ -1,5 +1,6 @@
-// Package berth serves TCP and unix sockets with actors: each connection is an actor of Proto.Actor's, its handler runs one call at a time
-// and may block, and a supervisor owns the listener.
+// Package berth serves TCP and unix sockets with actors: each connection is an actor of
+// Proto.Actor's, its handler runs one call at a time and may block, and a supervisor owns the
+// listener.
 //
 //	echo := berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
 //		_, err := socket.Forward(data)
@@ -14,9 +15,9 @@
 //   - Functions: three functions that thread a state, accept, read and close.
 //   - Actors: an actor of the program's own is the connection.
 //
-// ListenAndServe serves until the server ends. Listen returns a Server to ask and to stop. ListenIn makes it a child in a supervision
-// tree. Group sends one payload to many connections.
+// ListenAndServe serves until the server ends. Listen returns a Server to ask and to stop. ListenIn
+// makes it a child in a supervision tree. Group sends one payload to many connections.
 //
-// This package is what users import. What it names lives in protocol (the words), actor (how actors run here), connection (one socket) and
-// listener (many), and is the same there.
+// This package is what users import. What it names lives in protocol (the words), actor (how actors
+// run here), connection (one socket) and listener (many), and is the same there.
 package berth

@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// first is the shortest program that serves. It stands in the package's documentation and in the README.
+// first is the shortest program that serves. It stands in the package's documentation and in the
+// README.
 const first = `package main
 
 import (

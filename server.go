@@ -11,8 +11,8 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends. Its error is never nil: it says why
-// the server did not begin, or it is ErrServerClosed.
+// ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends.
+// Its error is never nil: it says why the server did not begin, or it is ErrServerClosed.
 func ListenAndServe(addr string, handler Factory) error {
 	server, err := Listen(addr, handler, Options{})
 	if err != nil {
@@ -22,14 +22,15 @@ func ListenAndServe(addr string, handler Factory) error {
 	return ErrServerClosed
 }
 
-// Listen serves addr and returns once it is bound. All servers that are begun so share an actor system of this package's own, which logs
-// warnings and errors to slog's default logger.
+// Listen serves addr and returns once it is bound. All servers that are begun so share an actor
+// system of this package's own, which logs warnings and errors to slog's default logger.
 func Listen(addr string, handler Factory, options Options) (*Server, error) {
 	return ListenIn(ownSystem().Root, addr, handler, options)
 }
 
-// ListenIn is Listen for programs with an actor system of their own. spawner is its root context, or the context of an actor, called on
-// that actor's turn: then the server is its child, supervised by it and stopped with it.
+// ListenIn is Listen for programs with an actor system of their own. spawner is its root context,
+// or the context of an actor, called on that actor's turn: then the server is its child, supervised
+// by it and stopped with it.
 func ListenIn(spawner actor.SpawnerContext, addr string, handler Factory, options Options) (*Server, error) {
 	return listener.Listen(spawner, addr, handler, options)
 }
@@ -37,12 +38,13 @@ func ListenIn(spawner actor.SpawnerContext, addr string, handler Factory, option
 // Handlers makes a Factory of a function that returns a new Handler for each connection.
 func Handlers(newHandler func() Handler) Factory { return tcpactor.Handlers(newHandler) }
 
-// Actors makes a Factory of a function that returns a new actor for each connection. The actor gets the connection's events, and every
-// other message that is sent to its PID.
+// Actors makes a Factory of a function that returns a new actor for each connection. The actor gets
+// the connection's events, and every other message that is sent to its PID.
 func Actors(newActor func() actor.Actor) Factory { return tcpactor.Actors(newActor) }
 
-// Wrap puts code around the handlers that a factory makes, of whatever form: around is called for each of them, and what it returns sees
-// every message first. It calls next to go on. No optional method of a handler is lost behind it.
+// Wrap puts code around the handlers that a factory makes, of whatever form: around is called for
+// each of them, and what it returns sees every message first. It calls next to go on. No optional
+// method of a handler is lost behind it.
 func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
 	return tcpactor.Wrap(handler, around)
 }
@@ -52,7 +54,8 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	return tcpactor.NewSystem(options...)
 }
 
-// ownSystem makes the actor system of this package, once: one costs about 5 ms, and none can be ended.
+// ownSystem makes the actor system of this package, once: one costs about 5 ms, and none can be
+// ended.
 var ownSystem = sync.OnceValue(func() *actor.ActorSystem {
 	return tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(quiet{})

@@ -1,6 +1,6 @@
-// Package tcpactor is how actors run here: the mailbox that pulls, the dispatchers, and the adapters from the
-// three handler forms to the one engine.
+// Package tcpactor is how actors run here: the mailbox that pulls, the dispatchers, and the
+// adapters from the three handler forms to the one engine.
 //
-// It lies in the folder actor and is imported as tcpactor, so that Proto.Actor's package keeps the plain
-// name actor in every file that needs both. It redefines none of Proto.Actor's names.
+// It lies in the folder actor and is imported as tcpactor, so that Proto.Actor's package keeps the
+// plain name actor in every file that needs both. It redefines none of Proto.Actor's names.
 package tcpactor

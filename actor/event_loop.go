@@ -8,27 +8,32 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Poller is where a worker of an event loop waits that has nothing to run: a set of sockets, or of anything that gives actors work.
+// Poller is where a worker of an event loop waits that has nothing to run: a set of sockets, or of
+// anything that gives actors work.
 type Poller interface {
-	// Wait returns the number of events there are; without block at once, otherwise when there is one or
-	// Wake was called. One worker calls it at a time: with edge-triggered events a second one would see nothing and
-	// sleep, while the first is about to find forty actors work.
+	// Wait returns the number of events there are; without block at once, otherwise when there is
+	// one or Wake was called. One worker calls it at a time: with edge-triggered events a second
+	// one would see nothing and sleep, while the first is about to find forty actors work.
 	Wait(block bool) int
-	// Dispatch schedules the actors that the n events of the last Wait concern. It does not run them.
+	// Dispatch schedules the actors that the n events of the last Wait concern. It does not run
+	// them.
 	Dispatch(n int)
 	// Wake makes a Wait that blocks, or else the next one, return. Any goroutine may call it.
 	Wake()
 }
 
-// EventLoop is the dispatcher whose workers poll the sockets and run their actors: an event, the read, the handler and the write of an
-// answer happen on one goroutine, without waking another. No connection belongs to a worker.
+// EventLoop is the dispatcher whose workers poll the sockets and run their actors: an event, the
+// read, the handler and the write of an answer happen on one goroutine, without waking another. No
+// connection belongs to a worker.
 //
-// There are as many workers as the load gains from (see policy), at most Options.Workers; and more where handlers
-// block: a worker found inside the same turn at two ticks of the monitor in a row is counted out and
-// another takes its place. Nothing is moved: the blocked one goes on when its handler returns. Blocked workers
-// have no limit: each holds the turn of one actor, so there are at most as many as actors.
+// There are as many workers as the load gains from (see policy), at most Options.Workers; and more
+// where handlers block: a worker found inside the same turn at two ticks of the monitor in a row is
+// counted out and another takes its place. Nothing is moved: the blocked one goes on when its
+// handler returns. Blocked workers have no limit: each holds the turn of one actor, so there are at
+// most as many as actors.
 //
-// Its goroutines are the workers and the monitor; they are started by it, stopped by Close, joined by Wait.
+// Its goroutines are the workers and the monitor; they are started by it, stopped by Close, joined
+// by Wait.
 type EventLoop struct {
 	poller Poller
 
@@ -72,14 +77,16 @@ type worker struct {
 const (
 	// loopThroughput is how many messages an actor handles before it goes to the end of the queue.
 	loopThroughput = 64
-	// pollEvery bounds the turns between two polls while the queue never runs empty. It is more than one poll brings in, reads and writes: or the
-	// queue would grow to all connections there are, and each be cold when its turn comes.
+	// pollEvery bounds the turns between two polls while the queue never runs empty. It is more
+	// than one poll brings in, reads and writes: or the queue would grow to all connections there
+	// are, and each be cold when its turn comes.
 	pollEvery = 256
 	// parkedFor is how long a worker waits to be needed before it ends.
 	parkedFor = 10 * time.Second
 )
 
-// NewEventLoop starts an event loop of at most workers (at least one) around poller. It polls from now on.
+// NewEventLoop starts an event loop of at most workers (at least one) around poller. It polls from
+// now on.
 func NewEventLoop(poller Poller, workers int) *EventLoop {
 	c := &EventLoop{
 		poller: poller,
@@ -99,8 +106,9 @@ func NewEventLoop(poller Poller, workers int) *EventLoop {
 // Throughput implements actor.Dispatcher.
 func (c *EventLoop) Throughput() int { return loopThroughput }
 
-// Schedule implements actor.Dispatcher: turn goes to the end of the queue. It never runs inside. Any goroutine may call it, also
-// after Close: then the turn gets a goroutine of its own, which Wait joins as long as it has anything to join.
+// Schedule implements actor.Dispatcher: turn goes to the end of the queue. It never runs inside.
+// Any goroutine may call it, also after Close: then the turn gets a goroutine of its own, which
+// Wait joins as long as it has anything to join.
 func (c *EventLoop) Schedule(turn func()) { c.schedule(function(turn)) }
 
 func (c *EventLoop) schedule(t turn) {
@@ -126,10 +134,12 @@ func (c *EventLoop) schedule(t turn) {
 	}
 }
 
-// active returns how many workers run turns, or are about to, without being blocked. Under mu, as all that follows with a small letter.
+// active returns how many workers run turns, or are about to, without being blocked. Under mu, as
+// all that follows with a small letter.
 func (c *EventLoop) active() int { return c.awake - c.blocked }
 
-// engage finds one more worker for the queue; true: the one in the poller, which the caller must wake after unlocking.
+// engage finds one more worker for the queue; true: the one in the poller, which the caller must
+// wake after unlocking.
 func (c *EventLoop) engage() (wakePoller bool) {
 	if c.sleeping {
 		wakePoller = !c.waking
@@ -191,7 +201,8 @@ func (c *EventLoop) work(w *worker) {
 	}
 }
 
-// next returns what w does next: a turn, after having polled or been parked in between. nil: w has been dismissed.
+// next returns what w does next: a turn, after having polled or been parked in between. nil: w has
+// been dismissed.
 func (c *EventLoop) next(w *worker) turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,7 +239,8 @@ func (c *EventLoop) next(w *worker) turn {
 	}
 }
 
-// poll looks for events, first without blocking; then, if the queue is still empty, it sleeps until there are some.
+// poll looks for events, first without blocking; then, if the queue is still empty, it sleeps until
+// there are some.
 func (c *EventLoop) poll() {
 	c.polling, c.sincePoll = true, 0
 	n := 0
@@ -262,6 +274,6 @@ func (c *EventLoop) poll() {
 	c.polling = false
 }
 
-// skipAfter: when so many polls in a row found nothing, as with one client that waits for its answer, the
-// system call is saved.
+// skipAfter: when so many polls in a row found nothing, as with one client that waits for its
+// answer, the system call is saved.
 const skipAfter = 4

@@ -9,9 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// G14 within the event loop, in virtual time: a turn may block, and the others wait for one to two ticks.
+// G14 within the event loop, in virtual time: a turn may block, and the others wait for one to two
+// ticks.
 
-// after schedules a turn and returns how long it had to wait. Then everybody has done what there was to do.
+// after schedules a turn and returns how long it had to wait. Then everybody has done what there
+// was to do.
 func after(c *EventLoop) time.Duration {
 	began, ran := time.Now(), make(chan time.Duration)
 	c.Schedule(func() { ran <- time.Since(began) })

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// G14 in a burst: many turns that block arrive faster than the monitor can find one. The poller gives
-// them out in batches, as the poll set does.
+// G14 in a burst: many turns that block arrive faster than the monitor can find one. The poller
+// gives them out in batches, as the poll set does.
 
 // batches rings the poller so that each Wait finds at most a batch of events.
 func batches(b *bell) { b.batch.Store(64) }

@@ -4,7 +4,8 @@ import "time"
 
 // How the workers of an event loop leave: parked, dismissed, closed.
 
-// park waits until w is needed. false: it has been dismissed. Under mu, which is given up meanwhile.
+// park waits until w is needed. false: it has been dismissed. Under mu, which is given up
+// meanwhile.
 func (c *EventLoop) park(w *worker) bool {
 	if c.closed {
 		c.dismiss(w)
@@ -83,11 +84,12 @@ func (c *EventLoop) Close() {
 	c.poller.Wake()
 }
 
-// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this event loop.
+// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this
+// event loop.
 func (c *EventLoop) Wait() { c.joining.Wait() }
 
-// runLate runs a turn after Close. A handler that returns so late still has its actor to end, by turns that schedule each other: Wait
-// must see the last of them, not only the first.
+// runLate runs a turn after Close. A handler that returns so late still has its actor to end, by
+// turns that schedule each other: Wait must see the last of them, not only the first.
 func (c *EventLoop) runLate(t turn, joined bool) {
 	defer func() { // also where a handler ends the goroutine
 		if joined {

@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// In a bubble a lost wake-up is not a matter of luck: when everybody waits, the clock jumps to whoever would save it. The
-// goroutines themselves run in parallel as ever, so this is a storm as well.
+// In a bubble a lost wake-up is not a matter of luck: when everybody waits, the clock jumps to
+// whoever would save it. The goroutines themselves run in parallel as ever, so this is a storm as
+// well.
 func TestNoWakeUpIsLostAndNoTurnWaitsForTheMonitor(t *testing.T) {
 	const rounds = 2000
 	for _, workers := range []int{1, 2, 4} {
@@ -45,7 +46,8 @@ func TestNoWakeUpIsLostAndNoTurnWaitsForTheMonitor(t *testing.T) {
 	}
 }
 
-// The same outside of a bubble, with turns that block, that schedule others and that end their goroutine, and with real time.
+// The same outside of a bubble, with turns that block, that schedule others and that end their
+// goroutine, and with real time.
 func TestInAStormEveryTurnRunsOnce(t *testing.T) {
 	const schedulers, each = 8, 2000
 	b := newBell()

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// bell is a poller without sockets: its events are functions, which Dispatch calls. It notices when two workers poll at once.
+// bell is a poller without sockets: its events are functions, which Dispatch calls. It notices when
+// two workers poll at once.
 type bell struct {
 	events  chan func()
 	wakes   chan struct{} // room for one, as an eventfd has
@@ -250,7 +251,8 @@ func TestPollingAlsoHappensWhileTheQueueNeverRunsEmpty(t *testing.T) {
 	}
 }
 
-// With one client that waits for its answer every poll without block finds nothing: the system call is saved after a while.
+// With one client that waits for its answer every poll without block finds nothing: the system call
+// is saved after a while.
 func TestPollsThatNeverFindAnythingAreLeftOut(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		answer := func() {

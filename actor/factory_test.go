@@ -21,7 +21,8 @@ var (
 	errUser = errors.New("the handler's own")
 )
 
-// behind is a connection without a socket: it gives what is sent to it to a factory's receiver and keeps the errors.
+// behind is a connection without a socket: it gives what is sent to it to a factory's receiver and
+// keeps the errors.
 type behind struct {
 	t      *testing.T
 	system *actor.ActorSystem

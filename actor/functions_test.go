@@ -74,7 +74,8 @@ func TestTheUsersActorReceivesEventsAndMessagesAlike(t *testing.T) {
 	assert.Empty(t, b.dead)
 }
 
-// As connection.Connection does: an event comes up while another message is handled, and comes back by way of Receive.
+// As connection.Connection does: an event comes up while another message is handled, and comes back
+// by way of Receive.
 func TestAnEventInsideAnotherMessageIsTheContextsMessageToo(t *testing.T) {
 	got := make(chan any, 1)
 	receiver := tcpactor.Actors(func() actor.Actor { return userActor{got} }).Open()

@@ -9,20 +9,24 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Handler shows the bytes of one connection to a value of its own, one call at a time. It may block: only its own connection waits.
+// Handler shows the bytes of one connection to a value of its own, one call at a time. It may
+// block: only its own connection waits.
 //
-// More methods are optional: those of AcceptedHandler, ClosedHandler, ClosingHandler, PeerClosedHandler, WritableHandler,
-// DrainingHandler and MessageHandler. A value that wraps a handler hides them; Wrap keeps them.
+// More methods are optional: those of AcceptedHandler, ClosedHandler, ClosingHandler,
+// PeerClosedHandler, WritableHandler, DrainingHandler and MessageHandler. A value that wraps a
+// handler hides them; Wrap keeps them.
 //
-// An error that a method returns closes the connection, with ReasonHandlerError. Where the connection
-// has begun to end already, a method may return the error of a write that was refused for that: it
-// changes nothing and counts as no failure.
+// An error that a method returns closes the connection, with ReasonHandlerError. Where the
+// connection has begun to end already, a method may return the error of a write that was refused
+// for that: it changes nothing and counts as no failure.
 type Handler interface {
-	// Data shows the unread bytes; what it does not consume stays. buffer is valid during the call only.
+	// Data shows the unread bytes; what it does not consume stays. buffer is valid during the call
+	// only.
 	Data(socket protocol.Socket, buffer *protocol.Buffer) error
 }
 
-// HandlerFunc is a Handler without a state, and the Factory that makes it: one function for all connections.
+// HandlerFunc is a Handler without a state, and the Factory that makes it: one function for all
+// connections.
 type HandlerFunc func(socket protocol.Socket, buffer *protocol.Buffer) error
 
 // Data implements Handler.
@@ -41,7 +45,8 @@ func (f HandlerFunc) Validate() error {
 	return nil
 }
 
-// AcceptedHandler is told that the connection is there: once and first. An error closes the connection.
+// AcceptedHandler is told that the connection is there: once and first. An error closes the
+// connection.
 type AcceptedHandler interface {
 	Accepted(socket protocol.Socket) error
 }
@@ -61,14 +66,15 @@ type WritableHandler interface {
 	Writable(socket protocol.Socket, ready bool) error
 }
 
-// DrainingHandler is told that the server shuts down, or that the connection reached its MaxAge, and then decides itself when to Close. A
-// connection whose handler does not have it is closed once it is quiet.
+// DrainingHandler is told that the server shuts down, or that the connection reached its MaxAge,
+// and then decides itself when to Close. A connection whose handler does not have it is closed once
+// it is quiet.
 type DrainingHandler interface {
 	Draining(socket protocol.Socket, deadline time.Time) error
 }
 
-// ClosingHandler is told that the connection has begun to end, as soon as that is known. Closed comes
-// once everything accepted is flushed, which may be seconds later. See protocol.Closing.
+// ClosingHandler is told that the connection has begun to end, as soon as that is known. Closed
+// comes once everything accepted is flushed, which may be seconds later. See protocol.Closing.
 type ClosingHandler interface {
 	Closing(socket protocol.Socket, closing *protocol.Closing)
 }

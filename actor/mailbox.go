@@ -8,8 +8,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Source is the actor behind a mailbox, as far as the mailbox knows it: it is asked for work when no mail is
-// left, and it gets back what can no longer be delivered.
+// Source is the actor behind a mailbox, as far as the mailbox knows it: it is asked for work when
+// no mail is left, and it gets back what can no longer be delivered.
 type Source interface {
 	// Pull returns the next message to invoke, nil if there is nothing to do now. It runs on the
 	// mailbox's turn, never concurrently with a Receive of the same actor.
@@ -19,26 +19,30 @@ type Source interface {
 	Drop(message any)
 }
 
-// FailureTaker is the optional part of a Source that wants to know of failures on its turn which no Receive caught.
+// FailureTaker is the optional part of a Source that wants to know of failures on its turn which no
+// Receive caught.
 type FailureTaker interface {
-	// Failed gets what the actor's code panicked with, nil for runtime.Goexit, and the message that it was
-	// invoked with, nil for Pull. It runs on the actor's turn, the panic's frames still on the stack.
-	// False: the failure goes to the supervisor.
+	// Failed gets what the actor's code panicked with, nil for runtime.Goexit, and the message that
+	// it was invoked with, nil for Pull. It runs on the actor's turn, the panic's frames still on
+	// the stack. False: the failure goes to the supervisor.
 	Failed(ctx actor.Context, message, reason any) (taken bool)
 }
 
 // WatchTaker is the optional part of a Source that keeps its watchers itself.
 type WatchTaker interface {
-	// TakeWatch gets each *actor.Watch and *actor.Unwatch, on the actor's turn. False: Proto.Actor handles it as ever.
+	// TakeWatch gets each *actor.Watch and *actor.Unwatch, on the actor's turn. False: Proto.Actor
+	// handles it as ever.
 	TakeWatch(message any) (taken bool)
 }
 
-// Mailbox is a Proto.Actor mailbox made for sockets. Unlike the stock one it pulls: when its mail is done it
-// asks its Source, so input is fetched on the actor's turn, after all commands that came before. It gives the
-// dispatcher back after Throughput messages, and after Close no message vanishes: each goes to Source.Drop.
+// Mailbox is a Proto.Actor mailbox made for sockets. Unlike the stock one it pulls: when its mail
+// is done it asks its Source, so input is fetched on the actor's turn, after all commands that came
+// before. It gives the dispatcher back after Throughput messages, and after Close no message
+// vanishes: each goes to Source.Drop.
 //
-// It is embedded by value in the actor it belongs to, two in each connection, so it is small: 88 bytes. It makes no allocation of its own in
-// steady state. Post*, Schedule, Run, RunNow, Busy and Close may be called by any goroutine; Take on the mailbox's turn only.
+// It is embedded by value in the actor it belongs to, two in each connection, so it is small: 88
+// bytes. It makes no allocation of its own in steady state. Post*, Schedule, Run, RunNow, Busy and
+// Close may be called by any goroutine; Take on the mailbox's turn only.
 type Mailbox struct {
 	mu        sync.Mutex
 	running   bool // a turn is scheduled or under way: no other one may be started
@@ -61,11 +65,13 @@ var _ actor.Mailbox = (*Mailbox)(nil)
 // Init binds the mailbox to its actor. It comes before the spawn.
 func (m *Mailbox) Init(source Source) {
 	m.source = source
-	// Until Start: Proto.Actor enters an actor in its registry, and so lets others post, before it calls RegisterHandlers.
+	// Until Start: Proto.Actor enters an actor in its registry, and so lets others post, before it
+	// calls RegisterHandlers.
 	m.running, m.inside = true, true
 }
 
-// InitMortal is Init for an actor that cannot be born again, as it holds a socket: a restart stops it.
+// InitMortal is Init for an actor that cannot be born again, as it holds a socket: a restart stops
+// it.
 func (m *Mailbox) InitMortal(source Source) {
 	m.Init(source)
 	m.mortal = true
@@ -106,7 +112,8 @@ func (m *Mailbox) PostUserMessage(message any) {
 	m.stirAndUnlock()
 }
 
-// PostSystemMessage implements actor.Mailbox. System messages are taken also after Close: a late Watch must be answered.
+// PostSystemMessage implements actor.Mailbox. System messages are taken also after Close: a late
+// Watch must be answered.
 func (m *Mailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
 	m.push(system, message)
@@ -129,8 +136,8 @@ func (m *Mailbox) stirAndUnlock() {
 	}
 }
 
-// Run gives the actor a turn on the calling goroutine, if it has none yet: what a goroutine does that
-// has nothing better to do than the actor's work and may be blocked by it.
+// Run gives the actor a turn on the calling goroutine, if it has none yet: what a goroutine does
+// that has nothing better to do than the actor's work and may be blocked by it.
 func (m *Mailbox) Run() {
 	m.mu.Lock()
 	m.stirred = true
@@ -144,9 +151,10 @@ func (m *Mailbox) Run() {
 	}
 }
 
-// RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that one is taken over, and finds nothing
-// left to do. False: a turn is under way on another goroutine (or on this one, further up its stack), and nothing was done.
-// It is for a caller that needs the actor's work done before it can go on, and for actors whose turns do not block.
+// RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that one is
+// taken over, and finds nothing left to do. False: a turn is under way on another goroutine (or on
+// this one, further up its stack), and nothing was done. It is for a caller that needs the actor's
+// work done before it can go on, and for actors whose turns do not block.
 func (m *Mailbox) RunNow() bool {
 	m.mu.Lock()
 	if m.inside {
@@ -166,7 +174,8 @@ func (m *Mailbox) Inside() bool {
 	return m.inside
 }
 
-// Busy reports that the actor is at work, or is to be: a turn is under way or scheduled, or it failed and awaits its supervisor.
+// Busy reports that the actor is at work, or is to be: a turn is under way or scheduled, or it
+// failed and awaits its supervisor.
 func (m *Mailbox) Busy() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -187,7 +196,8 @@ func (m *Mailbox) Close() {
 	}
 }
 
-// Take removes the oldest user message, for an actor that must see its mail before the turn would bring it.
+// Take removes the oldest user message, for an actor that must see its mail before the turn would
+// bring it.
 func (m *Mailbox) Take() (message any, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -197,8 +207,9 @@ func (m *Mailbox) Take() (message any, ok bool) {
 // run is a turn that was scheduled.
 func (m *Mailbox) run() { m.turn(true) }
 
-// turn is one turn: system messages, then mail, then what the source has; until nothing is left or the
-// throughput is used up. One that was scheduled may have been taken over meanwhile; then there is nothing to do.
+// turn is one turn: system messages, then mail, then what the source has; until nothing is left or
+// the throughput is used up. One that was scheduled may have been taken over meanwhile; then there
+// is nothing to do.
 func (m *Mailbox) turn(scheduled bool) {
 	var message any
 	var what kind
@@ -249,9 +260,9 @@ func (m *Mailbox) turn(scheduled bool) {
 	}
 }
 
-// failed ends a turn in which the actor panicked, or called runtime.Goexit: then reason is nil. The message at hand is
-// lost. The rest goes on in a turn of its own, if the actor does not take the failure after the supervisor has
-// decided (EscalateFailure suspends the mailbox).
+// failed ends a turn in which the actor panicked, or called runtime.Goexit: then reason is nil. The
+// message at hand is lost. The rest goes on in a turn of its own, if the actor does not take the
+// failure after the supervisor has decided (EscalateFailure suspends the mailbox).
 func (m *Mailbox) failed(message, reason any) {
 	taken := false
 	defer func() { // also where the code that takes the failure fails in turn
@@ -271,8 +282,8 @@ func (m *Mailbox) failed(message, reason any) {
 	}
 }
 
-// RunsUserCode reports that Proto.Actor calls code of the user's for message by itself, and not by the actor's
-// Receive: a continuation of ReenterAfter, or a message that answers for itself.
+// RunsUserCode reports that Proto.Actor calls code of the user's for message by itself, and not by
+// the actor's Receive: a continuation of ReenterAfter, or a message that answers for itself.
 func RunsUserCode(message any) bool {
 	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
 	case actor.AutoRespond:
@@ -286,7 +297,8 @@ func RunsUserCode(message any) bool {
 	}
 }
 
-// stop hands a Stop on. An actor that failed while it was stopping already goes on with it: what it still waits for may be mail.
+// stop hands a Stop on. An actor that failed while it was stopping already goes on with it: what it
+// still waits for may be mail.
 func (m *Mailbox) stop() {
 	m.setSuspended(false)
 	m.invoker.InvokeSystemMessage(stopMessage)
@@ -294,7 +306,8 @@ func (m *Mailbox) stop() {
 
 var stopMessage = &actor.Stop{}
 
-// goOn ends a turn that another one follows. The mailbox stays marked as running: no other one is scheduled in between.
+// goOn ends a turn that another one follows. The mailbox stays marked as running: no other one is
+// scheduled in between.
 func (m *Mailbox) goOn() {
 	m.mu.Lock()
 	m.inside = false
@@ -302,8 +315,9 @@ func (m *Mailbox) goOn() {
 	m.scheduler.schedule(m)
 }
 
-// next returns what the turn does next. With none the turn is over: the mailbox has been marked as not running. begins: the turn
-// was scheduled and begins here, unless another goroutine has taken it over.
+// next returns what the turn does next. With none the turn is over: the mailbox has been marked as
+// not running. begins: the turn was scheduled and begins here, unless another goroutine has taken
+// it over.
 func (m *Mailbox) next(begins bool) (any, kind) {
 	for {
 		m.mu.Lock()

@@ -7,7 +7,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// bare is an actor that does nothing, behind a mailbox whose turns run at once when the benchmark says so.
+// bare is an actor that does nothing, behind a mailbox whose turns run at once when the benchmark
+// says so.
 type bare struct{ turn turn }
 
 func (*bare) Pull() any                { return nil }

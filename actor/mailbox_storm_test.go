@@ -25,8 +25,9 @@ func newPool(t *testing.T) *tcpactor.Pool {
 	return pool
 }
 
-// The dangerous moment is the end of a turn: whoever posts then must either be seen by it or start the next one. So the post
-// comes as the turn before it ends, and it is the only one there is: nobody else could wake the mailbox by chance.
+// The dangerous moment is the end of a turn: whoever posts then must either be seen by it or start
+// the next one. So the post comes as the turn before it ends, and it is the only one there is:
+// nobody else could wake the mailbox by chance.
 func TestNoWakeUpIsLostAtTheEndOfATurn(t *testing.T) {
 	const rounds = 20_000
 	handled := make(chan struct{}, 1)

@@ -12,7 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// newMailbox returns a mailbox whose turns run by hand, and which writes what it does into the journal.
+// newMailbox returns a mailbox whose turns run by hand, and which writes what it does into the
+// journal.
 func newMailbox(throughput int) (*tcpactor.Mailbox, *script, *byHand, *[]any) {
 	journal := new([]any)
 	write := func(message any) { *journal = append(*journal, message) }

@@ -17,7 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newSystem returns an actor system that says nothing, and whose dead letters leave no goroutine behind for long.
+// newSystem returns an actor system that says nothing, and whose dead letters leave no goroutine
+// behind for long.
 func newSystem() *actor.ActorSystem {
 	makeSystem := actor.NewActorSystem
 	if strconv.IntSize < 64 {
@@ -89,8 +90,8 @@ func (d *byHand) all() {
 	}
 }
 
-// script is both sides of a mailbox: the actor that it invokes and the source that it pulls. The functions are called on its
-// turn, except dropped; nil ones do nothing.
+// script is both sides of a mailbox: the actor that it invokes and the source that it pulls. The
+// functions are called on its turn, except dropped; nil ones do nothing.
 type script struct {
 	user    func(message any)
 	system  func(message any)

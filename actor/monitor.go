@@ -2,8 +2,9 @@ package tcpactor
 
 import "time"
 
-// The monitor is the event loop's second look at itself: it finds workers that are blocked in a handler, and asks the policy
-// how many workers the load is worth. It reads the clock so that nobody on the hot path has to.
+// The monitor is the event loop's second look at itself: it finds workers that are blocked in a
+// handler, and asks the policy how many workers the load is worth. It reads the clock so that
+// nobody on the hot path has to.
 
 const (
 	// tick is how often it looks. A handler counts as blocked after one to two of them.
@@ -11,9 +12,11 @@ const (
 	// dozeAfter is after how many ticks without a turn it goes to sleep.
 	dozeAfter = 50
 
-	// extraGrowth is by how much the extra workers multiply at a tick that finds most of them blocked.
+	// extraGrowth is by how much the extra workers multiply at a tick that finds most of them
+	// blocked.
 	extraGrowth = 4
-	// mostExtra bounds the extra workers. Blocked ones are not among them: there are at most as many as connections.
+	// mostExtra bounds the extra workers. Blocked ones are not among them: there are at most as
+	// many as connections.
 	mostExtra = 1024
 )
 
@@ -56,8 +59,8 @@ func (c *EventLoop) monitor() {
 // ticksIn returns how many ticks went by between two looks.
 func ticksIn(d time.Duration) int { return max(1, int((d+tick/2)/tick)) }
 
-// doze says that nobody looks from now on, unless a worker has been active since the last look: the turn it took then may
-// block, and it did not see that somebody must be woken to notice.
+// doze says that nobody looks from now on, unless a worker has been active since the last look: the
+// turn it took then may block, and it did not see that somebody must be woken to notice.
 func (c *EventLoop) doze() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,8 +77,8 @@ func (c *EventLoop) wakeMonitor() {
 	}
 }
 
-// look is one tick, or the last of several of which nobody was free to look at the others. It reports whether the event loop did anything since the
-// last look, or is doing it.
+// look is one tick, or the last of several of which nobody was free to look at the others. It
+// reports whether the event loop did anything since the last look, or is doing it.
 func (c *EventLoop) look(ticks int) (busy bool) {
 	c.mu.Lock()
 	found := 0
@@ -109,9 +112,10 @@ func (c *EventLoop) look(ticks int) (busy bool) {
 	return busy
 }
 
-// growExtra decides how many more workers may come in, now that a tick found so many blocked. Where most of
-// the extra ones were blocked too, more of the same waits in the queue or in the poller, and the number multiplies.
-// It takes up to two ticks to find a blocked worker, so one tick without is no end of the row.
+// growExtra decides how many more workers may come in, now that a tick found so many blocked. Where
+// most of the extra ones were blocked too, more of the same waits in the queue or in the poller,
+// and the number multiplies. It takes up to two ticks to find a blocked worker, so one tick without
+// is no end of the row.
 func (c *EventLoop) growExtra(found int) {
 	if found == 0 {
 		if c.calm++; c.calm > 1 {
@@ -125,7 +129,8 @@ func (c *EventLoop) growExtra(found int) {
 	}
 }
 
-// missing returns how many workers to bring in: as many as may be active and have something to run, and one to poll if nobody does.
+// missing returns how many workers to bring in: as many as may be active and have something to run,
+// and one to poll if nobody does.
 func (c *EventLoop) missing() int {
 	want := min(c.target+c.extra, c.queue.len())
 	if !c.polling {

@@ -45,7 +45,8 @@ func TestADozingMonitorIsWokenByWorkWhereverItComesFrom(t *testing.T) {
 	}
 }
 
-// While a handler sleeps for long there may be nothing else to do. The monitor dozes, and is there for the next one.
+// While a handler sleeps for long there may be nothing else to do. The monitor dozes, and is there
+// for the next one.
 func TestTheMonitorDozesBesideATurnThatWasTakenOver(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		release := make(chan struct{})
@@ -59,8 +60,8 @@ func TestTheMonitorDozesBesideATurnThatWasTakenOver(t *testing.T) {
 	})
 }
 
-// Between its last look and its sleep, a worker may have taken a turn without telling it. If that turn blocked, nobody
-// would notice, and nobody would poll.
+// Between its last look and its sleep, a worker may have taken a turn without telling it. If that
+// turn blocked, nobody would notice, and nobody would poll.
 func TestAMonitorDoesNotDozeWhileAWorkerIsAwake(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		release := make(chan struct{})
@@ -87,7 +88,8 @@ func TestWorkThatComesAtTheMomentTheMonitorGoesToSleepIsNoticed(t *testing.T) {
 	}
 }
 
-// The whole of it, load, monitor and policy: turns that take half a tick each, more than one worker can do.
+// The whole of it, load, monitor and policy: turns that take half a tick each, more than one worker
+// can do.
 func TestALoadGetsAsManyWorkersAsItGainsFrom(t *testing.T) {
 	const most = 4
 	inBubble(t, most, func(t *testing.T, c *EventLoop, _ *bell) {

@@ -6,13 +6,14 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Actors is the Proto.Actor form: the user's own actor is the connection's actor. Its Receive gets the events of
-// package protocol, every other message sent to the PID, and Proto.Actor's own (Started before Accepted, Stopping and
-// Stopped around the end); it may spawn children, watch, become. To end the connection it sends a command through the
-// Socket, or panics.
+// Actors is the Proto.Actor form: the user's own actor is the connection's actor. Its Receive gets
+// the events of package protocol, every other message sent to the PID, and Proto.Actor's own
+// (Started before Accepted, Stopping and Stopped around the end); it may spawn children, watch,
+// become. To end the connection it sends a command through the Socket, or panics.
 //
-// With connection.RestartHandler an actor that panics gets Restarting, its children are stopped, and once they have ended a new
-// actor gets Started and Accepted. What the old one watched stays watched.
+// With connection.RestartHandler an actor that panics gets Restarting, its children are stopped,
+// and once they have ended a new actor gets Started and Accepted. What the old one watched stays
+// watched.
 func Actors(newActor func() actor.Actor) Factory { return actors(newActor) }
 
 type actors func() actor.Actor
@@ -32,8 +33,8 @@ func (r *nativeReceiver) Receive(ctx actor.Context, message any) error {
 	return nil
 }
 
-// nested reports that an event came up while another message was handled. Only events can, and they are
-// pointers; comparing any message would panic for types that have no ==.
+// nested reports that an event came up while another message was handled. Only events can, and they
+// are pointers; comparing any message would panic for types that have no ==.
 func nested(ctx actor.Context, message any) bool {
 	switch message.(type) {
 	case protocol.Event, *actor.Started, *actor.Restarting:

@@ -12,13 +12,15 @@ const (
 	kinds
 )
 
-// overflow is what waits in a mailbox behind the message that it holds itself. Most mailboxes have none most of the time, so it is lent to
-// them: a ring of its own for the burst that may come would cost every idle actor more than all the rest of its mailbox.
+// overflow is what waits in a mailbox behind the message that it holds itself. Most mailboxes have
+// none most of the time, so it is lent to them: a ring of its own for the burst that may come would
+// cost every idle actor more than all the rest of its mailbox.
 type overflow [kinds]ring
 
 var overflows = sync.Pool{New: func() any { return new(overflow) }}
 
-// keepSlots is the largest ring kept for the next mailbox, in messages of 16 bytes. What a burst made of it is given back.
+// keepSlots is the largest ring kept for the next mailbox, in messages of 16 bytes. What a burst
+// made of it is given back.
 const keepSlots = 64
 
 func (b *overflow) empty() bool { return b[system].count+b[user].count == 0 }

@@ -1,8 +1,9 @@
 package tcpactor
 
-// policy decides how many workers an event loop's load is worth. More are not better: a worker that only takes turns away from
-// another costs wake-ups and cache misses. So it tries one more while the event loop never sleeps, and keeps it only if more gets done; and, because on a
-// machine that others use too that may have been chance, only if less gets done once it is taken away again.
+// policy decides how many workers an event loop's load is worth. More are not better: a worker that
+// only takes turns away from another costs wake-ups and cache misses. So it tries one more while
+// the event loop never sleeps, and keeps it only if more gets done; and, because on a machine that
+// others use too that may have been chance, only if less gets done once it is taken away again.
 //
 // It is fed one tick at a time and knows nothing of time or goroutines.
 type policy struct {
@@ -35,8 +36,9 @@ const (
 
 func newPolicy(most int) policy { return policy{most: max(most, 1), target: 1, wait: firstWait} }
 
-// ticksOf is n ticks of which only the last was looked at. A monitor is late where all processors have work: as the event loop did not sleep then, and
-// the turns are spread evenly, as far as anybody knows. Otherwise a busy loop would be judged by the moments in which it was not.
+// ticksOf is n ticks of which only the last was looked at. A monitor is late where all processors
+// have work: as the event loop did not sleep then, and the turns are spread evenly, as far as
+// anybody knows. Otherwise a busy loop would be judged by the moments in which it was not.
 func (p *policy) ticksOf(n int, runs uint64, asleep bool) int {
 	n = min(n, mostMissed)
 	before := p.runs
@@ -85,7 +87,8 @@ func (p *policy) judge(done uint64) {
 	}
 }
 
-// try begins a trial: without a worker that is in doubt, else with one more. before is how many turns were run in as many windows.
+// try begins a trial: without a worker that is in doubt, else with one more. before is how many
+// turns were run in as many windows.
 func (p *policy) try(before uint64) {
 	switch {
 	case p.doubt:

@@ -21,7 +21,8 @@ func newLoad(most int) *load {
 	return &load{policy: &p}
 }
 
-// window is one in which done turns were run and asleep ticks found the event loop asleep. It returns the workers there should be.
+// window is one in which done turns were run and asleep ticks found the event loop asleep. It
+// returns the workers there should be.
 func (l *load) window(done uint64, asleep int) int {
 	for i := range window {
 		if i == window-1 {
@@ -56,7 +57,8 @@ func TestALateMonitorCountsTheTicksThatItMissed(t *testing.T) {
 	}
 }
 
-// With all processors at work a monitor gets its turn when one of them runs out of it, and finds the event loop asleep.
+// With all processors at work a monitor gets its turn when one of them runs out of it, and finds
+// the event loop asleep.
 func TestWhereTheMonitorIsLateTheEventLoopIsNotJudgedByTheMomentOfItsLook(t *testing.T) {
 	l := newLoad(2)
 	l.busy(fullFor, 100)
@@ -161,7 +163,8 @@ func TestFailedTrialsRestTwiceAsLongEachUpToEightSeconds(t *testing.T) {
 	assert.InDelta(t, 8, (mostWait * window * tick).Seconds(), 0.5)
 }
 
-// keeps brings a second worker, which is on trial, to where it is kept: with it twice as much gets done.
+// keeps brings a second worker, which is on trial, to where it is kept: with it twice as much gets
+// done.
 func (l *load) keeps(t *testing.T) {
 	t.Helper()
 	require.Equal(t, fullFor, l.trial)

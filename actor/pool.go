@@ -6,9 +6,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Pool is a dispatcher of goroutines that are used again. A stock dispatcher starts a goroutine for every
-// wake-up of an actor and pays for a fresh stack each time; a pool's goroutines have grown theirs.
-// There is no upper limit: an actor that blocks holds one goroutine and delays nobody.
+// Pool is a dispatcher of goroutines that are used again. A stock dispatcher starts a goroutine for
+// every wake-up of an actor and pays for a fresh stack each time; a pool's goroutines have grown
+// theirs. There is no upper limit: an actor that blocks holds one goroutine and delays nobody.
 //
 // Its goroutines are owned by whoever made the pool, stopped by Close, joined by Wait.
 type Pool struct {
@@ -23,9 +23,11 @@ type poolWorker struct{ work chan turn }
 var _ actor.Dispatcher = (*Pool)(nil)
 
 const (
-	// throughput is how many messages an actor handles before others get their turn. Proto.Actor's own default.
+	// throughput is how many messages an actor handles before others get their turn. Proto.Actor's
+	// own default.
 	throughput = 300
-	// maxIdle bounds the goroutines that wait for work; the others end. A parked one costs its stack, 8 KiB or so.
+	// maxIdle bounds the goroutines that wait for work; the others end. A parked one costs its
+	// stack, 8 KiB or so.
 	maxIdle = 64
 )
 
@@ -35,8 +37,9 @@ func NewPool() *Pool { return &Pool{} }
 // Throughput implements actor.Dispatcher.
 func (p *Pool) Throughput() int { return throughput }
 
-// Schedule implements actor.Dispatcher: turn runs on a goroutine of the pool, never on the caller's.
-// After Close it still runs, on a goroutine that nobody joins: an actor must never be left without its turn.
+// Schedule implements actor.Dispatcher: turn runs on a goroutine of the pool, never on the
+// caller's. After Close it still runs, on a goroutine that nobody joins: an actor must never be
+// left without its turn.
 func (p *Pool) Schedule(turn func()) { p.schedule(function(turn)) }
 
 func (p *Pool) schedule(t turn) {
@@ -96,5 +99,6 @@ func (p *Pool) Close() {
 	}
 }
 
-// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this pool.
+// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this
+// pool.
 func (p *Pool) Wait() { p.workers.Wait() }

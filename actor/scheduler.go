@@ -9,13 +9,15 @@ type function func()
 
 func (f function) run() { f() }
 
-// scheduler is a dispatcher as a mailbox uses it: an event loop and a pool take the mailbox as it is.
+// scheduler is a dispatcher as a mailbox uses it: an event loop and a pool take the mailbox as it
+// is.
 type scheduler interface {
 	Throughput() int
 	schedule(t turn)
 }
 
-// schedulerOf makes one of any dispatcher. Where it is none of ours, the mailbox needs memory for the function that it hands over.
+// schedulerOf makes one of any dispatcher. Where it is none of ours, the mailbox needs memory for
+// the function that it hands over.
 func schedulerOf(d actor.Dispatcher, t turn) scheduler {
 	if s, ok := d.(scheduler); ok {
 		return s

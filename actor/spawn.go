@@ -2,10 +2,11 @@ package tcpactor
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// SpawnLight spawns an actor whose parent is the given one without being entered in the parent's child set, which costs
-// 860 bytes per child and is never given back below its high-water mark. The parent gets the child's failures and
-// Terminated as usual; stopping it together with the parent is the spawner's business. The parent is an actor's context, on its turn, or
-// a LightParent. The id is one of NewIDs.
+// SpawnLight spawns an actor whose parent is the given one without being entered in the parent's
+// child set, which costs 860 bytes per child and is never given back below its high-water mark. The
+// parent gets the child's failures and Terminated as usual; stopping it together with the parent is
+// the spawner's business. The parent is an actor's context, on its turn, or a LightParent. The id
+// is one of NewIDs.
 func SpawnLight(parent actor.SpawnerContext, id string, props *actor.Props) (*actor.PID, error) {
 	return actor.DefaultSpawner(parent.ActorSystem(), id, props, parent)
 }
@@ -22,15 +23,15 @@ type lightParent struct {
 
 func (p lightParent) Self() *actor.PID { return p.pid }
 
-// NewIDs returns an id for a child of parent that no actor has ever had, and the id of that child's own child of the given name. They
-// share their memory.
+// NewIDs returns an id for a child of parent that no actor has ever had, and the id of that child's
+// own child of the given name. They share their memory.
 func NewIDs(parent actor.SpawnerContext, name string) (child, grandchild string) {
 	grandchild = parent.Self().Id + "/" + parent.ActorSystem().ProcessRegistry.NextId() + "/" + name
 	return grandchild[:len(grandchild)-len(name)-1], grandchild
 }
 
-// Adopt returns props whose spawn starts nothing: it enters the running actor pid in the spawning actor's child set, so that
-// the parent's stop waits for the child's.
+// Adopt returns props whose spawn starts nothing: it enters the running actor pid in the spawning
+// actor's child set, so that the parent's stop waits for the child's.
 func Adopt(pid *actor.PID) *actor.Props {
 	return actor.PropsFromFunc(func(actor.Context) {}, actor.WithSpawnFunc(
 		func(*actor.ActorSystem, string, *actor.Props, actor.SpawnerContext) (*actor.PID, error) {

@@ -7,12 +7,15 @@ import (
 	cmap "github.com/orcaman/concurrent-map"
 )
 
-// NewSystem is actor.NewActorSystem with a process registry fit for many short-lived actors. The stock one is
-// 32,768 small maps: 2.8 MB that every collection scans, 150 bytes for an entry, and a cache miss or two for each look-up; this one is 512.
+// NewSystem is actor.NewActorSystem with a process registry fit for many short-lived actors. The
+// stock one is 32,768 small maps: 2.8 MB that every collection scans, 150 bytes for an entry, and a
+// cache miss or two for each look-up; this one is 512.
 //
-// Berth runs on any actor system; this is one to create where nothing asks for another. A running system's registry must not be replaced.
+// Berth runs on any actor system; this is one to create where nothing asks for another. A running
+// system's registry must not be replaced.
 //
-// On 32-bit platforms it is the only one that works: the stock registry takes a hash for an index, and half of the names panic there.
+// On 32-bit platforms it is the only one that works: the stock registry takes a hash for an index,
+// and half of the names panic there.
 func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	system := actor.NewActorSystem(options...)
 	old := system.ProcessRegistry.LocalPIDs
@@ -27,10 +30,11 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	return system
 }
 
-// registryMaps is how many maps of 32 shards each the registry has. From 1 to 64 an entry costs the same, about 60 bytes at 10,000
-// connections; with 16 the shards' locks rarely meet.
+// registryMaps is how many maps of 32 shards each the registry has. From 1 to 64 an entry costs the
+// same, about 60 bytes at 10,000 connections; with 16 the shards' locks rarely meet.
 //
-// Of one map the index is 0, also where Proto.Actor makes a negative number of the name's hash: an int of 32 bits.
+// Of one map the index is 0, also where Proto.Actor makes a negative number of the name's hash: an
+// int of 32 bits.
 func registryMaps() int {
 	if strconv.IntSize < 64 {
 		return 1

@@ -2,11 +2,12 @@ package connection
 
 import "time"
 
-// goldenStep is 2^32 divided by the golden ratio: its multiples, modulo 2^32, lie evenly spread wherever one begins and ends.
+// goldenStep is 2^32 divided by the golden ratio: its multiples, modulo 2^32, lie evenly spread
+// wherever one begins and ends.
 const goldenStep = 0x9E3779B9
 
-// spread deals out the places of connections in MaxAge's tolerance: evenly, so that any number of connections accepted together end
-// one by one. Any goroutine may call it.
+// spread deals out the places of connections in MaxAge's tolerance: evenly, so that any number of
+// connections accepted together end one by one. Any goroutine may call it.
 func (s *Spawner) spread() uint16 { return uint16(s.dealt.Add(goldenStep) >> 16) }
 
 // ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth.
@@ -17,7 +18,8 @@ func (c *Connection) ageLimit(maxAge time.Duration) time.Duration {
 // age is how old the connection is when the sweep's clock shows now. For the sweep.
 func (c *Connection) age(now time.Duration) time.Duration { return now + c.shared.behind - c.born }
 
-// agedAt is when the sweep saw that the connection has reached its MaxAge: its grace begins then. There must have been such a moment.
+// agedAt is when the sweep saw that the connection has reached its MaxAge: its grace begins then.
+// There must have been such a moment.
 func (c *Connection) agedAt() time.Duration { return time.Duration(c.rare.Load().agedAt.Load()) }
 
 // ageDeadline is when MaxAgeGrace is over, zero where it is off.

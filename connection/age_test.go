@@ -30,7 +30,8 @@ func TestOfConnectionsAcceptedTogetherEachHasItsOwnAgeWithinATenth(t *testing.T)
 	}
 }
 
-// aged returns a connection whose own limit is 100 s exactly, ten of which it is told before its end.
+// aged returns a connection whose own limit is 100 s exactly, ten of which it is told before its
+// end.
 func aged(o Options) *Connection {
 	o.MaxAge = 100 * second
 	c := newConnection(o, &taker{})

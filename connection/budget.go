@@ -8,12 +8,14 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Budget bounds the memory that the connections of one listener hold together: the chunks behind unread bytes, and what accepted writes
-// hold until the kernel has taken them. Whoever wants more takes it first, so that never more is held than Total; only of a long PROXY
-// header is it known too late how long it is.
+// Budget bounds the memory that the connections of one listener hold together: the chunks behind
+// unread bytes, and what accepted writes hold until the kernel has taken them. Whoever wants more
+// takes it first, so that never more is held than Total; only of a long PROXY header is it known
+// too late how long it is.
 //
-// From the high water on, who holds a share or more is paused: he is not read any more, and gets nothing for writes. Who holds less goes
-// on, but what he holds decides how far: see ceiling. So the greediest wait first, and those who hold nothing last. How that ends: reclaim.
+// From the high water on, who holds a share or more is paused: he is not read any more, and gets
+// nothing for writes. Who holds less goes on, but what he holds decides how far: see ceiling. So
+// the greediest wait first, and those who hold nothing last. How that ends: reclaim.
 //
 // Any goroutine may call its methods. Without a budget it is nil; then only Kicked may be called.
 type Budget struct {
@@ -34,16 +36,19 @@ type Budget struct {
 	line          []*Connection // scratch: who waits
 }
 
-// BudgetLimits are all positive but Timeout, which is negative where it is off; LowWater < HighWater <= Total.
+// BudgetLimits are all positive but Timeout, which is negative where it is off; LowWater <
+// HighWater <= Total.
 type BudgetLimits struct {
 	Total, HighWater, LowWater int64 // bytes
 	Timeout                    time.Duration
 }
 
-// smallShare is what a connection may hold at least before it counts as greedy, however many there are: a read, and an answer to it.
+// smallShare is what a connection may hold at least before it counts as greedy, however many there
+// are: a read, and an answer to it.
 const smallShare = 8 << 10
 
-// NewBudget returns a budget of which nothing is taken. changed is called on the goroutine that sweeps, when it becomes pressed and when it is so no more.
+// NewBudget returns a budget of which nothing is taken. changed is called on the goroutine that
+// sweeps, when it becomes pressed and when it is so no more.
 func NewBudget(limits BudgetLimits, changed func(pressed bool, held int64)) *Budget {
 	b := &Budget{limits: limits, kicks: make(chan struct{}, 1), changed: changed}
 	b.share.Store(smallShare)
@@ -56,7 +61,8 @@ func (b *Budget) Held() int64 { return b.held.Load() }
 // Waiting returns how many connections are not read because of it.
 func (b *Budget) Waiting() int { return int(b.waiting.Load()) }
 
-// Wanting returns how many connections are to be told of room after a write was refused because of it.
+// Wanting returns how many connections are to be told of room after a write was refused because of
+// it.
 func (b *Budget) Wanting() int { return int(b.wanting.Load()) }
 
 // Refused returns how many writes were refused because of it.
@@ -87,9 +93,9 @@ const (
 
 // ceiling is up to where who holds own may fill the budget:
 //
-//	Total ───────────┬─ writes of who holds less than a share: there is room for answers to what was read
-//	                 ├─ reads of who holds nothing, in small pieces: newcomers, however many there are who hold on to what they read
-//	                 ├─ reads of who holds little; the more he holds the lower, down to
+//	Total ───────────┬─ writes of a connection below its share: room for answers
+//	                 ├─ reads of one that holds nothing, in small pieces: newcomers
+//	                 ├─ reads of one that holds little; the more it holds the lower, down to
 //	HighWater ───────┴─ everything else
 func (b *Budget) ceiling(own int64, what purpose) int64 {
 	l, share := &b.limits, b.share.Load()
@@ -229,7 +235,8 @@ func (c *Connection) lend(b *protocol.Buffer) {
 	}
 }
 
-// lent reports that b shows this connection's input, whose memory was taken from the budget for reading. Any goroutine may ask.
+// lent reports that b shows this connection's input, whose memory was taken from the budget for
+// reading. Any goroutine may ask.
 func (c *Connection) lent(b *protocol.Buffer) bool {
 	return c.shared.budget != nil && c.share().lent.Load() == b
 }
@@ -253,7 +260,8 @@ func (c *Connection) leaveBudget() {
 	}
 }
 
-// want notes that a write of so much memory was refused, so that its connection is told of room. Any goroutine may call it.
+// want notes that a write of so much memory was refused, so that its connection is told of room.
+// Any goroutine may call it.
 func (b *Budget) want(s *share, memory int) {
 	for size := int64(memory) + 1; ; {
 		before := s.wants.Load()
@@ -279,7 +287,8 @@ func (b *Budget) wanted(s *share) bool {
 	return true
 }
 
-// reserve takes credit for a write of n bytes, and memory for it from the budget. Any goroutine may call it.
+// reserve takes credit for a write of n bytes, and memory for it from the budget. Any goroutine may
+// call it.
 func (c *Connection) reserve(n, memory int) (crossed bool, err error) {
 	b := c.shared.budget
 	if b == nil {

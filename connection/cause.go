@@ -16,7 +16,8 @@ type cause struct {
 	err    error
 }
 
-// plain are the causes without an error: most connections end in an orderly way, and theirs needs no memory.
+// plain are the causes without an error: most connections end in an orderly way, and theirs needs
+// no memory.
 var plain = func() (causes [protocol.ReasonStopped + 1]cause) {
 	for reason := range causes {
 		causes[reason].reason = protocol.Reason(reason)
@@ -31,7 +32,8 @@ func causeOf(reason protocol.Reason, err error) *cause {
 	return &cause{reason, err}
 }
 
-// blame gives the end an error that was orderly until err cut its flush off. The reason stays the first one.
+// blame gives the end an error that was orderly until err cut its flush off. The reason stays the
+// first one.
 func (c *Connection) blame(err error) {
 	if why := c.cause.Load(); why != nil && why.err == nil {
 		c.cause.CompareAndSwap(why, &cause{why.reason, err})

@@ -5,9 +5,11 @@ import (
 	"time"
 )
 
-// clock is the time that the sweep's limits are measured in. It is the process's own time, except that a sweep which comes late does
-// not count the time that it comes late by: while a process stands still (it is stopped, its machine is moved or sleeps) nothing is
-// read, so nothing can be said about the peers. After such a pause every connection has what was left of its limits before it.
+// clock is the time that the sweep's limits are measured in. It is the process's own time, except
+// that a sweep which comes late does not count the time that it comes late by: while a process
+// stands still (it is stopped, its machine is moved or sleeps) nothing is read, so nothing can be
+// said about the peers. After such a pause every connection has what was left of its limits before
+// it.
 //
 // Any goroutine may call its methods. Times are since the Spawner's epoch.
 type clock struct {
@@ -17,11 +19,12 @@ type clock struct {
 	most time.Duration // how far it goes until the next sweep
 }
 
-// leastSlack is how late a sweep may come without losing time, at least, and as far as no limit is shorter than four times that: a busy
-// machine makes it late by some milliseconds all the time.
+// leastSlack is how late a sweep may come without losing time, at least, and as far as no limit is
+// shorter than four times that: a busy machine makes it late by some milliseconds all the time.
 const leastSlack = 50 * time.Millisecond
 
-// slack is how late a sweep may come without losing time where it is to come every interval, and shortest is the shortest limit.
+// slack is how late a sweep may come without losing time where it is to come every interval, and
+// shortest is the shortest limit.
 func slack(interval, shortest time.Duration) time.Duration {
 	return max(interval, min(leastSlack, shortest/4))
 }
@@ -37,7 +40,8 @@ func (k *clock) shows(moment time.Duration) time.Duration {
 	return k.at + max(0, min(moment-k.real, k.most))
 }
 
-// behind returns by how much it is behind the process's time at a moment of the process's time: all the time that was not counted.
+// behind returns by how much it is behind the process's time at a moment of the process's time: all
+// the time that was not counted.
 func (k *clock) behind(moment time.Duration) time.Duration { return moment - k.now(moment) }
 
 // sweep is called by the sweep, at its beginning. It returns what the clock shows.

@@ -50,7 +50,8 @@ func (s *Spawner) stands(d time.Duration) {
 	s.Sweep()
 }
 
-// Every limit that the sweep keeps: half of it passes, the process is stopped for a hundred times as long, and it has half of its time still.
+// Every limit that the sweep keeps: half of it passes, the process is stopped for a hundred times
+// as long, and it has half of its time still.
 func TestAPauseOfTheProcessEndsNothing(t *testing.T) {
 	const limit = 10 * second
 	off := Options{HandshakeTimeout: -1, IdleTimeout: -1, ReadTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, LingerTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1, MaxAgeGrace: -1}

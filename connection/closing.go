@@ -13,9 +13,10 @@ import (
 // This file tells of the beginning of an end: at once to the hooks, to the event stream and to the
 // handler, each exactly once.
 
-// Closing is published on the actor system's EventStream when something has begun to end a connection
-// whose handler had been given Accepted: exactly once, before the handler's Closed is called, and also
-// while the handler blocks. It is the news of protocol.Closing for programs that are no handlers.
+// Closing is published on the actor system's EventStream when something has begun to end a
+// connection whose handler had been given Accepted: exactly once, before the handler's Closed is
+// called, and also while the handler blocks. It is the news of protocol.Closing for programs that
+// are no handlers.
 type Closing struct {
 	PID        *actor.PID
 	RemoteAddr net.Addr
@@ -23,7 +24,8 @@ type Closing struct {
 	Err        error // nil for an end without an error
 }
 
-// closingHooks are the functions that wait for the end to begin. Any goroutine may call the methods.
+// closingHooks are the functions that wait for the end to begin. Any goroutine may call the
+// methods.
 type closingHooks struct {
 	mu    sync.Mutex
 	hooks map[*func()]struct{}
@@ -75,8 +77,8 @@ func (c *Connection) whenClosing(hook func()) (cancel func() bool) {
 	return func() bool { return hooks.remove(&hook) }
 }
 
-// end says what ends the connection, unless something has ended it already; then it returns false. It
-// is called on the connection's turn, or by setCause.
+// end says what ends the connection, unless something has ended it already; then it returns false.
+// It is called on the connection's turn, or by setCause.
 func (c *Connection) end(reason protocol.Reason, err error) bool {
 	if c.cause.Load() != nil || !c.cause.CompareAndSwap(nil, causeOf(reason, err)) {
 		return false
@@ -97,8 +99,8 @@ func (c *Connection) setCause(reason protocol.Reason, err error) {
 	}
 }
 
-// tellClosing publishes that the end has begun and tells the handler, if there is a handler and if it
-// has not been told. It is called on the connection's turn.
+// tellClosing publishes that the end has begun and tells the handler, if there is a handler and if
+// it has not been told. It is called on the connection's turn.
 func (c *Connection) tellClosing(ctx actor.Context) {
 	if c.flags.closingTold || c.phase.Load()&met == 0 {
 		return

@@ -140,8 +140,8 @@ func (c *Connection) wait(r reply) {
 	}
 }
 
-// answerWaiting answers who waits for what is due. Callbacks are completions like any other, so that one of them that panics, ends
-// the goroutine or asks again disturbs no other.
+// answerWaiting answers who waits for what is due. Callbacks are completions like any other, so
+// that one of them that panics, ends the goroutine or asks again disturbs no other.
 func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 	rare := c.rare.Load()
 	if rare == nil {
@@ -163,7 +163,8 @@ func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 	rare.waiting = left
 }
 
-// outcome is what a command that ends something came to: for Close and CloseWrite the error if accepted writes could not be flushed.
+// outcome is what a command that ends something came to: for Close and CloseWrite the error if
+// accepted writes could not be flushed.
 func (c *Connection) outcome(r reply) error {
 	if r.untilFlushed {
 		return c.writer.err()
@@ -213,7 +214,8 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 	c.answerLater(r, c.closedErr())
 }
 
-// refuseWrite answers a Write that is not accepted: to its sender, or as a dead letter. Nothing is lost without a word.
+// refuseWrite answers a Write that is not accepted: to its sender, or as a dead letter. Nothing is
+// lost without a word.
 func (c *Connection) refuseWrite(m *protocol.Write, sender *actor.PID, err error) {
 	if sender == nil {
 		c.system().DeadLetter.SendUserMessage(c.pid, m)
@@ -222,8 +224,8 @@ func (c *Connection) refuseWrite(m *protocol.Write, sender *actor.PID, err error
 	answerWrite(c.system(), sender, m.Ack, m.Token, err)
 }
 
-// answerLater answers outside the connection's turn, which will not come again; a callback runs on a goroutine of its own, never
-// inside the call that queued it.
+// answerLater answers outside the connection's turn, which will not come again; a callback runs on
+// a goroutine of its own, never inside the call that queued it.
 func (c *Connection) answerLater(r reply, err error) {
 	switch {
 	case r.done != nil:

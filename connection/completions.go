@@ -11,9 +11,9 @@ type completion struct {
 	err  error
 }
 
-// completions are the callbacks that are due. The writer adds, the connection runs them on its own turn: as
-// handler calls they must not overlap, and never run inside the call that queued them. A connection whose writes want none
-// has memory for none.
+// completions are the callbacks that are due. The writer adds, the connection runs them on its own
+// turn: as handler calls they must not overlap, and never run inside the call that queued them. A
+// connection whose writes want none has memory for none.
 type completions struct {
 	list atomic.Pointer[completionList]
 }
@@ -41,7 +41,8 @@ func (c *completions) get() *completionList {
 	return c.list.Load()
 }
 
-// await returns when nobody holds the list who might have looked at something before it was changed.
+// await returns when nobody holds the list who might have looked at something before it was
+// changed.
 func (c *completions) await() {
 	if list := c.list.Load(); list != nil {
 		list.mu.Lock()
@@ -74,7 +75,8 @@ func (l *completionList) run(call func(completion)) {
 	}
 }
 
-// callAll calls them in order. One that ends the goroutine (runtime.Goexit) does not take the others with it: deferred calls still run.
+// callAll calls them in order. One that ends the goroutine (runtime.Goexit) does not take the
+// others with it: deferred calls still run.
 func callAll(due []completion, call func(completion)) {
 	called := 0
 	defer func() {

@@ -14,12 +14,13 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Connection is the actor of one socket. It fetches input on its own turn, shows it to the handler, obeys
-// commands, and sees the connection to its end; its writer, an actor beside it, brings out what was accepted.
-// It is also the protocol.Socket that handlers hold.
+// Connection is the actor of one socket. It fetches input on its own turn, shows it to the handler,
+// obeys commands, and sees the connection to its end; its writer, an actor beside it, brings out
+// what was accepted. It is also the protocol.Socket that handlers hold.
 //
-// What other goroutines want is mail (commands, in order with everything else) or a signal (a bit that says
-// what happened; any number of times is once). Whatever ends the connection sets the cause first: the first one wins.
+// What other goroutines want is mail (commands, in order with everything else) or a signal (a bit
+// that says what happened; any number of times is once). Whatever ends the connection sets the
+// cause first: the first one wins.
 type Connection struct {
 	protocol.Sealed
 
@@ -134,8 +135,9 @@ func (c *Connection) Receive(ctx actor.Context) {
 	}
 }
 
-// handOn delivers a message of the user's. Closing comes before the mail that waits, which may be much. A Closing that ends the
-// goroutine (runtime.Goexit) takes the message at hand with it, so that is dropped then.
+// handOn delivers a message of the user's. Closing comes before the mail that waits, which may be
+// much. A Closing that ends the goroutine (runtime.Goexit) takes the message at hand with it, so
+// that is dropped then.
 func (c *Connection) handOn(ctx actor.Context, message any) {
 	told := c.cause.Load() == nil
 	if !told {
@@ -160,15 +162,16 @@ func (c *Connection) signal(bit uint32) {
 	c.mailbox.Schedule()
 }
 
-// signalOnce is signal for what is signalled often: it gives no turn where that was signalled already.
+// signalOnce is signal for what is signalled often: it gives no turn where that was signalled
+// already.
 func (c *Connection) signalOnce(bit uint32) {
 	if c.signals.Or(bit)&bit == 0 {
 		c.mailbox.Schedule()
 	}
 }
 
-// reaction reports that a handler returned err because the connection had begun to end: it is the error
-// of a write that was refused or cut off. Nothing has failed then.
+// reaction reports that a handler returned err because the connection had begun to end: it is the
+// error of a write that was refused or cut off. Nothing has failed then.
 func (c *Connection) reaction(err error) bool {
 	why := c.cause.Load()
 	switch {
@@ -181,8 +184,8 @@ func (c *Connection) reaction(err error) bool {
 	return why.err != nil && !failure && errors.Is(err, why.err)
 }
 
-// kill ends the connection at once, from any goroutine: the socket is reset, which also frees the writer; the handler gets
-// Closed as soon as it returns from what it is doing.
+// kill ends the connection at once, from any goroutine: the socket is reset, which also frees the
+// writer; the handler gets Closed as soon as it returns from what it is doing.
 func (c *Connection) kill(reason protocol.Reason, err error) {
 	c.setCause(reason, err)
 	if !c.credit.idle() {

@@ -7,16 +7,17 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// credit counts the accepted writes of one connection that the kernel has not taken yet: how many and how many bytes,
-// in one word, so that both limits are checked and taken in one step by whoever wants to write. A mailbox could not give
-// the caller that answer at once.
+// credit counts the accepted writes of one connection that the kernel has not taken yet: how many
+// and how many bytes, in one word, so that both limits are checked and taken in one step by whoever
+// wants to write. A mailbox could not give the caller that answer at once.
 //
-// From reserve until release, a write is counted. A write that is reserved but not yet in the writer's mailbox
-// is between two adjacent statements of its caller; idle is false during that time, which is how the writer knows that
-// somebody is still coming.
+// From reserve until release, a write is counted. A write that is reserved but not yet in the
+// writer's mailbox is between two adjacent statements of its caller; idle is false during that
+// time, which is how the writer knows that somebody is still coming.
 //
 //	bit 63      closed: nothing is accepted any more
-//	bit 62      high: the bytes rose to the high water mark, or a write was refused, and they have not sunk to the low one since
+//	bit 62      high: the bytes rose to the high water mark, or a write was refused;
+//	            they have not sunk to the low one since
 //	bits 40-61  writes
 //	bits 0-39   bytes
 type credit struct{ word atomic.Uint64 }
@@ -58,7 +59,8 @@ func (l *limits) allow(word uint64, n int) error {
 	return nil
 }
 
-// reserve takes a place in the queue and n bytes. crossed says that the bytes just rose to the high water mark.
+// reserve takes a place in the queue and n bytes. crossed says that the bytes just rose to the high
+// water mark.
 func (c *credit) reserve(n int, l *limits) (crossed bool, err error) {
 	for {
 		word := c.word.Load()
@@ -77,7 +79,8 @@ func (c *credit) reserve(n int, l *limits) (crossed bool, err error) {
 	}
 }
 
-// refuse marks that a write of n bytes does not fit, so that the release that makes room tells. False: it fits by now, or never will.
+// refuse marks that a write of n bytes does not fit, so that the release that makes room tells.
+// False: it fits by now, or never will.
 func (c *credit) refuse(n int, l *limits) bool {
 	for {
 		word := c.word.Load()
@@ -90,8 +93,9 @@ func (c *credit) refuse(n int, l *limits) bool {
 	}
 }
 
-// release gives back what reserve took, the bytes possibly earlier than the writes. crossed says that the bytes
-// just sank to the low water mark. fits returns the size plus 1 of a refused write that must fit as well, 0 where there is none.
+// release gives back what reserve took, the bytes possibly earlier than the writes. crossed says
+// that the bytes just sank to the low water mark. fits returns the size plus 1 of a refused write
+// that must fit as well, 0 where there is none.
 func (c *credit) release(writes, bytes int, l *limits, fits func() int) (crossed bool) {
 	for {
 		word := c.word.Load()
@@ -106,8 +110,8 @@ func (c *credit) release(writes, bytes int, l *limits, fits func() int) (crossed
 	}
 }
 
-// low reports that the queue has sunk so far that writing may go on: to the low water mark, and after a refusal to where half of the
-// queue's places are free and the refused write fits.
+// low reports that the queue has sunk so far that writing may go on: to the low water mark, and
+// after a refusal to where half of the queue's places are free and the refused write fits.
 func (l *limits) low(word uint64, fits int) bool {
 	writes, bytes := pending(word)
 	return bytes <= l.lowWater && (fits == 0 || writes <= l.writes/2 && bytes+fits-1 <= l.bytes)

@@ -1,7 +1,9 @@
-// Package connection is one socket as two actors: the connection, which reads and calls the handler, and its writer.
+// Package connection is one socket as two actors: the connection, which reads and calls the
+// handler, and its writer.
 //
-// Programs import package berth. What is for them here: Options, the limits and policies of a connection; Group, one payload for many
-// connections; and the events of the actor system's EventStream, Closing and HandlerFailed. The rest is for package listener.
+// Programs import package berth. What is for them here: Options, the limits and policies of a
+// connection; Group, one payload for many connections; and the events of the actor system's
+// EventStream, Closing and HandlerFailed. The rest is for package listener.
 //
 // Where to find what:
 //

@@ -9,14 +9,16 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Drain tells the handler that the server shuts down. A handler that has Draining decides itself when to Close; the
-// others are closed when nothing has moved for DrainQuiet. Any goroutine may call it.
+// Drain tells the handler that the server shuts down. A handler that has Draining decides itself
+// when to Close; the others are closed when nothing has moved for DrainQuiet. Any goroutine may
+// call it.
 func (c *Connection) Drain() { c.signal(signalDrain) }
 
 // Shutdown closes in an orderly way: the time for draining is over. Any goroutine may call it.
 func (c *Connection) Shutdown() { c.signal(signalShutdown) }
 
-// Kill resets the connection because the server does not wait any longer. Any goroutine may call it.
+// Kill resets the connection because the server does not wait any longer. Any goroutine may call
+// it.
 func (c *Connection) Kill() { c.kill(protocol.ReasonShutdown, protocol.ErrShutdown) }
 
 // Working reports that a handler call is under way, or that accepted writes are not with the kernel

@@ -9,8 +9,8 @@ import (
 )
 
 // Enclosing returns the receivers of the calls of a method that enclose the caller, on its own
-// goroutine, as %p prints them. The method is named as the runtime names it, and must be one that is not
-// inlined and that uses its receiver after the call in question.
+// goroutine, as %p prints them. The method is named as the runtime names it, and must be one that
+// is not inlined and that uses its receiver after the call in question.
 //
 // Go tells nothing of this but in the text of a stack trace, so it is read there. It takes some
 // microseconds. If a release of Go writes it differently, nothing is found, and a test fails.
@@ -34,8 +34,8 @@ func Enclosing(method string) (receivers []string) {
 	}
 }
 
-// userCode are the methods below which the user's code runs on a connection's turn, and TLS's callbacks
-// on its reader.
+// userCode are the methods below which the user's code runs on a connection's turn, and TLS's
+// callbacks on its reader.
 var userCode = [...]string{
 	"github.com/go-berth/berth/connection.(*Connection).try",
 	"github.com/go-berth/berth/connection.(*Connection).tryCall",
@@ -43,8 +43,8 @@ var userCode = [...]string{
 	"github.com/go-berth/berth/connection/transport.(*Stream).shakeHands",
 }
 
-// Encloses reports that the caller is called, on its own goroutine, by the handler, by a completion or by
-// the TLS handshake of one of these connections.
+// Encloses reports that the caller is called, on its own goroutine, by the handler, by a completion
+// or by the TLS handshake of one of these connections.
 func (s *Spawner) Encloses() bool {
 	inside := map[string]bool{}
 	for _, method := range userCode {

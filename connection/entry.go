@@ -8,8 +8,9 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// entry is one accepted write on its way from the caller to the kernel. It is pooled; it belongs to its caller until it is posted, then
-// to the writer. Most writes are one slice and nothing else: those need one cache line, and what few have lies in rest.
+// entry is one accepted write on its way from the caller to the kernel. It is pooled; it belongs to
+// its caller until it is posted, then to the writer. Most writes are one slice and nothing else:
+// those need one cache line, and what few have lies in rest.
 type entry struct {
 	next   *entry           // in the writer's inbox or queue
 	data   []byte           // what is left to write of the first slice

@@ -8,14 +8,16 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Group is a set of connections that are sent the same bytes: a chat room, a feed. The zero value is an empty group, and it must not
-// be copied after its first use. Any goroutine may call its methods, handlers of members included.
+// Group is a set of connections that are sent the same bytes: a chat room, a feed. The zero value
+// is an empty group, and it must not be copied after its first use. Any goroutine may call its
+// methods, handlers of members included.
 //
-// A member leaves by itself when its connection begins to end, at once and not only after the last flush. All members get the bytes
-// of a group in the same order, whichever goroutines write them.
+// A member leaves by itself when its connection begins to end, at once and not only after the last
+// flush. All members get the bytes of a group in the same order, whichever goroutines write them.
 type Group struct {
-	// Left, if not nil, is called once for each member whose connection begins to end, with what ends it; not for one that Remove took
-	// out. It runs on a goroutine of the connection's listener and may block. It is set before the first Add.
+	// Left, if not nil, is called once for each member whose connection begins to end, with what
+	// ends it; not for one that Remove took out. It runs on a goroutine of the connection's
+	// listener and may block. It is set before the first Add.
 	Left func(member protocol.Socket, why *protocol.Closing)
 
 	writing sync.Mutex // one write at a time: the order is the same for every member
@@ -34,12 +36,14 @@ type member struct {
 	cancel func() bool // takes the hook back that waits for its end; nil until Add is over
 }
 
-// Delivery counts what became of one write to a group. Every member is in exactly one of the counts.
+// Delivery counts what became of one write to a group. Every member is in exactly one of the
+// counts.
 type Delivery struct {
 	Accepted int // members whose queue has the bytes
 	Dropped  int // members whose queue was full and whose policy is SlowDropNewest
 	Closing  int // members whose connection had begun to end
-	// Refused are the members whose queue was full, or for which there was no memory. Those with SlowClose are closed.
+	// Refused are the members whose queue was full, or for which there was no memory. Those with
+	// SlowClose are closed.
 	Refused []protocol.Socket
 }
 
@@ -48,8 +52,9 @@ var (
 	errNoPayload = errors.New("berth: nothing to write to the group: a nil slice")
 )
 
-// Add makes a connection a member. What becomes of a write for which it has no room is decided by its own SlowConsumer option. Adding
-// a member again changes nothing. The error is that of a write to a connection that has begun to end; then Left is not called.
+// Add makes a connection a member. What becomes of a write for which it has no room is decided by
+// its own SlowConsumer option. Adding a member again changes nothing. The error is that of a write
+// to a connection that has begun to end; then Left is not called.
 func (g *Group) Add(socket protocol.Socket) error {
 	var slow SlowPolicy
 	if c, ok := socket.(*Connection); ok {
@@ -91,7 +96,8 @@ func (g *Group) enter(m member) bool {
 	return true
 }
 
-// joined is the end of an Add. False: the connection has begun to end meanwhile, or the member was removed.
+// joined is the end of an Add. False: the connection has begun to end meanwhile, or the member was
+// removed.
 func (g *Group) joined(socket protocol.Socket, cancel func() bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -165,8 +171,8 @@ func (g *Group) Write(p []byte) (Delivery, error) {
 	return g.WriteOwned(slices.Clone(p))
 }
 
-// WriteOwned queues p, which nothing may change any more, to every member without copying it. It waits for no member. The error is
-// not nil only for a nil slice.
+// WriteOwned queues p, which nothing may change any more, to every member without copying it. It
+// waits for no member. The error is not nil only for a nil slice.
 func (g *Group) WriteOwned(p []byte) (Delivery, error) {
 	if p == nil {
 		return Delivery{}, errNoPayload
@@ -190,7 +196,8 @@ func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
 		func(e *entry) { e.buffers(bufs, n) }), nil
 }
 
-// write gives every member n bytes: fill puts them into an entry, other writes them to a socket of a test.
+// write gives every member n bytes: fill puts them into an entry, other writes them to a socket of
+// a test.
 func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry)) (d Delivery) {
 	g.writing.Lock()
 	defer g.writing.Unlock()

@@ -10,7 +10,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// deliver calls the handler. Whatever goes wrong there ends this connection, or only its handler, and nothing else.
+// deliver calls the handler. Whatever goes wrong there ends this connection, or only its handler,
+// and nothing else.
 func (c *Connection) deliver(ctx actor.Context, message any) {
 	if c.flags.tenure != serving && !final(message) {
 		return // a new handler is reminded of what still holds
@@ -42,8 +43,9 @@ func (c *Connection) try(ctx actor.Context, message any) {
 
 func (c *Connection) delivered(before bool) { c.flags.delivering = before }
 
-// ours reports that message is one that the connection makes for its handler. One that comes up while another is delivered can come to
-// Receive only by a nested delivery, or as the handler's own invention.
+// ours reports that message is one that the connection makes for its handler. One that comes up
+// while another is delivered can come to Receive only by a nested delivery, or as the handler's own
+// invention.
 func ours(message any) bool {
 	switch message.(type) {
 	case protocol.Event, *actor.Started, *actor.Restarting:
@@ -72,7 +74,8 @@ func (c *Connection) host(ctx actor.Context) {
 	c.replace(ctx)
 }
 
-// install makes a handler and opens the conversation with it. A factory that panics may leave things as they are, for replace.
+// install makes a handler and opens the conversation with it. A factory that panics may leave
+// things as they are, for replace.
 func (c *Connection) install(ctx actor.Context) {
 	if c.makeHandler(ctx) {
 		c.flags.tenure = serving
@@ -95,13 +98,13 @@ func (c *Connection) guard(ctx actor.Context, returned *bool) {
 		c.panicked(ctx, &protocol.PanicError{Value: value, Stack: debug.Stack()})
 		return
 	}
-	// runtime.Goexit: the goroutine ends, the mailbox escalates, and our supervisor stops us. A new handler would not help: the goroutine
-	// may be the one that reads the socket.
+	// runtime.Goexit: the goroutine ends, the mailbox escalates, and our supervisor stops us. A new
+	// handler would not help: the goroutine may be the one that reads the socket.
 	c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
 }
 
-// Failed implements tcpactor.FailureTaker: code of the user's failed that Proto.Actor runs by itself. It ends this connection, or only
-// its handler, as if it had been called by try.
+// Failed implements tcpactor.FailureTaker: code of the user's failed that Proto.Actor runs by
+// itself. It ends this connection, or only its handler, as if it had been called by try.
 func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool) {
 	if !tcpactor.RunsUserCode(message) {
 		return false
@@ -115,8 +118,8 @@ func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool)
 	return true
 }
 
-// failed ends the connection because of its handler, which is shown no more. What was accepted is still flushed: it may be the
-// error message for the peer.
+// failed ends the connection because of its handler, which is shown no more. What was accepted is
+// still flushed: it may be the error message for the peer.
 func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
 	c.phase.And(^salvaging)
 	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
@@ -158,7 +161,8 @@ func (c *Connection) mayRestart() bool {
 	return true
 }
 
-// final reports that message belongs to the end of a connection: then its last handler gets it, whatever it did.
+// final reports that message belongs to the end of a connection: then its last handler gets it,
+// whatever it did.
 func final(message any) bool {
 	switch message.(type) {
 	case *protocol.Closing, *protocol.Closed, *actor.Stopping, *actor.Stopped:
@@ -167,7 +171,8 @@ func final(message any) bool {
 	return false
 }
 
-// replace puts a new handler in the place of one that panicked. Where children of the old one have to end first, childEnded goes on.
+// replace puts a new handler in the place of one that panicked. Where children of the old one have
+// to end first, childEnded goes on.
 func (c *Connection) replace(ctx actor.Context) {
 	for c.flags.tenure > serving && c.dismiss(ctx) {
 		if c.cause.Load() != nil {
@@ -178,8 +183,9 @@ func (c *Connection) replace(ctx actor.Context) {
 	}
 }
 
-// dismiss does what Proto.Actor does before it makes an actor anew: it tells the old one, and stops its children. False: some of them have
-// not ended yet. Until they have, no mail is read and no input.
+// dismiss does what Proto.Actor does before it makes an actor anew: it tells the old one, and stops
+// its children. False: some of them have not ended yet. Until they have, no mail is read and no
+// input.
 func (c *Connection) dismiss(ctx actor.Context) bool {
 	if c.flags.tenure == broken {
 		c.try(ctx, &actor.Restarting{})
@@ -222,7 +228,8 @@ func (c *Connection) greet(ctx actor.Context) {
 	}
 }
 
-// remind lets a new handler have what it cannot know: the unread bytes, and what the one before had been told and is still so.
+// remind lets a new handler have what it cannot know: the unread bytes, and what the one before had
+// been told and is still so.
 func (c *Connection) remind() {
 	c.flags.forced = true
 	c.flags.inputKnown = false

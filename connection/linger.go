@@ -1,19 +1,23 @@
 package connection
 
-// This file is the wait for the peer's FIN after ours. A connection waits without a Permit: clients that
-// do not close must not keep others out. It still has its socket, so the number of those that wait is bounded.
+// This file is the wait for the peer's FIN after ours. A connection waits without a Permit: clients
+// that do not close must not keep others out. It still has its socket, so the number of those that
+// wait is bounded.
 
-// waitsForFIN is the Permit of a connection that has given its own back and waits for the peer's FIN.
+// waitsForFIN is the Permit of a connection that has given its own back and waits for the peer's
+// FIN.
 var waitsForFIN = &Permit{}
 
-// lingerers are the connections of a Spawner that wait for the peer's FIN without a Permit of their own; under the Spawner's lock.
+// lingerers are the connections of a Spawner that wait for the peer's FIN without a Permit of their
+// own; under the Spawner's lock.
 type lingerers struct {
 	most  int           // how many there may be
 	count int           // how many there are
 	line  []*Connection // the longest wait first; also some that have ended
 }
 
-// enter adds c. Where there are too many already, the one that has waited longest is taken out and returned.
+// enter adds c. Where there are too many already, the one that has waited longest is taken out and
+// returned.
 func (l *lingerers) enter(c *Connection) (oldest *Connection) {
 	if l.count >= l.most {
 		oldest = l.first()
@@ -55,8 +59,9 @@ func (l *lingerers) tidy() {
 	l.line = waiting
 }
 
-// linger gives the connection's Permit back: its FIN is sent. If too many wait already, the one that has waited longest ends now, and the
-// Permit comes back with its end: so there are never more sockets than permits and lingerers together.
+// linger gives the connection's Permit back: its FIN is sent. If too many wait already, the one
+// that has waited longest ends now, and the Permit comes back with its end: so there are never more
+// sockets than permits and lingerers together.
 func (c *Connection) linger() {
 	s := c.shared.Spawner
 	s.mu.Lock()
@@ -78,16 +83,16 @@ func (c *Connection) linger() {
 	}
 }
 
-// SetLingerers says how many connections may wait for the peer's FIN without a Permit, from now on. 0: a connection keeps its Permit to its
-// end. Any goroutine may call it.
+// SetLingerers says how many connections may wait for the peer's FIN without a Permit, from now on.
+// 0: a connection keeps its Permit to its end. Any goroutine may call it.
 func (s *Spawner) SetLingerers(most int) {
 	s.mu.Lock()
 	s.lingerers.most = max(most, 0)
 	s.mu.Unlock()
 }
 
-// noteClosing makes the sweep come often enough for LingerTimeout, which is short and concerns few connections. Every sweep finds out anew
-// whether there are any. Any goroutine may call it.
+// noteClosing makes the sweep come often enough for LingerTimeout, which is short and concerns few
+// connections. Every sweep finds out anew whether there are any. Any goroutine may call it.
 func (s *Spawner) noteClosing() {
 	if !s.closing.Load() && s.closing.CompareAndSwap(false, true) && s.sooner != nil {
 		s.sooner()

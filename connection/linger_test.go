@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// house is a Spawner, connections of it, and the permits that they hold: each its own, to see who gives back what.
+// house is a Spawner, connections of it, and the permits that they hold: each its own, to see who
+// gives back what.
 type house struct {
 	*Spawner
 	live    []*Connection
@@ -83,8 +84,8 @@ func TestWithoutRoomForLingerersAConnectionKeepsItsPlace(t *testing.T) {
 	assert.Empty(t, h.permits)
 }
 
-// However they come, linger, are detached and go: each permit comes back once, no more linger than may, and no more sockets are there than
-// permits and lingerers.
+// However they come, linger, are detached and go: each permit comes back once, no more linger than
+// may, and no more sockets are there than permits and lingerers.
 func TestPlacesAndLingerersAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(0, 4).Draw(t, "most")

@@ -8,9 +8,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// links tie the ends of other actors to this connection's. What watches them is a process of its own, not the connection's actor:
-// Proto.Actor knows one watch for each pair of actors, so an Unlink would take the handler's own Watch with it, and a handler's Unwatch the link.
-// All methods belong to the connection's turn.
+// links tie the ends of other actors to this connection's. What watches them is a process of its
+// own, not the connection's actor: Proto.Actor knows one watch for each pair of actors, so an
+// Unlink would take the handler's own Watch with it, and a handler's Unwatch the link. All methods
+// belong to the connection's turn.
 type links struct {
 	watcher *actor.PID // from the first link to the connection's end
 	to      []linked
@@ -92,7 +93,8 @@ func (c *Connection) unlink(pid *actor.PID) {
 	}
 }
 
-// linkDown ends the connection because a linked actor has ended: as that has, where it is a connection.
+// linkDown ends the connection because a linked actor has ended: as that has, where it is a
+// connection.
 func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
 	one, found := c.rare.Load().links.remove(who)
 	switch {
@@ -104,8 +106,8 @@ func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
 	}
 }
 
-// wasReset reports, of a connection that has ended, that its end was no orderly one: not everything that was accepted was written, or
-// the socket was reset by one of its ends. Any goroutine may ask.
+// wasReset reports, of a connection that has ended, that its end was no orderly one: not everything
+// that was accepted was written, or the socket was reset by one of its ends. Any goroutine may ask.
 func (c *Connection) wasReset() bool { return c.phase.Load()&torn != 0 }
 
 // isReset decides what wasReset says.
@@ -131,7 +133,8 @@ func (c *Connection) endLinked() {
 	c.system().ProcessRegistry.Remove(r.links.watcher)
 }
 
-// endOther ends one actor because this connection has ended. Another connection is flushed if this one's end was orderly.
+// endOther ends one actor because this connection has ended. Another connection is flushed if this
+// one's end was orderly.
 func (c *Connection) endOther(one linked) {
 	switch {
 	case one.connection == nil:

@@ -8,82 +8,101 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Options of one connection. The zero value is useful. In every field 0 means the default and, where the field
-// is a limit, a negative number means off.
+// Options of one connection. The zero value is useful. In every field 0 means the default and,
+// where the field is a limit, a negative number means off.
 type Options struct {
-	// ReadBufferSize is the most unread bytes shown at once and held while the handler does not consume them. Default 8 KiB; it cannot be
-	// off: without it, a peer decides how much memory it takes.
+	// ReadBufferSize is the most unread bytes shown at once and held while the handler does not
+	// consume them. Default 8 KiB; it cannot be off: without it, a peer decides how much memory it
+	// takes.
 	ReadBufferSize int
-	// WriteBufferSize is the most bytes of accepted writes that wait for the kernel. Default 32 KiB, or ReadBufferSize if that is
-	// more, so that what was read whole can be forwarded whole. Off: a peer that does not read takes as much memory as the handler writes.
+	// WriteBufferSize is the most bytes of accepted writes that wait for the kernel. Default 32
+	// KiB, or ReadBufferSize if that is more, so that what was read whole can be forwarded whole.
+	// Off: a peer that does not read takes as much memory as the handler writes.
 	WriteBufferSize int
-	// WriteQueueSize is the most accepted writes that wait for the kernel, however small. Default 64.
+	// WriteQueueSize is the most accepted writes that wait for the kernel, however small. Default
+	// 64.
 	WriteQueueSize int
 
-	// SlowConsumer says what becomes of a write that does not fit because the peer is slow. Default SlowRefuse.
+	// SlowConsumer says what becomes of a write that does not fit because the peer is slow. Default
+	// SlowRefuse.
 	SlowConsumer SlowPolicy
 
-	// ReadGate says when Data may be delivered although own writes are pending. Default GateQuiet: not at all, so a server
-	// that answers stops reading from a peer that does not read.
+	// ReadGate says when Data may be delivered although own writes are pending. Default GateQuiet:
+	// not at all, so a server that answers stops reading from a peer that does not read.
 	ReadGate Gate
 	// ReadMode says who asks for Data. Default Push.
 	ReadMode Mode
-	// HoldFullReadBuffer keeps a connection whose handler consumed nothing of a full read buffer, until Resume. Default false: it
-	// ends with ErrReadBufferFull, because otherwise it would hang for ever.
+	// HoldFullReadBuffer keeps a connection whose handler consumed nothing of a full read buffer,
+	// until Resume. Default false: it ends with ErrReadBufferFull, because otherwise it would hang
+	// for ever.
 	HoldFullReadBuffer bool
-	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and leaves the closing to the handler. Default false:
-	// accepted writes are flushed, then the connection closes.
+	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and leaves the closing to
+	// the handler. Default false: accepted writes are flushed, then the connection closes.
 	KeepOpenOnPeerClosed bool
-	// HighWater and LowWater are marks for the pending bytes, between which Writable alternates. Default: no HighWater, so that Writable
-	// comes after refused writes only; LowWater half of HighWater (of WriteBufferSize without one).
+	// HighWater and LowWater are marks for the pending bytes, between which Writable alternates.
+	// Default: no HighWater, so that Writable comes after refused writes only; LowWater half of
+	// HighWater (of WriteBufferSize without one).
 	HighWater int
 	LowWater  int
 
-	// RestartHandler keeps a connection whose handler panics: a new handler takes its place on the same socket. Default: a panic closes
-	// the connection.
+	// RestartHandler keeps a connection whose handler panics: a new handler takes its place on the
+	// same socket. Default: a panic closes the connection.
 	RestartHandler RestartHandler
 
-	// IdleTimeout ends a connection on which no byte came or went for so long while the server waited for its peer. Default off, as in ranch
-	// and package net; then silent clients hold their permits for ever.
+	// IdleTimeout ends a connection on which no byte came or went for so long while the server
+	// waited for its peer. Default off, as in ranch and package net; then silent clients hold their
+	// permits for ever.
 	//
-	// Time does not count while a handler call runs or is due, while reading is stopped (Pause, used-up credits, pull mode before
-	// the next Resume, a full read buffer that is held), or while a MemoryBudget holds the reading back. A handler that hands a request on and
-	// returns stops reading until the answer is written: that bytes were shown does not promise an answer. Messages are no traffic.
+	// Time does not count while a handler call runs or is due, while reading is stopped (Pause,
+	// used-up credits, pull mode before the next Resume, a full read buffer that is held), or while
+	// a MemoryBudget holds the reading back. A handler that hands a request on and returns stops
+	// reading until the answer is written: that bytes were shown does not promise an answer.
+	// Messages are no traffic.
 	IdleTimeout time.Duration
-	// ReadTimeout ends a connection whose peer sent no byte for so long; what the server sends does not count, nor do messages. Default off.
-	// Time does not count while the server would not read: while a handler call runs or is due, reading is stopped or held back as for
-	// IdleTimeout, or ReadGate waits for own writes. Nor does any after the peer's FIN; see HalfCloseTimeout.
+	// ReadTimeout ends a connection whose peer sent no byte for so long; what the server sends does
+	// not count, nor do messages. Default off. Time does not count while the server would not read:
+	// while a handler call runs or is due, reading is stopped or held back as for IdleTimeout, or
+	// ReadGate waits for own writes. Nor does any after the peer's FIN; see HalfCloseTimeout.
 	ReadTimeout time.Duration
-	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS handshake, both together. Default 5 s. Off: a client that stalls in it holds its permit for ever.
+	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS
+	// handshake, both together. Default 5 s. Off: a client that stalls in it holds its permit for
+	// ever.
 	HandshakeTimeout time.Duration
-	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were pending. Default 30 s. One byte is
-	// progress, also in the middle of a large write, of a file or of a TLS record.
-	// Off: a peer that does not read holds its permit and its buffers for ever.
+	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were
+	// pending. Default 30 s. One byte is progress, also in the middle of a large write, of a file
+	// or of a TLS record. Off: a peer that does not read holds its permit and its buffers for ever.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds the flush of a close. Default 5 s. Off: a peer that does not read makes every close wait for ever.
+	// CloseTimeout bounds the flush of a close. Default 5 s. Off: a peer that does not read makes
+	// every close wait for ever.
 	CloseTimeout time.Duration
-	// LingerTimeout bounds the wait for the peer's FIN after ours; what the peer sends meanwhile is discarded, and gives it no more time.
-	// After the peer's reset it bounds the wait for a handler that is paused or has no demand, and has not been shown everything
-	// that came before. Default 1 s. The connection's permit among MaxConnections is free from our FIN on; see there for how many may wait. Off: a client
-	// that never closes keeps its socket, until others need it, and a handler that never resumes keeps a permit.
+	// LingerTimeout bounds the wait for the peer's FIN after ours; what the peer sends meanwhile is
+	// discarded, and gives it no more time. After the peer's reset it bounds the wait for a handler
+	// that is paused or has no demand, and has not been shown everything that came before. Default
+	// 1 s. The connection's permit among MaxConnections is free from our FIN on; see there for how
+	// many may wait. Off: a client that never closes keeps its socket, until others need it, and a
+	// handler that never resumes keeps a permit.
 	LingerTimeout time.Duration
-	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with KeepOpenOnPeerClosed,
-	// or while its handler is shown nothing, or by CloseWrite, once nothing moved for so long. Default 1 minute: set more where an answer
-	// takes longer than that. Off: a peer that vanished after its FIN, or
-	// that never sends its own, holds its permit for ever.
+	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with
+	// KeepOpenOnPeerClosed, or while its handler is shown nothing, or by CloseWrite, once nothing
+	// moved for so long. Default 1 minute: set more where an answer takes longer than that. Off: a
+	// peer that vanished after its FIN, or that never sends its own, holds its permit for ever.
 	HalfCloseTimeout time.Duration
-	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were accepted together do not end together. At
-	// that age its handler gets Draining, and the connection is closed once it is quiet (see DrainQuiet; a handler that has Draining
-	// decides itself), at the latest MaxAgeGrace later. Default off.
+	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were
+	// accepted together do not end together. At that age its handler gets Draining, and the
+	// connection is closed once it is quiet (see DrainQuiet; a handler that has Draining decides
+	// itself), at the latest MaxAgeGrace later. Default off.
 	MaxAge time.Duration
-	// MaxAgeGrace is how long a connection may go on after its MaxAge. Default 10 s. Off: until it is quiet, or its handler closes it.
+	// MaxAgeGrace is how long a connection may go on after its MaxAge. Default 10 s. Off: until it
+	// is quiet, or its handler closes it.
 	MaxAgeGrace time.Duration
-	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down closes it, or before its
-	// MaxAge does. A connection whose handler runs is not quiet; one that is paused is. Default 1 s. Off: only the deadline closes it.
+	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down
+	// closes it, or before its MaxAge does. A connection whose handler runs is not quiet; one that
+	// is paused is. Default 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
 
-	// Dispatcher is where handlers run. Default: goroutines of the listener's own. One of the caller's is
-	// never stopped by us. Its Schedule must not run the function on the calling goroutine.
+	// Dispatcher is where handlers run. Default: goroutines of the listener's own. One of the
+	// caller's is never stopped by us. Its Schedule must not run the function on the calling
+	// goroutine.
 	Dispatcher actor.Dispatcher
 }
 

@@ -15,7 +15,8 @@ func (c *Connection) SetTimeouts(t protocol.Timeouts) {
 	}
 }
 
-// timeouts are the limits in force that a connection may have of its own; 0 or less is off. Any goroutine may ask.
+// timeouts are the limits in force that a connection may have of its own; 0 or less is off. Any
+// goroutine may ask.
 func (c *Connection) timeouts() protocol.Timeouts {
 	t := c.shared.options.timeouts()
 	if own := c.ownTimeouts(); own != nil {
@@ -44,7 +45,8 @@ func (c *Connection) ownTimeouts() *protocol.Timeouts {
 	return nil
 }
 
-// limitsInForce returns the limits in force. One that has changed since the last look counts from now. For the sweep.
+// limitsInForce returns the limits in force. One that has changed since the last look counts from
+// now. For the sweep.
 func (c *Connection) limitsInForce(s state, now time.Duration) protocol.Timeouts {
 	own := c.ownTimeouts()
 	if own == nil || s != open { // what bounds the handshake and the close is not the handler's to change
@@ -65,8 +67,9 @@ func (c *Connection) limitsInForce(s state, now time.Duration) protocol.Timeouts
 	return t
 }
 
-// noteOwn makes the sweep come often enough for a connection with these limits of its own. Every sweep begins with none of them and
-// notes those of the connections that it finds, so that the limits of connections that have ended are forgotten.
+// noteOwn makes the sweep come often enough for a connection with these limits of its own. Every
+// sweep begins with none of them and notes those of the connections that it finds, so that the
+// limits of connections that have ended are forgotten.
 func (s *Spawner) noteOwn(t *protocol.Timeouts) {
 	o, shortest := &s.current.Load().options, noLimit
 	lower(&shortest, t.Idle, t.Read)

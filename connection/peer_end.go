@@ -1,15 +1,16 @@
 package connection
 
-// This file is how a connection learns of the peer's end while its handler is shown nothing (it is paused,
-// has no demand, waits for memory, or holds a full read buffer), and what becomes of the input then.
+// This file is how a connection learns of the peer's end while its handler is shown nothing (it is
+// paused, has no demand, waits for memory, or holds a full read buffer), and what becomes of the
+// input then.
 //
-// The transport tells of the end. Poll knows of it without reading. Stream has its reader go on, up to what
-// the read buffer may hold: so it meets the end of a peer that sent no more than that. Where the reader has
-// stopped, the sweep asks the socket, if that is one of the system's. Of any other net.Conn nothing is
-// known then until the handler is shown something.
+// The transport tells of the end. Poll knows of it without reading. Stream has its reader go on, up
+// to what the read buffer may hold: so it meets the end of a peer that sent no more than that.
+// Where the reader has stopped, the sweep asks the socket, if that is one of the system's. Of any
+// other net.Conn nothing is known then until the handler is shown something.
 
-// hold does what can be done while the handler is shown nothing. It returns attend where the connection
-// has ended, nil otherwise.
+// hold does what can be done while the handler is shown nothing. It returns attend where the
+// connection has ended, nil otherwise.
 func (c *Connection) hold() any {
 	if c.cause.Load() != nil {
 		return c.holdLastWords()
@@ -20,8 +21,8 @@ func (c *Connection) hold() any {
 	return c.askForEnd(false)
 }
 
-// holdLastWords is hold for a connection whose peer is gone: what is in hand waits for the handler. Where
-// there is nothing, the input has ended.
+// holdLastWords is hold for a connection whose peer is gone: what is in hand waits for the handler.
+// Where there is nothing, the input has ended.
 func (c *Connection) holdLastWords() any {
 	if c.flags.inputEnded || c.state() != flushing {
 		return nil
@@ -44,8 +45,8 @@ func (c *Connection) watched() bool {
 }
 
 // askForEnd asks the transport what it knows of the peer's end, and takes note of it: a FIN begins
-// HalfCloseTimeout, a reset ends the connection. It returns attend where it has ended. look: the sweep has
-// found the end.
+// HalfCloseTimeout, a reset ends the connection. It returns attend where it has ended. look: the
+// sweep has found the end.
 func (c *Connection) askForEnd(look bool) any {
 	finished, err := c.socket.EndSeen(look)
 	switch {
@@ -68,8 +69,8 @@ func (c *Connection) checkForEnd(phase uint32) {
 	}
 }
 
-// lose ends an open connection that the peer has reset, or that has broken in another way, before the
-// handler was shown everything that came. Nothing more is written.
+// lose ends an open connection that the peer has reset, or that has broken in another way, before
+// the handler was shown everything that came. Nothing more is written.
 func (c *Connection) lose(err error) {
 	if c.end(c.classify("read", err)) {
 		c.leaveOpen(true)
@@ -77,9 +78,9 @@ func (c *Connection) lose(err error) {
 	}
 }
 
-// leaveOpen leaves open for a connection whose peer is gone. What the peer sent before is with the transport
-// still. salvage: the handler is shown it, as far as it wants it. A handler that is paused or has no demand is
-// waited for as long as LingerTimeout, which begins anew with each Data.
+// leaveOpen leaves open for a connection whose peer is gone. What the peer sent before is with the
+// transport still. salvage: the handler is shown it, as far as it wants it. A handler that is
+// paused or has no demand is waited for as long as LingerTimeout, which begins anew with each Data.
 func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)
 	if salvage {
@@ -91,8 +92,8 @@ func (c *Connection) leaveOpen(salvage bool) {
 
 func (c *Connection) salvaging() bool { return c.phase.Load()&salvaging != 0 }
 
-// salvaged takes note that the handler is being shown what was in hand, or has been: the wait for it
-// begins anew.
+// salvaged takes note that the handler is being shown what was in hand, or has been: the wait for
+// it begins anew.
 func (c *Connection) salvaged() {
 	c.makeRare().salvaged = true
 	for {

@@ -2,8 +2,8 @@ package connection
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// process is what a connection's PID stands for in the registry, in the place of Proto.Actor's own process,
-// and with its behaviour. By it a link knows a connection from any other actor.
+// process is what a connection's PID stands for in the registry, in the place of Proto.Actor's own
+// process, and with its behaviour. By it a link knows a connection from any other actor.
 type process Connection
 
 var _ actor.Process = (*process)(nil)
@@ -13,7 +13,8 @@ func (c *Connection) register() {
 	c.system().ProcessRegistry.LocalPIDs.GetBucket(c.pid.Id).Set(c.pid.Id, (*process)(c))
 }
 
-// connectionOf returns the connection that pid stands for, nil where that is another actor, or none.
+// connectionOf returns the connection that pid stands for, nil where that is another actor, or
+// none.
 func connectionOf(system *actor.ActorSystem, pid *actor.PID) *Connection {
 	found, _ := system.ProcessRegistry.Get(pid)
 	p, _ := found.(*process)
@@ -29,7 +30,8 @@ func isActor(p actor.Process) bool {
 	return false
 }
 
-// forgotten reports that the PID is no longer in the registry. PIDs that were used before remember the process.
+// forgotten reports that the PID is no longer in the registry. PIDs that were used before remember
+// the process.
 func (p *process) forgotten() bool { return (*Connection)(p).phase.Load()&forgotten != 0 }
 
 // SendUserMessage implements actor.Process.

@@ -2,7 +2,8 @@ package connection
 
 import "sync/atomic"
 
-// queue is the accepted writes of one connection that wait for the kernel. They are chained, so it has no memory of its own.
+// queue is the accepted writes of one connection that wait for the kernel. They are chained, so it
+// has no memory of its own.
 type queue struct{ first, last *entry } // the oldest and the newest; nil: none
 
 func (q *queue) empty() bool { return q.first == nil }
@@ -26,11 +27,13 @@ func (q *queue) pop() *entry {
 	return e
 }
 
-// inbox is the accepted writes on their way from their callers to the writer: a chain, the newest first. Any goroutine pushes;
-// the writer takes all of them at once, so an entry cannot be in it twice.
+// inbox is the accepted writes on their way from their callers to the writer: a chain, the newest
+// first. Any goroutine pushes; the writer takes all of them at once, so an entry cannot be in it
+// twice.
 type inbox struct{ newest atomic.Pointer[entry] }
 
-// push reports that the inbox was empty: then the writer may not know that there is something to do.
+// push reports that the inbox was empty: then the writer may not know that there is something to
+// do.
 func (i *inbox) push(e *entry) (first bool) {
 	for {
 		before := i.newest.Load()

@@ -8,7 +8,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// rare is what few connections have, or have only at their end. It is made when first needed, so that an idle connection is small.
+// rare is what few connections have, or have only at their end. It is made when first needed, so
+// that an idle connection is small.
 type rare struct {
 	// Any goroutine.
 	unsent                 atomic.Uint64 // bytes accepted and not written
@@ -57,7 +58,8 @@ func (c *Connection) unsent() uint64 {
 	return 0
 }
 
-// lost returns how many bytes the end of the connection kept from being written: those that their own files did not have are none.
+// lost returns how many bytes the end of the connection kept from being written: those that their
+// own files did not have are none.
 func (c *Connection) lost() uint64 {
 	if r := c.rare.Load(); r != nil {
 		return r.unsent.Load() - r.missing.Load()

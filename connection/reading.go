@@ -11,8 +11,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Pull implements tcpactor.Source: all mail is read, so a Pause that came before the input has taken effect. At most one
-// Data is outstanding because this is the only place that makes one, and the next Pull comes after it was handled.
+// Pull implements tcpactor.Source: all mail is read, so a Pause that came before the input has
+// taken effect. At most one Data is outstanding because this is the only place that makes one, and
+// the next Pull comes after it was handled.
 func (c *Connection) Pull() any {
 	if c.state() == closed {
 		return nil // what is signalled now, nobody attends to: a stopped actor gets no message, and this would go on for ever
@@ -36,7 +37,8 @@ func (c *Connection) Pull() any {
 // willing reports that the handler may be shown Data. Any goroutine may ask.
 func (c *Connection) willing() bool { return !c.paused.Load() && c.demand.Load() != 0 }
 
-// fetch returns Data if there is something to show, attend if the input is at its end, nil if neither.
+// fetch returns Data if there is something to show, attend if the input is at its end, nil if
+// neither.
 func (c *Connection) fetch() any {
 	if !c.willing() {
 		return c.hold()
@@ -184,7 +186,8 @@ func (c *Connection) writesReleased() {
 	}
 }
 
-// shown is what a handler is given of the input. A connection has one only from present to reclaim, so that an idle one is small.
+// shown is what a handler is given of the input. A connection has one only from present to reclaim,
+// so that an idle one is small.
 type shown struct {
 	data   protocol.Data
 	buffer protocol.Buffer
@@ -226,7 +229,8 @@ func (c *Connection) reclaim() {
 	c.account()
 }
 
-// takeBack settles what the handler has consumed of what it is shown. It changes nothing the second time.
+// takeBack settles what the handler has consumed of what it is shown. It changes nothing the second
+// time.
 func (c *Connection) takeBack() {
 	s := c.shown
 	switch {
@@ -238,15 +242,16 @@ func (c *Connection) takeBack() {
 	}
 }
 
-// dropInput throws away what is unread, for good. The handler may just have returned from a call in which it consumed some of it.
+// dropInput throws away what is unread, for good. The handler may just have returned from a call in
+// which it consumed some of it.
 func (c *Connection) dropInput() {
 	c.takeBack()
 	c.leftUnread(c.input.Len())
 	c.input.Release()
 }
 
-// Readable implements transport.Events. A goroutine that is lent to us runs the turn itself, unless the
-// user wants handlers to run elsewhere.
+// Readable implements transport.Events. A goroutine that is lent to us runs the turn itself, unless
+// the user wants handlers to run elsewhere.
 func (c *Connection) Readable(lent bool) {
 	if lent && c.shared.options.Dispatcher == nil {
 		c.mailbox.Run()
@@ -274,7 +279,8 @@ func (c *Connection) resume(credit int) {
 	c.flags.forced = c.input.Len() > 0
 }
 
-// addCredit adds without overflow. Who counts begins at nothing, also where the demand was unlimited.
+// addCredit adds without overflow. Who counts begins at nothing, also where the demand was
+// unlimited.
 func addCredit(demand, credit int) int {
 	const most = 1 << 30 // twice as much is more than 32 bits hold
 	return int(min(int64(max(demand, 0))+int64(min(credit, most)), most))

@@ -11,8 +11,8 @@ import (
 // ReclaimInterval is how often the sweep comes while somebody waits for the budget.
 const ReclaimInterval = 10 * time.Millisecond
 
-// reclaimGrace is how long the memory of a connection that was ended may take to come back before the next one has to go: its
-// handler may be busy.
+// reclaimGrace is how long the memory of a connection that was ended may take to come back before
+// the next one has to go: its handler may be busy.
 const reclaimGrace = time.Second
 
 // reclaim is what reclaim remembers of a connection.
@@ -43,13 +43,16 @@ func (c *Connection) lookAtShare(now time.Duration) {
 	}
 }
 
-// reclaim works out what a share is, lets connections be read again for which there is room, and ends who is in the way. live is its to reorder.
+// reclaim works out what a share is, lets connections be read again for which there is room, and
+// ends who is in the way. live is its to reorder.
 //
-// At the low water everybody goes on whose next read fits, who holds least first. Above it only who holds less than a share does.
+// At the low water everybody goes on whose next read fits, who holds least first. Above it only who
+// holds less than a share does.
 //
-// In the way is, while somebody waits or is refused, who holds more than a share, and has not within Timeout moved or given back as many bytes
-// as he holds. The greediest goes first, and one at a time. All shares together are the low water; so there is either room for who
-// holds nothing, or somebody holds more than a share, and he moves on or goes. Therefore everybody gets on.
+// In the way is, while somebody waits or is refused, who holds more than a share, and has not
+// within Timeout moved or given back as many bytes as he holds. The greediest goes first, and one
+// at a time. All shares together are the low water; so there is either room for who holds nothing,
+// or somebody holds more than a share, and he moves on or goes. Therefore everybody gets on.
 //
 // It is O(live), and does that only while the budget is pressed.
 func (b *Budget) reclaim(live []*Connection, now time.Duration) {
@@ -116,7 +119,8 @@ func (b *Budget) resume(live []*Connection) {
 	clear(b.line)
 }
 
-// tellRoom tells the connections of refused writes for which there is room now. One that ended meanwhile wants none any more.
+// tellRoom tells the connections of refused writes for which there is room now. One that ended
+// meanwhile wants none any more.
 func (b *Budget) tellRoom(live []*Connection) {
 	if b.wanting.Load() == 0 {
 		return
@@ -135,7 +139,8 @@ func (b *Budget) tellRoom(live []*Connection) {
 	}
 }
 
-// makeRoom ends the greediest of those who are in the way, unless the memory of another one is still to come back.
+// makeRoom ends the greediest of those who are in the way, unless the memory of another one is
+// still to come back.
 func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
 	if b.limits.Timeout < 0 {
 		return

@@ -10,7 +10,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// scene is a budget of 100 KiB, high water 80, low water 60, and connections of which each holds so many KiB.
+// scene is a budget of 100 KiB, high water 80, low water 60, and connections of which each holds so
+// many KiB.
 type scene struct {
 	*Budget
 	all    []*Connection

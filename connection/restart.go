@@ -5,21 +5,26 @@ import (
 	"time"
 )
 
-// RestartHandler limits how often a handler that panics is replaced by a new one on the same socket. The zero value: never, a panic
-// closes the connection. One panic too many closes it with ReasonHandlerPanic.
+// RestartHandler limits how often a handler that panics is replaced by a new one on the same
+// socket. The zero value: never, a panic closes the connection. One panic too many closes it with
+// ReasonHandlerPanic.
 //
-// The value that panicked is thrown away. The new one, from the same factory, gets Accepted (an actor gets Started before), then the
-// unread bytes as Data, even if no new ones come. What the failed call had consumed is consumed; a message it was handling is
-// lost. Writes accepted before stay queued, and their completions still run. Pause, demand, addresses and PID stay as they are. What still holds and the
-// old value knew of, the new one is told again: Writable not ready, Draining, PeerClosed.
+// The value that panicked is thrown away. The new one, from the same factory, gets Accepted (an
+// actor gets Started before), then the unread bytes as Data, even if no new ones come. What the
+// failed call had consumed is consumed; a message it was handling is lost. Writes accepted before
+// stay queued, and their completions still run. Pause, demand, addresses and PID stay as they are.
+// What still holds and the old value knew of, the new one is told again: Writable not ready,
+// Draining, PeerClosed.
 //
-// A panic in Accepted, in a completion or in the factory counts as any other. Nothing is restarted on a connection that is ending
-// already, so not in Closed, and not after Close; nor by an error that is returned, nor by runtime.Goexit: those end the connection.
+// A panic in Accepted, in a completion or in the factory counts as any other. Nothing is restarted
+// on a connection that is ending already, so not in Closed, and not after Close; nor by an error
+// that is returned, nor by runtime.Goexit: those end the connection.
 type RestartHandler struct {
-	// Max is how many panics there may be Within the time. It cannot be negative: a handler that panics on the same bytes would do so
-	// for ever.
+	// Max is how many panics there may be Within the time. It cannot be negative: a handler that
+	// panics on the same bytes would do so for ever.
 	Max int
-	// Within is the time over which panics are counted. Default 10 s where there is a Max. Off: the connection's whole life.
+	// Within is the time over which panics are counted. Default 10 s where there is a Max. Off: the
+	// connection's whole life.
 	Within time.Duration
 }
 

@@ -11,9 +11,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// A write that finds no room in the queue has what is queued written out first. Only while the kernel takes no more of this
-// connection's bytes is the write refused. A refusal is kept in the credit's word, so that the release that makes room cannot miss
-// it: the handler then gets Writable, and a sender by PID gets WriteReady.
+// A write that finds no room in the queue has what is queued written out first. Only while the
+// kernel takes no more of this connection's bytes is the write refused. A refusal is kept in the
+// credit's word, so that the release that makes room cannot miss it: the handler then gets
+// Writable, and a sender by PID gets WriteReady.
 
 // room is what a connection remembers of refused writes, and of callers that wait for room.
 type room struct {
@@ -27,7 +28,8 @@ type room struct {
 	refused senders // of refused writes, to be told of room; the connection's turn only
 }
 
-// change returns a channel that is closed once room may have been made, or once there is no hope of it.
+// change returns a channel that is closed once room may have been made, or once there is no hope of
+// it.
 func (r *room) change() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,8 +52,8 @@ func (r *room) wake() {
 	}
 }
 
-// roomChanged is called after credit was released, after the kernel was found to take no more, and after the last write was accepted.
-// Any goroutine may call it.
+// roomChanged is called after credit was released, after the kernel was found to take no more, and
+// after the last write was accepted. Any goroutine may call it.
 func (c *Connection) roomChanged() {
 	if r := c.rare.Load(); r != nil {
 		r.room.wake()
@@ -68,8 +70,9 @@ func lacksRoom(err error) bool {
 	return errors.Is(err, protocol.ErrWriteQueueFull) || errors.Is(err, protocol.ErrWriteBufferFull)
 }
 
-// acquire takes credit, and memory from the budget, for a write of n bytes. Where there is no room it has what is queued written
-// out; where that brings none, slow decides whether the refusal is told. Any goroutine may call it.
+// acquire takes credit, and memory from the budget, for a write of n bytes. Where there is no room
+// it has what is queued written out; where that brings none, slow decides whether the refusal is
+// told. Any goroutine may call it.
 func (c *Connection) acquire(slow SlowPolicy, n, memory int) (crossed bool, err error) {
 	crossed, err = c.reserve(n, memory)
 	if err != nil && lacksRoom(err) {
@@ -78,8 +81,9 @@ func (c *Connection) acquire(slow SlowPolicy, n, memory int) (crossed bool, err 
 	return crossed, err
 }
 
-// writerPatience bounds how long a write waits for a writer that is at work on another goroutine, and is not told either that the
-// kernel takes no more. It takes as long only where the process gets no processor time.
+// writerPatience bounds how long a write waits for a writer that is at work on another goroutine,
+// and is not told either that the kernel takes no more. It takes as long only where the process
+// gets no processor time.
 const writerPatience = time.Second
 
 func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, err error) {
@@ -149,7 +153,8 @@ func (c *Connection) bringOut() broughtOut {
 	return kernelFull
 }
 
-// refuses decides that a write of n bytes does not fit, and remembers it. False: there is room by now, or no write is accepted any more.
+// refuses decides that a write of n bytes does not fit, and remembers it. False: there is room by
+// now, or no write is accepted any more.
 func (c *Connection) refuses(slow SlowPolicy, n int) bool {
 	if slow != SlowRefuse && !c.writer.ordered(starved) {
 		return lacksRoom(c.shared.limits.allow(c.credit.word.Load(), n))
@@ -167,7 +172,8 @@ func (c *Connection) refuses(slow SlowPolicy, n int) bool {
 	return true
 }
 
-// fits returns what must fit into the queue before the handler is told of room: the largest refused write plus 1, 0 where none was.
+// fits returns what must fit into the queue before the handler is told of room: the largest refused
+// write plus 1, 0 where none was.
 func (c *Connection) fits() int {
 	if r := c.rare.Load(); r != nil {
 		return int(r.room.fits.Load())
@@ -175,8 +181,9 @@ func (c *Connection) fits() int {
 	return 0
 }
 
-// tellRoom tells the handler on which side of the water marks the queue is, if that has changed since the last time. After a
-// refusal it is told of both sides, also where the queue has sunk again meanwhile.
+// tellRoom tells the handler on which side of the water marks the queue is, if that has changed
+// since the last time. After a refusal it is told of both sides, also where the queue has sunk
+// again meanwhile.
 func (c *Connection) tellRoom(ctx actor.Context, refused bool) {
 	if c.state() != open {
 		return
@@ -226,8 +233,8 @@ type sender struct{ address, id string }
 // fewestSenders is the length below which a search for senders that have ended is not worth it.
 const fewestSenders = 64
 
-// add takes in pid. Futures end with their answer, and every request has one of its own, so those that have ended are removed
-// whenever the set has doubled.
+// add takes in pid. Futures end with their answer, and every request has one of its own, so those
+// that have ended are removed whenever the set has doubled.
 func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID) {
 	key := sender{pid.Address, pid.Id}
 	if _, ok := s.known[key]; ok {

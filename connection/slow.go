@@ -4,25 +4,29 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more slowly than they are written: the
-// queue is full, and the kernel takes no more of it.
+// SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more
+// slowly than they are written: the queue is full, and the kernel takes no more of it.
 type SlowPolicy uint8
 
 const (
-	// SlowRefuse refuses the write with ErrWriteQueueFull or ErrWriteBufferFull: the writer decides.
+	// SlowRefuse refuses the write with ErrWriteQueueFull or ErrWriteBufferFull: the writer
+	// decides.
 	SlowRefuse SlowPolicy = iota
-	// SlowClose refuses it as well, and ends the connection: what was accepted before is flushed, within CloseTimeout.
+	// SlowClose refuses it as well, and ends the connection: what was accepted before is flushed,
+	// within CloseTimeout.
 	SlowClose
-	// SlowDropNewest drops the write, whole, and tells the caller that it was accepted. Its completion gets ErrDropped, and Stats counts it.
+	// SlowDropNewest drops the write, whole, and tells the caller that it was accepted. Its
+	// completion gets ErrDropped, and Stats counts it.
 	SlowDropNewest
 )
 
 // slow returns the policy for writes that name none.
 func (c *Connection) slow() SlowPolicy { return c.shared.options.SlowConsumer }
 
-// overflow applies a policy to a write that err kept out of the queue. It reports that the write is to be
-// dropped. A write that would not fit into an empty buffer, or for which the listener has no memory, or that lies behind a file that
-// gives nothing, is refused under every policy: that is no fault of the peer's. Any goroutine may call it.
+// overflow applies a policy to a write that err kept out of the queue. It reports that the write is
+// to be dropped. A write that would not fit into an empty buffer, or for which the listener has no
+// memory, or that lies behind a file that gives nothing, is refused under every policy: that is no
+// fault of the peer's. Any goroutine may call it.
 func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
 	if !lacksRoom(err) || c.writer.ordered(starved) {
 		return false
@@ -38,7 +42,8 @@ func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
 	return false
 }
 
-// unaccepted is the end of a write of n bytes through the handle that err kept out of the queue. nil: it was dropped.
+// unaccepted is the end of a write of n bytes through the handle that err kept out of the queue.
+// nil: it was dropped.
 func (c *Connection) unaccepted(n int, err error, done func(error)) error {
 	switch {
 	case !c.overflow(c.slow(), err):
@@ -49,8 +54,9 @@ func (c *Connection) unaccepted(n int, err error, done func(error)) error {
 	return nil
 }
 
-// drop counts a write of n bytes as dropped and makes its completion due, unless the connection has ended meanwhile. A dropped write holds no
-// credit, so the end would not wait for it; but the two exclude each other, see ended. Any goroutine may call it.
+// drop counts a write of n bytes as dropped and makes its completion due, unless the connection has
+// ended meanwhile. A dropped write holds no credit, so the end would not wait for it; but the two
+// exclude each other, see ended. Any goroutine may call it.
 func (c *Connection) drop(n int, done func(error)) bool {
 	list := c.completions.get()
 	list.mu.Lock()

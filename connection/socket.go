@@ -106,8 +106,8 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	return n, nil
 }
 
-// smallPart: less than this part of a chunk is copied, not handed over. It is cheaper, and the write
-// buffer's limit would not mean much if each queued byte could hold a whole chunk.
+// smallPart: less than this part of a chunk is copied, not handed over. It is cheaper, and the
+// write buffer's limit would not mean much if each queued byte could hold a whole chunk.
 const smallPart = 4
 
 // Pause implements protocol.Socket. It goes through the mailbox: mail is read before input is.
@@ -116,15 +116,16 @@ func (c *Connection) Pause() { c.mailbox.PostUserMessage(pauseCommand) }
 // Resume implements protocol.Socket.
 func (c *Connection) Resume() { c.mailbox.PostUserMessage(resumeCommand) }
 
-// Close implements protocol.Socket. Writes are refused from now on, not only once the command is read.
+// Close implements protocol.Socket. Writes are refused from now on, not only once the command is
+// read.
 func (c *Connection) Close() error {
 	c.closeFromNow()
 	c.mailbox.PostUserMessage(closeCommand)
 	return nil
 }
 
-// closeFromNow does what of a Close cannot wait for the connection's turn: a handler that returns the ErrClosed of a write it tried
-// meanwhile did not end the connection.
+// closeFromNow does what of a Close cannot wait for the connection's turn: a handler that returns
+// the ErrClosed of a write it tried meanwhile did not end the connection.
 func (c *Connection) closeFromNow() {
 	c.setCause(protocol.ReasonLocalClosed, nil)
 	c.refuseWrites()
@@ -136,7 +137,8 @@ func (c *Connection) CloseWrite() {
 	c.mailbox.PostUserMessage(closeWriteCommand)
 }
 
-// Abort implements protocol.Socket. It does not wait for the connection's turn: a handler that blocks must not keep the socket.
+// Abort implements protocol.Socket. It does not wait for the connection's turn: a handler that
+// blocks must not keep the socket.
 func (c *Connection) Abort() { c.kill(protocol.ReasonLocalAborted, protocol.ErrAborted) }
 
 // Do implements protocol.Socket.

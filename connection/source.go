@@ -10,10 +10,10 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// source reads a file whose bytes the kernel does not send, one piece ahead of the writer. A read may take for ever, as that of a
-// silent pipe, and must hold up neither a close nor an abort. So it has a goroutine of its own, the reader. The writer starts
-// it once the file is first in its queue; end stops and joins it, before the write completes: from then on the file is the
-// caller's again.
+// source reads a file whose bytes the kernel does not send, one piece ahead of the writer. A read
+// may take for ever, as that of a silent pipe, and must hold up neither a close nor an abort. So it
+// has a goroutine of its own, the reader. The writer starts it once the file is first in its queue;
+// end stops and joins it, before the write completes: from then on the file is the caller's again.
 type source struct {
 	file    *fileWrite
 	offset  int64 // of the next read
@@ -35,7 +35,8 @@ type source struct {
 // maxPiece is the most that is read ahead, in bytes: what a pipe holds.
 const maxPiece = 64 << 10
 
-// silence is how long a file may give nothing while it holds up a close, or a write for which there is no room behind it.
+// silence is how long a file may give nothing while it holds up a close, or a write for which there
+// is no room behind it.
 const silence = 100 * time.Millisecond
 
 // errSilent is the error of a write whose file gave nothing for so long.
@@ -120,8 +121,8 @@ func (s *source) ended() bool {
 
 // The rest is the writer's.
 
-// piece returns what is to be written next. errNoPiece: it is not there yet, and ready will be called. A *transport.FileError: nothing
-// more comes.
+// piece returns what is to be written next. errNoPiece: it is not there yet, and ready will be
+// called. A *transport.FileError: nothing more comes.
 func (s *source) piece() ([]byte, error) {
 	switch {
 	case !s.answered.Load():
@@ -132,7 +133,8 @@ func (s *source) piece() ([]byte, error) {
 	return s.bytes, nil
 }
 
-// wrote says that the first n bytes of the piece were written. It returns true if the next piece is to be asked for.
+// wrote says that the first n bytes of the piece were written. It returns true if the next piece is
+// to be asked for.
 func (s *source) wrote(n int) (next bool) {
 	s.bytes = s.bytes[n:]
 	return len(s.bytes) == 0 && s.left > 0

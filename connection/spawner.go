@@ -13,8 +13,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Spawner makes the connections of one listener and keeps the list of the live ones. What they have in common
-// lies here once: options, limits, props.
+// Spawner makes the connections of one listener and keeps the list of the live ones. What they have
+// in common lies here once: options, limits, props.
 //
 // Any goroutine may call its methods, except Sweep, which one goroutine calls.
 type Spawner struct {
@@ -67,7 +67,8 @@ type settings struct {
 	lanes   []lane // one for each of the dispatchers
 }
 
-// lane is where connections and their writers run. Props are shared: what differs between two connections is handed out by the producer.
+// lane is where connections and their writers run. Props are shared: what differs between two
+// connections is handed out by the producer.
 type lane struct{ connection, writer *actor.Props }
 
 // Config is what a Spawner is made of.
@@ -76,14 +77,16 @@ type Config struct {
 	Parent  *actor.PID
 	Factory tcpactor.Factory
 	Options Options // with defaults and valid
-	// Dispatchers run connections and writers, each connection's on one of them; Options.Dispatcher, if there is one, runs the
-	// connections instead.
+	// Dispatchers run connections and writers, each connection's on one of them;
+	// Options.Dispatcher, if there is one, runs the connections instead.
 	Dispatchers []actor.Dispatcher
 	// Budget, if not nil, bounds their memory.
 	Budget *Budget
-	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come sooner (see Interval): it must not wait. nil: it is not.
+	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come
+	// sooner (see Interval): it must not wait. nil: it is not.
 	Sooner func()
-	// Ended is called once for each connection, when nothing of it is left but its actor's last word to its parent.
+	// Ended is called once for each connection, when nothing of it is left but its actor's last
+	// word to its parent.
 	Ended func(*Connection)
 	// Counted is called at every change of Len, in order: it must not wait, nor call back.
 	Counted func(open int)
@@ -111,8 +114,8 @@ func NewSpawner(config Config) *Spawner {
 	return s
 }
 
-// Set puts a factory, and options with defaults and valid, in force for the connections spawned from
-// now on.
+// Set puts a factory, and options with defaults and valid, in force for the connections spawned
+// from now on.
 func (s *Spawner) Set(factory tcpactor.Factory, options Options) {
 	next := &settings{Spawner: s, factory: factory, options: options, limits: options.limits()}
 	for _, dispatcher := range s.dispatchers {
@@ -122,7 +125,8 @@ func (s *Spawner) Set(factory tcpactor.Factory, options Options) {
 	s.current.Store(next)
 }
 
-// newLane runs the writers on dispatcher, and the connections too unless the user has one of his own for his handlers.
+// newLane runs the writers on dispatcher, and the connections too unless the user has one of his
+// own for his handlers.
 func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 	if handlers == nil {
 		handlers = dispatcher
@@ -138,7 +142,8 @@ func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 	}
 }
 
-// Spawn makes the connection of socket, which belongs to it from now on, as permit does. It runs on the given one of the dispatchers.
+// Spawn makes the connection of socket, which belongs to it from now on, as permit does. It runs on
+// the given one of the dispatchers.
 func (s *Spawner) Spawn(socket transport.Conn, lane int, permit *Permit) *Connection {
 	if permit.Admit != nil {
 		socket = transport.NewProxied(socket, permit.Admit)
@@ -167,7 +172,8 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, permit *Permit) *Connec
 	return c
 }
 
-// initialise runs before the connection's first turn: by then it has its PID and its writer, and is listed.
+// initialise runs before the connection's first turn: by then it has its PID and its writer, and is
+// listed.
 func (s *Spawner) initialise(ctx actor.Context) {
 	s.next.pid = ctx.Self()
 	s.next.register()
@@ -177,21 +183,22 @@ func (s *Spawner) initialise(ctx actor.Context) {
 
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }
 
-// HandshakeFailed is published on the actor system's EventStream when a connection ended before it was open, because of its PROXY
-// header or its TLS handshake. No handler has seen it.
+// HandshakeFailed is published on the actor system's EventStream when a connection ended before it
+// was open, because of its PROXY header or its TLS handshake. No handler has seen it.
 type HandshakeFailed struct {
 	RemoteAddr net.Addr // the client's if the header told it, else the socket's own
 	Err        error
 }
 
-// HandlerFailed is published on the actor system's EventStream when a handler panicked or returned an error. A handler that returns the
-// error of a write that was refused because the connection had begun to end has not failed.
+// HandlerFailed is published on the actor system's EventStream when a handler panicked or returned
+// an error. A handler that returns the error of a write that was refused because the connection had
+// begun to end has not failed.
 type HandlerFailed struct {
 	PID    *actor.PID
 	Reason protocol.Reason // ReasonHandlerPanic or ReasonHandlerError
 	Err    error           // a *protocol.PanicError for a panic
-	// Restarted: a new handler takes its place on the same socket (see RestartHandler), unless the connection ends before. False:
-	// the connection ends, or was ending already.
+	// Restarted: a new handler takes its place on the same socket (see RestartHandler), unless the
+	// connection ends before. False: the connection ends, or was ending already.
 	Restarted bool
 }
 

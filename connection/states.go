@@ -20,8 +20,8 @@ import (
 //	closing   FIN is sent; the peer's remaining input is discarded until its FIN
 //	closed    the socket is released, Closed delivered; the actors stop
 //
-// Where there is nothing to do in a state it is passed over: an abort goes from anywhere to closed, by way of the
-// writer, which must have failed everything first.
+// Where there is nothing to do in a state it is passed over: an abort goes from anywhere to closed,
+// by way of the writer, which must have failed everything first.
 type state = protocol.State
 
 const (
@@ -45,7 +45,8 @@ const (
 	forgotten                           // the PID is no longer known
 )
 
-// observed are the parts of a phase whose change is the beginning of something that has a time limit.
+// observed are the parts of a phase whose change is the beginning of something that has a time
+// limit.
 const observed = another | halfClosed | (halfClosed - 1)
 
 func (c *Connection) state() state { return state(c.phase.Load() % halfClosed) }
@@ -114,7 +115,8 @@ func (c *Connection) shakeHands() any {
 	return attendNow
 }
 
-// unfinished ends a connection whose handshake failed. It was never seen by a handler, so this is the only word of it.
+// unfinished ends a connection whose handshake failed. It was never seen by a handler, so this is
+// the only word of it.
 func (c *Connection) unfinished(err error) {
 	if c.cause.Load() == nil && !errors.Is(err, transport.ErrRefused) {
 		c.shared.publish(&HandshakeFailed{RemoteAddr: c.RemoteAddr(), Err: err})
@@ -204,7 +206,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	}
 }
 
-// finish leaves open in an orderly way: what was accepted is flushed. The first cause wins, a second call changes nothing.
+// finish leaves open in an orderly way: what was accepted is flushed. The first cause wins, a
+// second call changes nothing.
 func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error) {
 	switch s := c.state(); {
 	case s >= flushing:
@@ -247,7 +250,8 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 	}
 }
 
-// inputEnded takes note that the peer's input is at its end, everything before it having been shown.
+// inputEnded takes note that the peer's input is at its end, everything before it having been
+// shown.
 func (c *Connection) inputEnded(ctx actor.Context) {
 	if c.flags.inputKnown || c.state() != open {
 		return
@@ -285,7 +289,8 @@ func (c *Connection) advance(ctx actor.Context) {
 	case flushing:
 		switch {
 		case c.salvaging() && !c.flags.inputEnded && !c.flags.aborted:
-			// Pull goes on, as far as the handler wants it, and comes back with the end of the input.
+			// Pull goes on, as far as the handler wants it, and comes back with the end of the
+			// input.
 		case broken || c.flags.inputEnded || c.flags.aborted:
 			c.close(ctx)
 		default:
@@ -302,7 +307,8 @@ func (c *Connection) advance(ctx actor.Context) {
 	}
 }
 
-// lingerOn leaves flushing: the FIN is sent, and what the peer still sends is discarded until its own.
+// lingerOn leaves flushing: the FIN is sent, and what the peer still sends is discarded until its
+// own.
 func (c *Connection) lingerOn() {
 	c.dropInput()
 	c.account()
@@ -314,7 +320,8 @@ func (c *Connection) lingerOn() {
 	c.mailbox.Schedule() // Pull discards now
 }
 
-// close releases the socket and ends the conversation. Then the writer's actor stops, and after it this one.
+// close releases the socket and ends the conversation. Then the writer's actor stops, and after it
+// this one.
 func (c *Connection) close(ctx actor.Context) {
 	if c.state() == closed {
 		return
@@ -331,7 +338,8 @@ func (c *Connection) close(ctx actor.Context) {
 	c.dropInput()
 	c.leaveBudget()
 	c.answerWaiting(ctx, func(reply) bool { return true })
-	// Deferred, because the user's last calls may end the goroutine (runtime.Goexit, and so testing.T.FailNow).
+	// Deferred, because the user's last calls may end the goroutine (runtime.Goexit, and so
+	// testing.T.FailNow).
 	defer c.stopActors()
 	defer c.deliver(ctx, c.closedEvent())
 	c.completions.run(func(one completion) { c.call(ctx, one) })
@@ -342,8 +350,9 @@ func (c *Connection) closedEvent() *protocol.Closed {
 	return &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()}
 }
 
-// stopActors stops the writer, whose Terminated comes back to us, and then this actor. Where the writer has gone already, its
-// Terminated is said again: Proto.Actor looks at what is left to wait for when one comes, and the last look may have ended with the goroutine.
+// stopActors stops the writer, whose Terminated comes back to us, and then this actor. Where the
+// writer has gone already, its Terminated is said again: Proto.Actor looks at what is left to wait
+// for when one comes, and the last look may have ended with the goroutine.
 func (c *Connection) stopActors() {
 	if c.flags.writerGone {
 		c.mailbox.PostSystemMessage(&actor.Terminated{Who: c.writer.pid})
@@ -377,9 +386,10 @@ func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 	stop(&c.mailbox)
 }
 
-// stopping is Proto.Actor's word that this actor stops: by us after closed, or by somebody else at any time.
-// A Stop does not wait for a peer, so queued writes are not flushed then. The writer becomes our child in Proto.Actor's sense
-// too: our stop waits for its end, and Closed comes after that.
+// stopping is Proto.Actor's word that this actor stops: by us after closed, or by somebody else at
+// any time. A Stop does not wait for a peer, so queued writes are not flushed then. The writer
+// becomes our child in Proto.Actor's sense too: our stop waits for its end, and Closed comes after
+// that.
 func (c *Connection) stopping(ctx actor.Context) {
 	if c.state() != closed {
 		c.kill(protocol.ReasonStopped, protocol.ErrStopped)
@@ -393,8 +403,8 @@ func (c *Connection) stopping(ctx actor.Context) {
 	returned = true
 }
 
-// goOnStopping does what Proto.Actor does after Stopping, where the handler ended the goroutine (runtime.Goexit): it stops the children, and
-// has it look at what is left to wait for.
+// goOnStopping does what Proto.Actor does after Stopping, where the handler ended the goroutine
+// (runtime.Goexit): it stops the children, and has it look at what is left to wait for.
 func (c *Connection) goOnStopping(ctx actor.Context, returned *bool) {
 	if *returned {
 		return
@@ -407,8 +417,9 @@ func (c *Connection) goOnStopping(ctx actor.Context, returned *bool) {
 	}
 }
 
-// stopped is Proto.Actor's last word. It is said again where the handler ended the goroutine (runtime.Goexit) the first time: then nobody
-// has been told yet that this actor has gone, and one more look at what is left to wait for makes Proto.Actor do it.
+// stopped is Proto.Actor's last word. It is said again where the handler ended the goroutine
+// (runtime.Goexit) the first time: then nobody has been told yet that this actor has gone, and one
+// more look at what is left to wait for makes Proto.Actor do it.
 func (c *Connection) stopped(ctx actor.Context, message any) {
 	if c.flags.left {
 		return
@@ -434,7 +445,8 @@ func (c *Connection) leave() {
 	c.shared.remove(c)
 }
 
-// ended sets the last state. What was dropped before is counted, and its completion due; nothing is dropped any more.
+// ended sets the last state. What was dropped before is counted, and its completion due; nothing is
+// dropped any more.
 func (c *Connection) ended() {
 	c.setState(closed)
 	c.completions.await()

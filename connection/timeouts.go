@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// timing is what the sweep remembers of a connection between two looks. The hot path reads no clock and keeps no timer: it counts
-// bytes anyway, and the sweep sees whether the counts have moved. All times are on the sweep's clock.
+// timing is what the sweep remembers of a connection between two looks. The hot path reads no clock
+// and keeps no timer: it counts bytes anyway, and the sweep sees whether the counts have moved. All
+// times are on the sweep's clock.
 type timing struct {
 	phase     uint16 // what is observed of Connection.phase
 	spread    uint16 // where in MaxAge's tolerance this connection's own limit lies; it never changes
@@ -21,16 +22,18 @@ type timing struct {
 	since     time.Duration // when the phase was first seen; in open when the peer last sent, if that is later
 }
 
-// notOpen instead of a time of traffic: a handshake is none, and what is counted from begins after it.
+// notOpen instead of a time of traffic: a handshake is none, and what is counted from begins after
+// it.
 const notOpen = -1
 
 func newTiming(now time.Duration, spread uint16) timing {
 	return timing{spread: spread, idle: true, since: now, trafficAt: now, writtenAt: now}
 }
 
-// checkTimeouts signals what took too long. Only network traffic counts: messages to the actor do not keep a connection alive. step is how
-// long ago the last look was: that time is not counted where one of the two looks found the handler at work, so no limit comes early.
-// One goroutine sweeps, so nothing here is shared.
+// checkTimeouts signals what took too long. Only network traffic counts: messages to the actor do
+// not keep a connection alive. step is how long ago the last look was: that time is not counted
+// where one of the two looks found the handler at work, so no limit comes early. One goroutine
+// sweeps, so nothing here is shared.
 func (c *Connection) checkTimeouts(now, step time.Duration) {
 	w, o := &c.timing, &c.shared.options
 	phase := c.phase.Load()
@@ -132,7 +135,8 @@ const (
 	heldWrite
 )
 
-// hold notes whether a limit is held at this look, and reports whether it was at this one or the last.
+// hold notes whether a limit is held at this look, and reports whether it was at this one or the
+// last.
 func (w *timing) hold(limit uint8, held bool) bool {
 	before := w.held&limit != 0
 	w.held &^= limit
@@ -142,7 +146,8 @@ func (w *timing) hold(limit uint8, held bool) bool {
 	return held || before
 }
 
-// lastWords is how long a connection that cannot send FIN without closing waits for what its peer may have sent.
+// lastWords is how long a connection that cannot send FIN without closing waits for what its peer
+// may have sent.
 const lastWords = 10 * time.Millisecond
 
 // Kinds of progress.
@@ -151,8 +156,9 @@ const (
 	writeProgress
 )
 
-// lacks signals that a limit has passed without progress of a kind. Where a write waits for room it is tried a last time before, and the
-// next look decides: the peer may have taken bytes of which the kernel, or the net.Conn, has not told yet.
+// lacks signals that a limit has passed without progress of a kind. Where a write waits for room it
+// is tried a last time before, and the next look decides: the peer may have taken bytes of which
+// the kernel, or the net.Conn, has not told yet.
 func (c *Connection) lacks(kind uint8, bit uint32) {
 	w := &c.timing
 	if w.idle || w.retried&kind != 0 {
@@ -163,8 +169,8 @@ func (c *Connection) lacks(kind uint8, bit uint32) {
 	c.socket.Retry(true)
 }
 
-// listening reports that the connection would read what the peer sends: neither its handler nor the memory budget keeps it from that.
-// Any goroutine may ask.
+// listening reports that the connection would read what the peer sends: neither its handler nor the
+// memory budget keeps it from that. Any goroutine may ask.
 func (c *Connection) listening() bool {
 	if !c.willing() {
 		return false
@@ -192,8 +198,9 @@ func (s *Spawner) Sweep() {
 	s.clock.allow(s.untilNext())
 }
 
-// Interval returns how often to Sweep so that no limit is overrun by more than an eighth of itself (or 10 ms): the beginning
-// of a wait is seen up to one interval late, and so is its end. Where a write waits it is one interval more; see lacks.
+// Interval returns how often to Sweep so that no limit is overrun by more than an eighth of itself
+// (or 10 ms): the beginning of a wait is seen up to one interval late, and so is its end. Where a
+// write waits it is one interval more; see lacks.
 func (s *Spawner) Interval() time.Duration { return s.interval(s.shortestLimit()) }
 
 func (s *Spawner) interval(shortest time.Duration) time.Duration {
@@ -223,8 +230,8 @@ func (s *Spawner) shortestLimit() time.Duration {
 	return shortest
 }
 
-// noteLimits makes the sweep often enough for connections with these options. They may live for long, so later
-// options do not make it less often.
+// noteLimits makes the sweep often enough for connections with these options. They may live for
+// long, so later options do not make it less often.
 func (s *Spawner) noteLimits(o *Options) {
 	shortest := 4 * time.Second
 	if s.budget != nil {

@@ -106,7 +106,8 @@ func TestProgressInsideACallCountsInItsDirection(t *testing.T) {
 	assert.Equal(t, signalStall, signalled(c, 102*second), "what the peer sends is none")
 }
 
-// What the peer has taken is seen in time for the decision, also where nothing tells of it but a Retry.
+// What the peer has taken is seen in time for the decision, also where nothing tells of it but a
+// Retry.
 func TestAWriteIsTriedOnceMoreBeforeALimitEndsTheConnection(t *testing.T) {
 	for name, limit := range map[string]struct {
 		options Options
@@ -267,7 +268,8 @@ func TestLimitsThatAreOffAreNeverReached(t *testing.T) {
 	}
 }
 
-// The beginning of a wait is seen up to one interval late, and so is its end: together at most an eighth of the limit, or 10 ms.
+// The beginning of a wait is seen up to one interval late, and so is its end: together at most an
+// eighth of the limit, or 10 ms.
 func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 	interval := func(o Options) time.Duration { return newConnection(o, nil).shared.Interval() }
 	for _, limit := range []time.Duration{time.Millisecond, 200 * time.Millisecond, second, 2 * second} {

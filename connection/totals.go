@@ -39,7 +39,8 @@ func (e *ended) add(c *Connection) {
 	e.written += c.written.Load()
 }
 
-// Totals looks at every live connection once. Each connection is in it as live or as ended, never as both.
+// Totals looks at every live connection once. Each connection is in it as live or as ended, never
+// as both.
 func (s *Spawner) Totals() Totals {
 	s.mu.Lock()
 	live := slices.Clone(s.live)

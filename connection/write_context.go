@@ -8,8 +8,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// WriteContext implements protocol.Socket. What it waits for is room, which the writer makes; no turn of the connection is needed for it,
-// so a handler and a completion may wait here.
+// WriteContext implements protocol.Socket. What it waits for is room, which the writer makes; no
+// turn of the connection is needed for it, so a handler and a completion may wait here.
 func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, err error) {
 	r := &c.makeRare().room
 	select {
@@ -29,8 +29,8 @@ func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, e
 	}
 }
 
-// largestPiece is how much is queued at once: what fits into an empty queue, into what a memory budget has for one connection, and
-// into one system call.
+// largestPiece is how much is queued at once: what fits into an empty queue, into what a memory
+// budget has for one connection, and into one system call.
 func (c *Connection) largestPiece() int {
 	most := min(c.shared.limits.bytes, maxBatch)
 	if b := c.shared.budget; b != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// fileWrite is what an entry has instead of data: a part of a file. The kernel sends it where it can; else a source copies it.
+// fileWrite is what an entry has instead of data: a part of a file. The kernel sends it where it
+// can; else a source copies it.
 type fileWrite struct {
 	*os.File
 	offset int64 // of what is left
@@ -36,7 +37,8 @@ func (c *Connection) WriteFile(f *os.File, offset, n int64, done func(error)) er
 	return nil
 }
 
-// checkFile returns one sentence about what cannot be sent, as far as that is known before it is read.
+// checkFile returns one sentence about what cannot be sent, as far as that is known before it is
+// read.
 func checkFile(f *os.File, offset, n int64) (transport.FileKind, error) {
 	switch {
 	case n < 0:
@@ -65,8 +67,8 @@ func checkFile(f *os.File, offset, n int64) (transport.FileKind, error) {
 // errNoPiece says that the bytes of a file are not there yet.
 var errNoPiece = errors.New("berth: no piece of the file yet")
 
-// writeFile makes one system call for the file that is first in the queue. Its errors are those of Writev, *transport.FileError and
-// errNoPiece.
+// writeFile makes one system call for the file that is first in the queue. Its errors are those of
+// Writev, *transport.FileError and errNoPiece.
 func (w *writer) writeFile(e *entry) (int, error) {
 	f := e.file()
 	if f.source == nil && f.kind == transport.SentFile {
@@ -105,7 +107,8 @@ func (w *writer) starve() {
 	}
 }
 
-// fileSilence returns how long the writer has been waiting for the file. Any goroutine may call it while starved is set.
+// fileSilence returns how long the writer has been waiting for the file. Any goroutine may call it
+// while starved is set.
 func (c *Connection) fileSilence() time.Duration {
 	return c.shared.now() - time.Duration(c.makeRare().fileAsked.Load())
 }
@@ -120,8 +123,8 @@ func (c *Connection) awaitFile(change <-chan struct{}) {
 	}
 }
 
-// failFile ends the write of the file that is first in the queue, with an error that is the file's. The connection lives on: what
-// the file had is written, the rest is counted as unsent.
+// failFile ends the write of the file that is first in the queue, with an error that is the file's.
+// The connection lives on: what the file had is written, the rest is counted as unsent.
 func (w *writer) failFile(err error) {
 	left := uint64(w.queue.first.left())
 	r := w.c.makeRare()

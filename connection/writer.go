@@ -12,14 +12,16 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// writer is the actor that brings accepted writes to the kernel. Callers put entries into its inbox, which have reserved their
-// credit before; whatever it does with one, written or failed, it releases that credit and completes it
-// exactly once. All entries that wait are written by one system call.
+// writer is the actor that brings accepted writes to the kernel. Callers put entries into its
+// inbox, which have reserved their credit before; whatever it does with one, written or failed, it
+// releases that credit and completes it exactly once. All entries that wait are written by one
+// system call.
 //
-// Where the transport does not block, a caller that finds no room runs the writer's turn itself; see room.go.
+// Where the transport does not block, a caller that finds no room runs the writer's turn itself;
+// see room.go.
 //
-// It ends by itself when it was ordered to finish (everything accepted is written, FIN sent) or to give up, or
-// when the kernel refuses; then it signals the connection, which stops the actor.
+// It ends by itself when it was ordered to finish (everything accepted is written, FIN sent) or to
+// give up, or when the kernel refuses; then it signals the connection, which stops the actor.
 type writer struct {
 	c       *Connection
 	pid     *actor.PID
@@ -43,7 +45,8 @@ const (
 // flush is the message by which the writer's mailbox tells it that its mail is read.
 type flush struct{}
 
-// Limits of one system call: enough to amortise it, little enough that a stalled or slow peer shows progress.
+// Limits of one system call: enough to amortise it, little enough that a stalled or slow peer shows
+// progress.
 const (
 	maxVector = 64
 	maxBatch  = 256 << 10
@@ -63,8 +66,9 @@ func (w *writer) open() {
 	}
 }
 
-// post takes over an entry that has its credit. Any goroutine may call it. Only the first entry of an empty inbox gives the writer a
-// turn: the turn that it gives takes all that come before it begins.
+// post takes over an entry that has its credit. Any goroutine may call it. Only the first entry of
+// an empty inbox gives the writer a turn: the turn that it gives takes all that come before it
+// begins.
 func (w *writer) post(e *entry) {
 	if w.inbox.push(e) {
 		w.mailbox.Schedule()
@@ -115,11 +119,12 @@ func (w *writer) Pull() any {
 
 var flushNow = &flush{}
 
-// Drop implements tcpactor.Source. Entries do not come by mail, and no other message has a meaning here.
+// Drop implements tcpactor.Source. Entries do not come by mail, and no other message has a meaning
+// here.
 func (w *writer) Drop(any) {}
 
-// Failed implements tcpactor.FailureTaker: a net.Conn of the user's panicked. The supervisor stops the writer, and with it the connection; this
-// is why.
+// Failed implements tcpactor.FailureTaker: a net.Conn of the user's panicked. The supervisor stops
+// the writer, and with it the connection; this is why.
 func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
 	if reason != nil {
 		w.c.setCause(protocol.ReasonTransportError, &protocol.PanicError{Value: reason, Stack: debug.Stack()})
@@ -127,7 +132,8 @@ func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
 	return false
 }
 
-// mayFinish reports that everything accepted is written, and that nothing accepted is still on its way.
+// mayFinish reports that everything accepted is written, and that nothing accepted is still on its
+// way.
 func (w *writer) mayFinish() bool {
 	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()
 }
@@ -197,13 +203,15 @@ func (w *writer) write() {
 		w.c.blame(err) // a close under way is no orderly one any more
 		w.end(w.c.causeErr())
 	default:
-		// The peer does not know of it. It must neither wait for the rest nor take what it got for the whole.
+		// The peer does not know of it. It must neither wait for the rest nor take what it got for
+		// the whole.
 		w.c.kill(w.c.classify("write", err))
 		w.end(w.c.causeErr())
 	}
 }
 
-// wrote says that the kernel took the first n bytes of the queue. Entries without bytes are done as soon as they are first.
+// wrote says that the kernel took the first n bytes of the queue. Entries without bytes are done as
+// soon as they are first.
 func (w *writer) wrote(n int) {
 	w.c.written.Add(uint64(n))
 	finished, bytes := 0, 0
@@ -221,7 +229,8 @@ func (w *writer) wrote(n int) {
 	w.settle(finished, bytes, nil)
 }
 
-// end fails everything accepted and not written, also what is still on its way, and tells the connection.
+// end fails everything accepted and not written, also what is still on its way, and tells the
+// connection.
 func (w *writer) end(err error) {
 	w.ended = true
 	if err != nil {
@@ -244,8 +253,9 @@ func (w *writer) end(err error) {
 	w.c.signal(signalWriterEnded)
 }
 
-// settle releases the credit and the memory of the first n entries (and of bytes, some of which may be of the entry after them), then
-// completes them: whoever is told finds the room that his write left.
+// settle releases the credit and the memory of the first n entries (and of bytes, some of which may
+// be of the entry after them), then completes them: whoever is told finds the room that his write
+// left.
 func (w *writer) settle(n, bytes int, err error) {
 	if w.c.credit.release(n, bytes, &w.c.shared.limits, w.c.fits) {
 		w.c.signal(signalWater)

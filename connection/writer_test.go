@@ -16,7 +16,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// turn does what a turn of the writer's mailbox does: its mail, then work until there is none. It reports whether it ended.
+// turn does what a turn of the writer's mailbox does: its mail, then work until there is none. It
+// reports whether it ended.
 func (w *writer) turn() bool {
 	for {
 		if w.Pull() == nil {
@@ -34,8 +35,9 @@ type accepted struct {
 	err       error
 }
 
-// However the writes are cut into slices and whatever parts of them the kernel takes at a time: the stream is the writes, in order;
-// each completes once; the credit is exact; accepted is written plus unsent.
+// However the writes are cut into slices and whatever parts of them the kernel takes at a time: the
+// stream is the writes, in order; each completes once; the credit is exact; accepted is written
+// plus unsent.
 func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		socket := &taker{}
@@ -144,7 +146,8 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 	})
 }
 
-// Who writes reserves first and posts then. A Close in between finds the write accepted, so it is flushed.
+// Who writes reserves first and posts then. A Close in between finds the write accepted, so it is
+// flushed.
 func TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome(t *testing.T) {
 	socket := &taker{allow: 10}
 	c := newConnection(Options{}, socket)

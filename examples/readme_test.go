@@ -26,7 +26,8 @@ func readDocument(t *testing.T, name string) string {
 	return string(text)
 }
 
-// Every Go block of the README is a whole program. Each is built as it stands there, but for the port, and echoes.
+// Every Go block of the README is a whole program. Each is built as it stands there, but for the
+// port, and echoes.
 func TestTheReadmesProgramsWork(t *testing.T) {
 	const port = `"127.0.0.1:7000"`
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readDocument(t, "README.md"), -1)
@@ -50,8 +51,8 @@ func TestTheReadmesProgramsWork(t *testing.T) {
 	}
 }
 
-// buildText builds a program of one file that exists in an overlay only: seen by the compiler inside of this module, written
-// outside of it.
+// buildText builds a program of one file that exists in an overlay only: seen by the compiler
+// inside of this module, written outside of it.
 func buildText(t *testing.T, text string) string {
 	t.Helper()
 	here, err := os.Getwd()

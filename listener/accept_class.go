@@ -6,19 +6,23 @@ import (
 	"syscall"
 )
 
-// AcceptClass says what kind of failure an accept met. All of them are retried; the class is for whoever reads the events.
+// AcceptClass says what kind of failure an accept met. All of them are retried; the class is for
+// whoever reads the events.
 type AcceptClass uint8
 
 const (
-	// AcceptUnknown: an error that is in no list. To end because of it would be worse than to try again.
+	// AcceptUnknown: an error that is in no list. To end because of it would be worse than to try
+	// again.
 	AcceptUnknown AcceptClass = iota
 	// AcceptExhausted: the process, the machine or the kernel is out of something. It passes.
 	AcceptExhausted
-	// AcceptClientGone: the client went away, or its network did, between its SYN and the accept. The next one did not.
+	// AcceptClientGone: the client went away, or its network did, between its SYN and the accept.
+	// The next one did not.
 	AcceptClientGone
 	// AcceptRefused: a rule of the system forbids this client.
 	AcceptRefused
-	// AcceptSocketLost: the listening socket was closed or shut down, and not by this listener. One that Listen made is opened again.
+	// AcceptSocketLost: the listening socket was closed or shut down, and not by this listener. One
+	// that Listen made is opened again.
 	AcceptSocketLost
 )
 
@@ -44,8 +48,9 @@ type acceptErrno struct {
 	class AcceptClass
 }
 
-// acceptErrnos is what an accept can fail with, whatever the transport. EAGAIN and EINTR are not in it: a transport sees to both
-// itself, and from a listener of the user's they mean nothing in particular.
+// acceptErrnos is what an accept can fail with, whatever the transport. EAGAIN and EINTR are not in
+// it: a transport sees to both itself, and from a listener of the user's they mean nothing in
+// particular.
 var acceptErrnos = append([]acceptErrno{
 	{syscall.EMFILE, AcceptExhausted},  // no descriptor is left to the process
 	{syscall.ENFILE, AcceptExhausted},  // nor to the machine

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// acceptFaults is every error that accept(2) names, on the systems that have it, and some that it does not.
+// acceptFaults is every error that accept(2) names, on the systems that have it, and some that it
+// does not.
 var acceptFaults = append([]acceptErrno{
 	{syscall.EMFILE, AcceptExhausted},
 	{syscall.ENFILE, AcceptExhausted},

@@ -50,7 +50,8 @@ func failInEveryClass(f *faultnet.Listener) {
 	f.Fail(syscall.EMFILE, syscall.ECONNABORTED, syscall.EPERM, syscall.EINVAL, io.EOF)
 }
 
-// inABubble serves a faulty listener over simnet, in virtual time, and takes everything down afterwards.
+// inABubble serves a faulty listener over simnet, in virtual time, and takes everything down
+// afterwards.
 func inABubble(t *testing.T, options Options, test func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

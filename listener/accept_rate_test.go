@@ -63,7 +63,8 @@ func TestAShutdownDoesNotWaitForTheRate(t *testing.T) {
 	})
 }
 
-// A real clock here: the rate is so low that the next one would come in a minute, unless it is raised.
+// A real clock here: the rate is so low that the next one would come in a minute, unless it is
+// raised.
 func TestOverRealSocketsTheRateHoldsToo(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()

@@ -10,7 +10,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file is the server as its acceptors see it: whether to accept, and what becomes of who was accepted.
+// This file is the server as its acceptors see it: whether to accept, and what becomes of who was
+// accepted.
 
 // goesOn waits while accepting is suspended. False: the loop ends.
 func (s *server) goesOn(stop <-chan struct{}) bool {
@@ -29,8 +30,8 @@ func (s *server) goesOn(stop <-chan struct{}) bool {
 	}
 }
 
-// accepted makes a connection of conn, turns it away, or holds it until there is room. A net.Conn of the user's may panic
-// here; then nothing of it is kept.
+// accepted makes a connection of conn, turns it away, or holds it until there is room. A net.Conn
+// of the user's may panic here; then nothing of it is kept.
 func (s *server) accepted(conn net.Conn) {
 	var permit *connection.Permit
 	settled := false
@@ -87,8 +88,9 @@ func (s *server) beginStream(conn net.Conn, permit *connection.Permit) {
 	settled = true
 }
 
-// lateClient holds a client that came to a suspended listener, because Accept was not called back in time or could not be: it waits, as
-// those in the backlog do. It returns one to go on with, nil if there is none.
+// lateClient holds a client that came to a suspended listener, because Accept was not called back
+// in time or could not be: it waits, as those in the backlog do. It returns one to go on with, nil
+// if there is none.
 func (s *server) lateClient(conn net.Conn) net.Conn {
 	if s.mode.Load() != suspended {
 		return conn
@@ -100,7 +102,8 @@ func (s *server) lateClient(conn net.Conn) net.Conn {
 	return nil
 }
 
-// holdNobodyWhileRefusing follows each time that a client is held for want of room: a suspension may have let the others go before.
+// holdNobodyWhileRefusing follows each time that a client is held for want of room: a suspension
+// may have let the others go before.
 func (s *server) holdNobodyWhileRefusing() {
 	if s.mode.Load() == refusing {
 		s.intake.letGo()
@@ -119,7 +122,8 @@ func (s *server) acceptFailed(err error, wait time.Duration) {
 	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Class: classify(err), Wait: wait})
 }
 
-// lost takes note that somebody else closed the listening socket of a slot, and that it cannot be opened again. What is connected stays.
+// lost takes note that somebody else closed the listening socket of a slot, and that it cannot be
+// opened again. What is connected stays.
 func (s *server) lost(number int, err error) {
 	s.gate.Lock()
 	news := s.slots[number].open
@@ -136,7 +140,8 @@ func (s *server) resumedChan() <-chan struct{} {
 	return s.resumed
 }
 
-// acceptBacklog accepts the clients that wait at a socket already. It does nothing where Accept has no deadline.
+// acceptBacklog accepts the clients that wait at a socket already. It does nothing where Accept has
+// no deadline.
 func (s *server) acceptBacklog(socket *streamSocket) {
 	if !socket.hold() {
 		return

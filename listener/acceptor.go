@@ -9,11 +9,11 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// acceptor is the actor that owns an accept loop. It is a child of its own, so that its restart touches neither the
-// listening socket nor any connection.
+// acceptor is the actor that owns an accept loop. It is a child of its own, so that its restart
+// touches neither the listening socket nor any connection.
 //
-// The loop is a goroutine, because Accept blocks. It is started by Started, stopped by closing stop and by calling it back from
-// Accept, joined by Stopping through done.
+// The loop is a goroutine, because Accept blocks. It is started by Started, stopped by closing stop
+// and by calling it back from Accept, joined by Stopping through done.
 type acceptor struct {
 	*streaming
 	slot int
@@ -54,13 +54,13 @@ func (a *acceptor) Receive(ctx actor.Context) {
 			<-a.done
 			socket.release()
 		}
-		// Otherwise the listener is one of the user's that stays in Accept. Then the loop ends after the next accept, whose client
-		// is still served, or with the listener.
+		// Otherwise the listener is one of the user's that stays in Accept. Then the loop ends
+		// after the next accept, whose client is still served, or with the listener.
 	}
 }
 
-// run accepts until it is stopped or accepting has ended. No error of Accept ends it. A panic of the user's Accept does, or a
-// runtime.Goexit; then the acceptor fails.
+// run accepts until it is stopped or accepting has ended. No error of Accept ends it. A panic of
+// the user's Accept does, or a runtime.Goexit; then the acceptor fails.
 func (a *acceptor) run() {
 	defer a.server.leave()
 	defer close(a.done)
@@ -78,7 +78,8 @@ func (a *acceptor) run() {
 	finished = true
 }
 
-// next accepts one connection, or opens the socket again that was lost. It returns nil also where it was called back.
+// next accepts one connection, or opens the socket again that was lost. It returns nil also where
+// it was called back.
 func (a *acceptor) next() error {
 	socket := a.sockets[a.slot].Load()
 	switch {

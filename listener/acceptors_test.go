@@ -14,7 +14,8 @@ import (
 
 const fourAcceptors = 4
 
-// serveAll lets so many clients at a time come one after the other, and requires that all of them are served.
+// serveAll lets so many clients at a time come one after the other, and requires that all of them
+// are served.
 func serveAll(t *testing.T, l *Listener, atOnce, each int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -38,7 +39,8 @@ func serveAll(t *testing.T, l *Listener, atOnce, each int) {
 	all.Wait()
 }
 
-// However few permits there are, a client never waits for a permit that an acceptor without clients has.
+// However few permits there are, a client never waits for a permit that an acceptor without clients
+// has.
 func TestSeveralAcceptorsOnOneSocketServeAllAndKeepTheCap(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, most := range []int{1, 3, 100} {

@@ -10,11 +10,13 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// admission decides who becomes a connection. All that it counts is under one lock, so that a client takes everything it needs or nothing.
+// admission decides who becomes a connection. All that it counts is under one lock, so that a
+// client takes everything it needs or nothing.
 //
-// An acceptor asks twice. Before the accept: room, so that clients that are to wait stay in the kernel's backlog. After it: admit, which
-// takes the client's permits. What was free before may be gone then, to another acceptor or because the options were changed: such a client
-// is held, as if it were still in the backlog. So nothing is taken that a failed accept would have to give back.
+// An acceptor asks twice. Before the accept: room, so that clients that are to wait stay in the
+// kernel's backlog. After it: admit, which takes the client's permits. What was free before may be
+// gone then, to another acceptor or because the options were changed: such a client is held, as if
+// it were still in the backlog. So nothing is taken that a failed accept would have to give back.
 //
 // Any goroutine may call its methods.
 type admission struct {
@@ -97,7 +99,8 @@ func (a *admission) await(stop <-chan struct{}) bool {
 	}
 }
 
-// admit takes the permits of an accepted client. Without a permit and without a refusal it is to be held until there is room.
+// admit takes the permits of an accepted client. Without a permit and without a refusal it is to be
+// held until there is room.
 func (a *admission) admit(ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -133,8 +133,8 @@ func drawOptions(t *rapid.T) Options {
 	return o.withDefaults()
 }
 
-// Admission answers as the model does, through any changes of the options; and whoever was told that there is no room is told again as soon as
-// there is.
+// Admission answers as the model does, through any changes of the options; and whoever was told
+// that there is no room is told again as soon as there is.
 func TestAnAdmissionIsItsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) { // not a *testing.T, which has no Deadline in a bubble

@@ -124,7 +124,8 @@ func TestStopAndCloseFreeWhoWaitsForAPermit(t *testing.T) {
 	})
 }
 
-// The exactness that the storm shows for all, for each network: several from each are let in, never one too many.
+// The exactness that the storm shows for all, for each network: several from each are let in, never
+// one too many.
 func TestThePeakOfEachNetworkIsItsCapExactly(t *testing.T) {
 	const takers, each, most = 12, 500, 2
 	ips := []netip.Addr{alice, bob, netip.MustParseAddr("2001:db8::1")}

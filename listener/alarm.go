@@ -10,14 +10,17 @@ import (
 type Alarm struct {
 	// Name tells alarms of one listener apart.
 	Name string
-	// Threshold is how many connections it takes, also those that are detached, or wait for the peer's FIN. It must be at least 1.
+	// Threshold is how many connections it takes, also those that are detached, or wait for the
+	// peer's FIN. It must be at least 1.
 	Threshold int
-	// Cooldown is how long the alarm is silent after it went off. Default 5 s; negative: not at all.
+	// Cooldown is how long the alarm is silent after it went off. Default 5 s; negative: not at
+	// all.
 	Cooldown time.Duration
-	// Callback is called, on a goroutine of the listener's own, when a connection has come and at least
-	// Threshold are open then. While it runs, and during the Cooldown, its alarm does not go off again. If a
-	// connection has come meanwhile, and at least Threshold are open at the end of both, it goes off then.
-	// If it panics, AlarmFailed is published. A shutdown waits for it for half a second at most.
+	// Callback is called, on a goroutine of the listener's own, when a connection has come and at
+	// least Threshold are open then. While it runs, and during the Cooldown, its alarm does not go
+	// off again. If a connection has come meanwhile, and at least Threshold are open at the end of
+	// both, it goes off then. If it panics, AlarmFailed is published. A shutdown waits for it for
+	// half a second at most.
 	Callback func(alarm Alarm, open int)
 }
 
@@ -60,8 +63,8 @@ type alarmState struct {
 	again       delay
 }
 
-// look sounds the alarms that so many connections set off, now that one has come. It does not wait, and
-// reads the clock only when one is reached.
+// look sounds the alarms that so many connections set off, now that one has come. It does not wait,
+// and reads the clock only when one is reached.
 func (t *counter) lookAtAlarms(open int) {
 	for _, one := range t.alarms.all {
 		if open >= one.Threshold && !one.missed {
@@ -90,8 +93,8 @@ func (t *counter) ring(one *armed, open int) {
 	t.alarms.sound(one, open, func() { t.ringMissed(one.alarmState, true) })
 }
 
-// ringMissed sounds an alarm that a connection came too early for, if there are enough still. called: its
-// callback has returned.
+// ringMissed sounds an alarm that a connection came too early for, if there are enough still.
+// called: its callback has returned.
 func (t *counter) ringMissed(state *alarmState, called bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

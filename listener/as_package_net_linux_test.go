@@ -33,7 +33,8 @@ var known = map[string]struct{ level, name int }{
 	"IP_TOS":           {unix.IPPROTO_IP, unix.IP_TOS},
 }
 
-// settings reads them, and the flags of the descriptor; an option that the socket does not know is left out.
+// settings reads them, and the flags of the descriptor; an option that the socket does not know is
+// left out.
 func settings(t *testing.T, fd int) map[string]int {
 	t.Helper()
 	all := map[string]int{}
@@ -101,8 +102,8 @@ func dialNamed(t *testing.T, addr net.Addr) net.Conn {
 // where is what a test listens with: a network, and an address of it.
 func where(t *testing.T, network string) string { return someAddress(t, Options{Network: network}) }
 
-// asPackageNet accepts one connection with package net alone, lets change do to it what a user of package net would, and returns
-// what the socket then has.
+// asPackageNet accepts one connection with package net alone, lets change do to it what a user of
+// package net would, and returns what the socket then has.
 func asPackageNet(t *testing.T, network string, config net.ListenConfig, change func(*net.TCPConn), buffers [2]int) map[string]int {
 	t.Helper()
 	l, err := config.Listen(context.Background(), network, where(t, network))
@@ -187,7 +188,8 @@ func TestAnAcceptedSocketHasTheOptionsThatPackageNetWouldGiveIt(t *testing.T) {
 	}
 }
 
-// overServers runs a test with each transport, over TCP and unix sockets, with Listen and with Serve.
+// overServers runs a test with each transport, over TCP and unix sockets, with Listen and with
+// Serve.
 func overServers(t *testing.T, test func(t *testing.T, network string, serve func(net.ListenConfig, Options) *Listener)) {
 	for _, network := range []string{"tcp", "unix"} {
 		for _, served := range []bool{false, true} {
@@ -225,7 +227,8 @@ func startWith(t *testing.T, network string, served bool, config net.ListenConfi
 	return l
 }
 
-// A client that waits in the backlog has a socket from before: it is accepted from now on, so the new options are its own too.
+// A client that waits in the backlog has a socket from before: it is accepted from now on, so the
+// new options are its own too.
 func TestClientsThatWaitWhileOptionsAreReplacedGetTheNewOnes(t *testing.T) {
 	overServers(t, func(t *testing.T, network string, serve func(net.ListenConfig, Options) *Listener) {
 		l := serve(net.ListenConfig{}, Options{})
@@ -254,7 +257,8 @@ func TestClientsThatWaitWhileOptionsAreReplacedGetTheNewOnes(t *testing.T) {
 	})
 }
 
-// The addresses are compared as they are, not as they are written: an IPv4 client of an IPv6 socket has 16 bytes.
+// The addresses are compared as they are, not as they are written: an IPv4 client of an IPv6 socket
+// has 16 bytes.
 func TestAConnectionHasTheAddressesThatPackageNetWouldGiveItAlsoAfterItsEnd(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, one := range []struct{ network, listen, dial string }{
@@ -320,8 +324,8 @@ func TestAConnectionHasTheAddressesThatPackageNetWouldGiveItAlsoAfterItsEnd(t *t
 	})
 }
 
-// like returns the addresses of the server's end with what differs from connection to connection taken out: ports and names, but only
-// if they are the client's.
+// like returns the addresses of the server's end with what differs from connection to connection
+// taken out: ports and names, but only if they are the client's.
 func like(client net.Conn, server interface {
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// backoff says how long to wait after failed accepts in a row: 5 ms, doubled up to 1 s, each with up to a fifth less or more, so that
-// many processes that ran into the same limit do not all try again at the same moment.
+// backoff says how long to wait after failed accepts in a row: 5 ms, doubled up to 1 s, each with
+// up to a fifth less or more, so that many processes that ran into the same limit do not all try
+// again at the same moment.
 type backoff struct{ last time.Duration }
 
 const (

@@ -9,8 +9,8 @@ import (
 
 // This file opens listening sockets while the listener runs.
 
-// bindNow opens a listening socket in place of one that was closed. The user's Control is a callback
-// like others: the end of the listener does not wait for it for long.
+// bindNow opens a listening socket in place of one that was closed. The user's Control is a
+// callback like others: the end of the listener does not wait for it for long.
 func (s *server) bindNow() (net.Listener, error) {
 	if s.options().ListenConfig.Control == nil {
 		return s.bind()

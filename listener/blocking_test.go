@@ -23,7 +23,8 @@ import (
 
 // G14: a handler may block.
 
-// sleeper echoes; what begins with "sleep" it echoes after two seconds, or when the test is done with it.
+// sleeper echoes; what begins with "sleep" it echoes after two seconds, or when the test is done
+// with it.
 type sleeper struct {
 	echo
 	asleep chan protocol.Socket
@@ -50,7 +51,8 @@ func (s *sleeper) Data(socket protocol.Socket, b *protocol.Buffer) error {
 	return nil // closed meanwhile: that is what these tests are about
 }
 
-// latencies lets each client send a message every few milliseconds for a while, and returns how long the echoes took, sorted.
+// latencies lets each client send a message every few milliseconds for a while, and returns how
+// long the echoes took, sorted.
 func latencies(t *testing.T, clients []net.Conn, while time.Duration, begin func()) []time.Duration {
 	t.Helper()
 	var mu sync.Mutex
@@ -95,9 +97,9 @@ type nap struct {
 	attempts int
 }
 
-// measure fails if an echo took longer than it may. The bound is the guarantee's own; but one number out of thousands may be the
-// machine's: another test, a collection. So a measurement that misses it is repeated. A handler that holds
-// others up does so each time.
+// measure fails if an echo took longer than it may. The bound is the guarantee's own; but one
+// number out of thousands may be the machine's: another test, a collection. So a measurement that
+// misses it is repeated. A handler that holds others up does so each time.
 func (n nap) measure(t *testing.T, l *Listener, handler *sleeper) {
 	const clients, while = 50, 400 * time.Millisecond
 	var others []net.Conn

@@ -318,7 +318,8 @@ func TestACallbackOfTLSThatEndsItsListenerIsToldAtOnceThatItCannotWait(t *testin
 	}
 }
 
-// A handler may wait for the end of another listener, also where that one has connections whose handlers run.
+// A handler may wait for the end of another listener, also where that one has connections whose
+// handlers run.
 func TestAHandlerMayWaitForTheEndOfAnotherListener(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()

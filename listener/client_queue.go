@@ -17,8 +17,8 @@ type queuedClient struct {
 	begin func(*connection.Permit) // makes a connection of it
 }
 
-// clientQueue are the clients that wait, the one that came first in front. Any goroutine may call its
-// methods, but for the timer, which serveQueue alone starts.
+// clientQueue are the clients that wait, the one that came first in front. Any goroutine may call
+// its methods, but for the timer, which serveQueue alone starts.
 type clientQueue struct {
 	mu      sync.Mutex
 	clients []*queuedClient
@@ -70,8 +70,8 @@ func (q *clientQueue) remove(c *queuedClient) bool {
 	return false
 }
 
-// expired removes the clients that have waited for too long, and returns them and when to look again;
-// zero: none waits any more.
+// expired removes the clients that have waited for too long, and returns them and when to look
+// again; zero: none waits any more.
 func (q *clientQueue) expired(now time.Time) (late []*queuedClient, next time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -117,8 +117,8 @@ func (q *clientQueue) leave() bool {
 	return !q.serving
 }
 
-// mostQueued is how many clients may wait at once: each holds a descriptor, and those that MaxConnections
-// leaves are the process's for other things.
+// mostQueued is how many clients may wait at once: each holds a descriptor, and those that
+// MaxConnections leaves are the process's for other things.
 func (o *Options) mostQueued() int {
 	most := 1024
 	if files := openFilesLimit(); files > 0 {
@@ -127,8 +127,8 @@ func (o *Options) mostQueued() int {
 	return max(most, 1)
 }
 
-// admit takes the permits of an accepted client, as admission does. queues: it is to wait for them in the
-// queue.
+// admit takes the permits of an accepted client, as admission does. queues: it is to wait for them
+// in the queue.
 func (s *server) admit(ip netip.Addr) (permit *connection.Permit, why protocol.Refusal, queues bool) {
 	if s.options().MaxWait <= 0 {
 		permit, why = s.admission.admit(ip)
@@ -155,16 +155,16 @@ func (s *server) enqueue(c client, ip netip.Addr, begin func(*connection.Permit)
 	s.serveQueueSoon() // a permit may have come free in between, and its time runs
 }
 
-// serveQueueSoon serves the queue on a goroutine of the pool, if there is anything to serve. Any goroutine
-// may call it.
+// serveQueueSoon serves the queue on a goroutine of the pool, if there is anything to serve. Any
+// goroutine may call it.
 func (s *server) serveQueueSoon() {
 	if s.queue.len() > 0 {
 		s.pool.Schedule(s.serveQueue)
 	}
 }
 
-// serveQueue gives permits to the clients that wait, those that came first before the others, and turns
-// away the ones that have waited for too long.
+// serveQueue gives permits to the clients that wait, those that came first before the others, and
+// turns away the ones that have waited for too long.
 func (s *server) serveQueue() {
 	if !s.enter() { // the end turns all of them away
 		return

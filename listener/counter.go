@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// counter is how many connections are open, and who wants to know. Any goroutine may call its methods.
+// counter is how many connections are open, and who wants to know. Any goroutine may call its
+// methods.
 type counter struct {
 	mu       sync.Mutex
 	open     int
@@ -14,7 +15,8 @@ type counter struct {
 	alarms   alarms
 }
 
-// watcher knows which numbers there were since it last looked. One connection comes or goes at a time, so these are all between low and high.
+// watcher knows which numbers there were since it last looked. One connection comes or goes at a
+// time, so these are all between low and high.
 type watcher struct {
 	low, high int
 	news      chan struct{} // room for one signal

@@ -107,7 +107,8 @@ func TestNoNumberOfConnectionsIsMissedHoweverBriefItWas(t *testing.T) {
 	})
 }
 
-// An alarm goes off when its number is reached, not again while it is silent, and again when a connection comes after that.
+// An alarm goes off when its number is reached, not again while it is silent, and again when a
+// connection comes after that.
 func TestAnAlarmGoesOffOnceInItsCooldown(t *testing.T) {
 	var rung []int
 	bell := Alarm{Name: "many", Threshold: 2, Callback: func(a Alarm, open int) {
@@ -217,7 +218,8 @@ func TestAnAlarmWithoutCooldownGoesOffForEveryConnection(t *testing.T) {
 	})
 }
 
-// The acceptor does not wait for a callback that takes its time, nor does another alarm; the same one does not overlap itself.
+// The acceptor does not wait for a callback that takes its time, nor does another alarm; the same
+// one does not overlap itself.
 func TestAnAlarmDelaysNobody(t *testing.T) {
 	var release chan struct{} // made in the bubble
 	slows, others := 0, 0
@@ -284,7 +286,8 @@ func TestAlarmsAreReplacedWhileTheListenerRuns(t *testing.T) {
 	})
 }
 
-// Over real sockets, with the poll transport too: every connection beyond the threshold is told, exactly once.
+// Over real sockets, with the poll transport too: every connection beyond the threshold is told,
+// exactly once.
 func TestEveryConnectionBeyondTheThresholdIsToldToAnAlarmThatIsNeverSilent(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		rung := make(chan int, 100)

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// delay calls a function once, after a while, on a goroutine of its own. Whoever owns it stops it, and that joins the goroutine.
+// delay calls a function once, after a while, on a goroutine of its own. Whoever owns it stops it,
+// and that joins the goroutine.
 type delay struct {
 	mu    sync.Mutex
 	timer *time.Timer    // nil: none runs
@@ -36,7 +37,8 @@ func (d *delay) running() bool {
 	return d.timer != nil
 }
 
-// stop returns when no call goes on and none is to come. It must not overlap a start, nor come from the call.
+// stop returns when no call goes on and none is to come. It must not overlap a start, nor come from
+// the call.
 func (d *delay) stop() {
 	d.mu.Lock()
 	if d.timer != nil && d.timer.Stop() {

@@ -13,21 +13,24 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// What a listener publishes on the actor system's EventStream, besides connection.HandlerFailed and connection.HandshakeFailed. Nothing is logged anywhere else.
+// What a listener publishes on the actor system's EventStream, besides connection.HandlerFailed and
+// connection.HandshakeFailed. Nothing is logged anywhere else.
 type (
 	// Started: the listener accepts.
 	Started struct{ Addr net.Addr }
-	// AcceptFailed: an accept failed, or the listening socket could not be opened again; the next try comes after Wait. 0: none does by itself,
-	// because somebody closed the socket that Serve was given, or because it was a ResumeAccepting without an Ack.
+	// AcceptFailed: an accept failed, or the listening socket could not be opened again; the next
+	// try comes after Wait. 0: none does by itself, because somebody closed the socket that Serve
+	// was given, or because it was a ResumeAccepting without an Ack.
 	AcceptFailed struct {
 		Addr  net.Addr
 		Err   error
 		Class AcceptClass
 		Wait  time.Duration
 	}
-	// AcceptorFailed: an acceptor, the actor, panicked or was stopped from outside. It is made anew after Wait, the Restarts-th time within 10 s.
-	// Escalated: that was too often, and the listener's owner is asked; if it resumes the listener, the acceptor is made
-	// anew all the same. No connection notices any of it.
+	// AcceptorFailed: an acceptor, the actor, panicked or was stopped from outside. It is made anew
+	// after Wait, the Restarts-th time within 10 s. Escalated: that was too often, and the
+	// listener's owner is asked; if it resumes the listener, the acceptor is made anew all the
+	// same. No connection notices any of it.
 	AcceptorFailed struct {
 		Addr      net.Addr
 		Err       error // wraps a *protocol.PanicError where the user's Accept panicked
@@ -48,7 +51,8 @@ type (
 		Alarm string // its name
 		Err   error  // wraps a *protocol.PanicError for a panic
 	}
-	// BudgetHigh: the connections hold MemoryHighWater, or one of them waits for memory; the greediest are read no more.
+	// BudgetHigh: the connections hold MemoryHighWater, or one of them waits for memory; the
+	// greediest are read no more.
 	BudgetHigh struct {
 		Addr             net.Addr
 		Buffered, Budget int64
@@ -58,7 +62,8 @@ type (
 		Addr             net.Addr
 		Buffered, Budget int64
 	}
-	// DrainStarted: the listener shuts down; Open connections have until Deadline (zero: without limit).
+	// DrainStarted: the listener shuts down; Open connections have until Deadline (zero: without
+	// limit).
 	DrainStarted struct {
 		Addr     net.Addr
 		Open     int
@@ -74,10 +79,11 @@ type (
 	}
 )
 
-// Log turns events into log records until the returned subscription is given to the EventStream's Unsubscribe. It is all the logging there is.
+// Log turns events into log records until the returned subscription is given to the EventStream's
+// Unsubscribe. It is all the logging there is.
 //
-// What a client can bring about at will is at level Info (a client that is rejected, a handshake that
-// fails) or Warn (a handler that returns an error), never at Error.
+// What a client can bring about at will is at level Info (a client that is rejected, a handshake
+// that fails) or Warn (a handler that returns an error), never at Error.
 func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
 	return system.EventStream.Subscribe(func(event any) {
 		switch e := event.(type) {

@@ -9,8 +9,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// guarded calls the user's code on a goroutine of its own and waits for it. So neither its panic nor its runtime.Goexit is ours;
-// they are errors.
+// guarded calls the user's code on a goroutine of its own and waits for it. So neither its panic
+// nor its runtime.Goexit is ours; they are errors.
 func guarded(code func()) error { return <-startGuarded(code) }
 
 func startGuarded(code func()) <-chan error {

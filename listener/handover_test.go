@@ -17,7 +17,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// backlogOf serves l with an acceptor that is held back until the drain, which looks for who is in the backlog; and puts clients there.
+// backlogOf serves l with an acceptor that is held back until the drain, which looks for who is in
+// the backlog; and puts clients there.
 func backlogOf(t *testing.T, l *net.TCPListener, o Options) (*Listener, []net.Conn) {
 	t.Helper()
 	o.Connection = brisk
@@ -121,7 +122,8 @@ func TestAShutdownLeavesTheBacklogToTheProcessThatHasTheSocketNow(t *testing.T) 
 	})
 }
 
-// The counterpart: as long as nobody serves the socket elsewhere, a duplicate of it changes nothing.
+// The counterpart: as long as nobody serves the socket elsewhere, a duplicate of it changes
+// nothing.
 func TestAShutdownServesTheBacklogOfASocketThatHasFilesOnly(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		l, clients := backlogOf(t, listenOn(t, "tcp", anyPort).(*net.TCPListener), o)
@@ -137,7 +139,8 @@ func TestAShutdownServesTheBacklogOfASocketThatHasFilesOnly(t *testing.T) {
 	})
 }
 
-// What systemd promises of the sockets that it passes: it keeps them. Here the test is what keeps it.
+// What systemd promises of the sockets that it passes: it keeps them. Here the test is what keeps
+// it.
 func TestAShutdownLeavesTheBacklogOfAManagedSocketToTheNextProcess(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		kept := listenOn(t, "tcp", anyPort).(*net.TCPListener)

@@ -10,13 +10,15 @@ import (
 	"sync"
 )
 
-// Inherited returns the listening sockets that this process was started with, in the order in which they were given: by a service
-// manager as sd_listen_fds(3) describes it (systemd's socket activation), or by the process before it, with Reexec. To be given none
-// is no error: then the program listens by itself. Serve takes what it returns.
+// Inherited returns the listening sockets that this process was started with, in the order in which
+// they were given: by a service manager as sd_listen_fds(3) describes it (systemd's socket
+// activation), or by the process before it, with Reexec. To be given none is no error: then the
+// program listens by itself. Serve takes what it returns.
 //
-// It takes them once. The environment variables that speak of them are removed and the descriptors are closed on exec, so that no child
-// of this process takes them for its own: call it before any is started. An error is one sentence, about variables that make no sense or
-// a descriptor that is no listening TCP or unix socket, and then none of the descriptors is left open.
+// It takes them once. The environment variables that speak of them are removed and the descriptors
+// are closed on exec, so that no child of this process takes them for its own: call it before any
+// is started. An error is one sentence, about variables that make no sense or a descriptor that is
+// no listening TCP or unix socket, and then none of the descriptors is left open.
 //
 // A service manager keeps its sockets. So a listener that serves one of them does not remove a unix
 // socket's path, and its shutdown leaves the clients in the backlog to the next process. The path
@@ -31,8 +33,9 @@ func Inherited() ([]net.Listener, error) {
 	return all, err
 }
 
-// InheritedByName is Inherited for programs with several sockets: by the names that FileDescriptorName= gives them in systemd's socket
-// units, "unknown" where there are none. Reexec passes the names on. Several sockets may have the same name.
+// InheritedByName is Inherited for programs with several sockets: by the names that
+// FileDescriptorName= gives them in systemd's socket units, "unknown" where there are none. Reexec
+// passes the names on. Several sockets may have the same name.
 func InheritedByName() (map[string][]net.Listener, error) {
 	sockets, err := inherit()
 	all := map[string][]net.Listener{}
@@ -58,8 +61,9 @@ const (
 // variables are all of them: whoever reads them removes them.
 var variables = []string{listenPID, listenPIDFDID, listenFDs, listenFDNames, handoverVariable}
 
-// handover is what Reexec tells the new process besides LISTEN_FDS. LISTEN_PID cannot be set: it names a process that is only
-// known once it runs. So the old process names itself, and the new one sees whether that is its parent.
+// handover is what Reexec tells the new process besides LISTEN_FDS. LISTEN_PID cannot be set: it
+// names a process that is only known once it runs. So the old process names itself, and the new one
+// sees whether that is its parent.
 //
 // The descriptor after the sockets is the pipe on which the old process waits for Ready.
 type handover struct {
@@ -77,7 +81,8 @@ type origin struct {
 	file    fileID
 }
 
-// origins of the listeners that were inherited, *net.TCPListener or *net.UnixListener. They are few, and kept as long as the process lives.
+// origins of the listeners that were inherited, *net.TCPListener or *net.UnixListener. They are
+// few, and kept as long as the process lives.
 var origins sync.Map
 
 func originOf(l net.Listener) origin {
@@ -158,8 +163,9 @@ func inherit() (sockets []inheritedSocket, err error) {
 	return sockets, nil
 }
 
-// takeEnvironment reads the variables and removes them, whatever they say. What is not meant for this process counts for nothing: a parent
-// that did not remove them leaves them in its children's environment.
+// takeEnvironment reads the variables and removes them, whatever they say. What is not meant for
+// this process counts for nothing: a parent that did not remove them leaves them in its children's
+// environment.
 func takeEnvironment() (g given, err error) {
 	taken := map[string]string{}
 	for _, name := range variables {
@@ -190,8 +196,9 @@ func takeEnvironment() (g given, err error) {
 	return g, nil
 }
 
-// claim returns the files that were given to us, closed on exec from now on, also with an error. The error is about one that was not: it is not
-// open, or closed on exec already, and so has not come through one. Then it belongs to somebody in this process, and is left alone.
+// claim returns the files that were given to us, closed on exec from now on, also with an error.
+// The error is about one that was not: it is not open, or closed on exec already, and so has not
+// come through one. Then it belongs to somebody in this process, and is left alone.
 func claim(g given) (files []*os.File, err error) {
 	most := g.count
 	if g.reexec {

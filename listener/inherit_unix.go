@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeOnExec fails for a descriptor that is not open, or that was closed on exec before and so did not come through one.
+// closeOnExec fails for a descriptor that is not open, or that was closed on exec before and so did
+// not come through one.
 func closeOnExec(fd int) error {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	switch {
@@ -22,7 +23,8 @@ func closeOnExec(fd int) error {
 	return nil
 }
 
-// checkListening looks at what package net does not: it would take any stream socket for a listening one.
+// checkListening looks at what package net does not: it would take any stream socket for a
+// listening one.
 func checkListening(fd int) error {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	switch {

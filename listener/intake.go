@@ -7,19 +7,21 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// intake is how a transport accepts: the props of its acceptors, and the listening sockets that they accept from. A listener has one
-// socket for all of its acceptors, or one for each; its slot is its number.
+// intake is how a transport accepts: the props of its acceptors, and the listening sockets that
+// they accept from. A listener has one socket for all of its acceptors, or one for each; its slot
+// is its number.
 type intake interface {
 	// acceptor returns the props of an acceptor.
 	acceptor(number int) *actor.Props
-	// put fills a slot with a listening socket, which belongs to the intake from now on unless there is an error. The generation
-	// is what the acceptors call it by when they lose it.
+	// put fills a slot with a listening socket, which belongs to the intake from now on unless
+	// there is an error. The generation is what the acceptors call it by when they lose it.
 	put(slot int, generation uint64, l net.Listener) error
 	// take closes the socket of a slot, if it has one: from then on the kernel refuses clients.
 	take(slot int)
 	// tune sets the socket options of connections that are accepted from now on.
 	tune(o *Options) error
-	// halt brings the accepts back that wait for clients; proceed lets acceptors accept again. Halting twice is the same as once.
+	// halt brings the accepts back that wait for clients; proceed lets acceptors accept again.
+	// Halting twice is the same as once.
 	halt()
 	proceed()
 	// backlog accepts the clients that wait at the sockets already.

@@ -12,7 +12,8 @@ type keepAlive struct {
 	leave bool // nothing is set: what the socket has by itself
 }
 
-// keepAlive returns what KeepAlive says, else what config does: the one that opened the listening socket.
+// keepAlive returns what KeepAlive says, else what config does: the one that opened the listening
+// socket.
 func (o *Options) keepAlive(config net.ListenConfig) keepAlive {
 	switch d := o.KeepAlive; {
 	case d > 0:
@@ -27,8 +28,9 @@ func (o *Options) keepAlive(config net.ListenConfig) keepAlive {
 	return keepAlive{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: config.KeepAlive}}
 }
 
-// configOf returns how l has its connections probed. Package net keeps that to itself, so it is read by reflection. Where a later
-// version of package net keeps it elsewhere, the answer is the default.
+// configOf returns how l has its connections probed. Package net keeps that to itself, so it is
+// read by reflection. Where a later version of package net keeps it elsewhere, the answer is the
+// default.
 func configOf(l net.Listener) (config net.ListenConfig) {
 	if _, ok := l.(*net.TCPListener); !ok {
 		return config
@@ -48,8 +50,8 @@ func configOf(l net.Listener) (config net.ListenConfig) {
 	return config
 }
 
-// tune sets the socket options of a connection that package net accepted. Their errors are those of a connection that is gone
-// already, or of a kind of socket that does not know them.
+// tune sets the socket options of a connection that package net accepted. Their errors are those of
+// a connection that is gone already, or of a kind of socket that does not know them.
 func (s *server) tune(conn net.Conn, o *Options) {
 	if c, ok := below[interface {
 		SetKeepAliveConfig(config net.KeepAliveConfig) error

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsentLimit returns how many bytes the server's end of a connection holds that TCP could not send yet.
+// unsentLimit returns how many bytes the server's end of a connection holds that TCP could not send
+// yet.
 func unsentLimit(t *testing.T, c net.Conn) int {
 	return option(t, serverEnd(t, c), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
 }
@@ -108,7 +109,8 @@ func TestWithABudgetTheKernelHoldsLittleOfClientsThatNeverRead(t *testing.T) {
 	})
 }
 
-// kernelHolds returns the memory of a socket's two queues: sk_rmem_alloc and sk_wmem_queued of SO_MEMINFO.
+// kernelHolds returns the memory of a socket's two queues: sk_rmem_alloc and sk_wmem_queued of
+// SO_MEMINFO.
 func kernelHolds(t *testing.T, fd int) int {
 	t.Helper()
 	text, err := unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_MEMINFO)

@@ -1,6 +1,7 @@
 package listener
 
-// limiter counts the permits of a listener, one for each open connection that is counted. Its admission guards it.
+// limiter counts the permits of a listener, one for each open connection that is counted. Its
+// admission guards it.
 type limiter struct {
 	most int
 	used int // over most only after most was lowered

@@ -12,22 +12,24 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Listener is the handle on a running listener. Any goroutine may call its methods, also after the end.
+// Listener is the handle on a running listener. Any goroutine may call its methods, also after the
+// end.
 type Listener struct {
 	server *server
 	pid    *actor.PID
 }
 
-// Listen opens addr ("host:port", all interfaces without a host, as in package net; a path for unix sockets) and serves
-// it. It returns once the address is bound; the error is a bad option's or the bind's, and then nothing was started.
-// An addr that is empty or has an empty port is an error; port 0 is any free port.
+// Listen opens addr ("host:port", all interfaces without a host, as in package net; a path for unix
+// sockets) and serves it. It returns once the address is bound; the error is a bad option's or the
+// bind's, and then nothing was started. An addr that is empty or has an empty port is an error;
+// port 0 is any free port.
 //
 // The path of a unix socket is removed when the listener ends, if it still leads to this socket. On
 // Linux a path that a killed process left, so that the kernel refuses clients there, is taken over.
 // A path on which a process listens, and one that is no socket, is the bind's error.
 //
-// spawner is an actor system's root context, or the context of any actor, called on that actor's turn: then the listener is its
-// child, stopped and drained with it.
+// spawner is an actor system's root context, or the context of any actor, called on that actor's
+// turn: then the listener is its child, stopped and drained with it.
 func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory, options Options) (*Listener, error) {
 	if err := check(spawner.ActorSystem(), factory, options); err != nil {
 		return nil, err
@@ -48,15 +50,18 @@ func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory,
 	return handle, err
 }
 
-// Serve serves the connections of l, which belongs to the listener from now on, unless there is an error. It may be any net.Listener; Network
-// and ListenConfig are its maker's business. Other options for sockets act on connections that have the methods of a *net.TCPConn for
-// them, or tell of one below them by NetConn, as a *tls.Conn does.
+// Serve serves the connections of l, which belongs to the listener from now on, unless there is an
+// error. It may be any net.Listener; Network and ListenConfig are its maker's business. Other
+// options for sockets act on connections that have the methods of a *net.TCPConn for them, or tell
+// of one below them by NetConn, as a *tls.Conn does.
 //
-// A connection whose peer takes nothing is interrupted by a past write deadline shortly before WriteTimeout or IdleTimeout would end it, so
-// that its Write tells how much of the bytes went out. A *tls.Conn cannot go on after that and is left alone: what counts
-// there as progress is a piece of up to 16 KiB, and up to 4 KiB once the peer was slow. With TLSConfig every byte counts. A connection
-// with a method ResumesWrites() bool that returns true says that its Write always tells how many bytes it took, and that the next one goes on
-// behind them; it is interrupted more often, and so every byte counts as soon as it went.
+// A connection whose peer takes nothing is interrupted by a past write deadline shortly before
+// WriteTimeout or IdleTimeout would end it, so that its Write tells how much of the bytes went out.
+// A *tls.Conn cannot go on after that and is left alone: what counts there as progress is a piece
+// of up to 16 KiB, and up to 4 KiB once the peer was slow. With TLSConfig every byte counts. A
+// connection with a method ResumesWrites() bool that returns true says that its Write always tells
+// how many bytes it took, and that the next one goes on behind them; it is interrupted more often,
+// and so every byte counts as soon as it went.
 func Serve(spawner actor.SpawnerContext, l net.Listener, factory tcpactor.Factory, options Options) (*Listener, error) {
 	if l == nil {
 		return nil, errors.New("berth: no net.Listener to serve")
@@ -90,8 +95,8 @@ func checkFactory(factory tcpactor.Factory) error {
 	return nil
 }
 
-// serve starts a listener at sockets, which have one address; its options are valid. bind opens another there in place of one that was closed; nil:
-// that cannot be done.
+// serve starts a listener at sockets, which have one address; its options are valid. bind opens
+// another there in place of one that was closed; nil: that cannot be done.
 func serve(
 	spawner actor.SpawnerContext, sockets []net.Listener, factory tcpactor.Factory, given Options, bind func() (net.Listener, error),
 ) (*Listener, error) {
@@ -163,7 +168,8 @@ func serve(
 // Addr returns the bound address.
 func (l *Listener) Addr() net.Addr { return l.server.addr }
 
-// PID returns the address of the listener's actor: for SuspendAccepting, ResumeAccepting, Shutdown, GetInfo, for Watch and Stop.
+// PID returns the address of the listener's actor: for SuspendAccepting, ResumeAccepting, Shutdown,
+// GetInfo, for Watch and Stop.
 func (l *Listener) PID() *actor.PID { return l.pid }
 
 // Info describes the listener at this moment.
@@ -172,32 +178,38 @@ func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }
 // Connections returns those that are open, in no order.
 func (l *Listener) Connections() []protocol.Socket { return l.server.connections() }
 
-// WaitConnections returns nil once cond holds for the number of open connections. It sees every number, however briefly it lasts; it is called on
-// the calling goroutine. The error is ctx's or, once the listener has ended and none are open any more, one that matches net.ErrClosed.
+// WaitConnections returns nil once cond holds for the number of open connections. It sees every
+// number, however briefly it lasts; it is called on the calling goroutine. The error is ctx's or,
+// once the listener has ended and none are open any more, one that matches net.ErrClosed.
 func (l *Listener) WaitConnections(ctx context.Context, cond func(open int) bool) error {
 	return l.server.counter.wait(ctx, cond, l.server.done)
 }
 
-// Suspend stops accepting; clients wait in the kernel's backlog. A listener that refuses clients goes on doing so.
+// Suspend stops accepting; clients wait in the kernel's backlog. A listener that refuses clients
+// goes on doing so.
 func (l *Listener) Suspend() { l.server.suspend() }
 
-// SuspendRefusing stops accepting and closes the listening sockets, so that the kernel refuses clients. Who waits in the backlog is accepted
-// first, as far as MaxConnections allows. The port is kept only in name: somebody else can take it. Another process that has the socket
-// goes on accepting there. It is an error, and changes nothing, for a listener that was made by Serve, whose socket could not be opened again.
+// SuspendRefusing stops accepting and closes the listening sockets, so that the kernel refuses
+// clients. Who waits in the backlog is accepted first, as far as MaxConnections allows. The port is
+// kept only in name: somebody else can take it. Another process that has the socket goes on
+// accepting there. It is an error, and changes nothing, for a listener that was made by Serve,
+// whose socket could not be opened again.
 func (l *Listener) SuspendRefusing() error { return l.server.suspendRefusing() }
 
-// Resume accepts again. Listening sockets that were closed are opened at the same address, port and all; the error is the bind's, and then
-// the listener stays suspended, and Resume may be called again.
+// Resume accepts again. Listening sockets that were closed are opened at the same address, port and
+// all; the error is the bind's, and then the listener stays suspended, and Resume may be called
+// again.
 func (l *Listener) Resume() error { return l.server.resume() }
 
-// Shutdown ends the listener in an orderly way: it accepts no more, every handler gets Draining, connections that are quiet, or that
-// their handlers close, are flushed and closed. Shortly before ctx's deadline (ShutdownTimeout if it has none) the
-// others are closed, at the deadline, or when ctx is cancelled, aborted.
+// Shutdown ends the listener in an orderly way: it accepts no more, every handler gets Draining,
+// connections that are quiet, or that their handlers close, are flushed and closed. Shortly before
+// ctx's deadline (ShutdownTimeout if it has none) the others are closed, at the deadline, or when
+// ctx is cancelled, aborted.
 //
-// When it returns, nothing of the listener is left, whatever the moment; the exceptions are counted in the
-// *ShutdownError, which is nil for an orderly end. The error also counts connections that had work
-// under way when their time was over, however they were closed. Later calls of Shutdown and Close
-// wait for the same end, and get the same answer.
+// When it returns, nothing of the listener is left, whatever the moment; the exceptions are counted
+// in the *ShutdownError, which is nil for an orderly end. The error also counts connections that
+// had work under way when their time was over, however they were closed. Later calls of Shutdown
+// and Close wait for the same end, and get the same answer.
 //
 // A handler, a completion or a callback of TLS of one of the listener's connections cannot wait for
 // the end: there it begins the end by ctx's deadline, and returns ErrFromHandler at once.
@@ -219,9 +231,10 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 	return l.result()
 }
 
-// Close ends the listener at once and aborts its connections. When it returns, nothing of the listener is left, except for handlers that
-// do not return, named in the *ShutdownError; they are the only error, unless a Shutdown goes on:
-// that is cut off, and both return its error. From callbacks it may be called as Shutdown may.
+// Close ends the listener at once and aborts its connections. When it returns, nothing of the
+// listener is left, except for handlers that do not return, named in the *ShutdownError; they are
+// the only error, unless a Shutdown goes on: that is cut off, and both return its error. From
+// callbacks it may be called as Shutdown may.
 func (l *Listener) Close() error {
 	l.server.begins(toAbort)
 	inside := l.server.calledFromHandler()

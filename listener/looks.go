@@ -6,8 +6,9 @@ import (
 	"github.com/go-berth/berth/connection"
 )
 
-// looks are what a drain remembers of the connections: how many bytes had moved on each, at the last two
-// looks. So it can tell at its deadline, which may be moved, on which ones something moves still.
+// looks are what a drain remembers of the connections: how many bytes had moved on each, at the
+// last two looks. So it can tell at its deadline, which may be moved, on which ones something moves
+// still.
 type looks struct {
 	every        time.Duration
 	next         time.Time // zero: no more
@@ -31,8 +32,8 @@ func (l *looks) look(live []*connection.Connection) {
 	l.next = l.at.Add(l.every)
 }
 
-// underWay counts the connections that have work under way: that work, or on which bytes have moved since
-// a look that is at least half of every ago.
+// underWay counts the connections that have work under way: that work, or on which bytes have moved
+// since a look that is at least half of every ago.
 func (l *looks) underWay(live []*connection.Connection) (count int) {
 	since := l.last
 	if l.before != nil && time.Since(l.at) < l.every/2 {

@@ -206,7 +206,8 @@ func TestAChangeOfTheOptionsIsForTheClientsThatWaitToo(t *testing.T) {
 	})
 }
 
-// The cap holds at every instant, nothing is lost between a permit that comes free and a client that waits, and the queue is empty in the end.
+// The cap holds at every instant, nothing is lost between a permit that comes free and a client
+// that waits, and the queue is empty in the end.
 func TestInAStormOfClientsThatWaitEachIsServedOrTurnedAway(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const clients, each, most = 30, 15, 4

@@ -57,9 +57,10 @@ const (
 	mostKernel = 1 << 20
 )
 
-// kernelShare returns what the kernel may hold of one more connection, in each direction whose buffer the
-// options do not name: a share of the MemoryBudget, the less the more are open. The shares of all come to
-// little more than the budget, but for leastKernel each. 0: as much as it likes.
+// kernelShare returns what the kernel may hold of one more connection, in each direction whose
+// buffer the options do not name: a share of the MemoryBudget, the less the more are open. The
+// shares of all come to little more than the budget, but for leastKernel each. 0: as much as it
+// likes.
 func (s *server) kernelShare(o *Options) (recv, send int) {
 	if o.MemoryBudget <= 0 || o.RecvBufferSize != 0 && o.SendBufferSize != 0 {
 		return 0, 0

@@ -17,44 +17,50 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// Options of a listener. The zero value is useful. In every field 0 means the default and, where the field is a limit,
-// a negative number means off.
+// Options of a listener. The zero value is useful. In every field 0 means the default and, where
+// the field is a limit, a negative number means off.
 type Options struct {
 	// Connection holds the options of each connection.
 	Connection connection.Options
 
 	// Network is "tcp", "tcp4", "tcp6" or "unix". Default "tcp".
 	Network string
-	// ListenConfig opens the listening socket. What it says of keep-alive probes applies where KeepAlive is 0. Default: the zero
-	// net.ListenConfig.
+	// ListenConfig opens the listening socket. What it says of keep-alive probes applies where
+	// KeepAlive is 0. Default: the zero net.ListenConfig.
 	ListenConfig net.ListenConfig
-	// TLSConfig makes every connection a TLS server connection; the handler gets Accepted after the handshake.
-	// Default: plain TCP.
+	// TLSConfig makes every connection a TLS server connection; the handler gets Accepted after the
+	// handshake. Default: plain TCP.
 	TLSConfig *tls.Config
 	// Transport says how bytes move. Default Auto.
 	Transport Transport
-	// Workers is the most goroutines that poll sockets and run actors at the same time, with the poll transport; blocked ones do not count.
-	// Default GOMAXPROCS; it cannot be negative.
+	// Workers is the most goroutines that poll sockets and run actors at the same time, with the
+	// poll transport; blocked ones do not count. Default GOMAXPROCS; it cannot be negative.
 	Workers int
-	// EventLoops is how many loops share the workers, each with a poll set and a run queue of its own; connections are dealt out to them in turn. Default
-	// 1, which balances best; beyond about 16 workers one queue's lock begins to show. It cannot be negative.
+	// EventLoops is how many loops share the workers, each with a poll set and a run queue of its
+	// own; connections are dealt out to them in turn. Default 1, which balances best; beyond about
+	// 16 workers one queue's lock begins to show. It cannot be negative.
 	EventLoops int
-	// Acceptors is how many actors accept. They share the listening socket, unless ReusePort is set. Default 1. With the poll transport they are
-	// dealt out to the loops. It cannot be negative.
+	// Acceptors is how many actors accept. They share the listening socket, unless ReusePort is
+	// set. Default 1. With the poll transport they are dealt out to the loops. It cannot be
+	// negative.
 	Acceptors int
-	// ReusePort gives each acceptor a listening socket of its own on the same port, by SO_REUSEPORT; other processes of the same user can
-	// join it too. Linux, FreeBSD and DragonFly spread the clients over the sockets, the others need not. Default: one socket. It is for
+	// ReusePort gives each acceptor a listening socket of its own on the same port, by
+	// SO_REUSEPORT; other processes of the same user can join it too. Linux, FreeBSD and DragonFly
+	// spread the clients over the sockets, the others need not. Default: one socket. It is for
 	// Listen and TCP.
 	ReusePort bool
 
-	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of the process's limit of
-	// open files. Off: accepting goes on until the process has no descriptor left.
+	// MaxConnections is the most connections open at once. Default the smaller of 16384 and 80% of
+	// the process's limit of open files. Off: accepting goes on until the process has no descriptor
+	// left.
 	//
-	// A connection is open until its FIN is sent. After that it waits for the peer's FIN without a permit, for LingerTimeout at most. As many as
-	// MaxConnections may wait so, but no more than a quarter of the descriptors that MaxConnections leaves to the process; beyond it the
-	// one that has waited longest is closed at once.
+	// A connection is open until its FIN is sent. After that it waits for the peer's FIN without a
+	// permit, for LingerTimeout at most. As many as MaxConnections may wait so, but no more than a
+	// quarter of the descriptors that MaxConnections leaves to the process; beyond it the one that
+	// has waited longest is closed at once.
 	MaxConnections int
-	// WhenFull says what becomes of a client while MaxConnections are open, or while AcceptRate is used up. Default Wait.
+	// WhenFull says what becomes of a client while MaxConnections are open, or while AcceptRate is
+	// used up. Default Wait.
 	WhenFull WhenFull
 	// MaxWait is how long a client waits, with Wait; then it is turned away as with Reject. The
 	// time of a client in the kernel's backlog cannot be told. So with a MaxWait clients are
@@ -63,28 +69,34 @@ type Options struct {
 	// MaxConnections leaves of the process's limit; a client beyond that is turned away at once.
 	// Default off: clients wait in the backlog, for as long as they like.
 	MaxWait time.Duration
-	// RejectMessage is sent, with Reject or a MaxWait, to who is turned away because of MaxConnections,
-	// MaxConnectionsPerIP or AcceptRate; then comes FIN. It is
-	// written in one piece, which the buffer of a new connection takes, and nobody waits for it. What the client had sent until then is read
-	// away: a close with unread input would reset the connection and might destroy the message. A client whose bytes come later may see a
-	// reset after the message, or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it, one of 64
-	// at most, within 1 s; beyond them clients are closed without. At most 4 KiB; not with TLS, where it would be taken for a broken
-	// handshake. Who is turned away because of a PROXY header, after it, is reset without. Default none.
+	// RejectMessage is sent, with Reject or a MaxWait, to who is turned away because of
+	// MaxConnections, MaxConnectionsPerIP or AcceptRate; then comes FIN. It is written in one
+	// piece, which the buffer of a new connection takes, and nobody waits for it. What the client
+	// had sent until then is read away: a close with unread input would reset the connection and
+	// might destroy the message. A client whose bytes come later may see a reset after the message,
+	// or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it,
+	// one of 64 at most, within 1 s; beyond them clients are closed without. At most 4 KiB; not
+	// with TLS, where it would be taken for a broken handshake. Who is turned away because of a
+	// PROXY header, after it, is reset without. Default none.
 	RejectMessage []byte
-	// MaxConnectionsPerIP is the most connections open at once from one address, or from one network of PerIPPrefixV4 or PerIPPrefixV6.
-	// Whoever is beyond it is closed at once, also with Wait: his address is known only after the accept. Clients without an IP
-	// address, as those of a unix socket, are not counted. Switched on while the listener runs, it counts from then on. Default off.
+	// MaxConnectionsPerIP is the most connections open at once from one address, or from one
+	// network of PerIPPrefixV4 or PerIPPrefixV6. Whoever is beyond it is closed at once, also with
+	// Wait: his address is known only after the accept. Clients without an IP address, as those of
+	// a unix socket, are not counted. Switched on while the listener runs, it counts from then on.
+	// Default off.
 	MaxConnectionsPerIP int
-	// PerIPPrefixV4 and PerIPPrefixV6 are how many leading bits of an address make the network that MaxConnectionsPerIP counts. Default 32,
-	// one address, and 64, what one IPv6 site has. An IPv4-mapped IPv6 address is an IPv4 address.
+	// PerIPPrefixV4 and PerIPPrefixV6 are how many leading bits of an address make the network that
+	// MaxConnectionsPerIP counts. Default 32, one address, and 64, what one IPv6 site has. An
+	// IPv4-mapped IPv6 address is an IPv4 address.
 	PerIPPrefixV4 int
 	PerIPPrefixV6 int
-	// AcceptRate is the most connections that may begin in a second, on average, and AcceptBurst the most at once. Default off; AcceptBurst
-	// one second's worth, at least 1.
+	// AcceptRate is the most connections that may begin in a second, on average, and AcceptBurst
+	// the most at once. Default off; AcceptBurst one second's worth, at least 1.
 	AcceptRate  float64
 	AcceptBurst int
-	// Allow and Deny say whose connections are accepted: everybody's that Deny does not name and, if Allow is not empty, Allow does.
-	// The others are closed at once. IPv4 addresses match IPv4 prefixes only. A client without an IP address is in neither list.
+	// Allow and Deny say whose connections are accepted: everybody's that Deny does not name and,
+	// if Allow is not empty, Allow does. The others are closed at once. IPv4 addresses match IPv4
+	// prefixes only. A client without an IP address is in neither list.
 	Allow []netip.Prefix
 	Deny  []netip.Prefix
 	// ProxyProtocol says whether clients come through proxies. Default: they do not.
@@ -93,43 +105,50 @@ type Options struct {
 	// Alarms are told when many connections are open. Default none.
 	Alarms []Alarm
 
-	// MemoryBudget is the most bytes that all connections hold together: the memory behind unread bytes, and accepted writes until the kernel
-	// has taken them (of a file none). Default off. What a stream transport's reader reads ahead is
-	// not in it, up to 2 KiB for each connection and, above that, an eighth of the budget for all,
-	// nor what TLS and the kernel hold. It stays as it was at the start.
+	// MemoryBudget is the most bytes that all connections hold together: the memory behind unread
+	// bytes, and accepted writes until the kernel has taken them (of a file none). Default off.
+	// What a stream transport's reader reads ahead is not in it, up to 2 KiB for each connection
+	// and, above that, an eighth of the budget for all, nor what TLS and the kernel hold. It stays
+	// as it was at the start.
 	MemoryBudget int64
-	// MemoryHighWater is where connections that hold more than their share are read no more and get ErrMemoryBudget for writes; their share is the
-	// low water divided by the connections that hold or want something, and at least 8 KiB. The others are read until half of what is left is
-	// taken, and may write until all is. At MemoryLowWater everybody goes on, who holds least first. Default 80% of the budget, and three
-	// quarters of the high water.
+	// MemoryHighWater is where connections that hold more than their share are read no more and get
+	// ErrMemoryBudget for writes; their share is the low water divided by the connections that hold
+	// or want something, and at least 8 KiB. The others are read until half of what is left is
+	// taken, and may write until all is. At MemoryLowWater everybody goes on, who holds least
+	// first. Default 80% of the budget, and three quarters of the high water.
 	MemoryHighWater int64
 	MemoryLowWater  int64
-	// MemoryTimeout ends a connection that is in the way: somebody waits for memory, and it holds more than its share and has not within
-	// this time moved, or given back, as many bytes as it holds. The one that holds most goes first. Default 30 s. Off: who holds the budget may
-	// hold it for ever.
+	// MemoryTimeout ends a connection that is in the way: somebody waits for memory, and it holds
+	// more than its share and has not within this time moved, or given back, as many bytes as it
+	// holds. The one that holds most goes first. Default 30 s. Off: who holds the budget may hold
+	// it for ever.
 	MemoryTimeout time.Duration
 
-	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it waits until the last
-	// connection has ended by itself.
+	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it
+	// waits until the last connection has ended by itself.
 	ShutdownTimeout time.Duration
-	// Owner is an actor whose end stops the listener, by the same drain as every other stop; if it has ended already, at once. It need not be
-	// the listener's parent, whose stop does that anyway. A restart is no end. Default: none.
+	// Owner is an actor whose end stops the listener, by the same drain as every other stop; if it
+	// has ended already, at once. It need not be the listener's parent, whose stop does that
+	// anyway. A restart is no end. Default: none.
 	Owner *actor.PID
 
 	// DisableNoDelay turns TCP_NODELAY off. Default false: small writes go out at once.
 	DisableNoDelay bool
-	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two; the connection ends after 9 without
-	// an answer. Default: what ListenConfig says, or with Serve the net.Listener that it was given, and 15 s where they say nothing,
-	// as in package net. Off: a peer that vanished without a word is noticed only when something is written to it.
+	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two;
+	// the connection ends after 9 without an answer. Default: what ListenConfig says, or with Serve
+	// the net.Listener that it was given, and 15 s where they say nothing, as in package net. Off:
+	// a peer that vanished without a word is noticed only when something is written to it.
 	//
-	// A kernel or a kind of socket that does not know an option for probes, or TCP_NODELAY, goes without it.
+	// A kernel or a kind of socket that does not know an option for probes, or TCP_NODELAY, goes
+	// without it.
 	KeepAlive time.Duration
-	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes. Default: the
-	// kernel's own choice, up to several MiB for a peer that does not read. With a MemoryBudget the default
-	// is a limit instead: a quarter of the budget, divided by the connections that are open (16 at least),
-	// and 16 KiB at least; 1 MiB and more is no limit. Of what is sent it bounds the bytes that TCP could not
-	// send yet (TCP_NOTSENT_LOWAT; Linux, macOS), which costs no speed; of what is received the buffer.
-	// Negative: the kernel's own choice, also with a MemoryBudget.
+	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes.
+	// Default: the kernel's own choice, up to several MiB for a peer that does not read. With a
+	// MemoryBudget the default is a limit instead: a quarter of the budget, divided by the
+	// connections that are open (16 at least), and 16 KiB at least; 1 MiB and more is no limit. Of
+	// what is sent it bounds the bytes that TCP could not send yet (TCP_NOTSENT_LOWAT; Linux,
+	// macOS), which costs no speed; of what is received the buffer. Negative: the kernel's own
+	// choice, also with a MemoryBudget.
 	RecvBufferSize int
 	SendBufferSize int
 }
@@ -148,9 +167,11 @@ const (
 type Transport uint8
 
 const (
-	// Auto is Poll where it exists, for TCP and unix sockets without TLS, and Stream for everything else.
+	// Auto is Poll where it exists, for TCP and unix sockets without TLS, and Stream for everything
+	// else.
 	Auto Transport = iota
-	// Poll uses epoll or kqueue: the workers that poll the sockets run their actors. Linux, macOS and the BSDs.
+	// Poll uses epoll or kqueue: the workers that poll the sockets run their actors. Linux, macOS
+	// and the BSDs.
 	Poll
 	// Stream uses a net.Conn and one reader goroutine per connection; it works with every listener.
 	Stream
@@ -216,9 +237,10 @@ func defaultMaxConnections() int {
 	return most
 }
 
-// mostLingering is how many connections may wait for the peer's FIN without a permit of MaxConnections: as many as there are
-// permits, but no more than a quarter of the descriptors that the permits leave to the process: clients that wait for a permit (see
-// MaxWait) may take a half of them. o has its defaults.
+// mostLingering is how many connections may wait for the peer's FIN without a permit of
+// MaxConnections: as many as there are permits, but no more than a quarter of the descriptors that
+// the permits leave to the process: clients that wait for a permit (see MaxWait) may take a half of
+// them. o has its defaults.
 func (o *Options) mostLingering() int {
 	most := min(o.MaxConnections, defaultMaxConnections())
 	if files := openFilesLimit(); files > 0 {

@@ -42,7 +42,8 @@ func (h *finisher) drains(t *testing.T, l *Listener, client io.Reader) {
 	require.NoError(t, l.result(), "an orderly end")
 }
 
-// watched is an actor that may be an Owner: a string makes it fail, and its supervisor start it again.
+// watched is an actor that may be an Owner: a string makes it fail, and its supervisor start it
+// again.
 func (w *world) watched(t *testing.T) (pid *actor.PID, started chan struct{}) {
 	started = make(chan struct{}, 10)
 	pid = w.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -142,7 +143,8 @@ func TestAListenerThatIsRestartedStillHasItsOwner(t *testing.T) {
 	})
 }
 
-// An owner may see many listeners come and go. None of them is told of its end later, and it remembers none.
+// An owner may see many listeners come and go. None of them is told of its end later, and it
+// remembers none.
 func TestAListenerThatHasEndedIsForgottenByItsOwner(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()

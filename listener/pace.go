@@ -6,7 +6,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pace bounds how many connections begin in a second. The zero pace bounds nothing. Its admission guards it.
+// pace bounds how many connections begin in a second. The zero pace bounds nothing. Its admission
+// guards it.
 type pace struct{ limiter *rate.Limiter }
 
 // set changes the bound; 0: none. What was saved up or used up before stays so.
@@ -34,7 +35,8 @@ func (p *pace) wait() time.Duration {
 	return time.Duration(min(missing/float64(p.limiter.Limit())*float64(time.Second), float64(longestWait)))
 }
 
-// longestWait is after how long to look again: a wait that a Duration cannot hold must not become none.
+// longestWait is after how long to look again: a wait that a Duration cannot hold must not become
+// none.
 const longestWait = time.Hour
 
 // take lets one begin, if it may.

@@ -7,8 +7,9 @@ import (
 	"github.com/go-berth/berth/connection"
 )
 
-// perIP counts the open connections by the network their client is in: a prefix of its address. There is an entry only while one of its
-// connections is open, so a client cannot make it grow without holding descriptors. Its admission guards it.
+// perIP counts the open connections by the network their client is in: a prefix of its address.
+// There is an entry only while one of its connections is open, so a client cannot make it grow
+// without holding descriptors. Its admission guards it.
 type perIP struct {
 	most    int // 0: unlimited, and nobody is counted
 	v4, v6  int // lengths of the prefixes
@@ -61,7 +62,8 @@ func (p *perIP) leave(e *perIPEntry) {
 	}
 }
 
-// ipOf returns the IP address of a client, an IPv4-mapped one as IPv4; the zero Addr if it has none, as over a unix socket.
+// ipOf returns the IP address of a client, an IPv4-mapped one as IPv4; the zero Addr if it has
+// none, as over a unix socket.
 func ipOf(c client) netip.Addr {
 	if c, ok := c.(interface{ RemoteIP() netip.Addr }); ok {
 		return c.RemoteIP() // without an allocation

@@ -13,7 +13,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// dialFrom connects from an address of the test's choice: on Linux all of 127.0.0.0/8 is this machine.
+// dialFrom connects from an address of the test's choice: on Linux all of 127.0.0.0/8 is this
+// machine.
 func dialFrom(t *testing.T, l *Listener, ip string) net.Conn {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -123,7 +124,8 @@ func TestDenyWinsOverAllow(t *testing.T) {
 	})
 }
 
-// Clients of four addresses come and go; from none are there ever more than two, and all their entries go with them.
+// Clients of four addresses come and go; from none are there ever more than two, and all their
+// entries go with them.
 func TestInAStormThePeakOfEachAddressIsItsCap(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const each, most = 60, 2

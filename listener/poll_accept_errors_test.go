@@ -18,7 +18,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// faultySocket is a listening socket in a poll set whose accepts fail as the script says, before anything else happens.
+// faultySocket is a listening socket in a poll set whose accepts fail as the script says, before
+// anything else happens.
 type faultySocket struct {
 	acceptSocket
 	mu     sync.Mutex

@@ -19,8 +19,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// pollAcceptor is an acceptor of the poll transport. It pulls connections from the listening socket as a connection pulls bytes
-// from its own, and has no goroutine: an event, a permit that came back, a resumption or the end of a back-off gives it a turn.
+// pollAcceptor is an acceptor of the poll transport. It pulls connections from the listening socket
+// as a connection pulls bytes from its own, and has no goroutine: an event, a permit that came
+// back, a resumption or the end of a back-off gives it a turn.
 //
 // All its incarnations are this one: what it knows must survive.
 type pollAcceptor struct {
@@ -55,7 +56,8 @@ type acceptSocket interface {
 	File() (*os.File, error)
 }
 
-// props gives each incarnation a mailbox of its own, as the last turn of the one before may still be under way.
+// props gives each incarnation a mailbox of its own, as the last turn of the one before may still
+// be under way.
 func (a *pollAcceptor) props() *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return a },
 		actor.WithDispatcher(a.loop), actor.WithMailbox(func() actor.Mailbox {
@@ -112,7 +114,8 @@ func (a *pollAcceptor) Pull() any {
 	return acceptAgain
 }
 
-// next accepts one connection, or opens the socket again that was lost. False: there is nothing more to do now.
+// next accepts one connection, or opens the socket again that was lost. False: there is nothing
+// more to do now.
 func (a *pollAcceptor) next() bool {
 	socket, generation := a.current()
 	if socket == nil {
@@ -153,7 +156,8 @@ func (a *pollAcceptor) has(socket acceptSocket) bool {
 	return a.socket == socket
 }
 
-// current returns no socket where there is none to accept from, and the generation of the one that was lost.
+// current returns no socket where there is none to accept from, and the generation of the one that
+// was lost.
 func (a *pollAcceptor) current() (acceptSocket, uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -163,7 +167,8 @@ func (a *pollAcceptor) current() (acceptSocket, uint64) {
 	return a.socket, a.generation
 }
 
-// accept makes a connection of the next client, those that are held first. ErrAgain: there is none, or no room.
+// accept makes a connection of the next client, those that are held first. ErrAgain: there is none,
+// or no room.
 func (a *pollAcceptor) accept(socket acceptSocket) error {
 	if free, _ := a.server.admission.room(); !free {
 		return transport.ErrAgain

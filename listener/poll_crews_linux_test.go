@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The kernel says which descriptors are in which poll set: four connections in each of the three, the set's own waker besides, and
-// the listening socket in the first.
+// The kernel says which descriptors are in which poll set: four connections in each of the three,
+// the set's own waker besides, and the listening socket in the first.
 func TestSeveralEventLoopsShareTheConnectionsEvenly(t *testing.T) {
 	before := watched(t)
 	l := newWorld().listen(t, of(newEcho()), Options{Transport: Poll, EventLoops: 3, Workers: 3})

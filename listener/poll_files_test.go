@@ -22,10 +22,12 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// The process that runs out of descriptors is one of its own: this test binary again, with this variable set.
+// The process that runs out of descriptors is one of its own: this test binary again, with this
+// variable set.
 const fewFiles = "BERTH_TEST_FEW_FILES"
 
-// TestMainOfTheProcessWithFewFiles is that process: a server. It tells what it does line by line, and ends with its input.
+// TestMainOfTheProcessWithFewFiles is that process: a server. It tells what it does line by line,
+// and ends with its input.
 func TestMainOfTheProcessWithFewFiles(t *testing.T) {
 	most, err := strconv.ParseUint(os.Getenv(fewFiles), 10, 31)
 	if err != nil {
@@ -101,7 +103,8 @@ func startWithFewFiles(t *testing.T, most int) *process {
 	return p
 }
 
-// G9 for real: the process has no descriptor left. The connections that there are go on; new clients are served as soon as there is one.
+// G9 for real: the process has no descriptor left. The connections that there are go on; new
+// clients are served as soon as there is one.
 func TestWithoutDescriptorsLiveConnectionsGoOnAndOthersAreServedOnceSomeAreFree(t *testing.T) {
 	const limit, clients = 64, 100
 	p := startWithFewFiles(t, limit)
@@ -190,8 +193,8 @@ func hoard(t *testing.T, left int) (release func()) {
 	}
 }
 
-// However few descriptors are left, a listener either serves or says in one sentence what is missing, and then nothing was started (no
-// goroutine either: TestMain looks).
+// However few descriptors are left, a listener either serves or says in one sentence what is
+// missing, and then nothing was started (no goroutine either: TestMain looks).
 func TestWithTooFewDescriptorsForAPollSetThereIsOneSentenceAndNothingIsLeft(t *testing.T) {
 	w := newWorld()
 	warm, err := Listen(w.Root, anyPort, of(newEcho()), Options{Transport: Stream})

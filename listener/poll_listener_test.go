@@ -144,7 +144,8 @@ func TestAnAcceptorRestartedAllTheTimeMissesNoClient(t *testing.T) {
 	})
 }
 
-// hold does what a race does now and then: the last permit went to somebody else between the look and the accept.
+// hold does what a race does now and then: the last permit went to somebody else between the look
+// and the accept.
 func hold(t *testing.T, l *Listener) {
 	t.Helper()
 	a := l.server.polling.acceptors()[0]

@@ -11,8 +11,8 @@ import (
 
 // This file changes the number of acceptors of the poll transport.
 
-// grow makes acceptors up to the given number, those that are missing. They share the listening socket of
-// the first one, if there is one now.
+// grow makes acceptors up to the given number, those that are missing. They share the listening
+// socket of the first one, if there is one now.
 func (p *polling) grow(number int) error {
 	all := slices.Clone(p.acceptors())
 	before := len(all)
@@ -58,7 +58,8 @@ func (p *polling) share(a *pollAcceptor) error {
 	return nil
 }
 
-// shrink takes the acceptors from the given number on away. The clients that they hold go to the first.
+// shrink takes the acceptors from the given number on away. The clients that they hold go to the
+// first.
 func (p *polling) shrink(number int) {
 	all := p.acceptors()
 	if len(all) <= number {
@@ -71,8 +72,8 @@ func (p *polling) shrink(number int) {
 	}
 }
 
-// retire closes the acceptor's descriptor and leaves the clients that it holds, and those that it may come
-// to hold in a turn that is under way, to another one.
+// retire closes the acceptor's descriptor and leaves the clients that it holds, and those that it
+// may come to hold in a turn that is under way, to another one.
 func (a *pollAcceptor) retire(heir *pollAcceptor) {
 	a.mu.Lock()
 	held := a.held

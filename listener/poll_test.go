@@ -22,7 +22,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// overSockets runs a test with the poll transport over each kind of socket; listen starts a listener there.
+// overSockets runs a test with the poll transport over each kind of socket; listen starts a
+// listener there.
 func overSockets(t *testing.T, test func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener)) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -46,7 +47,8 @@ func overSockets(t *testing.T, test func(t *testing.T, w *world, listen func(tcp
 	}
 }
 
-// converse sends messages of all sizes and requires the same bytes back. It may be called on any goroutine.
+// converse sends messages of all sizes and requires the same bytes back. It may be called on any
+// goroutine.
 func converse(t *testing.T, c net.Conn, seed uint64, messages int) bool {
 	random := rand.New(rand.NewPCG(seed, 1))
 	_ = c.SetDeadline(time.Now().Add(patience))
@@ -136,7 +138,8 @@ func TestAPausedConnectionCostsNothingWhateverWaitsForIt(t *testing.T) {
 	})
 }
 
-// Numbers of descriptors go from connection to connection within microseconds: no event and no byte may go with them.
+// Numbers of descriptors go from connection to connection within microseconds: no event and no byte
+// may go with them.
 func TestDescriptorsUsedAgainAtOnceMixNothingUp(t *testing.T) {
 	overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Factory, Options) *Listener) {
 		const clients, each = 8, 625

@@ -14,8 +14,9 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// polling is the poll transport of one listener: poll sets, each with the event loop that polls it and runs the actors, and the intake:
-// acceptors that are dealt out to the loops, each with a descriptor of its own for its listening socket.
+// polling is the poll transport of one listener: poll sets, each with the event loop that polls it
+// and runs the actors, and the intake: acceptors that are dealt out to the loops, each with a
+// descriptor of its own for its listening socket.
 type polling struct {
 	server *server
 	loops  []loop
@@ -83,9 +84,10 @@ func (p *polling) lane() int { return int(p.dealt.Load() % uint64(len(p.loops)))
 
 func (p *polling) acceptor(number int) *actor.Props { return p.acceptors()[number].props() }
 
-// put gives each acceptor of the slot a descriptor of its own. While l itself is open, its socket is also in the runtime's own poll
-// set, and every client would wake a thread there for nothing: a tenth of the processor time of short connections, in a
-// profile. So it is closed. A unix listener cannot be: that may remove the path, and there is no telling whether it will.
+// put gives each acceptor of the slot a descriptor of its own. While l itself is open, its socket
+// is also in the runtime's own poll set, and every client would wake a thread there for nothing: a
+// tenth of the processor time of short connections, in a profile. So it is closed. A unix listener
+// cannot be: that may remove the path, and there is no telling whether it will.
 func (p *polling) put(slot int, generation uint64, l net.Listener) (err error) {
 	var sockets []*transport.Acceptor
 	defer func() {

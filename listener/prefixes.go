@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// prefixes is a list of networks made fast to look up: one look for each length that occurs. Immutable.
+// prefixes is a list of networks made fast to look up: one look for each length that occurs.
+// Immutable.
 type prefixes struct {
 	lengths []int // that occur, of IPv4 and IPv6 alike
 	all     map[netip.Prefix]struct{}
@@ -34,7 +35,8 @@ func unmapped(p netip.Prefix) netip.Prefix {
 
 func (p *prefixes) empty() bool { return len(p.all) == 0 }
 
-// contain reports that one of the networks has ip, which is not an IPv4-mapped one. None has the zero Addr.
+// contain reports that one of the networks has ip, which is not an IPv4-mapped one. None has the
+// zero Addr.
 func (p *prefixes) contain(ip netip.Addr) bool {
 	for _, length := range p.lengths {
 		if prefix, err := ip.Prefix(length); err == nil {

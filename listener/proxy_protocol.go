@@ -11,17 +11,21 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// ProxyProtocol says whether clients come through proxies that put a PROXY header, version 1 or 2, before their bytes. Then every
-// connection must begin with one, complete within HandshakeTimeout; the handler gets Accepted after it, and TLS begins behind it.
-// RemoteAddr and LocalAddr are those that the header names, and Allow, Deny and MaxConnectionsPerIP judge the client by them. Where it names
-// none (LOCAL, UNKNOWN, UNSPEC) they are the socket's own. The header itself: protocol.Proxied.
+// ProxyProtocol says whether clients come through proxies that put a PROXY header, version 1 or 2,
+// before their bytes. Then every connection must begin with one, complete within HandshakeTimeout;
+// the handler gets Accepted after it, and TLS begins behind it. RemoteAddr and LocalAddr are those
+// that the header names, and Allow, Deny and MaxConnectionsPerIP judge the client by them. Where it
+// names none (LOCAL, UNKNOWN, UNSPEC) they are the socket's own. The header itself:
+// protocol.Proxied.
 type ProxyProtocol struct {
-	// Enabled expects a header of every connection. Default false: one that comes is data like any other.
+	// Enabled expects a header of every connection. Default false: one that comes is data like any
+	// other.
 	Enabled bool
-	// TrustedProxies are the networks from which proxies connect. Whoever connects from elsewhere is closed at once: a header can
-	// claim any address.
+	// TrustedProxies are the networks from which proxies connect. Whoever connects from elsewhere
+	// is closed at once: a header can claim any address.
 	TrustedProxies []netip.Prefix
-	// TrustUnix trusts the peers of a unix socket. They have no address: whom the path's permissions let in may claim any.
+	// TrustUnix trusts the peers of a unix socket. They have no address: whom the path's
+	// permissions let in may claim any.
 	TrustUnix bool
 }
 
@@ -72,8 +76,9 @@ func newProxies(o *ProxyProtocol, addr net.Addr) proxies {
 
 func (p *proxies) trust(ip netip.Addr) bool { return p.unix || p.trusted.contain(ip) }
 
-// proxied is a client of which only its proxy is known, until its header tells more. It has a permit among MaxConnections; whether it may
-// stay, and its permit among those from its address, are decided then.
+// proxied is a client of which only its proxy is known, until its header tells more. It has a
+// permit among MaxConnections; whether it may stay, and its permit among those from its address,
+// are decided then.
 type proxied struct {
 	admission *admission
 	permit    connection.Permit

@@ -7,11 +7,12 @@ import (
 	"sync"
 )
 
-// Ready tells the process that started this one with Reexec that this one serves from now on: its Reexec returns, and it can
-// shut down. Call it after Inherited, once every listener is served. Any other process may call it too, and again: then it does nothing.
+// Ready tells the process that started this one with Reexec that this one serves from now on: its
+// Reexec returns, and it can shut down. Call it after Inherited, once every listener is served. Any
+// other process may call it too, and again: then it does nothing.
 //
-// An error means that the old process is gone, without having heard it. Whoever ended it meant the service, of which this process is not yet a
-// part: the program should end.
+// An error means that the old process is gone, without having heard it. Whoever ended it meant the
+// service, of which this process is not yet a part: the program should end.
 func Ready() error { return waiting.tell() }
 
 // waiting is the pipe on which the old process waits.

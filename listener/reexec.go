@@ -14,23 +14,27 @@ import (
 	"time"
 )
 
-// Reexec starts this program again, with the listening sockets of listeners, and returns once the new process has called Ready. From then on
-// both serve. The caller then shuts its listeners down: they drain, and leave everything that they have not accepted to the new process.
+// Reexec starts this program again, with the listening sockets of listeners, and returns once the
+// new process has called Ready. From then on both serve. The caller then shuts its listeners down:
+// they drain, and leave everything that they have not accepted to the new process.
 //
-// The new process gets the sockets from Inherited, in the order of listeners, and serves them before it calls Ready:
+// The new process gets the sockets from Inherited, in the order of listeners, and serves them
+// before it calls Ready:
 //
 //	inherited, err := listener.Inherited()
 //	server, err := listener.Serve(root, inherited[0], factory, options)
 //	err = listener.Ready()
 //
-// command is the program; nil means the running one's file, with its arguments, environment, directory and standard files. That is
-// os.Executable: another file of the same name will do, but a renamed file is found again, and of a symbolic link the file it led to. A new version that comes
-// by one of these ways needs a command. It must not have been started and must not have ExtraFiles, and the new process must be its own, not
-// a child of it.
+// command is the program; nil means the running one's file, with its arguments, environment,
+// directory and standard files. That is os.Executable: another file of the same name will do, but a
+// renamed file is found again, and of a symbolic link the file it led to. A new version that comes
+// by one of these ways needs a command. It must not have been started and must not have ExtraFiles,
+// and the new process must be its own, not a child of it.
 //
-// With an error nothing has changed: this process serves on. If the new process ended before it was ready, the error says how; if
-// ctx was over first, or a listener was shut down meanwhile, it was killed. What it had accepted by then is lost: give it the time that it
-// needs. Any goroutine may call it; a handler should not, because it waits. Windows cannot do it.
+// With an error nothing has changed: this process serves on. If the new process ended before it was
+// ready, the error says how; if ctx was over first, or a listener was shut down meanwhile, it was
+// killed. What it had accepted by then is lost: give it the time that it needs. Any goroutine may
+// call it; a handler should not, because it waits. Windows cannot do it.
 func Reexec(ctx context.Context, command *exec.Cmd, listeners ...*Listener) (*os.Process, error) {
 	if len(listeners) == 0 {
 		return nil, errors.New("berth: no listener to hand over")
@@ -107,7 +111,8 @@ func give(listeners []*Listener) (files []*os.File, environment []string, err er
 	}, nil
 }
 
-// start starts the command with files, which are closed here, and returns the end of the pipe on which to wait.
+// start starts the command with files, which are closed here, and returns the end of the pipe on
+// which to wait.
 func start(command *exec.Cmd, files []*os.File, environment []string) (*os.File, error) {
 	defer func() { closeFiles(files) }()
 	ready, theirs, err := os.Pipe()
@@ -145,7 +150,8 @@ func notInTime(ctx context.Context) error {
 	return fmt.Errorf("berth: the new process was not ready in time: %w", context.Cause(ctx))
 }
 
-// handOver makes all listeners know that their sockets live on elsewhere, or none: one may have been shut down meanwhile.
+// handOver makes all listeners know that their sockets live on elsewhere, or none: one may have
+// been shut down meanwhile.
 func handOver(listeners []*Listener) error {
 	for i, l := range listeners {
 		if err := l.HandedOver(); err != nil {

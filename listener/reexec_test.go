@@ -81,7 +81,8 @@ func TestReexecHandsTheSocketsOverAndTheOldProcessDrains(t *testing.T) {
 	})
 }
 
-// Three generations of sockets: those that a service manager made stay the manager's, and all keep their names and their order.
+// Three generations of sockets: those that a service manager made stay the manager's, and all keep
+// their names and their order.
 func TestReexecPassesOnWhereTheSocketsCameFrom(t *testing.T) {
 	w := newWorld()
 	own := w.listen(t, of(newEcho()), Options{})
@@ -104,8 +105,8 @@ func TestReexecPassesOnWhereTheSocketsCameFrom(t *testing.T) {
 	assert.Subset(t, passed(), d.Passed, "also not the pipe for Ready")
 }
 
-// assertUnchanged requires that a failed Reexec left nothing: the listener serves, can be suspended (its socket has not become a
-// blocking one), and takes the path of its socket with it.
+// assertUnchanged requires that a failed Reexec left nothing: the listener serves, can be suspended
+// (its socket has not become a blocking one), and takes the path of its socket with it.
 func assertUnchanged(t *testing.T, l *Listener, s *successor) {
 	t.Helper()
 	if s.command.Process != nil {
@@ -169,7 +170,8 @@ func TestAfterAFailedReexecTheOldProcessServesOn(t *testing.T) {
 	}
 }
 
-// A listener that is shut down while the new process starts has closed its socket, and removed its path: there is nothing to take over.
+// A listener that is shut down while the new process starts has closed its socket, and removed its
+// path: there is nothing to take over.
 func TestAListenerThatIsShutDownMeanwhileIsNotHandedOver(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		overNetworks(t, func(t *testing.T, network, addr string) {

@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusedOption names, in a process that TestAKernelThatRefusesAnOption started, the option that its kernel refuses.
+// refusedOption names, in a process that TestAKernelThatRefusesAnOption started, the option that
+// its kernel refuses.
 const refusedOption = "BERTH_TEST_REFUSES"
 
 func TestAKernelThatRefusesAnOptionThatIsOptionalKeepsNoListenerFromServing(t *testing.T) {
@@ -38,7 +39,8 @@ func TestAKernelThatRefusesAnOptionThatIsOptionalKeepsNoListenerFromServing(t *t
 	}
 }
 
-// The BSDs refuse a size that is over their limit. Neither transport may go on in silence with other buffers than were asked for.
+// The BSDs refuse a size that is over their limit. Neither transport may go on in silence with
+// other buffers than were asked for.
 func TestASizeOfBuffersThatTheKernelRefusesIsOneSentenceAndNothingIsStarted(t *testing.T) {
 	if os.Getenv(refusedOption) != "" {
 		refuse(t, unix.SOL_SOCKET, unix.SO_RCVBUF, syscall.ENOBUFS)
@@ -91,7 +93,8 @@ func withoutOption(t *testing.T) {
 // refuse makes every later setsockopt of one option fail in this process.
 func refuse(t *testing.T, level, name int, errno syscall.Errno) {
 	t.Helper()
-	// struct seccomp_data: nr, arch, instruction_pointer, args[6] of 8 bytes; the machine is little-endian.
+	// struct seccomp_data: nr, arch, instruction_pointer, args[6] of 8 bytes; the machine is
+	// little-endian.
 	const number, argument = 0, 16
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}

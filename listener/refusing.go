@@ -52,8 +52,9 @@ func (r *refusals) all() map[protocol.Refusal]uint64 {
 	return maps.Clone(r.counts)
 }
 
-// held are clients that were accepted and wait for their permits: an acceptor that lost a race for the last one put them here, so
-// they are no more than acceptors. Any goroutine may call its methods.
+// held are clients that were accepted and wait for their permits: an acceptor that lost a race for
+// the last one put them here, so they are no more than acceptors. Any goroutine may call its
+// methods.
 type held struct {
 	mu    sync.Mutex
 	conns []net.Conn

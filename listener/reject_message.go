@@ -9,7 +9,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// dismiss sends a client its reject message, if there is one, and closes. It does not wait: what takes time happens on a goroutine of the pool.
+// dismiss sends a client its reject message, if there is one, and closes. It does not wait: what
+// takes time happens on a goroutine of the pool.
 func (s *server) dismiss(c client, message []byte) {
 	if len(message) == 0 {
 		_ = c.Close()
@@ -25,7 +26,8 @@ func (s *server) dismiss(c client, message []byte) {
 	}
 }
 
-// rejections are those to clients whose net.Conn can only be written to by waiting. Any goroutine may call its methods.
+// rejections are those to clients whose net.Conn can only be written to by waiting. Any goroutine
+// may call its methods.
 type rejections struct {
 	mu    sync.Mutex
 	under map[*rejection]struct{} // way
@@ -41,7 +43,8 @@ const (
 	rejectTime = time.Second
 )
 
-// begin sends the reject message on a goroutine of run's, and closes conn. False: there are too many, or it is too late, and conn is the caller's still.
+// begin sends the reject message on a goroutine of run's, and closes conn. False: there are too
+// many, or it is too late, and conn is the caller's still.
 func (f *rejections) begin(conn net.Conn, text []byte, run func(func())) bool {
 	one := &rejection{conn}
 	f.mu.Lock()
@@ -60,7 +63,8 @@ func (f *rejections) begin(conn net.Conn, text []byte, run func(func())) bool {
 	return true
 }
 
-// say writes, sends FIN and waits for the client's, as a close would do: see the close family in ARCHITECTURE.md.
+// say writes, sends FIN and waits for the client's, as a close would do: see the close family in
+// ARCHITECTURE.md.
 func (f *rejection) say(text []byte) {
 	_ = f.conn.SetDeadline(time.Now().Add(rejectTime))
 	if _, err := f.conn.Write(text); err != nil {

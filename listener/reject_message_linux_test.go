@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arrived waits until the other end's kernel has all that was written: until it has acknowledged it.
+// arrived waits until the other end's kernel has all that was written: until it has acknowledged
+// it.
 func arrived(t *testing.T, c net.Conn) {
 	t.Helper()
 	raw, err := c.(*net.TCPConn).SyscallConn()

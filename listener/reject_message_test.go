@@ -74,7 +74,8 @@ func TestTheRejectMessageIsForTooManyFromOneAddressAndTooFastToo(t *testing.T) {
 	})
 }
 
-// Over a net.Conn of the user's somebody has to wait, but not the acceptor: the next client is served meanwhile.
+// Over a net.Conn of the user's somebody has to wait, but not the acceptor: the next client is
+// served meanwhile.
 func TestARejectMessageDelaysNobody(t *testing.T) {
 	o := Options{MaxConnections: 1, WhenFull: Reject, RejectMessage: []byte(busy)}
 	inABubble(t, o, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// breakSocket shuts the listening sockets down, as another process could that has them too. Of a unix socket the kernel would
-// tell nobody.
+// breakSocket shuts the listening sockets down, as another process could that has them too. Of a
+// unix socket the kernel would tell nobody.
 func breakSocket(t *testing.T, l *Listener) {
 	t.Helper()
 	withDescriptors(t, l, func(fd int) { require.NoError(t, unix.Shutdown(fd, unix.SHUT_RDWR)) })
@@ -149,7 +149,8 @@ func TestWhileASocketIsLostTheListenerCanBeShutDown(t *testing.T) {
 	})
 }
 
-// A listener made by Serve has the only socket there is: it is tried again and again, as after any other failure.
+// A listener made by Serve has the only socket there is: it is tried again and again, as after any
+// other failure.
 func TestASocketThatServeWasGivenIsNotOpenedAgain(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
@@ -167,7 +168,8 @@ func TestASocketThatServeWasGivenIsNotOpenedAgain(t *testing.T) {
 	})
 }
 
-// steal closes the descriptor of a listener's socket behind its back, and gives its number to somebody else.
+// steal closes the descriptor of a listener's socket behind its back, and gives its number to
+// somebody else.
 func steal(t *testing.T, l *Listener) (bystander int) {
 	t.Helper()
 	own := l.server.polling.acceptors()[0]

@@ -12,19 +12,23 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 )
 
-// This file replaces the options of a running listener. What is in force is one value that nobody changes; see server.options.
+// This file replaces the options of a running listener. What is in force is one value that nobody
+// changes; see server.options.
 
-// Options returns the options as they were given, to Listen, Serve or the last SetOptions: what was left to a default is 0 there.
+// Options returns the options as they were given, to Listen, Serve or the last SetOptions: what was
+// left to a default is 0 there.
 func (l *Listener) Options() Options { return l.server.given.Load().clone() }
 
-// SetOptions replaces the options of the running listener. For connections that are accepted from now on it is as if the listener had been
-// started with them; those that there are go on with the ones they have. A lower MaxConnections closes nobody: new clients wait, or are
-// turned away, until enough have gone.
+// SetOptions replaces the options of the running listener. For connections that are accepted from
+// now on it is as if the listener had been started with them; those that there are go on with the
+// ones they have. A lower MaxConnections closes nobody: new clients wait, or are turned away, until
+// enough have gone.
 //
-// Network, ListenConfig, Transport, Workers, EventLoops, ReusePort, with it Acceptors, Owner and the
-// memory budget cannot change, nor can RecvBufferSize and SendBufferSize go back to the
-// kernel's choice, nor TLS come to the poll transport. The error about these, or about a bad option, is one sentence, and then nothing
-// has changed. So has nothing once the listener shuts down; that error matches net.ErrClosed.
+// Network, ListenConfig, Transport, Workers, EventLoops, ReusePort, with it Acceptors, Owner and
+// the memory budget cannot change, nor can RecvBufferSize and SendBufferSize go back to the
+// kernel's choice, nor TLS come to the poll transport. The error about these, or about a bad
+// option, is one sentence, and then nothing has changed. So has nothing once the listener shuts
+// down; that error matches net.ErrClosed.
 func (l *Listener) SetOptions(options Options) error {
 	if err := options.validate(); err != nil {
 		return err
@@ -118,7 +122,8 @@ func (s *server) resize(acceptors int) error {
 	return s.intake.grow(acceptors)
 }
 
-// retune puts next in force for new sockets: the gate is held, so that no listening socket is opened meanwhile.
+// retune puts next in force for new sockets: the gate is held, so that no listening socket is
+// opened meanwhile.
 func (s *server) retune(next *Options) error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
@@ -133,7 +138,8 @@ func (s *server) retune(next *Options) error {
 	return nil
 }
 
-// changes returns one sentence about the first option that differs from before and cannot change, nil if there is none.
+// changes returns one sentence about the first option that differs from before and cannot change,
+// nil if there is none.
 func (o Options) changes(before *Options) error {
 	network := func(name string) string { return Options{Network: name}.withDefaults().Network }
 	for _, fixed := range [...]struct {
@@ -176,7 +182,8 @@ func sameConfig(a, b net.ListenConfig) bool {
 	return same && reflect.DeepEqual(a, b)
 }
 
-// ErrClosed is the error of what a listener that has ended, or is about to, cannot do any more. It matches net.ErrClosed.
+// ErrClosed is the error of what a listener that has ended, or is about to, cannot do any more. It
+// matches net.ErrClosed.
 var ErrClosed error = endedError{}
 
 type endedError struct{}

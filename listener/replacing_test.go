@@ -138,7 +138,8 @@ func TestAfterTheEndThereIsNothingToReplace(t *testing.T) {
 	})
 }
 
-// A new limit is that of new connections, and exact from the first one on: the sweep does not finish its longer interval.
+// A new limit is that of new connections, and exact from the first one on: the sweep does not
+// finish its longer interval.
 func TestConnectionsHaveTheOptionsTheyWereAcceptedWith(t *testing.T) {
 	inABubble(t, Options{}, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		before := dial()
@@ -225,8 +226,8 @@ func TestWhoWaitsIsTurnedAwayWhenNobodyIsToWaitAnyMore(t *testing.T) {
 	})
 }
 
-// A client that was accepted just when there was no permit any more is held. With the stream transport that is easy: its acceptor is in Accept
-// already when the options change.
+// A client that was accepted just when there was no permit any more is held. With the stream
+// transport that is easy: its acceptor is in Accept already when the options change.
 func TestAHeldClientEndsWithTheListener(t *testing.T) {
 	w := newWorld()
 	l := w.listen(t, of(newEcho()), Options{Transport: Stream})
@@ -303,8 +304,8 @@ func TestTLSCannotComeToThePollTransport(t *testing.T) {
 	echoes(t, dial(t, l))
 }
 
-// Options are replaced all the time, clients come and go: never are more open than the most that was ever allowed, nobody is lost, every
-// permit comes back.
+// Options are replaced all the time, clients come and go: never are more open than the most that
+// was ever allowed, nobody is lost, every permit comes back.
 func TestInAStormOfReplacementsThePeakHoldsAndNobodyIsLost(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const dialers, each, most = 8, 40, 4

@@ -54,7 +54,8 @@ func TestTheNumberOfAcceptorsCanChangeWhileTheListenerRuns(t *testing.T) {
 	})
 }
 
-// However the number changes, no client is lost that has connected, and none is served by an acceptor that has gone.
+// However the number changes, no client is lost that has connected, and none is served by an
+// acceptor that has gone.
 func TestNoClientIsLostWhileTheNumberOfAcceptorsChanges(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const clients, each = 10, 20

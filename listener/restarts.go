@@ -3,13 +3,14 @@ package listener
 import "time"
 
 const (
-	// mostRestarts is how often an acceptor that fails is made anew within restartWindow. One failure more goes to the listener's owner.
+	// mostRestarts is how often an acceptor that fails is made anew within restartWindow. One
+	// failure more goes to the listener's owner.
 	mostRestarts  = 10
 	restartWindow = 10 * time.Second
 )
 
-// restarts counts how often one acceptor had to be made anew, and says how long to wait each time: as long as after so many failed
-// accepts. A quiet restartWindow begins anew.
+// restarts counts how often one acceptor had to be made anew, and says how long to wait each time:
+// as long as after so many failed accepts. A quiet restartWindow begins anew.
 type restarts struct {
 	recent []time.Time // within the window, oldest first
 	wait   backoff

@@ -16,8 +16,9 @@ import (
 
 // server is what the actors of one listener share, and what outlives a restart of any of them.
 //
-// Its goroutines: the reaper, started by Serve, and the sweep, started with the first connection list, both ended by stopped; the
-// pool's, closed and joined by the reaper; one reader per connection, joined by the reaper; the accept loop, the acceptor's.
+// Its goroutines: the reaper, started by Serve, and the sweep, started with the first connection
+// list, both ended by stopped; the pool's, closed and joined by the reaper; one reader per
+// connection, joined by the reaper; the accept loop, the acceptor's.
 type server struct {
 	system  *actor.ActorSystem
 	addr    net.Addr
@@ -82,10 +83,12 @@ type server struct {
 	done      chan struct{} // closed when nothing of ours is left
 }
 
-// options returns those in force: for connections accepted from now on. Whoever asks twice may get two answers.
+// options returns those in force: for connections accepted from now on. Whoever asks twice may get
+// two answers.
 func (s *server) options() *Options { return s.current.Load() }
 
-// startConnections spawns the parent of the connections, always under the same name: there are connections that know it.
+// startConnections spawns the parent of the connections, always under the same name: there are
+// connections that know it.
 func (s *server) startConnections(ctx actor.Context) *actor.PID {
 	c := &connections{server: s}
 	c.mailbox.Init(c)
@@ -130,7 +133,8 @@ func (s *server) left() {
 	s.signalEnded()
 }
 
-// orphaned takes note that the parent of the connections stops before them: their own list must tell when the last one has ended.
+// orphaned takes note that the parent of the connections stops before them: their own list must
+// tell when the last one has ended.
 func (s *server) orphaned() {
 	s.orphans.Store(true)
 	s.signalEnded()

@@ -20,8 +20,8 @@ type ShutdownError struct {
 	Interrupted int
 	// Aborted is the number of connections that were reset, Stuck ones included.
 	Aborted int
-	// Stuck names the connections whose handler has not returned. Their sockets are closed; a goroutine each, and
-	// the actor it runs, remain until the handler returns.
+	// Stuck names the connections whose handler has not returned. Their sockets are closed; a
+	// goroutine each, and the actor it runs, remain until the handler returns.
 	Stuck []*actor.PID
 }
 
@@ -41,7 +41,8 @@ func (e *ShutdownError) Error() string {
 func (e *ShutdownError) Unwrap() error { return os.ErrDeadlineExceeded }
 
 const (
-	// closeEarly is how long before the deadline, at most, connections are asked to close in an orderly way.
+	// closeEarly is how long before the deadline, at most, connections are asked to close in an
+	// orderly way.
 	closeEarly = time.Second
 	// grace is how long aborted connections get to end. All they wait for is their handler.
 	grace = time.Second
@@ -54,7 +55,8 @@ const (
 	joinGrace = 5 * time.Second
 )
 
-// stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from now.
+// stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from
+// now.
 func (s *server) stopBy(deadline time.Time) {
 	s.asking.Do(func() { close(s.asked) })
 	if deadline.IsZero() {
@@ -76,8 +78,8 @@ func (s *server) stopBy(deadline time.Time) {
 	}
 }
 
-// drain is the whole end of serving: no more accepts, then the connections, in order of patience. It
-// returns when the last one has ended or cannot be waited for.
+// drain is the whole end of serving: no more accepts, then the connections, in order of patience.
+// It returns when the last one has ended or cannot be waited for.
 func (s *server) drain() {
 	s.asking.Do(func() { close(s.asked) })
 	s.stopAccepting()
@@ -151,7 +153,8 @@ func (d *drainer) run() {
 	d.ends(&last)
 }
 
-// setDeadline puts closeAt a tenth of the time that is left before the deadline, and at most closeEarly before it.
+// setDeadline puts closeAt a tenth of the time that is left before the deadline, and at most
+// closeEarly before it.
 func (d *drainer) setDeadline(deadline time.Time) {
 	d.deadline, d.closeAt = deadline, deadline
 	if !deadline.IsZero() {
@@ -165,8 +168,8 @@ func (d *drainer) each(do func(*connection.Connection)) {
 	}
 }
 
-// ends waits until the last connection has ended, true, or the time has come, false. It is a pointer, because an earlier
-// deadline may come meanwhile.
+// ends waits until the last connection has ended, true, or the time has come, false. It is a
+// pointer, because an earlier deadline may come meanwhile.
 func (d *drainer) ends(at *time.Time) bool {
 	for {
 		if d.server.empty() {

@@ -256,7 +256,8 @@ func TestAListenerCanBeShutDownByMessageAndByStop(t *testing.T) {
 	}
 }
 
-// A connection that ends while the server drains must not move the moment at which the others are closed.
+// A connection that ends while the server drains must not move the moment at which the others are
+// closed.
 func TestTheTimeForAnOrderlyCloseIsNotEatenByConnectionsThatEndMeanwhile(t *testing.T) {
 	w := newWorld()
 	handler := &talker{echo: *newEcho(), draining: make(chan time.Time, 100)}

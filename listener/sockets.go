@@ -30,8 +30,8 @@ func (o Options) bind(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// bindAll opens all the listening sockets, or none: one or, with ReusePort, one for each acceptor. Where addr leaves the port to the system
-// the first picks it, and the others join it.
+// bindAll opens all the listening sockets, or none: one or, with ReusePort, one for each acceptor.
+// Where addr leaves the port to the system the first picks it, and the others join it.
 func (o Options) bindAll(addr string) (sockets []net.Listener, err error) {
 	count := 1
 	if o.ReusePort {

@@ -17,7 +17,8 @@ import (
 
 var shutdowns = flag.Int("shutdowns", 25, "how many listeners are shut down in a storm of dials")
 
-// S3, G12: clients dial all the time, at some moment the listener is shut down. Nothing is left, whatever the moment.
+// S3, G12: clients dial all the time, at some moment the listener is shut down. Nothing is left,
+// whatever the moment.
 func TestAShutdownInAStormOfDialsLeavesNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const dialers = 4

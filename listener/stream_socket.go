@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// streamSocket is a listening socket at which the accept loops of one or several acceptors wait. A loop is called back from Accept by a
-// deadline in the past. A listener of the user's without deadlines cannot do that: its loops come back with the next client.
+// streamSocket is a listening socket at which the accept loops of one or several acceptors wait. A
+// loop is called back from Accept by a deadline in the past. A listener of the user's without
+// deadlines cannot do that: its loops come back with the next client.
 type streamSocket struct {
 	listener   net.Listener
 	generation uint64
@@ -37,9 +38,9 @@ func (k *streamSocket) state() (free <-chan struct{}, called uint64) {
 	return k.free, k.called
 }
 
-// ours reports that Accept failed because we called it back, since it was called so many times, or closed the socket. A
-// deadline that passed without that is the listener's own affair, and a failure like any other: to try again at once
-// would be to try for ever.
+// ours reports that Accept failed because we called it back, since it was called so many times, or
+// closed the socket. A deadline that passed without that is the listener's own affair, and a
+// failure like any other: to try again at once would be to try for ever.
 func (k *streamSocket) ours(err error, called uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -77,8 +78,9 @@ func (k *streamSocket) leave() {
 	}
 }
 
-// hold keeps loops out of Accept until release: when it returns there is none inside, to take a client whom the holder has seen. False: this
-// listener cannot be called back, and nothing was done.
+// hold keeps loops out of Accept until release: when it returns there is none inside, to take a
+// client whom the holder has seen. False: this listener cannot be called back, and nothing was
+// done.
 func (k *streamSocket) hold() bool {
 	k.mu.Lock()
 	if !k.setDeadline(past) {
@@ -137,7 +139,8 @@ func (k *streamSocket) setDeadline(deadline time.Time) bool {
 	return ok && l.SetDeadline(deadline) == nil
 }
 
-// acceptNow accepts a client that waits already; an error says that there is none, or that it cannot be told. The socket is held.
+// acceptNow accepts a client that waits already; an error says that there is none, or that it
+// cannot be told. The socket is held.
 func (k *streamSocket) acceptNow() (net.Conn, error) {
 	switch there, known := clientWaits(k.listener); {
 	case !known:
@@ -149,7 +152,8 @@ func (k *streamSocket) acceptNow() (net.Conn, error) {
 	}
 }
 
-// acceptWithin tries once at least. Package net does not try where the deadline has passed before, as it may on a busy machine.
+// acceptWithin tries once at least. Package net does not try where the deadline has passed before,
+// as it may on a busy machine.
 func (k *streamSocket) acceptWithin(wait time.Duration) (conn net.Conn, err error) {
 	for range 10 {
 		began := time.Now()

@@ -24,7 +24,8 @@ func (l *unhurried) Accept() (net.Conn, error) {
 	return nil, os.ErrDeadlineExceeded
 }
 
-// Whoever holds the socket accepts the clients that wait; a loop that is still inside would take them from him.
+// Whoever holds the socket accepts the clients that wait; a loop that is still inside would take
+// them from him.
 func TestWhileASocketIsHeldNoLoopIsInAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &unhurried{notice: make(chan struct{})}

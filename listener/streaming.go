@@ -41,8 +41,8 @@ func (k *streaming) take(slot int) {
 	}
 }
 
-// tune sees whether the system takes the buffers' sizes, and offers them in the connections' handshakes. All else is set when a
-// connection has been accepted; see keep_alive.go.
+// tune sees whether the system takes the buffers' sizes, and offers them in the connections'
+// handshakes. All else is set when a connection has been accepted; see keep_alive.go.
 func (k *streaming) tune(o *Options) (err error) {
 	k.each(func(socket *streamSocket) {
 		if err == nil {
@@ -102,7 +102,8 @@ func unlinkOnClose(l net.Listener, unlinks bool) {
 func (k *streaming) grow(int) error { return nil }
 func (k *streaming) shrink(int)     {}
 
-// nudge and stop have nothing to do: the loops wait for channels that others close, and have ended when the acceptors have.
+// nudge and stop have nothing to do: the loops wait for channels that others close, and have ended
+// when the acceptors have.
 func (k *streaming) nudge() {}
 func (k *streaming) stop()  {}
 

@@ -20,7 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that inherits sockets is this test binary again, with this variable set to what it shall do.
+// A process that inherits sockets is this test binary again, with this variable set to what it
+// shall do.
 const successorVariable = "BERTH_TEST_SUCCESSOR"
 
 const (
@@ -31,7 +32,8 @@ const (
 	neverReady = "never be ready"
 )
 
-// TestMainOfTheSuccessor is that process. It tells what it does line by line, and ends with its input.
+// TestMainOfTheSuccessor is that process. It tells what it does line by line, and ends with its
+// input.
 func TestMainOfTheSuccessor(t *testing.T) {
 	task := os.Getenv(successorVariable)
 	if task == "" {
@@ -117,7 +119,8 @@ func describe() (d description) {
 	return d
 }
 
-// passed returns the inodes of the descriptors that a child would inherit, besides the standard ones.
+// passed returns the inodes of the descriptors that a child would inherit, besides the standard
+// ones.
 func passed() (inodes []uint64) {
 	for fd := firstInherited; fd < 256; fd++ {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
@@ -185,7 +188,8 @@ func (s *successor) end() {
 	}
 }
 
-// given starts the process as a service manager does: a shell knows its own number before it becomes the program.
+// given starts the process as a service manager does: a shell knows its own number before it
+// becomes the program.
 func (s *successor) given(files []*os.File, variables ...string) description {
 	s.t.Helper()
 	s.command.Args = append([]string{"sh", "-c", `eval export $0; exec "$@"`, strings.Join(variables, " "), s.command.Path}, s.command.Args[1:]...)

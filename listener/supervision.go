@@ -38,8 +38,9 @@ type comeBack struct {
 
 var errAcceptorStopped = errors.New("berth: acceptor was stopped from outside")
 
-// HandleFailure implements actor.SupervisorStrategy. A failed acceptor is stopped, and made anew after a while: all that it knew lies
-// outside of it. After too many failures the owner is asked; if it says Resume, the acceptor comes back as ever.
+// HandleFailure implements actor.SupervisorStrategy. A failed acceptor is stopped, and made anew
+// after a while: all that it knew lies outside of it. After too many failures the owner is asked;
+// if it says Resume, the acceptor comes back as ever.
 func (s *supervisor) HandleFailure(_ *actor.ActorSystem, self actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
 	if child.Equal(s.children) { // which has nothing to lose
 		s.server.publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective})

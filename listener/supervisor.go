@@ -12,8 +12,8 @@ import (
 //	supervisor ─┬─ acceptor      accepts; there may be several
 //	            └─ connections ─── connection ─── writer, for every socket
 //
-// What must survive a restart of it lies in the server. A child that ends, by a failure or because somebody stopped it, is
-// made anew; see supervision.go.
+// What must survive a restart of it lies in the server. A child that ends, by a failure or because
+// somebody stopped it, is made anew; see supervision.go.
 type supervisor struct {
 	server   *server
 	children *actor.PID // connections
@@ -54,8 +54,9 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		if s.server.owner != nil {
 			ctx.Unwatch(s.server.owner) // it may live on for long
 		}
-		// Whoever stops us, a handle, a message or the parent: draining is the same. It blocks here, because
-		// Proto.Actor takes the return for the end; the connections end on turns of their own.
+		// Whoever stops us, a handle, a message or the parent: draining is the same. It blocks
+		// here, because Proto.Actor takes the return for the end; the connections end on turns of
+		// their own.
 		s.server.begins(toDrain)
 		s.server.drain()
 	case *actor.Stopped:
@@ -63,7 +64,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	}
 }
 
-// answer tells the sender what became of a command, and everybody of a failure that nobody wants to hear of.
+// answer tells the sender what became of a command, and everybody of a failure that nobody wants to
+// hear of.
 func (s *supervisor) answer(ctx actor.Context, ack any, err error) {
 	switch {
 	case ack != nil && ctx.Sender() != nil:
@@ -92,8 +94,9 @@ func (s *supervisor) end() {
 	}
 }
 
-// connections is the parent of all connections. They are not in its child set: that would keep 860 bytes of each one for ever;
-// the server's own list serves their end. Their failures come here and stop them, one by one.
+// connections is the parent of all connections. They are not in its child set: that would keep 860
+// bytes of each one for ever; the server's own list serves their end. Their failures come here and
+// stop them, one by one.
 type connections struct {
 	server  *server
 	mailbox tcpactor.Mailbox

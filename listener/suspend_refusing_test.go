@@ -26,7 +26,8 @@ type socketKind struct {
 	options Options
 }
 
-// overEachKind runs a test with each transport and each kind of socket; listen starts a listener there.
+// overEachKind runs a test with each transport and each kind of socket; listen starts a listener
+// there.
 func overEachKind(t *testing.T, test func(t *testing.T, w *world, listen func(Options) *Listener)) {
 	kinds := []socketKind{{"one", Options{}}, {"shared", Options{Acceptors: fourAcceptors}}}
 	if reusePortSupported {
@@ -269,7 +270,8 @@ func TestAnAcceptorThatIsKilledWhileItsListenerRefusesComesBack(t *testing.T) {
 	})
 }
 
-// Two hundred changes leave what there was before: no descriptor, no path, no goroutine (TestMain looks).
+// Two hundred changes leave what there was before: no descriptor, no path, no goroutine (TestMain
+// looks).
 func TestAHundredSuspensionsLeaveNoDescriptor(t *testing.T) {
 	overEachKind(t, func(t *testing.T, _ *world, listen func(Options) *Listener) {
 		l := listen(Options{})
@@ -340,7 +342,8 @@ func TestSuspensionsAndResumptionsOfManyAtOnceLoseNobodyAndLeaveNothing(t *testi
 	})
 }
 
-// A subscriber that sheds load suspends where the refusal is published: on the acceptor's own turn, or on that of a suspension.
+// A subscriber that sheds load suspends where the refusal is published: on the acceptor's own turn,
+// or on that of a suspension.
 func TestASubscriberCanSuspend(t *testing.T) {
 	overEachKind(t, func(t *testing.T, w *world, listen func(Options) *Listener) {
 		l := listen(Options{MaxConnections: 1, WhenFull: Reject})

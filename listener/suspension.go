@@ -9,7 +9,8 @@ import (
 	"github.com/go-berth/berth/connection"
 )
 
-// This file is the server as its handle and its supervisor see its listening sockets: whether it accepts from them, whether they are open.
+// This file is the server as its handle and its supervisor see its listening sockets: whether it
+// accepts from them, whether they are open.
 
 // The modes of a server: what becomes of new clients.
 const (
@@ -27,7 +28,8 @@ type slot struct {
 
 var errCannotRefuse = errors.New("berth: a listener made by Serve cannot refuse clients: its socket could not be opened again")
 
-// enter lets whoever accepts, or changes the listening sockets, begin, until accepting has ended for good. After leave it has come to its end.
+// enter lets whoever accepts, or changes the listening sockets, begin, until accepting has ended
+// for good. After leave it has come to its end.
 func (s *server) enter() bool {
 	s.gate.Lock()
 	defer s.gate.Unlock()
@@ -40,8 +42,8 @@ func (s *server) enter() bool {
 
 func (s *server) leave() { s.inside.Done() }
 
-// beginChange lets one at a time open and close listening sockets. It is no mutex, because the user's Control runs meanwhile; the end
-// does not wait for its turn. False: accepting has ended.
+// beginChange lets one at a time open and close listening sockets. It is no mutex, because the
+// user's Control runs meanwhile; the end does not wait for its turn. False: accepting has ended.
 func (s *server) beginChange() bool {
 	select {
 	case s.changing <- struct{}{}:
@@ -96,7 +98,8 @@ func (s *server) suspendAs(refuse bool) error {
 	return nil
 }
 
-// suspendRefusing accepts who waits in the backlog and closes the listening sockets, unless somebody resumes meanwhile.
+// suspendRefusing accepts who waits in the backlog and closes the listening sockets, unless
+// somebody resumes meanwhile.
 func (s *server) suspendRefusing() error {
 	if s.bind == nil {
 		return errCannotRefuse
@@ -131,7 +134,8 @@ func (s *server) suspendRefusing() error {
 	return nil
 }
 
-// resume accepts again. Listening sockets that were closed, or lost, are opened first; if that fails nothing changes.
+// resume accepts again. Listening sockets that were closed, or lost, are opened first; if that
+// fails nothing changes.
 func (s *server) resume() error {
 	if s.changes() {
 		return errChanges
@@ -165,7 +169,8 @@ func (s *server) resumeGuarded() (err error) {
 	return err
 }
 
-// reopen opens the socket of a slot that is empty, or that still has the lost one of the given generation; generation 0: of none.
+// reopen opens the socket of a slot that is empty, or that still has the lost one of the given
+// generation; generation 0: of none.
 func (s *server) reopen(number int, generation uint64) error {
 	opened, err := s.openAgain(number, generation)
 	if opened { // told when the change is over: a subscriber may make the next one
@@ -286,8 +291,8 @@ func (s *server) install(numbers []int, sockets []net.Listener) error {
 	return nil
 }
 
-// stopAccepting accepts who waits, unless accepting is suspended, closes the listening sockets and joins all who are inside: from
-// here on no connection is added.
+// stopAccepting accepts who waits, unless accepting is suspended, closes the listening sockets and
+// joins all who are inside: from here on no connection is added.
 func (s *server) stopAccepting() {
 	s.gate.Lock()
 	open := s.mode.Load() == accepting

@@ -17,7 +17,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// owner is an actor of the user's with a listener as a child; each incarnation listens on the same address.
+// owner is an actor of the user's with a listener as a child; each incarnation listens on the same
+// address.
 type owner struct {
 	options Options
 	addr    *atomic.Value // string

@@ -83,7 +83,8 @@ var ways = map[string]func(protocol.Socket) error{
 	"an error":   func(protocol.Socket) error { return io.ErrUnexpectedEOF },
 }
 
-// What happens before a byte is sent is visible to whoever has read it, also to the race detector: make race.
+// What happens before a byte is sent is visible to whoever has read it, also to the race detector:
+// make race.
 func TestWhatIsDoneBeforeBytesAreSentIsVisibleWhereTheyAreRead(t *testing.T) {
 	overClerks(t, func(t *testing.T, w *world, serve func(tcpactor.Factory) *Listener) {
 		for name, answer := range answers(t, w) {

@@ -6,9 +6,10 @@ import (
 )
 
 // Buffer shows the unread bytes of a connection. Reading consumes; what is not consumed stays and
-// leads the next Data. Slices that Bytes, Next, Peek and ReadLine return share the connection's memory: they and the
-// Buffer are valid during the handler call only. To keep bytes, copy them or take the memory with Detach.
-// (Built with the tag berthdebug, memory is overwritten once it went back, so that a kept slice shows up in tests.)
+// leads the next Data. Slices that Bytes, Next, Peek and ReadLine return share the connection's
+// memory: they and the Buffer are valid during the handler call only. To keep bytes, copy them or
+// take the memory with Detach. (Built with the tag berthdebug, memory is overwritten once it went
+// back, so that a kept slice shows up in tests.)
 //
 // A Buffer belongs to the handler call it was given to; it is not for use by several goroutines.
 type Buffer struct {
@@ -54,7 +55,8 @@ func (b *Buffer) ReadByte() (byte, error) {
 	return p[0], nil
 }
 
-// Read consumes up to len(p) bytes into p. Without unread bytes it returns 0 and io.EOF, for an empty p 0 and nil.
+// Read consumes up to len(p) bytes into p. Without unread bytes it returns 0 and io.EOF, for an
+// empty p 0 and nil.
 func (b *Buffer) Read(p []byte) (int, error) {
 	if len(b.unread) == 0 && len(p) > 0 {
 		return 0, io.EOF
@@ -83,8 +85,8 @@ func (b *Buffer) IndexByte(c byte) int { return bytes.IndexByte(b.unread, c) }
 // where sep is longer than what is there), 0 for an empty sep.
 func (b *Buffer) Index(sep []byte) int { return bytes.Index(b.unread, sep) }
 
-// WriteTo writes all unread bytes to w and consumes what w took. It returns w's error, io.ErrShortWrite
-// if w took less without giving one.
+// WriteTo writes all unread bytes to w and consumes what w took. It returns w's error,
+// io.ErrShortWrite if w took less without giving one.
 func (b *Buffer) WriteTo(w io.Writer) (int64, error) {
 	if len(b.unread) == 0 {
 		return 0, nil
@@ -99,22 +101,25 @@ func (b *Buffer) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// CopyTo consumes up to len(p) unread bytes into p and returns how many: Read for those to whom running out is no error.
+// CopyTo consumes up to len(p) unread bytes into p and returns how many: Read for those to whom
+// running out is no error.
 func (b *Buffer) CopyTo(p []byte) int { return copy(p, b.Next(len(p))) }
 
-// Detach consumes all unread bytes and gives them to the caller for good, memory included: nobody overwrites them later.
+// Detach consumes all unread bytes and gives them to the caller for good, memory included: nobody
+// overwrites them later.
 func (b *Buffer) Detach() []byte {
 	p, _ := b.Hand()
 	return p
 }
 
-// Attach shows unread, whose memory storage owns; eof as AtEOF reports it. For transports and connections, not for handlers.
+// Attach shows unread, whose memory storage owns; eof as AtEOF reports it. For transports and
+// connections, not for handlers.
 func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
 	b.unread, b.storage, b.eof = unread, storage, eof
 }
 
-// Hand consumes all unread bytes and hands them over together with what owns their memory. For connections;
-// handlers use Detach or Socket.Forward.
+// Hand consumes all unread bytes and hands them over together with what owns their memory. For
+// connections; handlers use Detach or Socket.Forward.
 func (b *Buffer) Hand() (unread []byte, storage any) {
 	unread, storage = b.unread, b.storage
 	b.unread, b.storage = nil, nil

@@ -15,7 +15,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// FuzzBufferOperations lets two bytes at a time decide what happens to a Buffer: which of the steps, and its n.
+// FuzzBufferOperations lets two bytes at a time decide what happens to a Buffer: which of the
+// steps, and its n.
 func FuzzBufferOperations(f *testing.F) {
 	f.Fuzz(func(t *testing.T, unread, program []byte) {
 		unread, program = unread[:min(len(unread), 256)], program[:min(len(program), 512)] // many short runs find more
@@ -40,9 +41,10 @@ func number(c byte) int {
 	}
 }
 
-// FuzzReadLine shows a stream in windows as a connection does, what was not consumed leading the next, and expects the
-// lines of the stream, wherever it is cut. The low seven bits of each cut are how many new bytes a window brings (0 is
-// a Data forced by Resume); with the high bit the handler takes one line of it only. The last window brings the rest.
+// FuzzReadLine shows a stream in windows as a connection does, what was not consumed leading the
+// next, and expects the lines of the stream, wherever it is cut. The low seven bits of each cut are
+// how many new bytes a window brings (0 is a Data forced by Resume); with the high bit the handler
+// takes one line of it only. The last window brings the rest.
 func FuzzReadLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
 		lines, kept := linesThroughWindows(stream, cuts)
@@ -52,7 +54,8 @@ func FuzzReadLine(f *testing.F) {
 	})
 }
 
-// linesThroughWindows returns what is read of a stream that is cut like that, and what was not consumed.
+// linesThroughWindows returns what is read of a stream that is cut like that, and what was not
+// consumed.
 func linesThroughWindows(stream, cuts []byte) (lines []string, rest string) {
 	var kept []byte // not consumed by the previous call
 	show := func(arrived []byte, limit int, eof bool) {

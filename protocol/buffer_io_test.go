@@ -76,7 +76,8 @@ func TestReadAndCopyToFillWhatTheyAreGiven(t *testing.T) {
 	})
 }
 
-// scripted is a writer that keeps what it is given, and answers with whatever the test wants to hear.
+// scripted is a writer that keeps what it is given, and answers with whatever the test wants to
+// hear.
 type scripted struct {
 	n     int
 	err   error

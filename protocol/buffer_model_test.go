@@ -59,13 +59,15 @@ func (b *twin) check(t require.TestingT) {
 	require.Equal(t, b.pristine, string(b.memory), "nobody may write into the memory")
 }
 
-// step does one operation to both and compares what they answer. What n means is up to the operation.
+// step does one operation to both and compares what they answer. What n means is up to the
+// operation.
 type step struct {
 	name string
 	do   func(t require.TestingT, b *twin, n int)
 }
 
-// steps are all operations of a Buffer. The corpus of FuzzBufferOperations names them by position: add at the end.
+// steps are all operations of a Buffer. The corpus of FuzzBufferOperations names them by position:
+// add at the end.
 var steps = []step{
 	{"Next", func(t require.TestingT, b *twin, n int) {
 		got := b.real.Next(n)

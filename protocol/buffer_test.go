@@ -10,8 +10,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// window returns a Buffer as a connection shows it: unread in the middle of larger memory, bytes consumed earlier
-// before it, room for the bytes to come behind it. Nobody may look at either, so both are given tempting contents.
+// window returns a Buffer as a connection shows it: unread in the middle of larger memory, bytes
+// consumed earlier before it, room for the bytes to come behind it. Nobody may look at either, so
+// both are given tempting contents.
 func window(before, unread, behind string) *protocol.Buffer {
 	memory := []byte(before + unread + behind)
 	b := protocol.NewBuffer(nil)

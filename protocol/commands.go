@@ -6,31 +6,33 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// COMMANDS: what anyone may send to a connection's PID, from any goroutine and any actor of the same
-// process. Proto.Actor's remoting carries protobuf messages only, and these are none: a command that is
-// sent to another node is logged and dropped there, and its sender gets no answer.
+// COMMANDS: what anyone may send to a connection's PID, from any goroutine and any actor of the
+// same process. Proto.Actor's remoting carries protobuf messages only, and these are none: a
+// command that is sent to another node is logged and dropped there, and its sender gets no answer.
 //
 // Every command may carry an Ack. When it is not nil and the message has a sender, the sender gets
-// one answer that repeats it: Written or WriteFailed for a Write, Done for every other command.
-// A connection that is ending or has ended answers a Write with WriteFailed, or dead-letters it if it
+// one answer that repeats it: Written or WriteFailed for a Write, Done for every other command. A
+// connection that is ending or has ended answers a Write with WriteFailed, or dead-letters it if it
 // has no sender; once its PID is forgotten, every message is a dead letter (and its sender gets
-// Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and LingerTimeout: an actor that writes to many
-// connections stops writing to one at its Closing, or at the first WriteFailed.
+// Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and LingerTimeout: an actor that
+// writes to many connections stops writing to one at its Closing, or at the first WriteFailed.
 
-// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Detach, Link, Unlink. GetInfo is a question, not a
-// command: its answer is Info.
+// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Detach, Link, Unlink. GetInfo
+// is a question, not a command: its answer is Info.
 type Command interface{ command() }
 
 // Write asks the connection to send Data. The bytes belong to the connection from the moment the
 // message was sent: the sender must not change them afterwards.
 //
 // A Write that does not fit into the write queue puts no byte on the wire: the sender gets
-// WriteFailed with ErrWriteQueueFull, ErrWriteBufferFull or ErrMemoryBudget, whether or not Ack is set, and once there is room again
-// WriteReady. Where SlowDropNewest drops it, an Ack or a Token gets WriteFailed with ErrDropped.
+// WriteFailed with ErrWriteQueueFull, ErrWriteBufferFull or ErrMemoryBudget, whether or not Ack is
+// set, and once there is room again WriteReady. Where SlowDropNewest drops it, an Ack or a Token
+// gets WriteFailed with ErrDropped.
 type Write struct {
 	Data []byte
 	Ack  any
-	// Token comes back in WriteFailed only: for a sender that wants no answer to what went well, and must know which write failed.
+	// Token comes back in WriteFailed only: for a sender that wants no answer to what went well,
+	// and must know which write failed.
 	Token any
 }
 
@@ -41,35 +43,42 @@ type Pause struct{ Ack any }
 // Resume allows Data again. If unread bytes wait in the buffer, Data is delivered at once, even
 // without new bytes; without any, the next Data comes with the next bytes.
 //
-// Credit counts in units of Data. In push mode 0 means without limit, and n > 0 means: n times Data, then
-// pause by itself. In pull mode 0 means 1. Credits add up and saturate; they never overflow.
+// Credit counts in units of Data. In push mode 0 means without limit, and n > 0 means: n times
+// Data, then pause by itself. In pull mode 0 means 1. Credits add up and saturate; they never
+// overflow.
 type Resume struct {
 	Credit int
 	Ack    any
 }
 
-// Close flushes every accepted write, sends FIN, discards the peer's remaining input until its FIN (so
-// that the kernel does not answer it with RST, which would destroy the reply on its way), then
-// closes. The flush ends within CloseTimeout, the wait for the peer's FIN within LingerTimeout. It needs no place in the write queue, is never
-// refused, and closing twice is the same as closing once. Its Ack is answered when the socket is closed.
+// Close flushes every accepted write, sends FIN, discards the peer's remaining input until its FIN
+// (so that the kernel does not answer it with RST, which would destroy the reply on its way), then
+// closes. The flush ends within CloseTimeout, the wait for the peer's FIN within LingerTimeout. It
+// needs no place in the write queue, is never refused, and closing twice is the same as closing
+// once. Its Ack is answered when the socket is closed.
 type Close struct{ Ack any }
 
-// CloseWrite flushes every accepted write and sends FIN; reading goes on. Its Ack is answered when the FIN was sent.
+// CloseWrite flushes every accepted write and sends FIN; reading goes on. Its Ack is answered when
+// the FIN was sent.
 type CloseWrite struct{ Ack any }
 
 // Abort closes at once with RST. Queued writes are not sent; they are counted as unsent in Closed.
 type Abort struct{ Ack any }
 
-// Detach takes the connection out of its listener's count, for one that is to live long: its places among MaxConnections and
-// MaxConnectionsPerIP are free for others from now on. Twice is the same as once, and a connection that has ended is not counted either.
+// Detach takes the connection out of its listener's count, for one that is to live long: its places
+// among MaxConnections and MaxConnectionsPerIP are free for others from now on. Twice is the same
+// as once, and a connection that has ended is not counted either.
 type Detach struct{ Ack any }
 
-// Link ties the ends of the connection and of an actor: when the actor ends, the connection is closed with ReasonLinkDown; when the connection
-// ends, the actor is stopped. If the actor has ended already, or PID is nil, the connection is closed; if the connection has, the actor is
-// stopped, and Done says ErrClosed. There may be many links; twice to the same actor is the same as once.
+// Link ties the ends of the connection and of an actor: when the actor ends, the connection is
+// closed with ReasonLinkDown; when the connection ends, the actor is stopped. If the actor has
+// ended already, or PID is nil, the connection is closed; if the connection has, the actor is
+// stopped, and Done says ErrClosed. There may be many links; twice to the same actor is the same as
+// once.
 //
-// Where the actor is another connection of this actor system, of whatever listener, each ends as the other did: after an orderly end it is
-// closed as by Close, and what it has accepted is flushed; after a reset, an Abort or a Stop it is reset. Its reason is ReasonLinkDown.
+// Where the actor is another connection of this actor system, of whatever listener, each ends as
+// the other did: after an orderly end it is closed as by Close, and what it has accepted is
+// flushed; after a reset, an Abort or a Stop it is reset. Its reason is ReasonLinkDown.
 type Link struct {
 	PID *actor.PID
 	Ack any
@@ -96,18 +105,21 @@ func (*Unlink) command()     {}
 
 // COMMANDS TO A LISTENER: what anyone may send to a listener's PID.
 
-// SuspendAccepting stops accepting. Clients wait in the kernel's backlog or, with Refuse, are refused by it: who waits already is accepted, then
-// the listening socket is closed. Refuse is an error for a listener that was made by Serve. Suspending twice is the same as once.
-// With an Ack the sender gets Done.
+// SuspendAccepting stops accepting. Clients wait in the kernel's backlog or, with Refuse, are
+// refused by it: who waits already is accepted, then the listening socket is closed. Refuse is an
+// error for a listener that was made by Serve. Suspending twice is the same as once. With an Ack
+// the sender gets Done.
 type SuspendAccepting struct {
 	Refuse bool
 	Ack    any
 }
 
-// ResumeAccepting accepts again. A listening socket that was closed is opened at the same address; if somebody has taken that
-// meanwhile, the listener stays suspended, and may be told again. With an Ack the sender gets Done, which has the error.
+// ResumeAccepting accepts again. A listening socket that was closed is opened at the same address;
+// if somebody has taken that meanwhile, the listener stays suspended, and may be told again. With
+// an Ack the sender gets Done, which has the error.
 type ResumeAccepting struct{ Ack any }
 
-// Shutdown stops the listener: it accepts no more, its connections get Draining and time until Deadline, the rest is
-// aborted, the listener's actor stops. A zero Deadline means ShutdownTimeout from now.
+// Shutdown stops the listener: it accepts no more, its connections get Draining and time until
+// Deadline, the rest is aborted, the listener's actor stops. A zero Deadline means ShutdownTimeout
+// from now.
 type Shutdown struct{ Deadline time.Time }

@@ -9,7 +9,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// sentinel is an error that also matches one of the standard library's own, so that callers may branch on either.
+// sentinel is an error that also matches one of the standard library's own, so that callers may
+// branch on either.
 type sentinel struct {
 	text string
 	is   error
@@ -23,20 +24,24 @@ func (e *sentinel) Timeout() bool { return errors.Is(e.is, os.ErrDeadlineExceede
 
 // What callers branch on with errors.Is.
 var (
-	// ErrClosed refuses what comes after Close, CloseWrite (for writes), Abort or the connection's end. It
-	// matches net.ErrClosed, and says that this side has closed. What comes after the peer's reset, or after a
-	// failure of the network, is refused with the error that ended the connection instead: a *net.OpError.
+	// ErrClosed refuses what comes after Close, CloseWrite (for writes), Abort or the connection's
+	// end. It matches net.ErrClosed, and says that this side has closed. What comes after the
+	// peer's reset, or after a failure of the network, is refused with the error that ended the
+	// connection instead: a *net.OpError.
 	ErrClosed error = &sentinel{"berth: connection closed", net.ErrClosed}
-	// ErrWriteQueueFull refuses a write because WriteQueueSize writes are pending already and the kernel takes no more. Checked before
-	// the bytes. After a refusal for lack of room, Writable{Ready: true} follows once there is some (WriteReady to a sender by PID).
+	// ErrWriteQueueFull refuses a write because WriteQueueSize writes are pending already and the
+	// kernel takes no more. Checked before the bytes. After a refusal for lack of room,
+	// Writable{Ready: true} follows once there is some (WriteReady to a sender by PID).
 	ErrWriteQueueFull error = &sentinel{"berth: write queue full", nil}
-	// ErrWriteBufferFull refuses a write because its bytes and the pending ones exceed WriteBufferSize and the kernel takes no more.
+	// ErrWriteBufferFull refuses a write because its bytes and the pending ones exceed
+	// WriteBufferSize and the kernel takes no more.
 	ErrWriteBufferFull error = &sentinel{"berth: write buffer full", nil}
-	// ErrWriteTooLarge refuses a write of more bytes than WriteBufferSize: it would not fit into an empty queue either. The error says
-	// both sizes. WriteContext takes any length.
+	// ErrWriteTooLarge refuses a write of more bytes than WriteBufferSize: it would not fit into an
+	// empty queue either. The error says both sizes. WriteContext takes any length.
 	ErrWriteTooLarge error = &sentinel{"berth: write larger than WriteBufferSize", nil}
-	// ErrMemoryBudget refuses a write because the listener's connections together hold their MemoryBudget, or enough of it and
-	// this one more than its share. It also ends a connection that is in the way of others then.
+	// ErrMemoryBudget refuses a write because the listener's connections together hold their
+	// MemoryBudget, or enough of it and this one more than its share. It also ends a connection
+	// that is in the way of others then.
 	ErrMemoryBudget error = &sentinel{"berth: memory budget used up", nil}
 	// ErrDropped completes a write that SlowDropNewest dropped: not one byte of it was sent.
 	ErrDropped error = &sentinel{"berth: write dropped, the peer is slow", nil}

@@ -18,15 +18,18 @@ import (
 // Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closing, Closed.
 type Event interface{ event() }
 
-// Accepted opens the conversation: the socket is connected (and its PROXY header read, its TLS handshake done).
+// Accepted opens the conversation: the socket is connected (and its PROXY header read, its TLS
+// handshake done).
 type Accepted struct {
 	Socket Socket
-	// Restarts counts the handlers of this connection that panicked and were replaced. Above 0 the conversation is under way already.
+	// Restarts counts the handlers of this connection that panicked and were replaced. Above 0 the
+	// conversation is under way already.
 	Restarts int
 }
 
-// Data shows the unread bytes. What the handler does not consume stays and leads the next Data. There is at most one
-// Data outstanding, and none while the connection's own writes are pending (see ReadGate).
+// Data shows the unread bytes. What the handler does not consume stays and leads the next Data.
+// There is at most one Data outstanding, and none while the connection's own writes are pending
+// (see ReadGate).
 type Data struct {
 	Socket Socket
 	// Buffer holds the unread bytes; valid during the call only.
@@ -35,24 +38,26 @@ type Data struct {
 	EOF bool
 }
 
-// PeerClosed says that the peer sent FIN while the connection stays writable. It is delivered only with
-// KeepOpenOnPeerClosed; otherwise the connection flushes and closes by itself.
+// PeerClosed says that the peer sent FIN while the connection stays writable. It is delivered only
+// with KeepOpenOnPeerClosed; otherwise the connection flushes and closes by itself.
 type PeerClosed struct{ Socket Socket }
 
-// Writable says that the write queue crossed a water mark: Ready false when it rose to HighWater, or when a write was refused because
-// the queue was full; Ready true when it sank to LowWater again and a refused write would fit. The two alternate strictly, beginning
-// with false. After each refusal one with Ready true follows, whichever goroutine's write it was.
+// Writable says that the write queue crossed a water mark: Ready false when it rose to HighWater,
+// or when a write was refused because the queue was full; Ready true when it sank to LowWater again
+// and a refused write would fit. The two alternate strictly, beginning with false. After each
+// refusal one with Ready true follows, whichever goroutine's write it was.
 //
-// It may come before the refused call has returned. So a handler that writes to another connection pauses
-// its own first, then writes, and resumes where the write was accepted; the other's Writable resumes it
-// where it was refused. A pause that came after the refusal could undo that Resume.
+// It may come before the refused call has returned. So a handler that writes to another connection
+// pauses its own first, then writes, and resumes where the write was accepted; the other's Writable
+// resumes it where it was refused. A pause that came after the refusal could undo that Resume.
 type Writable struct {
 	Socket Socket
 	Ready  bool
 }
 
-// Draining says that the server is shutting down, or that the connection reached its MaxAge: the handler has until Deadline (zero: no
-// limit) to finish and to Close. At the deadline the connection is closed, and a little later aborted.
+// Draining says that the server is shutting down, or that the connection reached its MaxAge: the
+// handler has until Deadline (zero: no limit) to finish and to Close. At the deadline the
+// connection is closed, and a little later aborted.
 //
 // It comes once for each of the two, so it may come twice; then the earlier Deadline counts.
 type Draining struct {
@@ -61,13 +66,13 @@ type Draining struct {
 }
 
 // Closing says that the connection has begun to end: Reason says why, Err is the cause where there
-// is one. Every end is announced, whatever brings it about: Close, Abort and Stop from any goroutine,
-// the peer's FIN or reset, a timeout, a handler that fails, a shutdown.
+// is one. Every end is announced, whatever brings it about: Close, Abort and Stop from any
+// goroutine, the peer's FIN or reset, a timeout, a handler that fails, a shutdown.
 //
-// From its cause on the connection refuses writes; those accepted before are still flushed, which may
-// take CloseTimeout and LingerTimeout, and only then comes Closed. Closing comes at once: before every other call,
-// unless a call is under way already. A handler that has told others of its connection, a room for
-// example, takes it out here, so that nothing is sent to it any more.
+// From its cause on the connection refuses writes; those accepted before are still flushed, which
+// may take CloseTimeout and LingerTimeout, and only then comes Closed. Closing comes at once:
+// before every other call, unless a call is under way already. A handler that has told others of
+// its connection, a room for example, takes it out here, so that nothing is sent to it any more.
 //
 // After Closing there may still come: Data, where the peer sent something before its reset;
 // completions; messages; and Closed. The same news is published on the actor system's event stream,
@@ -78,7 +83,8 @@ type Closing struct {
 	Err    error
 }
 
-// Closed ends the conversation. Reason says what ended it, Err is the first cause (nil for an orderly end).
+// Closed ends the conversation. Reason says what ended it, Err is the first cause (nil for an
+// orderly end).
 type Closed struct {
 	Socket Socket
 	Reason Reason
@@ -86,8 +92,8 @@ type Closed struct {
 	Stats  Stats
 }
 
-// Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of Written and Unsent; a write that was dropped
-// was not accepted.
+// Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of
+// Written and Unsent; a write that was dropped was not accepted.
 type Stats struct {
 	Read          uint64        // bytes received from the kernel, without a PROXY header
 	Unread        uint64        // bytes that came and that the handler had not consumed at the end, as far as is known; those left in the kernel are not in Read
@@ -113,15 +119,16 @@ type WriteFailed struct {
 	Err   error
 }
 
-// WriteReady follows a WriteFailed for lack of room or of memory, once there is room again. It comes once to each sender, however many
-// of its writes were refused.
+// WriteReady follows a WriteFailed for lack of room or of memory, once there is room again. It
+// comes once to each sender, however many of its writes were refused.
 type WriteReady struct{ PID *actor.PID } // of the connection
 
-// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Detach with an Ack, once the command took effect.
-// Err says that the connection had already ended, as that of WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.
+// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Detach with an Ack, once
+// the command took effect. Err says that the connection had already ended, as that of WriteFailed
+// does. A listener answers SuspendAccepting and ResumeAccepting with it.
 //
-// An actor of the same process that also watches the connection gets the answers to what it sent before the end, Done, Written and
-// WriteFailed, before it gets *actor.Terminated.
+// An actor of the same process that also watches the connection gets the answers to what it sent
+// before the end, Done, Written and WriteFailed, before it gets *actor.Terminated.
 type Done struct {
 	Ack any
 	Err error

@@ -25,8 +25,8 @@ func ExampleBuffer_ReadLine() {
 	// "QUI" stays
 }
 
-// A handler takes every complete frame of a protocol that sends a length in two bytes first. Peek looks at the
-// length without consuming it, so that an incomplete frame stays whole.
+// A handler takes every complete frame of a protocol that sends a length in two bytes first. Peek
+// looks at the length without consuming it, so that an incomplete frame stays whole.
 func ExampleBuffer_Next() {
 	b := protocol.NewBuffer([]byte("\x00\x05hello\x00\x05world\x00\x05inc"))
 	for b.Len() >= 2 {

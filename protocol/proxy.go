@@ -2,8 +2,9 @@ package protocol
 
 import "net"
 
-// ProxyHeader is what a proxy said of its client before the client's first byte, in the PROXY protocol. The socket's RemoteAddr and
-// LocalAddr are the header's Source and Destination where it names them.
+// ProxyHeader is what a proxy said of its client before the client's first byte, in the PROXY
+// protocol. The socket's RemoteAddr and LocalAddr are the header's Source and Destination where it
+// names them.
 type ProxyHeader struct {
 	// Proxy is the remote address of the socket itself: the proxy's.
 	Proxy net.Addr
@@ -13,14 +14,15 @@ type ProxyHeader struct {
 	// neither: a proxy that connects for itself, as for a health check (LOCAL), or that does not
 	// know its client (UNKNOWN of version 1, an UNSPEC family or protocol of version 2).
 	Source, Destination net.Addr
-	// TLVs are version 2's further fields as they came: for each a byte of type, two of length, big-endian, and the value. They have
-	// not been looked at, a checksum among them neither.
+	// TLVs are version 2's further fields as they came: for each a byte of type, two of length,
+	// big-endian, and the value. They have not been looked at, a checksum among them neither.
 	TLVs []byte
 	// Raw is the whole header. It must not be changed.
 	Raw []byte
 }
 
-// Proxied is a Socket that can tell what a proxy said of its client. The sockets that handlers get are of this kind; a fake need not be.
+// Proxied is a Socket that can tell what a proxy said of its client. The sockets that handlers get
+// are of this kind; a fake need not be.
 type Proxied interface {
 	Socket
 	// ProxyHeader returns nil where no proxy was expected.

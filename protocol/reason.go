@@ -1,16 +1,19 @@
 package protocol
 
-// Reason says what ended a connection. The first cause wins: what happens while a connection is already ending does not change it.
+// Reason says what ended a connection. The first cause wins: what happens while a connection is
+// already ending does not change it.
 type Reason uint8
 
 // The reasons, in the order of a connection's life.
 const (
 	// ReasonNone is the reason of a connection that has not ended.
 	ReasonNone Reason = iota
-	// ReasonHandshake: the PROXY header or the TLS handshake was a bad one or took longer than HandshakeTimeout, or the client that the
-	// header named was refused. The handler never saw this connection.
+	// ReasonHandshake: the PROXY header or the TLS handshake was a bad one or took longer than
+	// HandshakeTimeout, or the client that the header named was refused. The handler never saw this
+	// connection.
 	ReasonHandshake
-	// ReasonPeerClosed: the peer sent FIN; everything it sent was shown, everything accepted for it was flushed.
+	// ReasonPeerClosed: the peer sent FIN; everything it sent was shown, everything accepted for it
+	// was flushed.
 	ReasonPeerClosed
 	// ReasonPeerReset: the peer sent RST, or closed while writes for it were on their way.
 	ReasonPeerReset
@@ -30,16 +33,18 @@ const (
 	ReasonReadTimeout
 	// ReasonWriteTimeout: writes were pending and the peer took no byte for WriteTimeout.
 	ReasonWriteTimeout
-	// ReasonHalfCloseTimeout: one direction had ended, and nothing moved in the other for HalfCloseTimeout.
+	// ReasonHalfCloseTimeout: one direction had ended, and nothing moved in the other for
+	// HalfCloseTimeout.
 	ReasonHalfCloseTimeout
 	// ReasonMaxAge: the connection reached its MaxAge.
 	ReasonMaxAge
 	// ReasonSlowConsumer: a write did not fit, and SlowConsumer is SlowClose; Err is the limit's.
 	ReasonSlowConsumer
-	// ReasonLinkDown: an actor linked to the connection ended; Err is a *LinkDownError that names it.
+	// ReasonLinkDown: an actor linked to the connection ended; Err is a *LinkDownError that names
+	// it.
 	ReasonLinkDown
-	// ReasonMemoryBudget: the listener's MemoryBudget was used up, and this connection held more than its share and moved too little of it
-	// within MemoryTimeout.
+	// ReasonMemoryBudget: the listener's MemoryBudget was used up, and this connection held more
+	// than its share and moved too little of it within MemoryTimeout.
 	ReasonMemoryBudget
 	// ReasonTransportError: reading or writing failed in another way; Err says how.
 	ReasonTransportError

@@ -69,8 +69,8 @@ func TestTheZeroReasonIsNone(t *testing.T) {
 	assert.Equal(t, "none", closed.Reason.String())
 }
 
-// declaredIn returns the names with a prefix that a file of this package declares at its top, so that a table in a
-// test cannot forget one.
+// declaredIn returns the names with a prefix that a file of this package declares at its top, so
+// that a table in a test cannot forget one.
 func declaredIn(t *testing.T, file string, kind token.Token, prefix string) (names []string) {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)

@@ -1,7 +1,8 @@
 package protocol
 
-// Refusal says why a listener turned a client away that it had accepted. No handler saw the client, and it was never a connection,
-// unless it came through a proxy: then it is judged by its PROXY header, and ends as a connection whose handshake failed.
+// Refusal says why a listener turned a client away that it had accepted. No handler saw the client,
+// and it was never a connection, unless it came through a proxy: then it is judged by its PROXY
+// header, and ends as a connection whose handshake failed.
 type Refusal uint8
 
 // The refusals.
@@ -10,13 +11,15 @@ const (
 	RefusalNone Refusal = iota
 	// RefusalDenied: a deny list names the client's address, or an allow list does not.
 	RefusalDenied
-	// RefusalPerIP: MaxConnectionsPerIP connections from the client's address, or its network, were open.
+	// RefusalPerIP: MaxConnectionsPerIP connections from the client's address, or its network, were
+	// open.
 	RefusalPerIP
 	// RefusalFull: MaxConnections connections were open.
 	RefusalFull
 	// RefusalRate: more clients came than AcceptRate allows.
 	RefusalRate
-	// RefusalUntrusted: a PROXY header was expected, and the client's own address is not one of the trusted proxies.
+	// RefusalUntrusted: a PROXY header was expected, and the client's own address is not one of the
+	// trusted proxies.
 	RefusalUntrusted
 )
 

@@ -10,8 +10,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Timeouts are limits of time that one connection has instead of its listener's; see Socket.SetTimeouts. In each field 0 is the
-// listener's option of that name, negative is off.
+// Timeouts are limits of time that one connection has instead of its listener's; see
+// Socket.SetTimeouts. In each field 0 is the listener's option of that name, negative is off.
 type Timeouts struct {
 	Idle   time.Duration // IdleTimeout
 	Read   time.Duration // ReadTimeout
@@ -23,69 +23,82 @@ type Sealed struct{}
 
 func (Sealed) sealed() {}
 
-// Socket is a handler's handle on its connection: an interface, so that a handler can be tested with the
-// fake of test/berthtest. Programs use it and do not implement it: it will get more methods.
+// Socket is a handler's handle on its connection: an interface, so that a handler can be tested
+// with the fake of test/berthtest. Programs use it and do not implement it: it will get more
+// methods.
 //
-// Every method may be called from any goroutine, at any time, also after the connection has ended. None waits for the peer, but
-// WriteContext and what Writer returns. A write that finds the queue full has the kernel take what it can before it is refused.
-// Completion callbacks (done; nil where none is wanted) run as handler calls do: one at a time with the connection's other calls, each
-// exactly once, before Closed, and never inside the call that queued them. Those of a Do after the end run on a goroutine of their own.
+// Every method may be called from any goroutine, at any time, also after the connection has ended.
+// None waits for the peer, but WriteContext and what Writer returns. A write that finds the queue
+// full has the kernel take what it can before it is refused. Completion callbacks (done; nil where
+// none is wanted) run as handler calls do: one at a time with the connection's other calls, each
+// exactly once, before Closed, and never inside the call that queued them. Those of a Do after the
+// end run on a goroutine of their own.
 type Socket interface {
 	sealed()
 
-	// PID addresses the connection's actor, with the commands of this package and any message for the handler.
+	// PID addresses the connection's actor, with the commands of this package and any message for
+	// the handler.
 	PID() *actor.PID
-	// LocalAddr and RemoteAddr return the addresses of the two ends; behind a proxy those that its header names.
+	// LocalAddr and RemoteAddr return the addresses of the two ends; behind a proxy those that its
+	// header names.
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
 
 	// Write copies p and queues it, all of it (n = len(p)) or nothing (n = 0 and ErrWriteQueueFull,
-	// ErrWriteBufferFull, ErrWriteTooLarge, ErrMemoryBudget or ErrClosed). Where SlowDropNewest drops a write, here and below, it counts
-	// as queued, and done gets ErrDropped.
-	// After the peer's reset, or a failure of the network, every write is refused with the *net.OpError that ended the connection; ErrClosed
-	// means that this side has closed.
+	// ErrWriteBufferFull, ErrWriteTooLarge, ErrMemoryBudget or ErrClosed). Where SlowDropNewest
+	// drops a write, here and below, it counts as queued, and done gets ErrDropped. After the
+	// peer's reset, or a failure of the network, every write is refused with the *net.OpError that
+	// ended the connection; ErrClosed means that this side has closed.
 	Write(p []byte) (n int, err error)
-	// WriteContext queues a copy of p, of any length, and waits for room where there is none: until all of p is queued (n = len(p)), ctx
-	// is done, or the connection takes no more writes; n says how much is queued. It may wait in a handler and in a completion, and only
-	// their own connection waits with them. Two calls do not mix their bytes; other writes may come between the pieces of a p that is
-	// longer than WriteBufferSize. SlowConsumer does not apply: a write that waits is never refused for lack of room.
+	// WriteContext queues a copy of p, of any length, and waits for room where there is none: until
+	// all of p is queued (n = len(p)), ctx is done, or the connection takes no more writes; n says
+	// how much is queued. It may wait in a handler and in a completion, and only their own
+	// connection waits with them. Two calls do not mix their bytes; other writes may come between
+	// the pieces of a p that is longer than WriteBufferSize. SlowConsumer does not apply: a write
+	// that waits is never refused for lack of room.
 	WriteContext(ctx context.Context, p []byte) (n int, err error)
-	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and what else writes more than fits at once.
+	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and what else writes
+	// more than fits at once.
 	Writer(ctx context.Context) io.Writer
-	// WriteOwned queues p without copying: nothing may change p any more. The same p may be given to any number of connections, at the
-	// same time and again.
-	// If it returns an error, this connection has no part in p and done never runs.
+	// WriteOwned queues p without copying: nothing may change p any more. The same p may be given
+	// to any number of connections, at the same time and again. If it returns an error, this
+	// connection has no part in p and done never runs.
 	WriteOwned(p []byte, done func(error)) error
-	// WriteBuffers queues several slices as one write: contiguous on the wire, one place in the queue,
-	// taken or refused as a whole. The slices belong to the connection, as with WriteOwned.
+	// WriteBuffers queues several slices as one write: contiguous on the wire, one place in the
+	// queue, taken or refused as a whole. The slices belong to the connection, as with WriteOwned.
 	WriteBuffers(bufs [][]byte, done func(error)) error
 	// Forward queues all unread bytes of b and consumes them; the memory changes hands, nothing is
-	// copied. If it returns an error, b is untouched. It must be called while b is valid, that is, from the handler that got b.
+	// copied. If it returns an error, b is untouched. It must be called while b is valid, that is,
+	// from the handler that got b.
 	Forward(b *Buffer) (n int, err error)
-	// WriteFile queues n bytes of f from offset, sent by the kernel where the platform and the file allow it, else copied. They take one
-	// place in the queue and none of the write buffer. f's position stays as it is, so one file may be queued any number of times, and on
-	// many connections at once; it must stay open until done has run.
+	// WriteFile queues n bytes of f from offset, sent by the kernel where the platform and the file
+	// allow it, else copied. They take one place in the queue and none of the write buffer. f's
+	// position stays as it is, so one file may be queued any number of times, and on many
+	// connections at once; it must stay open until done has run.
 	//
-	// A pipe, a socket or a terminal is read from where it stands: offset must be 0, and until done has run nothing else may read
-	// it, nor set its deadlines. While it gives nothing the writes behind it wait, and those that find no room are refused, whatever
-	// SlowConsumer says. A Close waits for it too, but not for longer than
-	// 100 ms without a byte: close in done to send all of it.
+	// A pipe, a socket or a terminal is read from where it stands: offset must be 0, and until done
+	// has run nothing else may read it, nor set its deadlines. While it gives nothing the writes
+	// behind it wait, and those that find no room are refused, whatever SlowConsumer says. A Close
+	// waits for it too, but not for longer than 100 ms without a byte: close in done to send all of
+	// it.
 	//
-	// An error of the file ends this write alone, through done; where f is shorter than offset+n, io.ErrUnexpectedEOF. What f had has
-	// been sent, the rest is counted as unsent, and the connection goes on. What is wrong before anything is read is returned at once: f is
-	// nil, closed or a directory; n or offset is negative.
+	// An error of the file ends this write alone, through done; where f is shorter than offset+n,
+	// io.ErrUnexpectedEOF. What f had has been sent, the rest is counted as unsent, and the
+	// connection goes on. What is wrong before anything is read is returned at once: f is nil,
+	// closed or a directory; n or offset is negative.
 	WriteFile(f *os.File, offset, n int64, done func(error)) error
 
-	// Pause, Resume, Close, CloseWrite and Abort are the commands of the same names without an answer.
+	// Pause, Resume, Close, CloseWrite and Abort are the commands of the same names without an
+	// answer.
 	Pause()
 	Resume()
-	// Close refuses every write from now on, also one that was sent to the PID and not read yet. It always returns nil;
-	// it has the form of io.Closer.
+	// Close refuses every write from now on, also one that was sent to the PID and not read yet. It
+	// always returns nil; it has the form of io.Closer.
 	Close() error
 	CloseWrite()
 	Abort()
-	// Do gives the connection a command with a completion: done gets nil once the command took effect
-	// (see the command), or the error. An Ack in the command is ignored.
+	// Do gives the connection a command with a completion: done gets nil once the command took
+	// effect (see the command), or the error. An Ack in the command is ignored.
 	Do(c Command, done func(error))
 
 	// Detach is the command of the same name; it has taken effect when it returns.
@@ -95,19 +108,21 @@ type Socket interface {
 	Link(pid *actor.PID)
 	Unlink(pid *actor.PID)
 
-	// SetValue keeps v with the connection until the next SetValue; nil removes it. It is there for what a handler wants to find
-	// again after a restart (see connection.RestartHandler), and for other goroutines that hold the socket. The connection
-	// does nothing with it, and keeps it also after its end.
+	// SetValue keeps v with the connection until the next SetValue; nil removes it. It is there for
+	// what a handler wants to find again after a restart (see connection.RestartHandler), and for
+	// other goroutines that hold the socket. The connection does nothing with it, and keeps it also
+	// after its end.
 	SetValue(v any)
 	// Value returns what the last SetValue gave, nil if there was none.
 	Value() any
-	// Restarts returns how many handlers of this connection panicked and were replaced: for the handler at work what
-	// Accepted.Restarts says. Above 0 the conversation is under way already.
+	// Restarts returns how many handlers of this connection panicked and were replaced: for the
+	// handler at work what Accepted.Restarts says. Above 0 the conversation is under way already.
 	Restarts() int
 
-	// SetTimeouts gives the connection limits of its own, which hold from now on: 30 s to log in, then 10 minutes. The last call counts;
-	// it holds also for handlers that come after a restart. An Idle or a Read that it changes counts from the call, MaxAge from the accept as
-	// ever: a connection that is older gets Draining, unless it was told so before.
+	// SetTimeouts gives the connection limits of its own, which hold from now on: 30 s to log in,
+	// then 10 minutes. The last call counts; it holds also for handlers that come after a restart.
+	// An Idle or a Read that it changes counts from the call, MaxAge from the accept as ever: a
+	// connection that is older gets Draining, unless it was told so before.
 	SetTimeouts(t Timeouts)
 
 	// Info describes the connection at this moment.

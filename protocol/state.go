@@ -2,12 +2,14 @@ package protocol
 
 import "fmt"
 
-// State is how far a connection has come, from its accept to its end. A state is never left backwards.
+// State is how far a connection has come, from its accept to its end. A state is never left
+// backwards.
 type State uint8
 
 // The states, in their order.
 const (
-	// StateOpening: a PROXY header or the TLS handshake is under way. The handler knows nothing of the connection yet.
+	// StateOpening: a PROXY header or the TLS handshake is under way. The handler knows nothing of
+	// the connection yet.
 	StateOpening State = iota
 	// StateOpen: input is shown and writes are accepted. A half-closed connection is open.
 	StateOpen

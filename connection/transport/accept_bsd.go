@@ -10,14 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inherits says that accepted sockets have the listening socket's options. Not all of these systems hand all of them on.
+// inherits says that accepted sockets have the listening socket's options. Not all of these systems
+// hand all of them on.
 const inherits = false
 
 // acceptCall is the name of the system call that fails.
 const acceptCall = "accept"
 
-// accept accepts one connection, non-blocking and closed on exec. The lock keeps a fork of this process from
-// inheriting the descriptor between the two calls.
+// accept accepts one connection, non-blocking and closed on exec. The lock keeps a fork of this
+// process from inheriting the descriptor between the two calls.
 func accept(listener int) (int, peer, error) {
 	syscall.ForkLock.RLock()
 	fd, from, err := unix.Accept(listener)

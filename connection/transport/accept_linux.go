@@ -14,7 +14,8 @@ const inherits = true
 // acceptCall is the name of the system call that fails.
 const acceptCall = "accept4"
 
-// accept accepts one connection, non-blocking and closed on exec. unix.Accept4 would allocate for the address.
+// accept accepts one connection, non-blocking and closed on exec. unix.Accept4 would allocate for
+// the address.
 func accept(listener int) (int, peer, error) {
 	var from unix.RawSockaddrAny
 	size := uint32(unsafe.Sizeof(from))

@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Acceptor accepts from a listening socket in a PollSet, without a goroutine and without waiting. It has a descriptor of its
-// own for the socket, so several acceptors can share one. Any goroutine may call its methods.
+// Acceptor accepts from a listening socket in a PollSet, without a goroutine and without waiting.
+// It has a descriptor of its own for the socket, so several acceptors can share one. Any goroutine
+// may call its methods.
 type Acceptor struct {
 	set      *PollSet
 	local    net.Addr
@@ -37,12 +38,14 @@ type originKey struct {
 	local netip.AddrPort // the zero value: as the listener's
 }
 
-// mostOrigins bounds what is remembered: to a listener on all interfaces, clients choose the local address, and a host may
-// have very many of them. A connection beyond them has an origin of its own.
+// mostOrigins bounds what is remembered: to a listener on all interfaces, clients choose the local
+// address, and a host may have very many of them. A connection beyond them has an origin of its
+// own.
 const mostOrigins = 64
 
-// NewAcceptor accepts from l's socket, a *net.TCPListener's or *net.UnixListener's, whether l is closed meanwhile or not. notify is
-// called by the polling goroutine when there is something to accept; it must not wait.
+// NewAcceptor accepts from l's socket, a *net.TCPListener's or *net.UnixListener's, whether l is
+// closed meanwhile or not. notify is called by the polling goroutine when there is something to
+// accept; it must not wait.
 func NewAcceptor(set *PollSet, l net.Listener, notify func()) (*Acceptor, error) {
 	a := &Acceptor{set: set, fd: -1, local: l.Addr(), notify: notify, origins: map[originKey]*origin{}}
 	_, a.tcp = a.local.(*net.TCPAddr)
@@ -80,8 +83,9 @@ func (a *Acceptor) ready(readiness) {
 // Look makes the next Accept ask the kernel, whatever events have come.
 func (a *Acceptor) Look() { a.readable.Store(true) }
 
-// Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none: notify will be called;
-// net.ErrClosed after Close, or after an error that said that somebody else has closed the descriptor.
+// Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none:
+// notify will be called; net.ErrClosed after Close, or after an error that said that somebody else
+// has closed the descriptor.
 func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
 	a.mu.Lock() // also around readable: who accepts beside another one must not take its question to the kernel for the answer
 	defer a.mu.Unlock()
@@ -176,8 +180,8 @@ func (a *Acceptor) Close() {
 	}
 }
 
-// Tune sets options for the connections that are accepted from now on. The error is that of a buffer size that cannot be.
-// After Close it does nothing.
+// Tune sets options for the connections that are accepted from now on. The error is that of a
+// buffer size that cannot be. After Close it does nothing.
 func (a *Acceptor) Tune(o SocketOptions) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,7 +14,8 @@ type fulls struct {
 
 func (f *fulls) Full() { f.n++ }
 
-// TLS writes for reasons of its own as well, on the reader's goroutine: that is a Writev's wait only if one waits behind it.
+// TLS writes for reasons of its own as well, on the reader's goroutine: that is a Writev's wait
+// only if one waits behind it.
 func TestOnlyAWritevIsAnnouncedAsBlocked(t *testing.T) {
 	f := new(fulls)
 	b := &below{stream: &Stream{events: f}}

@@ -5,13 +5,15 @@ import (
 	"sync"
 )
 
-// Chunk is a piece of pooled memory. One owner at a time: whoever holds it releases it, once, or hands it on.
+// Chunk is a piece of pooled memory. One owner at a time: whoever holds it releases it, once, or
+// hands it on.
 type Chunk struct {
 	Bytes []byte // the whole piece; its length is its capacity
 	class uint8
 }
 
-// Chunks come in powers of two from 256 bytes to 1 MiB; smaller requests share the smallest class, larger ones are not pooled.
+// Chunks come in powers of two from 256 bytes to 1 MiB; smaller requests share the smallest class,
+// larger ones are not pooled.
 const (
 	minShift = 8
 	maxShift = 20
@@ -30,7 +32,8 @@ func ChunkSize(size int) int {
 	return size
 }
 
-// NewChunk returns a chunk of at least size bytes. Its content is arbitrary. Any goroutine may call it.
+// NewChunk returns a chunk of at least size bytes. Its content is arbitrary. Any goroutine may call
+// it.
 func NewChunk(size int) *Chunk {
 	class := classOf(size)
 	if class >= unpooled {
@@ -42,7 +45,8 @@ func NewChunk(size int) *Chunk {
 	return &Chunk{Bytes: make([]byte, 1<<(class+minShift)), class: uint8(class)}
 }
 
-// Release gives the memory back. Nobody may look at it afterwards; built with the tag berthdebug, who does sees it overwritten.
+// Release gives the memory back. Nobody may look at it afterwards; built with the tag berthdebug,
+// who does sees it overwritten.
 func (c *Chunk) Release() {
 	poison(c.Bytes)
 	if c.class < unpooled {

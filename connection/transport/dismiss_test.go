@@ -14,7 +14,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// The descriptor is open in another place too, so that it is not the close that sends the FIN: what is late must not come before it.
+// The descriptor is open in another place too, so that it is not the close that sends the FIN: what
+// is late must not come before it.
 func TestADismissedClientGetsTheRejectMessageAndFINAndThenTheSocketIsClosed(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	defer theirs.Close()

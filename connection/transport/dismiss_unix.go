@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dismiss sends message and FIN and closes, all without waiting: for a client that does not become a connection. What the client has sent so
-// far is read away, because a close with unread input resets the connection, and that may destroy the message.
+// Dismiss sends message and FIN and closes, all without waiting: for a client that does not become
+// a connection. What the client has sent so far is read away, because a close with unread input
+// resets the connection, and that may destroy the message.
 func (p *Poll) Dismiss(message []byte) {
 	if p.lease.take() {
 		dismiss(int(p.fd), message)
@@ -20,7 +21,8 @@ func (p *Poll) Dismiss(message []byte) {
 	_ = p.Close()
 }
 
-// Dismiss does the same with a net.Conn, if it is one of the system's own sockets. False: it is not, and nothing was done.
+// Dismiss does the same with a net.Conn, if it is one of the system's own sockets. False: it is
+// not, and nothing was done.
 func Dismiss(conn net.Conn, message []byte) bool {
 	var raw syscall.RawConn
 	var err error
@@ -39,7 +41,8 @@ func Dismiss(conn net.Conn, message []byte) bool {
 	return true
 }
 
-// mostUnread is how much input is read away at most, in bytes: more than a client can send before it is accepted.
+// mostUnread is how much input is read away at most, in bytes: more than a client can send before
+// it is accepted.
 const mostUnread = 256 << 10
 
 // dismiss does what comes before the close. Nobody is left to hear of its errors.

@@ -12,9 +12,11 @@ type FileKind uint8
 const (
 	// SentFile is a regular file, or a block device: SendFile may send it.
 	SentFile FileKind = iota
-	// ReadFile says that it is empty, as files of /proc do. It is read from an offset, perhaps for long.
+	// ReadFile says that it is empty, as files of /proc do. It is read from an offset, perhaps for
+	// long.
 	ReadFile
-	// StreamFile is a pipe, a socket or a terminal. It is read from where it stands, perhaps for long.
+	// StreamFile is a pipe, a socket or a terminal. It is read from where it stands, perhaps for
+	// long.
 	StreamFile
 )
 
@@ -29,15 +31,16 @@ func KindOf(info fs.FileInfo) FileKind {
 	return StreamFile
 }
 
-// FileReads is how a file is read so that another goroutine can call the read back. One goroutine calls Arm and Read, another one
-// Interrupt, and Close once the first has ended.
+// FileReads is how a file is read so that another goroutine can call the read back. One goroutine
+// calls Arm and Read, another one Interrupt, and Close once the first has ended.
 type FileReads interface {
 	// Arm bounds the next Read, 0: not at all. It takes back what earlier calls of Interrupt did.
 	Arm(within time.Duration)
-	// Read reads once; of a StreamFile the offset has no meaning. It fails with os.ErrDeadlineExceeded where the time of Arm is over,
-	// or after Interrupt.
+	// Read reads once; of a StreamFile the offset has no meaning. It fails with
+	// os.ErrDeadlineExceeded where the time of Arm is over, or after Interrupt.
 	Read(p []byte, offset int64) (int, error)
-	// Interrupt calls a Read back. False: that cannot be done, and the Read goes on until it has something.
+	// Interrupt calls a Read back. False: that cannot be done, and the Read goes on until it has
+	// something.
 	Interrupt() bool
 	// Close leaves the file as it was.
 	Close()
@@ -62,7 +65,8 @@ func (r plainReads) Read(p []byte, offset int64) (int, error) { return r.file.Re
 func (plainReads) Interrupt() bool                            { return true }
 func (plainReads) Close()                                     {}
 
-// deadlineReads are of a file for which the runtime waits, as a pipe: a past deadline calls them back.
+// deadlineReads are of a file for which the runtime waits, as a pipe: a past deadline calls them
+// back.
 type deadlineReads struct{ file *os.File }
 
 func (r deadlineReads) Arm(within time.Duration) {

@@ -1,7 +1,7 @@
 package transport
 
-// Input holds the unread bytes of one connection, in at most one chunk. It holds none while it is empty.
-// It belongs to the connection actor's turn.
+// Input holds the unread bytes of one connection, in at most one chunk. It holds none while it is
+// empty. It belongs to the connection actor's turn.
 type Input struct {
 	chunk      *Chunk
 	start, end uint32 // chunk.Bytes[start:end] is unread
@@ -52,7 +52,8 @@ func (in *Input) Release() {
 	}
 }
 
-// Space returns free memory behind the unread bytes, at most room bytes of it and at least one for room > 0.
+// Space returns free memory behind the unread bytes, at most room bytes of it and at least one for
+// room > 0.
 func (in *Input) Space(room int) []byte {
 	if in.chunk == nil {
 		in.chunk = NewChunk(in.fresh(room))
@@ -71,7 +72,8 @@ func (in *Input) Space(room int) []byte {
 func (in *Input) fresh(room int) int { return min(room, max(int(in.hint), minChunk)) }
 func larger(size, room int) int      { return min(2*size, size+room) }
 
-// compacts reports that Space moves the unread bytes to the chunk's beginning: little is left behind them.
+// compacts reports that Space moves the unread bytes to the chunk's beginning: little is left
+// behind them.
 func (in *Input) compacts(room int) bool {
 	size := len(in.chunk.Bytes)
 	return in.start > 0 && size-int(in.end) < min(room, size/2)

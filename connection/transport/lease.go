@@ -2,8 +2,9 @@ package transport
 
 import "sync/atomic"
 
-// lease keeps a descriptor's number from going to somebody else while a system call uses it: whoever calls takes a lease, and the
-// descriptor is closed when its end was declared and the last lease is given back.
+// lease keeps a descriptor's number from going to somebody else while a system call uses it:
+// whoever calls takes a lease, and the descriptor is closed when its end was declared and the last
+// lease is given back.
 type lease struct{ word atomic.Uint32 }
 
 const leaseEnded = 1 << 31
@@ -24,7 +25,8 @@ func (l *lease) take() bool {
 // give returns true if the caller must close the descriptor now.
 func (l *lease) give() bool { return l.word.Add(^uint32(0)) == leaseEnded }
 
-// end refuses new leases. It returns true if the caller must close the descriptor now; once is enough, later calls do nothing.
+// end refuses new leases. It returns true if the caller must close the descriptor now; once is
+// enough, later calls do nothing.
 func (l *lease) end() bool {
 	for {
 		word := l.word.Load()

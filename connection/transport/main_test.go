@@ -51,7 +51,8 @@ func (e *events) Full() {
 	}
 }
 
-// pairs are the kinds of net.Conn that a Stream is tried over: a function each that connects two of them.
+// pairs are the kinds of net.Conn that a Stream is tried over: a function each that connects two of
+// them.
 var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){
 	"simnet": func(*testing.T) (net.Conn, net.Conn) {
 		a, b := simnet.Pipe(simnet.Options{BufferSize: 1 << 10})
@@ -80,7 +81,8 @@ func socketPair(t *testing.T, network, address string) (ours, theirs net.Conn) {
 	return ours, theirs
 }
 
-// overEach runs a test with an open Stream and its peer over each kind, and requires that the reader ends with it.
+// overEach runs a test with an open Stream and its peer over each kind, and requires that the
+// reader ends with it.
 func overEach(t *testing.T, test func(t *testing.T, s *transport.Stream, e *events, peer net.Conn)) {
 	for name, connect := range pairs {
 		t.Run(name, func(t *testing.T) {

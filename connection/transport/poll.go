@@ -16,11 +16,12 @@ import (
 // PollSupported says whether this platform has the poll transport.
 const PollSupported = true
 
-// Poll is a Conn over a descriptor in a PollSet. It has no goroutine and, while it is idle, no buffer: an event only marks
-// it and gives its actor a turn, and the actor's turn reads.
+// Poll is a Conn over a descriptor in a PollSet. It has no goroutine and, while it is idle, no
+// buffer: an event only marks it and gives its actor a turn, and the actor's turn reads.
 //
-// Events are edge-triggered and registered once. So whoever meets "not now" waits for the next event, and whoever does not
-// meet it must go on: readable stays set until a read came back short, blocked is set before a write gives up.
+// Events are edge-triggered and registered once. So whoever meets "not now" waits for the next
+// event, and whoever does not meet it must go on: readable stays set until a read came back short,
+// blocked is set before a write gives up.
 //
 // There is one for each connection: it is 64 bytes.
 type Poll struct {
@@ -43,8 +44,8 @@ const (
 	broken                      // an error was seen, its RST for example
 )
 
-// origin is what the connections have in common that came to one address of a listening socket into one poll set. A client of a
-// unix socket that has a name of its own has an origin of its own.
+// origin is what the connections have in common that came to one address of a listening socket into
+// one poll set. A client of a unix socket that has a name of its own has an origin of its own.
 type origin struct {
 	set    *PollSet
 	local  net.Addr
@@ -74,8 +75,8 @@ func (p *Poll) Open(events Events) bool {
 	}
 	defer p.release()
 	if err := p.origin.set.add(int(p.fd), p); err != nil {
-		// Out of memory or over max_user_watches. No event would ever come, so reading and writing fail at once: silence
-		// would hold the connection for ever.
+		// Out of memory or over max_user_watches. No event would ever come, so reading and writing
+		// fail at once: silence would hold the connection for ever.
 		errno := syscall.EIO
 		_ = errors.As(err, &errno)
 		p.unwatched = uint16(errno)
@@ -196,7 +197,8 @@ func (p *Poll) SendFile(f *os.File, offset, n int64) (int64, error) {
 	return int64(sent), err
 }
 
-// attempt writes. That it waits is announced before, not after it met a full buffer: the event may come in between.
+// attempt writes. That it waits is announced before, not after it met a full buffer: the event may
+// come in between.
 func (p *Poll) attempt(write func() (int, error)) (int, error) {
 	if !p.lease.take() {
 		return 0, net.ErrClosed
@@ -216,7 +218,8 @@ func (p *Poll) attempt(write func() (int, error)) (int, error) {
 	return n, err
 }
 
-// Progress implements Conn: every byte is counted when the call returns, and the calls do not block.
+// Progress implements Conn: every byte is counted when the call returns, and the calls do not
+// block.
 func (p *Poll) Progress() (read, written uint64) { return 0, 0 }
 
 // Retry implements Conn.
@@ -254,7 +257,8 @@ func (p *Poll) CloseWrite() error {
 	return nil
 }
 
-// Close implements Conn. The descriptor is free for others once the last call that uses it has returned.
+// Close implements Conn. The descriptor is free for others once the last call that uses it has
+// returned.
 func (p *Poll) Close() error {
 	if p.lease.end() {
 		p.closeNow()
@@ -286,7 +290,8 @@ func (p *Poll) closeNow() {
 // LocalAddr implements Conn.
 func (p *Poll) LocalAddr() net.Addr { return p.origin.local }
 
-// RemoteIP returns the IP address of RemoteAddr, the zero Addr for a unix socket. It is no IPv4-mapped one.
+// RemoteIP returns the IP address of RemoteAddr, the zero Addr for a unix socket. It is no
+// IPv4-mapped one.
 func (p *Poll) RemoteIP() netip.Addr { return p.remote.Unmap() }
 
 // RemoteAddr implements Conn.

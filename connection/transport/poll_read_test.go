@@ -17,8 +17,8 @@ import (
 
 func always(room int) func() int { return func() int { return room } }
 
-// drained requires that nothing is there to be read, however often an event says so: the socket's first one may come with, or after, the
-// first bytes.
+// drained requires that nothing is there to be read, however often an event says so: the socket's
+// first one may come with, or after, the first bytes.
 func drained(t *testing.T, p *transport.Poll) {
 	t.Helper()
 	_, err := p.Fill(new(transport.Input), 10)
@@ -99,7 +99,8 @@ func TestWhatCameBeforeTheFINIsReadToTheLastByte(t *testing.T) {
 	})
 }
 
-// The FIN's event may come while the bytes before it are being read, and it is the last one there will ever be.
+// The FIN's event may come while the bytes before it are being read, and it is the last one there
+// will ever be.
 func TestAFINThatComesAloneIsNoticed(t *testing.T) {
 	overPoll(t, transport.SocketOptions{}, func(t *testing.T, h *harbour) {
 		for range 50 {
@@ -135,7 +136,8 @@ func TestWhatCameBeforeARSTIsReadAndThenTheRST(t *testing.T) {
 	assert.True(t, transport.IsReset(err), "%v", err)
 }
 
-// Whatever the pieces and the pauses, no event is lost and no byte: a reader that missed one would wait for ever.
+// Whatever the pieces and the pauses, no event is lost and no byte: a reader that missed one would
+// wait for ever.
 func TestInAStormOfPiecesEveryByteIsRead(t *testing.T) {
 	const pieces = 3000
 	overPoll(t, transport.SocketOptions{NoDelay: true}, func(t *testing.T, h *harbour) {

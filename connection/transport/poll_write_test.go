@@ -47,7 +47,8 @@ func TestAPolledWriteThatTheKernelTookInPartGoesOnWhereItStopped(t *testing.T) {
 	})
 }
 
-// Linux announces room when a third of the send buffer is free: with a slow peer that can take longer than a limit of time.
+// Linux announces room when a third of the send buffer is free: with a slow peer that can take
+// longer than a limit of time.
 func TestRetryFindsRoomThatTheKernelHasNotAnnouncedToThePoller(t *testing.T) {
 	h := newHarbour(t, "tcp4", "127.0.0.1:0", transport.SocketOptions{})
 	p, a, peer := h.connect()
@@ -96,7 +97,8 @@ func TestAConnectionThatNeverBlockedAnnouncesNothingWritable(t *testing.T) {
 	})
 }
 
-// The room may come between the kernel's no and our waiting for it. Were that event lost, nobody would ever write again.
+// The room may come between the kernel's no and our waiting for it. Were that event lost, nobody
+// would ever write again.
 func TestInAStormOfFullBuffersNoRoomIsMissed(t *testing.T) {
 	overPoll(t, narrow, func(t *testing.T, h *harbour) {
 		p, a, peer := h.connect()

@@ -4,7 +4,8 @@ package transport
 
 import "sync"
 
-// watcher is what a descriptor in a PollSet belongs to. ready is called by the goroutine that polls; it must not wait.
+// watcher is what a descriptor in a PollSet belongs to. ready is called by the goroutine that
+// polls; it must not wait.
 type watcher interface {
 	ready(what readiness)
 }
@@ -20,18 +21,21 @@ const (
 	readyBroken                         // an error is there
 )
 
-// pollBatch is the most events of one system call. More wait for the next, in order. What a batch touches is touched again by its writes: of
-// 64 connections it is in the cache still (measured with 1,000 and 10,000 that send at once: 256 costs a fifth more for each message).
+// pollBatch is the most events of one system call. More wait for the next, in order. What a batch
+// touches is touched again by its writes: of 64 connections it is in the cache still (measured with
+// 1,000 and 10,000 that send at once: 256 costs a fifth more for each message).
 const pollBatch = 64
 
-// table finds the watcher of a descriptor. The kernel's event carries the descriptor's number and a generation: numbers are used again at
-// once, and an event for the one before must not reach the one after.
+// table finds the watcher of a descriptor. The kernel's event carries the descriptor's number and a
+// generation: numbers are used again at once, and an event for the one before must not reach the
+// one after.
 type table struct {
 	mu    sync.Mutex
 	pages []*page // by descriptor
 }
 
-// page is a piece of a table. A table in pages grows without copying, and needs no more memory than there are descriptors.
+// page is a piece of a table. A table in pages grows without copying, and needs no more memory than
+// there are descriptors.
 type page struct {
 	watchers    [pageSize]watcher
 	generations [pageSize]uint32
@@ -64,7 +68,8 @@ func (t *table) page(fd int) *page {
 	return nil
 }
 
-// remove forgets w. It comes before the descriptor is closed, so its number cannot be anybody else's yet.
+// remove forgets w. It comes before the descriptor is closed, so its number cannot be anybody
+// else's yet.
 func (t *table) remove(fd int, w watcher) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

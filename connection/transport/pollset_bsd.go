@@ -8,10 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PollSet is a kqueue: the Poller of an event loop. Wait and Dispatch are called by one goroutine at a time, the rest by any.
+// PollSet is a kqueue: the Poller of an event loop. Wait and Dispatch are called by one goroutine
+// at a time, the rest by any.
 //
-// A kqueue forgets a descriptor when it is closed. Its events carry no generation: one that was fetched for a number that has
-// meanwhile gone to somebody else makes that one read, or write, once too often, and nothing worse.
+// A kqueue forgets a descriptor when it is closed. Its events carry no generation: one that was
+// fetched for a number that has meanwhile gone to somebody else makes that one read, or write, once
+// too often, and nothing worse.
 type PollSet struct {
 	table
 	queue      int

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PollSet is an epoll set: the Poller of an event loop. Wait and Dispatch are called by one goroutine at a time, the rest by any.
+// PollSet is an epoll set: the Poller of an event loop. Wait and Dispatch are called by one
+// goroutine at a time, the rest by any.
 type PollSet struct {
 	table
 	epoll  int
@@ -61,8 +62,8 @@ func (s *PollSet) register(fd int, events uint32, generation uint32) error {
 	return unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &event)
 }
 
-// Wait implements tcpactor.Poller. Without block the system call is a raw one: it returns at once, and the scheduler
-// need not hear of it.
+// Wait implements tcpactor.Poller. Without block the system call is a raw one: it returns at once,
+// and the scheduler need not hear of it.
 func (s *PollSet) Wait(block bool) int {
 	for {
 		var n uintptr
@@ -103,7 +104,8 @@ func readinessOf(events uint32) (what readiness) {
 	if events&unix.EPOLLOUT != 0 {
 		what |= readyOutput
 	}
-	// Urgent bytes are like a hang-up in that a read may come back short before the end: it stops where they were.
+	// Urgent bytes are like a hang-up in that a read may come back short before the end: it stops
+	// where they were.
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLPRI) == 0 {
 		return what
 	}

@@ -7,8 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Proxied is a Conn whose client comes through a proxy: its handshake begins with the header in which the proxy says who the client
-// is. The header is read on the connection's turn, as input is, over whatever Conn it comes.
+// Proxied is a Conn whose client comes through a proxy: its handshake begins with the header in
+// which the proxy says who the client is. The header is read on the connection's turn, as input is,
+// over whatever Conn it comes.
 type Proxied struct {
 	Conn
 	admit  func(client net.Addr) error
@@ -17,8 +18,8 @@ type Proxied struct {
 
 var _ Conn = (*Proxied)(nil)
 
-// NewProxied wraps conn. admit decides, on the connection's turn, whether the client that the header names may stay; its error is the
-// handshake's. nil: all may.
+// NewProxied wraps conn. admit decides, on the connection's turn, whether the client that the
+// header names may stay; its error is the handshake's. nil: all may.
 func NewProxied(conn Conn, admit func(client net.Addr) error) *Proxied {
 	return &Proxied{Conn: conn, admit: admit}
 }

@@ -14,9 +14,10 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// FuzzProxied lets a client send any bytes, which arrive in pieces of the given lengths (the last one brings the rest), to a connection
-// that expects a header. However they are cut, the outcome is the same, it is the library's own of the whole, every byte
-// behind the header is there, and no more is held than a header and the room for input.
+// FuzzProxied lets a client send any bytes, which arrive in pieces of the given lengths (the last
+// one brings the rest), to a connection that expects a header. However they are cut, the outcome is
+// the same, it is the library's own of the whole, every byte behind the header is there, and no
+// more is held than a header and the room for input.
 func FuzzProxied(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream, cuts []byte, room uint16) {
 		space := int(room)%4096 + 1
@@ -75,7 +76,8 @@ func agree(t *testing.T, h *transport.ProxyHeader) {
 	require.Equal(t, theirs, ours)
 }
 
-// asTheirs returns an address as the library has it: it reads every unix name as a path, which ends at its first 0 byte.
+// asTheirs returns an address as the library has it: it reads every unix name as a path, which ends
+// at its first 0 byte.
 func asTheirs(ours, theirs net.Addr) net.Addr {
 	name, unix := ours.(*net.UnixAddr)
 	if path, both := theirs.(*net.UnixAddr); unix && both && path.Name == "" && strings.HasPrefix(name.Name, "@") {

@@ -39,8 +39,8 @@ func TestOverAnyConnectionTheHeaderComesFirst(t *testing.T) {
 	}
 }
 
-// merged lets a client's first flight go out in one piece with the header, cut where the test wants it: TLS's first bytes are read with
-// the header then, and must not be lost.
+// merged lets a client's first flight go out in one piece with the header, cut where the test wants
+// it: TLS's first bytes are read with the header then, and must not be lost.
 type merged struct {
 	net.Conn
 	header string
@@ -93,7 +93,8 @@ func TestTLSBeginsWithTheByteBehindTheHeader(t *testing.T) {
 	}
 }
 
-// A listener of the user's may hand out TLS connections itself. Then the first bytes that we see are those within TLS.
+// A listener of the user's may hand out TLS connections itself. Then the first bytes that we see
+// are those within TLS.
 func TestBehindAHandshakeOfTheListenersOwnTheHeaderIsWithinIt(t *testing.T) {
 	ours, peer := net.Pipe()
 	var joined sync.WaitGroup

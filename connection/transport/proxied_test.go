@@ -16,7 +16,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// version2 writes a header of version 2 by hand: the library's own writer would forgive the library's own reader.
+// version2 writes a header of version 2 by hand: the library's own writer would forgive the
+// library's own reader.
 func version2(command, family byte, addresses, tlvs string) string {
 	const signature = "\r\n\r\n\x00\r\nQUIT\n"
 	length := binary.BigEndian.AppendUint16(nil, uint16(len(addresses)+len(tlvs)))
@@ -120,12 +121,14 @@ var (
 
 func unixAddr(path string) net.Addr { return &net.UnixAddr{Net: "unix", Name: path} }
 
-// The longest that version 2 can say. The library refuses more than 4 KiB, here and in the whole program, unless told otherwise.
+// The longest that version 2 can say. The library refuses more than 4 KiB, here and in the whole
+// program, unless told otherwise.
 var longest = header{version2(proxy, tcp4, ipv4Block, longTLVs), 2, client4, server4, longTLVs}
 
 var longTLVs = tlv(0xe0, strings.Repeat("x", 65535-len(ipv4Block)-3))
 
-// pieces is a socket on which the client's bytes arrive in pieces; an empty one is a moment in which nothing has.
+// pieces is a socket on which the client's bytes arrive in pieces; an empty one is a moment in
+// which nothing has.
 type pieces struct {
 	transport.Conn
 	left []string
@@ -233,7 +236,8 @@ func TestAHeaderIsUnderstoodAndTheBytesBehindItAreUntouched(t *testing.T) {
 	})
 }
 
-// Of a server that speaks first the client sends nothing behind the header: its end must be seen at once.
+// Of a server that speaks first the client sends nothing behind the header: its end must be seen at
+// once.
 func TestTheHandshakeEndsWithTheLastByteOfTheHeader(t *testing.T) {
 	for name, h := range headers {
 		for cut := range h.text {

@@ -10,7 +10,8 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// ProxyHeader is what a proxy says of its client before the client's first byte, in the PROXY protocol.
+// ProxyHeader is what a proxy says of its client before the client's first byte, in the PROXY
+// protocol.
 type ProxyHeader struct {
 	Version             int      // 1, a line of text, or 2, binary
 	Source, Destination net.Addr // the client, and what it connected to; nil where the header names neither
@@ -24,8 +25,8 @@ const (
 	proxyFixedPart = 16  // version 2 up to the part whose length the fixed part's last two bytes tell
 )
 
-// proxyHeaderSize returns how long the header is that p begins with: its size if that is no more than p has, otherwise a number of
-// bytes that it has at least. An error: it is none.
+// proxyHeaderSize returns how long the header is that p begins with: its size if that is no more
+// than p has, otherwise a number of bytes that it has at least. An error: it is none.
 func proxyHeaderSize(p []byte) (int, error) {
 	begins := func(signature []byte) bool { return bytes.HasPrefix(signature, p[:min(len(p), len(signature))]) }
 	switch {

@@ -10,15 +10,17 @@ import (
 	"time"
 )
 
-// pieces writes to a net.Conn of which only Write is known, which blocks until all is written. So a step is one Write of a
-// piece: a large one as long as the peer takes bytes quickly, a small one where it does not.
+// pieces writes to a net.Conn of which only Write is known, which blocks until all is written. So a
+// step is one Write of a piece: a large one as long as the peer takes bytes quickly, a small one
+// where it does not.
 //
-// A past write deadline has most connections return what they took of a piece. Not all can go on after it: a tls.Conn, also one that
-// a connection of the user's hides, writes no more. So a Write is interrupted for every look at its progress only where the
-// connection says that it resumes, and elsewhere only where the connection would be ended otherwise.
+// A past write deadline has most connections return what they took of a piece. Not all can go on
+// after it: a tls.Conn, also one that a connection of the user's hides, writes no more. So a Write
+// is interrupted for every look at its progress only where the connection says that it resumes, and
+// elsewhere only where the connection would be ended otherwise.
 //
-// That a Write blocks is found by a watch on the time that it takes. Its goroutine exists only while a Write takes longer than
-// patience. It is the step's: the step joins it before it returns.
+// That a Write blocks is found by a watch on the time that it takes. Its goroutine exists only
+// while a Write takes longer than patience. It is the step's: the step joins it before it returns.
 type pieces struct {
 	stream  *Stream
 	size    int  // of the next piece
@@ -34,8 +36,8 @@ type pieces struct {
 	interrupted atomic.Bool // a timeout of the Write is not its end
 }
 
-// resumer is a net.Conn whose Write, after a write deadline, has returned how many bytes it took, all of which go out, and whose next
-// Write goes on behind them.
+// resumer is a net.Conn whose Write, after a write deadline, has returned how many bytes it took,
+// all of which go out, and whose next Write goes on behind them.
 type resumer interface{ ResumesWrites() bool }
 
 // Sizes of pieces.
@@ -45,7 +47,8 @@ const (
 	minPiece  = 512
 )
 
-// patience is how long a Write may take, twice, before it is taken for blocked: a machine that is busy takes its time as well.
+// patience is how long a Write may take, twice, before it is taken for blocked: a machine that is
+// busy takes its time as well.
 const (
 	patience     = 5 * time.Millisecond
 	mostPatience = 40 * time.Millisecond
@@ -78,8 +81,8 @@ func (p *pieces) step(bufs [][]byte) (int, error) {
 		n, err := p.write(piece)
 		switch {
 		case err == nil && n < len(piece):
-			// A connection that took less than all must say why; where it does not, the next bytes would take the place of
-			// those that it left out.
+			// A connection that took less than all must say why; where it does not, the next bytes
+			// would take the place of those that it left out.
 			return n, io.ErrShortWrite
 		case err == nil:
 			return n, nil
@@ -146,8 +149,8 @@ func (p *pieces) retry(last bool) {
 	}
 }
 
-// interrupt has a Write return with what it took. A deadline that comes after the Write ends the next one: so interrupted is set
-// before, and after.
+// interrupt has a Write return with what it took. A deadline that comes after the Write ends the
+// next one: so interrupted is set before, and after.
 func (p *pieces) interrupt() {
 	p.interrupted.Store(true)
 	_ = p.stream.socket.SetWriteDeadline(past)

@@ -31,7 +31,8 @@ func newSteps(s *Stream) stepper {
 	return k
 }
 
-// socketSteps writes to one of the system's own sockets, with calls that do not block. Package net does the waiting.
+// socketSteps writes to one of the system's own sockets, with calls that do not block. Package net
+// does the waiting.
 type socketSteps struct {
 	stream  *Stream
 	raw     syscall.RawConn
@@ -110,7 +111,8 @@ func (k *socketSteps) unblock() {
 	}
 }
 
-// retry implements stepper. The past deadline ends the wait of package net, and goesOn takes it back.
+// retry implements stepper. The past deadline ends the wait of package net, and goesOn takes it
+// back.
 func (k *socketSteps) retry(bool) {
 	if k.blocks.Load() {
 		_ = k.stream.socket.SetWriteDeadline(past)

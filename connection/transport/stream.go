@@ -11,9 +11,10 @@ import (
 
 // Stream is a Conn over any net.Conn: TLS, Windows, listeners of the user, simulated networks.
 //
-// It has one goroutine, the reader, which does only what was asked for: Ready asks for one read, Handshake for the handshake; the
-// reader does it and announces it. The reader is started by Open, ends after an error or by Close or Abort (the closed
-// net.Conn fails the read, the closed channel the wait), and is joined through the WaitGroup given to NewStream.
+// It has one goroutine, the reader, which does only what was asked for: Ready asks for one read,
+// Handshake for the handshake; the reader does it and announces it. The reader is started by Open,
+// ends after an error or by Close or Abort (the closed net.Conn fails the read, the closed channel
+// the wait), and is joined through the WaitGroup given to NewStream.
 type Stream struct {
 	socket net.Conn    // as it was given
 	config *tls.Config // Handshake puts TLS over it; nil: it has, or does not
@@ -43,7 +44,8 @@ type Stream struct {
 
 var _ Conn = (*Stream)(nil)
 
-// NewStream wraps conn, which belongs to the Stream from now on. joined, if not nil, is done when the reader has ended.
+// NewStream wraps conn, which belongs to the Stream from now on. joined, if not nil, is done when
+// the reader has ended.
 func NewStream(conn net.Conn, joined *sync.WaitGroup) *Stream {
 	s := &Stream{socket: conn, conn: conn, joined: joined, asked: make(chan int, 1), stop: make(chan struct{})}
 	s.steps = newSteps(s)
@@ -195,7 +197,8 @@ func closeWrite(conn net.Conn) error {
 	return err
 }
 
-// CloseNotify implements Conn. A tls.Conn's Close would say it too, but on the connection's turn, and for up to 5 s where the peer does not read.
+// CloseNotify implements Conn. A tls.Conn's Close would say it too, but on the connection's turn,
+// and for up to 5 s where the peer does not read.
 func (s *Stream) CloseNotify() error {
 	if !secured(s.conn) {
 		return nil
@@ -203,7 +206,8 @@ func (s *Stream) CloseNotify() error {
 	return s.CloseWrite()
 }
 
-// Close implements Conn. Where TLS is ours, CloseNotify or CloseWrite has said what its Close would say.
+// Close implements Conn. Where TLS is ours, CloseNotify or CloseWrite has said what its Close would
+// say.
 func (s *Stream) Close() error {
 	if s.ended.Swap(true) {
 		return nil
@@ -213,7 +217,8 @@ func (s *Stream) Close() error {
 	return s.socket.Close()
 }
 
-// Abort implements Conn. That the Stream has ended is set before the deadlines: a write that was interrupted looks at it.
+// Abort implements Conn. That the Stream has ended is set before the deadlines: a write that was
+// interrupted looks at it.
 func (s *Stream) Abort() {
 	first := !s.ended.Swap(true)
 	socket := s.socket

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// below is the connection below TLS. It counts what moves inside the calls of a tls.Conn, and lets no limit of time come
-// through to it: a tls.Conn that could not write the whole of a record writes no more.
+// below is the connection below TLS. It counts what moves inside the calls of a tls.Conn, and lets
+// no limit of time come through to it: a tls.Conn that could not write the whole of a record writes
+// no more.
 //
-// A tls.Conn writes on the writer's goroutine, and now and then on the reader's: the handshake, an answer to a
-// KeyUpdate, an alert. Its lock lets one of them write at a time.
+// A tls.Conn writes on the writer's goroutine, and now and then on the reader's: the handshake, an
+// answer to a KeyUpdate, an alert. Its lock lets one of them write at a time.
 type below struct {
 	net.Conn // read only; the Conn below is the stepper's
 	stream   *Stream
@@ -45,7 +46,8 @@ func (b *below) Write(p []byte) (written int, err error) {
 	return written, err
 }
 
-// begin is called before a Writev. Where TLS writes for another reason at the moment, and waits, the Writev will wait as well.
+// begin is called before a Writev. Where TLS writes for another reason at the moment, and waits,
+// the Writev will wait as well.
 func (b *below) begin() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,5 +88,6 @@ func (b *below) SetDeadline(time.Time) error { return nil }
 // SetReadDeadline implements net.Conn.
 func (b *below) SetReadDeadline(time.Time) error { return nil }
 
-// SetWriteDeadline implements net.Conn. A tls.Conn sets one of 5 s for its close_notify, where CloseTimeout counts.
+// SetWriteDeadline implements net.Conn. A tls.Conn sets one of 5 s for its close_notify, where
+// CloseTimeout counts.
 func (b *below) SetWriteDeadline(time.Time) error { return nil }

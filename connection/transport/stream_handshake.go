@@ -52,8 +52,8 @@ func (s *Stream) Handshake(in *Input, _ int) error {
 	return ErrAgain
 }
 
-// shakeHands guards the handshake: a tls.Config's callbacks are the user's code. There is no deadline: HandshakeTimeout aborts the
-// connection, which closes the socket.
+// shakeHands guards the handshake: a tls.Config's callbacks are the user's code. There is no
+// deadline: HandshakeTimeout aborts the connection, which closes the socket.
 func (s *Stream) shakeHands() (err error) {
 	h, ok := s.conn.(handshaker)
 	if !ok {

@@ -102,7 +102,8 @@ type panicking struct{ net.Conn }
 
 func (panicking) HandshakeContext(context.Context) error { panic("a callback's") }
 
-// A header may be read before Handshake is called; a tls.Conn would then shake hands within Read, and nobody would catch its callbacks' panics.
+// A header may be read before Handshake is called; a tls.Conn would then shake hands within Read,
+// and nobody would catch its callbacks' panics.
 func TestAReadBeforeTheHandshakeIsGuardedAsTheHandshakeIs(t *testing.T) {
 	ours, peer := net.Pipe()
 	defer peer.Close()
@@ -141,7 +142,8 @@ func TestAbortBeforeOpenLeavesNoReader(t *testing.T) {
 	joined.Wait()
 }
 
-// A tls.Conn's Close first wants to say closeNotify, for up to 5 s; a peer that does not read would keep an abort that long.
+// A tls.Conn's Close first wants to say closeNotify, for up to 5 s; a peer that does not read would
+// keep an abort that long.
 func TestAbortSetsADeadlineBeforeItCloses(t *testing.T) {
 	ours, peer := net.Pipe()
 	defer peer.Close()

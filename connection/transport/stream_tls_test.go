@@ -33,7 +33,8 @@ func certified(t *testing.T) *tls.Config {
 
 var anybody = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 
-// overTLS runs a test in a bubble with a Stream whose TLS handshake is over and whose client reads nothing: whoever writes waits.
+// overTLS runs a test in a bubble with a Stream whose TLS handshake is over and whose client reads
+// nothing: whoever writes waits.
 func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream, peer net.Conn), ways ...string) {
 	for name, stream := range secured {
 		if len(ways) > 0 && !slices.Contains(ways, name) {
@@ -85,7 +86,8 @@ func TestAbortCutsACloseNotifyShort(t *testing.T) {
 	})
 }
 
-// What moves inside a call that has not returned is progress as well: a peer may take, or send, a record byte by byte.
+// What moves inside a call that has not returned is progress as well: a peer may take, or send, a
+// record byte by byte.
 func TestTheBytesOfARecordAreCountedAsTheyMove(t *testing.T) {
 	overTLS(t, func(t *testing.T, s *transport.Stream, peer net.Conn) {
 		read := func() int { n, _ := s.Progress(); return int(n) }

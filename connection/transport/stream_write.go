@@ -4,18 +4,22 @@ import "os"
 
 // stepper writes to a socket in steps, one call at a time.
 type stepper interface {
-	// step writes as much of bufs as the socket takes, at least one byte where there is one, and returns how many it took. It
-	// blocks until then; the Stream's end frees it. While it blocks because there is no room it calls Stream.full.
+	// step writes as much of bufs as the socket takes, at least one byte where there is one, and
+	// returns how many it took. It blocks until then; the Stream's end frees it. While it blocks
+	// because there is no room it calls Stream.full.
 	step(bufs [][]byte) (n int, err error)
-	// sendFile is step with up to n bytes of f from offset. It returns the errors of Conn's SendFile.
+	// sendFile is step with up to n bytes of f from offset. It returns the errors of Conn's
+	// SendFile.
 	sendFile(f *os.File, offset, n int64) (written int64, err error)
-	// retry has a step that blocks try once more, or return what the socket took meanwhile; see Conn.Retry. Any goroutine may call it.
+	// retry has a step that blocks try once more, or return what the socket took meanwhile; see
+	// Conn.Retry. Any goroutine may call it.
 	retry(last bool)
 }
 
-// Writev implements Conn. It is one step: it blocks until the kernel took at least one byte, not until all is written. So whatever
-// depends on progress, be it room in the queue, completions or limits of time, follows the peer closely. With TLS a step is
-// one record, because crypto/tls cannot go on after a part of one; Progress counts the bytes of it.
+// Writev implements Conn. It is one step: it blocks until the kernel took at least one byte, not
+// until all is written. So whatever depends on progress, be it room in the queue, completions or
+// limits of time, follows the peer closely. With TLS a step is one record, because crypto/tls
+// cannot go on after a part of one; Progress counts the bytes of it.
 func (s *Stream) Writev(bufs [][]byte) (int, error) {
 	if s.below == nil {
 		return s.steps.step(bufs)
@@ -44,7 +48,8 @@ func (s *Stream) full() {
 // maxRecord is the largest TLS record's payload.
 const maxRecord = 16 << 10
 
-// join returns the first bytes of bufs, at most size, as one slice. Where they are in several, it is in a chunk of its own.
+// join returns the first bytes of bufs, at most size, as one slice. Where they are in several, it
+// is in a chunk of its own.
 func join(bufs [][]byte, size int) ([]byte, *Chunk) {
 	for len(bufs) > 0 && len(bufs[0]) == 0 {
 		bufs = bufs[1:]

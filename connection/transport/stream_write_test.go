@@ -72,8 +72,9 @@ func writeAll(s *transport.Stream, bufs [][]byte) (written int, err error) {
 
 var errNoStep = errors.New("a step without a byte")
 
-// block writes until a Writev blocks, in a goroutine of its own, which ends with an error of Writev. It returns how many bytes were
-// written when the last Writev began, and a channel for what that one, and any later one, returns.
+// block writes until a Writev blocks, in a goroutine of its own, which ends with an error of
+// Writev. It returns how many bytes were written when the last Writev began, and a channel for what
+// that one, and any later one, returns.
 func block(t *testing.T, s *transport.Stream, e *events) (before int, steps <-chan step) {
 	t.Helper()
 	all := make(chan step, 10_000)
@@ -140,7 +141,8 @@ func TestNoStepIsAnnouncedAsBlockedWhileThePeerReads(t *testing.T) {
 	})
 }
 
-// Linux announces room when a third of the send buffer is free: with a slow peer that can take longer than a limit of time.
+// Linux announces room when a third of the send buffer is free: with a slow peer that can take
+// longer than a limit of time.
 func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
 	ours, peer := tcpPair(t)
 	defer peer.Close()
@@ -166,7 +168,8 @@ func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
 	joined.Wait()
 }
 
-// A connection that has no system call below it takes bytes in the middle of a Write: Retry has it tell of them.
+// A connection that has no system call below it takes bytes in the middle of a Write: Retry has it
+// tell of them.
 func TestRetryHasAWriteTellWhatItTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, pipe := range map[string]func() (net.Conn, net.Conn){
@@ -339,7 +342,8 @@ func TestPiecesAreLargeAgainOnceThePeerReads(t *testing.T) {
 	})
 }
 
-// A net.Conn that takes less than it was given and says nothing of it keeps no promise. What went out is counted all the same, and nothing is skipped.
+// A net.Conn that takes less than it was given and says nothing of it keeps no promise. What went
+// out is counted all the same, and nothing is skipped.
 func TestAWriteThatIsShortWithoutAnErrorEndsTheWritev(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789"), 2000)
 	for _, bufs := range [][][]byte{{big}, {big, big}, {[]byte("ab"), big}, {big, []byte("ab")}, {[]byte("ab"), []byte("cd")}} {

@@ -26,7 +26,8 @@ func read(fd int, p []byte) (int, error) {
 	}
 }
 
-// writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written before.
+// writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written
+// before.
 func writev(fd int, bufs [][]byte) (int, error) {
 	raceRelease(bufs...)
 	bufs = bufs[:min(len(bufs), maxVector)]
@@ -52,7 +53,8 @@ func writev(fd int, bufs [][]byte) (int, error) {
 // maxVector is the most slices of one writev; the rest comes with the next.
 const maxVector = 64
 
-// sendsFiles says that sendfile exists. The BSDs' own calls differ from each other in every argument.
+// sendsFiles says that sendfile exists. The BSDs' own calls differ from each other in every
+// argument.
 const sendsFiles = false
 
 func sendfile(int, *os.File, int64, int) (int, error) { return 0, ErrNotSent }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sockets here never block, so the calls that move bytes are raw: they save telling the scheduler of a call that
-// returns in microseconds.
+// The sockets here never block, so the calls that move bytes are raw: they save telling the
+// scheduler of a call that returns in microseconds.
 
 // read reads once.
 func read(fd int, p []byte) (int, error) {
@@ -29,7 +29,8 @@ func read(fd int, p []byte) (int, error) {
 	}
 }
 
-// writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written before.
+// writev writes as much of bufs as the kernel takes at once. ErrAgain comes with what was written
+// before.
 func writev(fd int, bufs [][]byte) (int, error) {
 	raceRelease(bufs...)
 	if len(bufs) == 1 {
@@ -99,7 +100,8 @@ const fionread = unix.SIOCINQ
 // sendsFiles says that sendfile exists.
 const sendsFiles = true
 
-// sendfile sends as much of a file as the kernel takes at once, at least one byte. Its errors are those of Conn's SendFile.
+// sendfile sends as much of a file as the kernel takes at once, at least one byte. Its errors are
+// those of Conn's SendFile.
 func sendfile(fd int, f *os.File, offset int64, n int) (sent int, err error) {
 	raceRelease()
 	raw, err := f.SyscallConn()
@@ -129,8 +131,9 @@ func sendfile(fd int, f *os.File, offset int64, n int) (sent int, err error) {
 	return sent, nil
 }
 
-// ofFile reports that an error of sendfile is none of the socket's: the file is of a kind that the kernel does not send, the
-// process may not use the system call, or reading fails, which a read will say better.
+// ofFile reports that an error of sendfile is none of the socket's: the file is of a kind that the
+// kernel does not send, the process may not use the system call, or reading fails, which a read
+// will say better.
 func ofFile(err error) bool {
 	for _, errno := range [...]error{
 		unix.EINVAL, unix.ENOSYS, unix.ESPIPE, unix.EOPNOTSUPP, unix.EOVERFLOW, unix.EPERM, unix.EACCES, unix.EBADF, unix.EIO, unix.EISDIR, unix.ENXIO,

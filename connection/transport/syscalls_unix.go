@@ -34,7 +34,8 @@ func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
 }
 
-// zoned names the interface of a link-local address, and leaves an IPv4-mapped address mapped: as package net does.
+// zoned names the interface of a link-local address, and leaves an IPv4-mapped address mapped: as
+// package net does.
 func zoned(ip [16]byte, zone uint32) netip.Addr {
 	addr := netip.AddrFrom16(ip)
 	if zone == 0 {

@@ -1,5 +1,5 @@
-// Package transport is what a connection knows of its socket: one small interface, behind which lie any net.Conn
-// (Stream) and, where the platform has it, a descriptor in a poll set.
+// Package transport is what a connection knows of its socket: one small interface, behind which lie
+// any net.Conn (Stream) and, where the platform has it, a descriptor in a poll set.
 package transport
 
 import (
@@ -8,68 +8,79 @@ import (
 	"os"
 )
 
-// Conn is one connected socket. It never blocks its connection actor: what is not there yet is announced through Events.
+// Conn is one connected socket. It never blocks its connection actor: what is not there yet is
+// announced through Events.
 //
-// Handshake, Ready, Growth, Fill, Hold, EndSeen, Unread are called on the connection actor's turn, Writev, SendFile, CloseWrite and CloseNotify on the writer actor's, not
-// before the handshake is over; the two may run at the same time. Everything else may be called from any goroutine.
+// Handshake, Ready, Growth, Fill, Hold, EndSeen, Unread are called on the connection actor's turn,
+// Writev, SendFile, CloseWrite and CloseNotify on the writer actor's, not before the handshake is
+// over; the two may run at the same time. Everything else may be called from any goroutine.
 type Conn interface {
-	// Open begins the conversation; events are announced from now on. It is called once, before everything else but Abort.
-	// opened false: a handshake comes first, which Handshake brings about.
+	// Open begins the conversation; events are announced from now on. It is called once, before
+	// everything else but Abort. opened false: a handshake comes first, which Handshake brings
+	// about.
 	Open(events Events) (opened bool)
-	// Handshake goes on with it, as far as that can be done without waiting. ErrAgain: call again, after Events.Readable. nil: it is
-	// over, and in holds what was read behind it, at most room bytes. It is not called again after nil or an error.
+	// Handshake goes on with it, as far as that can be done without waiting. ErrAgain: call again,
+	// after Events.Readable. nil: it is over, and in holds what was read behind it, at most room
+	// bytes. It is not called again after nil or an error.
 	Handshake(in *Input, room int) error
 
-	// Ready reports that input, or the end of input, can be had now, at most room bytes of it. If not, Events.Readable
-	// is called once it can.
+	// Ready reports that input, or the end of input, can be had now, at most room bytes of it. If
+	// not, Events.Readable is called once it can.
 	Ready(room int) bool
-	// Growth returns by how many bytes a Fill with the same arguments makes the memory of in grow, at most; it may be negative. It is called
-	// where Ready returned true.
+	// Growth returns by how many bytes a Fill with the same arguments makes the memory of in grow,
+	// at most; it may be negative. It is called where Ready returned true.
 	Growth(in *Input, room int) int
 	// Fill appends to in what can be had without waiting. It returns ErrAgain if that is nothing
-	// (Events.Readable follows), io.EOF after the peer's FIN, and every other error once the socket is broken; what
-	// came before an error is returned first.
+	// (Events.Readable follows), io.EOF after the peer's FIN, and every other error once the socket
+	// is broken; what came before an error is returned first.
 	Fill(in *Input, room int) (n int, err error)
 
-	// Hold says that nothing is fetched for now. Until the next Ready, a transport that can learn of the end of the input only by reading
-	// reads on, as long as it holds less than room bytes. watched: Events.Readable is called once the end is there.
+	// Hold says that nothing is fetched for now. Until the next Ready, a transport that can learn
+	// of the end of the input only by reading reads on, as long as it holds less than room bytes.
+	// watched: Events.Readable is called once the end is there.
 	Hold(room int) (watched bool)
-	// EndSeen returns what is known of the end of the input: the peer's FIN has come, or with which error the connection has broken. What
-	// came before it can still be fetched. A kernel tells an error once. look: LookForEnd has found it.
+	// EndSeen returns what is known of the end of the input: the peer's FIN has come, or with which
+	// error the connection has broken. What came before it can still be fetched. A kernel tells an
+	// error once. look: LookForEnd has found it.
 	EndSeen(look bool) (finished bool, err error)
-	// LookForEnd asks for the end where Hold returned false. It does not wait, and any goroutine may call it. Where the socket is none of
-	// the system's it finds nothing.
+	// LookForEnd asks for the end where Hold returned false. It does not wait, and any goroutine
+	// may call it. Where the socket is none of the system's it finds nothing.
 	LookForEnd() (finished, broken bool)
 	// Unread returns how many bytes have come and were not fetched, as far as is known.
 	Unread() int
 
-	// Writev writes bufs in order and returns how many bytes the kernel took. ErrAgain: not all, and
-	// Events.Writable is called when more can be written. It may keep nothing of bufs.
-	// It may block where Blocking says so; Abort frees it.
+	// Writev writes bufs in order and returns how many bytes the kernel took. ErrAgain: not all,
+	// and Events.Writable is called when more can be written. It may keep nothing of bufs. It may
+	// block where Blocking says so; Abort frees it.
 	Writev(bufs [][]byte) (n int, err error)
 	// Blocks reports that Writev and SendFile may block their goroutine. It never changes.
 	Blocks() bool
-	// SendFile writes up to n bytes of f from offset, at least one, as Writev does. f's position stays as it is. ErrNotSent: the
-	// kernel does not send this file, or this transport sends none; then its bytes can be read, and written by Writev. A *FileError is
-	// the file's; the connection is as it was before.
+	// SendFile writes up to n bytes of f from offset, at least one, as Writev does. f's position
+	// stays as it is. ErrNotSent: the kernel does not send this file, or this transport sends none;
+	// then its bytes can be read, and written by Writev. A *FileError is the file's; the connection
+	// is as it was before.
 	SendFile(f *os.File, offset, n int64) (written int64, err error)
 
 	// CloseWrite sends FIN. It returns ErrNoHalfClose where there is no such thing.
 	CloseWrite() error
-	// CloseNotify says, where CloseWrite has not, what is due before the FIN that Close sends: TLS's close_notify. It may block as Writev.
+	// CloseNotify says, where CloseWrite has not, what is due before the FIN that Close sends:
+	// TLS's close_notify. It may block as Writev.
 	CloseNotify() error
 	// Close releases the socket after an orderly end.
 	Close() error
-	// Abort resets the connection. It frees a blocked Writev at once. The socket is released no later than at Close.
+	// Abort resets the connection. It frees a blocked Writev at once. The socket is released no
+	// later than at Close.
 	Abort()
 
-	// Progress counts the bytes that the kernel gave and took inside calls that have not returned yet, and that are therefore in no
-	// other counter: the bytes below TLS. The counts never fall; only their changes have a meaning. They are 0 where every byte
-	// is returned as soon as it moves.
+	// Progress counts the bytes that the kernel gave and took inside calls that have not returned
+	// yet, and that are therefore in no other counter: the bytes below TLS. The counts never fall;
+	// only their changes have a meaning. They are 0 where every byte is returned as soon as it
+	// moves.
 	Progress() (read, written uint64)
-	// Retry has a Writev that waits for room try once more, without an announcement of room. A kernel may have a little room
-	// long before it announces it: Linux waits until a third of the send buffer is free. last: otherwise the connection is ended,
-	// so that the try may cost it: some kinds of net.Conn write no more after they were interrupted. Retry does not wait.
+	// Retry has a Writev that waits for room try once more, without an announcement of room. A
+	// kernel may have a little room long before it announces it: Linux waits until a third of the
+	// send buffer is free. last: otherwise the connection is ended, so that the try may cost it:
+	// some kinds of net.Conn write no more after they were interrupted. Retry does not wait.
 	Retry(last bool)
 
 	LocalAddr() net.Addr
@@ -78,14 +89,16 @@ type Conn interface {
 
 // Events is what a Conn announces. Any goroutine calls it; the calls do not wait.
 type Events interface {
-	// Readable says that Ready would now return true, or that the handshake can go on. lent: the calling goroutine is the
-	// transport's own, has nothing else to do and may be blocked, so it can do the connection's work itself.
+	// Readable says that Ready would now return true, or that the handshake can go on. lent: the
+	// calling goroutine is the transport's own, has nothing else to do and may be blocked, so it
+	// can do the connection's work itself.
 	Readable(lent bool)
 	// Writable says that a Writev that returned ErrAgain may go on.
 	Writable()
-	// Full says that the Writev or SendFile that is under way blocks: the kernel takes no more of this connection's bytes for
-	// now. It is called only during such a call, before the call returns, from any goroutine. A transport whose Writev
-	// does not block returns ErrAgain instead.
+	// Full says that the Writev or SendFile that is under way blocks: the kernel takes no more of
+	// this connection's bytes for now. It is called only during such a call, before the call
+	// returns, from any goroutine. A transport whose Writev does not block returns ErrAgain
+	// instead.
 	Full()
 }
 
@@ -100,7 +113,8 @@ var (
 	ErrNoHalfClose = errors.New("transport: no half-close")
 )
 
-// FileError is an error of the file that was to be sent: io.ErrUnexpectedEOF where it is shorter than it was said to be.
+// FileError is an error of the file that was to be sent: io.ErrUnexpectedEOF where it is shorter
+// than it was said to be.
 type FileError struct{ Err error }
 
 // Error implements error.

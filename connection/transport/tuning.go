@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SocketOptions are set on the listening socket, whose connections inherit them, and on each connection that was in the
-// backlog before. A unix socket's connections inherit nothing; the buffers are set on each.
+// SocketOptions are set on the listening socket, whose connections inherit them, and on each
+// connection that was in the backlog before. A unix socket's connections inherit nothing; the
+// buffers are set on each.
 type SocketOptions struct {
 	NoDelay    bool
 	KeepAlive  KeepAlive
@@ -21,8 +22,9 @@ type SocketOptions struct {
 	SendBuffer int
 }
 
-// KeepAlive says which keep-alive probes TCP sends. The fields of its net.KeepAliveConfig mean what they mean in package net:
-// a time or a count of 0 is a default, a negative one what the listening socket had at first.
+// KeepAlive says which keep-alive probes TCP sends. The fields of its net.KeepAliveConfig mean what
+// they mean in package net: a time or a count of 0 is a default, a negative one what the listening
+// socket had at first.
 type KeepAlive struct {
 	net.KeepAliveConfig
 	Leave bool // all of it is what the listening socket had at first
@@ -34,7 +36,8 @@ const (
 	defaultProbeCount = 9
 )
 
-// probes are the values of the options for keep-alive probes; negative: not known, or not to be set.
+// probes are the values of the options for keep-alive probes; negative: not known, or not to be
+// set.
 type probes struct{ on, idle, interval, count int }
 
 // unknown is an option that the kernel does not tell, or that the platform does not have.
@@ -93,7 +96,8 @@ func seconds(d time.Duration) int {
 	return int((d + time.Second - 1) / time.Second)
 }
 
-// set stops at the first option that the kernel refuses, as package net does: the socket goes without the rest.
+// set stops at the first option that the kernel refuses, as package net does: the socket goes
+// without the rest.
 func (p probes) set(fd int) {
 	for _, one := range [...]struct{ level, option, value int }{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, p.on},
@@ -110,8 +114,9 @@ func (p probes) set(fd int) {
 	}
 }
 
-// tune sets o on a socket, whose probes were first at first. What the kernel does not know is optional: no delay and probes in any
-// case, as in package net. The error is that of a buffer size that cannot be.
+// tune sets o on a socket, whose probes were first at first. What the kernel does not know is
+// optional: no delay and probes in any case, as in package net. The error is that of a buffer size
+// that cannot be.
 func (o *SocketOptions) tune(fd int, tcp bool, first probes) error {
 	if tcp {
 		noDelay := 0
@@ -124,8 +129,8 @@ func (o *SocketOptions) tune(fd int, tcp bool, first probes) error {
 	return setBuffers(fd, o.RecvBuffer, o.SendBuffer)
 }
 
-// SetBuffers sets the sizes of the kernel's buffers, in bytes, of a listening socket; 0 leaves one as it is. It does nothing
-// where l has no descriptor.
+// SetBuffers sets the sizes of the kernel's buffers, in bytes, of a listening socket; 0 leaves one
+// as it is. It does nothing where l has no descriptor.
 func SetBuffers(l net.Listener, recv, send int) (err error) {
 	socket, ok := l.(syscall.Conn)
 	if !ok || recv == 0 && send == 0 {
@@ -156,7 +161,8 @@ func setBuffers(fd, recv, send int) error {
 	return os.NewSyscallError("setsockopt", err)
 }
 
-// optional reports that the socket does not know the option, or that the descriptor is lost, which accept says.
+// optional reports that the socket does not know the option, or that the descriptor is lost, which
+// accept says.
 func optional(err error) bool {
 	for _, errno := range [...]error{unix.EOPNOTSUPP, unix.ENOPROTOOPT, unix.EBADF, unix.ENOTSOCK} {
 		if errors.Is(err, errno) {

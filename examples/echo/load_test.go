@@ -74,7 +74,8 @@ func repliesAfterHalfClose(t *testing.T, echo starter) {
 	}
 }
 
-// survivesDeafClients: 50 clients send for ever and read nothing. They fill the kernel's buffers and the connection's, and no more.
+// survivesDeafClients: 50 clients send for ever and read nothing. They fill the kernel's buffers
+// and the connection's, and no more.
 func survivesDeafClients(t *testing.T, echo starter) {
 	const clients = 50
 	p := echo()
@@ -135,7 +136,8 @@ func keepsItsBudget(t *testing.T, echo starter) {
 	assertEchoes(t, good, "after")
 }
 
-// sendForEver writes until the connection is closed. It calls stuck once, when nothing more was taken for a while.
+// sendForEver writes until the connection is closed. It calls stuck once, when nothing more was
+// taken for a while.
 func sendForEver(conn net.Conn, stuck func()) {
 	piece := make([]byte, 64<<10)
 	var once sync.Once

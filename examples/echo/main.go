@@ -1,5 +1,5 @@
-// Echo sends back what it gets. It shows a whole server: options from flags, events as log records, a drain on the first signal
-// and an abort on the second.
+// Echo sends back what it gets. It shows a whole server: options from flags, events as log records,
+// a drain on the first signal and an abort on the second.
 //
 //	go run ./examples/echo
 //	nc 127.0.0.1 7000
@@ -33,7 +33,8 @@ type echo struct {
 
 func (echo) Accepted(protocol.Socket) error { return nil }
 
-// Data gives all bytes back. Forward hands the memory over instead of copying it. It may block: nobody else waits for it.
+// Data gives all bytes back. Forward hands the memory over instead of copying it. It may block:
+// nobody else waits for it.
 func (e echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 	if e.sleep > 0 && bytes.HasPrefix(buffer.Bytes(), []byte("sleep")) {
 		time.Sleep(e.sleep)

@@ -72,7 +72,8 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// servesProxies: the header is not sent back, what follows it is, and who is no proxy is turned away.
+// servesProxies: the header is not sent back, what follows it is, and who is no proxy is turned
+// away.
 func servesProxies(t *testing.T, echo starter) {
 	p := echo("-proxy-protocol", "192.0.2.0/24,127.0.0.0/8")
 	conn := dial(t, p.Addr(t))
@@ -92,7 +93,8 @@ func servesProxies(t *testing.T, echo starter) {
 	q.AwaitStderr(t, `reason="no trusted proxy"`)
 }
 
-// says: standard output is one line, events are slog's text on standard error, and what is typed comes back.
+// says: standard output is one line, events are slog's text on standard error, and what is typed
+// comes back.
 func says(t *testing.T, echo starter) {
 	p := echo()
 	addr := p.Addr(t)
@@ -112,7 +114,8 @@ func says(t *testing.T, echo starter) {
 	assert.Equal(t, []string{"listening on " + addr}, p.Stdout())
 }
 
-// ignoresHurry: a client that closes before it has read its echo resets the connection. No handler has failed then.
+// ignoresHurry: a client that closes before it has read its echo resets the connection. No handler
+// has failed then.
 func ignoresHurry(t *testing.T, echo starter) {
 	p := echo()
 	addr := p.Addr(t)
@@ -288,7 +291,8 @@ func servesTheNext(t *testing.T, echo starter) {
 	assertEchoes(t, second, "the permit is free")
 }
 
-// sleeps: while the handlers of eight connections sleep, more than there are processors, another connection is served.
+// sleeps: while the handlers of eight connections sleep, more than there are processors, another
+// connection is served.
 func sleeps(t *testing.T, echo starter) {
 	const nap = 500 * time.Millisecond
 	addr := echo("-sleep", nap.String()).Addr(t)

@@ -19,7 +19,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// The long form is 4,000 clients that send every second, an idle timeout of 3 s and a pause of 10 s.
+// The long form is 4,000 clients that send every second, an idle timeout of 3 s and a pause of 10
+// s.
 var (
 	pauseClients = flag.Int("pause.clients", 100, "how many clients there are while the process is stopped")
 	pauseEvery   = flag.Duration("pause.every", 200*time.Millisecond, "how often each of them sends")
@@ -27,8 +28,8 @@ var (
 	pauseFor     = flag.Duration("pause.for", 2*time.Second, "how long the process is stopped")
 )
 
-// The process is stopped for longer than its idle timeout, as where its machine is moved. The clients go on: none of them is ended, and
-// every request is answered.
+// The process is stopped for longer than its idle timeout, as where its machine is moved. The
+// clients go on: none of them is ended, and every request is answered.
 func TestAPauseOfTheProcessEndsNoConnection(t *testing.T) {
 	path := program.Build(t, ".")
 	for _, transport := range []string{"poll", "stream"} {

@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// drains: 20 clients are in the middle of what they send when the signal comes. Each gets every byte of it back.
+// drains: 20 clients are in the middle of what they send when the signal comes. Each gets every
+// byte of it back.
 func drains(t *testing.T, echo starter) {
 	const clients = 20
 	p := echo()
@@ -71,7 +72,8 @@ func (b *barrier) arrive() { b.arrived.Done(); <-b.open }
 func (b *barrier) await()  { b.arrived.Wait() }
 func (b *barrier) pass()   { close(b.open) }
 
-// abortsOnSecondSignal: a client that never reads keeps the server from draining; the second signal does not wait for it.
+// abortsOnSecondSignal: a client that never reads keeps the server from draining; the second signal
+// does not wait for it.
 func abortsOnSecondSignal(t *testing.T, echo starter) {
 	p := echo()
 	addr := p.Addr(t)

@@ -1,5 +1,6 @@
-// Functions counts lines. It shows the ancestor's form: three functions, accept, read and close, that thread a state of a type of
-// your own from one call to the next, so that no handler needs a field, a lock or a map of connections.
+// Functions counts lines. It shows the ancestor's form: three functions, accept, read and close,
+// that thread a state of a type of your own from one call to the next, so that no handler needs a
+// field, a lock or a map of connections.
 //
 //	go run ./examples/functions
 //	nc 127.0.0.1 7001
@@ -31,9 +32,9 @@ func accept(socket protocol.Socket) (count, error) {
 	return count{}, err
 }
 
-// read takes every complete line and returns the next state. What comes after the last line end stays in the buffer and leads the
-// next call. The answers go out as one write, so a burst of short lines takes one place in the write queue. An error ends the
-// connection, with it as the reason.
+// read takes every complete line and returns the next state. What comes after the last line end
+// stays in the buffer and leads the next call. The answers go out as one write, so a burst of short
+// lines takes one place in the write queue. An error ends the connection, with it as the reason.
 func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, error) {
 	var answer bytes.Buffer
 	end := false

@@ -43,7 +43,8 @@ func TestFunctionsThreadAStatePerConnection(t *testing.T) {
 	assert.Zero(t, p.Wait(t))
 }
 
-// A line that does not end cannot take more memory than the read buffer: the connection ends, with a reason.
+// A line that does not end cannot take more memory than the read buffer: the connection ends, with
+// a reason.
 func TestALineWithoutEndEndsTheConnection(t *testing.T) {
 	p := program.Start(t, program.Build(t, "."), "-addr", "127.0.0.1:0")
 	conn := dial(t, p.Addr(t))

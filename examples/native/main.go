@@ -1,6 +1,7 @@
-// Native is a chat room. It shows a Proto.Actor actor that IS its connection: bytes and messages come to one Receive, which
-// changes its behaviour (Become) and spawns children that end with the connection. For other actors it is one more PID: the
-// room sends to it. When its end begins, it tells the room.
+// Native is a chat room. It shows a Proto.Actor actor that IS its connection: bytes and messages
+// come to one Receive, which changes its behaviour (Become) and spawns children that end with the
+// connection. For other actors it is one more PID: the room sends to it. When its end begins, it
+// tells the room.
 //
 //	go run ./examples/native
 //	nc 127.0.0.1 7002

@@ -10,7 +10,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// member is the actor of one connection. It is a stranger until its first line, which is its name, then it chats.
+// member is the actor of one connection. It is a stranger until its first line, which is its name,
+// then it chats.
 type member struct {
 	behavior actor.Behavior
 	room     *actor.PID

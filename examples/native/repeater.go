@@ -7,7 +7,8 @@ import (
 	"github.com/asynkron/protoactor-go/scheduler"
 )
 
-// repeater is a child of a connection's actor. It reminds its parent again and again; Proto.Actor stops it with the parent.
+// repeater is a child of a connection's actor. It reminds its parent again and again; Proto.Actor
+// stops it with the parent.
 type repeater struct {
 	text     string
 	interval time.Duration

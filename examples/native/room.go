@@ -13,7 +13,8 @@ type (
 	leave struct{}
 )
 
-// room is an actor like any other. Its members are PIDs; that there are sockets behind them shows in one message only, Write.
+// room is an actor like any other. Its members are PIDs; that there are sockets behind them shows
+// in one message only, Write.
 type room struct {
 	members *actor.PIDSet
 	names   map[string]string // by the PID's id
@@ -42,7 +43,8 @@ func (r *room) Receive(ctx actor.Context) {
 	}
 }
 
-// tell writes a line to every connection. What does not fit into a member's queue comes back as WriteFailed, with the Ack that says whose.
+// tell writes a line to every connection. What does not fit into a member's queue comes back as
+// WriteFailed, with the Ack that says whose.
 func (r *room) tell(ctx actor.Context, line string) {
 	data := []byte(line + "\n")
 	r.members.ForEach(func(_ int, member *actor.PID) {

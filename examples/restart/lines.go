@@ -9,7 +9,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// lines is the handler. It has no state: what was asked before is answered by the time that a call returns.
+// lines is the handler. It has no state: what was asked before is answered by the time that a call
+// returns.
 type lines struct{ process int }
 
 func (lines) Accepted(protocol.Socket) error { return nil }
@@ -28,8 +29,8 @@ func (l lines) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 	return err
 }
 
-// Draining tells the client. A handler that has this method decides itself when to close, and this one leaves that to the client: Data goes on
-// answering what it had sent before it read this.
+// Draining tells the client. A handler that has this method decides itself when to close, and this
+// one leaves that to the client: Data goes on answering what it had sent before it read this.
 func (lines) Draining(socket protocol.Socket, _ time.Time) error {
 	_, err := io.WriteString(socket, "reconnect\n")
 	return err

@@ -71,8 +71,8 @@ func losesNoRequest(t *testing.T, path string) {
 
 const clients = 20
 
-// crowd is the clients: half of them connect for every request, the others send one after another on the same connection, until
-// they are told to connect again.
+// crowd is the clients: half of them connect for every request, the others send one after another
+// on the same connection, until they are told to connect again.
 type crowd struct {
 	network, addr string
 	requests      atomic.Int64

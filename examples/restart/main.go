@@ -1,17 +1,20 @@
-// Restart is a server that is replaced while it serves, and of whose clients none loses a request. On SIGHUP it starts its program anew,
-// hands it the listening socket, and drains; on SIGTERM it drains, on a second one it aborts.
+// Restart is a server that is replaced while it serves, and of whose clients none loses a request.
+// On SIGHUP it starts its program anew, hands it the listening socket, and drains; on SIGTERM it
+// drains, on a second one it aborts.
 //
 //	go run ./examples/restart
 //	nc 127.0.0.1 7002
 //	pkill -HUP restart
 //
-// It answers each line with the number of its process and the line. At any time it may say, in a line of its own,
+// It answers each line with the number of its process and the line. At any time it may say, in a
+// line of its own,
 //
 //	reconnect
 //
-// which means: this process goes. It still answers whatever comes on this connection, and it does not close it first, unless the
-// time for its shutdown is over. The client closes once it has the answers it waits for, and connects again. So there is no moment at which a
-// request meets a connection that the server has just closed.
+// which means: this process goes. It still answers whatever comes on this connection, and it does
+// not close it first, unless the time for its shutdown is over. The client closes once it has the
+// answers it waits for, and connects again. So there is no moment at which a request meets a
+// connection that the server has just closed.
 //
 // It also runs under a service manager that opens the socket for it. With systemd,
 //
@@ -25,9 +28,9 @@
 //	[Service]
 //	ExecStart=/usr/local/bin/restart
 //
-// a new version is put into its place by "systemctl restart restart": the old process drains, the manager keeps the
-// socket, and clients wait in its backlog for the new one. SIGHUP is for everywhere else: systemd takes the end of the process
-// that it started for the end of the service.
+// a new version is put into its place by "systemctl restart restart": the old process drains, the
+// manager keeps the socket, and clients wait in its backlog for the new one. SIGHUP is for
+// everywhere else: systemd takes the end of the process that it started for the end of the service.
 package main
 
 import (
@@ -83,7 +86,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 
 	options := listener.Options{Network: *network, Connection: connection.Options{
 		IdleTimeout: 5 * time.Minute,
-		// As many lines as can be read at once are answered at once: a line of one byte makes an answer of nine.
+		// As many lines as can be read at once are answered at once: a line of one byte makes an
+		// answer of nine.
 		ReadBufferSize: 4 << 10, WriteBufferSize: 64 << 10,
 	}}
 	if *stream {

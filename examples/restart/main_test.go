@@ -21,7 +21,8 @@ import (
 	"github.com/go-berth/berth/examples/internal/program"
 )
 
-// start runs the program in a process group, so that the test's end, however it comes, is the end of every process that descends from it.
+// start runs the program in a process group, so that the test's end, however it comes, is the end
+// of every process that descends from it.
 func start(t *testing.T, path string, arguments ...string) *program.Program {
 	t.Helper()
 	return startCommand(t, exec.Command(path, arguments...))
@@ -35,7 +36,8 @@ func startCommand(t *testing.T, command *exec.Cmd) *program.Program {
 	return p
 }
 
-// hangUp sends SIGHUP to a process, which need not be our child, and returns the number of the one that replaces it.
+// hangUp sends SIGHUP to a process, which need not be our child, and returns the number of the one
+// that replaces it.
 func hangUp(t *testing.T, p *program.Program, process int) int {
 	t.Helper()
 	require.NoError(t, syscall.Kill(process, syscall.SIGHUP))
@@ -123,8 +125,9 @@ func keepsThePath(t *testing.T, path string) {
 	assert.NoFileExists(t, socket)
 }
 
-// waitsForTheNext does what a service manager does: it opens the socket, starts a process with it, later ends that one and starts the next. A client that
-// comes in between waits, and is served. A shell stands in for the manager: it knows its own number before it becomes the program.
+// waitsForTheNext does what a service manager does: it opens the socket, starts a process with it,
+// later ends that one and starts the next. A client that comes in between waits, and is served. A
+// shell stands in for the manager: it knows its own number before it becomes the program.
 func waitsForTheNext(t *testing.T, path string) {
 	kept, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -1,5 +1,6 @@
-// Tree is a listener in a supervised tree. It shows that a listener is an actor like any other: a child of the actor that called
-// Listen, stopped and drained with it, started again by it. The program has two accidents and ends by itself:
+// Tree is a listener in a supervised tree. It shows that a listener is an actor like any other: a
+// child of the actor that called Listen, stopped and drained with it, started again by it. The
+// program has two accidents and ends by itself:
 //
 //	guardian ─── service ─── listener ─┬─ acceptor
 //	                                   └─ connections ─── connection ─── writer
@@ -36,7 +37,8 @@ func run() error {
 	}))
 	listener.Log(system, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 
-	// Whoever spawns an actor at the root supervises it by a guardian. This one restarts it, at most three times in ten seconds.
+	// Whoever spawns an actor at the root supervises it by a guardian. This one restarts it, at
+	// most three times in ten seconds.
 	guardian := actor.NewOneForOneStrategy(3, 10*time.Second, func(any) actor.Directive { return actor.RestartDirective })
 	outside := &outside{addr: "127.0.0.1:0", bound: make(chan net.Addr, 1), stopped: make(chan struct{})}
 	pid := system.Root.WithGuardian(guardian).Spawn(actor.PropsFromProducer(func() actor.Actor {
@@ -56,7 +58,8 @@ func run() error {
 			return err
 		}
 		accident()
-		// Whatever stops a listener, it drains: this client has nothing on its way, and is closed in an orderly way.
+		// Whatever stops a listener, it drains: this client has nothing on its way, and is closed
+		// in an orderly way.
 		_, err = client.Read(make([]byte, 1))
 		fmt.Println("client: the connection ended with", err)
 		client.Close()

@@ -48,7 +48,8 @@ func cheap(t *testing.T, r Result, kb float64) {
 	}
 }
 
-// bearable is the worst that a good client may wait for an answer, on a machine that does other things too.
+// bearable is the worst that a good client may wait for an answer, on a machine that does other
+// things too.
 const bearable = 2 * time.Second
 
 func TestClientsThatSayNothingHarmNobodyAndAreSentAway(t *testing.T) {

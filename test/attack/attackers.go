@@ -22,7 +22,8 @@ type Result struct {
 // measured is how long a good client is watched, before and during an attack.
 const measured = time.Second
 
-// raid watches a good client without and with n attackers, each brought into position by the given function.
+// raid watches a good client without and with n attackers, each brought into position by the given
+// function.
 func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers []net.Conn, err error) {
 	good, err := newProbe(t)
 	if err != nil {
@@ -39,7 +40,8 @@ func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers [
 	if err := errors.Join(err, enough()); err != nil {
 		return r, attackers, err
 	}
-	// Only now: while they come, it is this process as much as the server that keeps the good client waiting.
+	// Only now: while they come, it is this process as much as the server that keeps the good
+	// client waiting.
 	if r.While, err = good.watch(measured); err != nil {
 		return r, attackers, err
 	}
@@ -89,7 +91,8 @@ func leave(attackers []net.Conn) {
 	}
 }
 
-// gone waits until the server has got rid of every attacker, and returns how long that took; 0: it has not within limit.
+// gone waits until the server has got rid of every attacker, and returns how long that took; 0: it
+// has not within limit.
 func gone(attackers []net.Conn, limit time.Duration) time.Duration {
 	began := time.Now()
 	scratch := make([]byte, 64<<10)

@@ -1,8 +1,10 @@
-// Package attack turns on a server what turns on servers: clients that say nothing, that say it slowly, that never read, that reset;
-// a process without descriptors; a neighbour at full speed. What it measures is what others feel of it.
+// Package attack turns on a server what turns on servers: clients that say nothing, that say it
+// slowly, that never read, that reset; a process without descriptors; a neighbour at full speed.
+// What it measures is what others feel of it.
 //
-// A server under attack is a process of its own that answers each line with the same line. Berth's is started by the tests
-// of this package; those of others by the module test/attack/others, which uses the same attacks.
+// A server under attack is a process of its own that answers each line with the same line. Berth's
+// is started by the tests of this package; those of others by the module test/attack/others, which
+// uses the same attacks.
 //
 //	target.go       the server: its address and its process
 //	probe.go        a good client: how long its answers take

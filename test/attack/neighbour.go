@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// Neighbour is one client that asks for all it can get, and n good ones, whose latency is Result's: of all of them.
+// Neighbour is one client that asks for all it can get, and n good ones, whose latency is Result's:
+// of all of them.
 func Neighbour(t Target, n int) (r Result, err error) {
 	watchAll := func() (Latency, error) {
 		var mu sync.Mutex

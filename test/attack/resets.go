@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Resets is clients that connect, ask and reset, as fast as they can for so long. Attackers is how many came; New how long a client
-// took to be served afterwards. left is how many descriptors more the server has a moment later.
+// Resets is clients that connect, ask and reset, as fast as they can for so long. Attackers is how
+// many came; New how long a client took to be served afterwards. left is how many descriptors more
+// the server has a moment later.
 func Resets(t Target, lasting time.Duration) (r Result, left int, err error) {
 	good, err := newProbe(t)
 	if err != nil {

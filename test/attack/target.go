@@ -17,7 +17,8 @@ import (
 type Target struct {
 	Addr string
 	PID  int
-	// Ask makes the request for a line, Answer what comes back for it, where that is not the line itself, as with a Redis server.
+	// Ask makes the request for a line, Answer what comes back for it, where that is not the line
+	// itself, as with a Redis server.
 	Ask, Answer func(line string) string
 }
 
@@ -99,7 +100,8 @@ func (t Target) Descriptors() int {
 	return len(files)
 }
 
-// Processor returns the processor time that the process has used, user and system, 0 where nobody tells.
+// Processor returns the processor time that the process has used, user and system, 0 where nobody
+// tells.
 func (t Target) Processor() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.PID))
 	if err != nil {

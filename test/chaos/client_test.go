@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// client sends messages of random bytes, one after another, and requires each back. Its connection may end at any time; then
-// what it got must be a prefix of what it sent, and it connects again.
+// client sends messages of random bytes, one after another, and requires each back. Its connection
+// may end at any time; then what it got must be a prefix of what it sent, and it connects again.
 type client struct {
 	addr   string
 	ledger *ledger

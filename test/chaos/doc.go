@@ -1,5 +1,6 @@
-// Package chaos runs a server whose actors are killed at random under clients that check every byte (C1), and one that is
-// used in every way at a low rate for a long time (C2). Both are short in go test ./...; the long forms:
+// Package chaos runs a server whose actors are killed at random under clients that check every byte
+// (C1), and one that is used in every way at a low rate for a long time (C2). Both are short in go
+// test ./...; the long forms:
 //
 //	make chaos    500 clients, a kill every 10 ms, for a minute
 //	make soak     half an hour; what a process can run out of must not grow

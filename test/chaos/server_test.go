@@ -23,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long anything may take that ought to happen at once. Only a failing test waits that long.
+// patience is how long anything may take that ought to happen at once. Only a failing test waits
+// that long.
 const patience = 30 * time.Second
 
 // ledger is what was seen to go wrong, and counts of what went well.

@@ -19,10 +19,12 @@ import (
 
 var soakFor = flag.Duration("soak.for", 3*time.Second, "how long the server is used, on each transport")
 
-// samples is how often the process is measured. The first quarter is left out: pools and maps still grow to their size.
+// samples is how often the process is measured. The first quarter is left out: pools and maps still
+// grow to their size.
 const samples = 60
 
-// C2: a server that is used in every way at a low rate for a long time: what a process can run out of does not grow.
+// C2: a server that is used in every way at a low rate for a long time: what a process can run out
+// of does not grow.
 func TestALongLifeTakesNoMoreOfAnythingThanAShortOne(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		t.Parallel() // half an hour is long; each measures the process, and so both
@@ -72,7 +74,8 @@ func measure() sample {
 	return sample{float64(runtime.NumGoroutine()), float64(descriptors()), float64(m.HeapAlloc)}
 }
 
-// resources are what a process can run out of. slack is the noise: clients come and go while it is measured.
+// resources are what a process can run out of. slack is the noise: clients come and go while it is
+// measured.
 var resources = []struct {
 	name  string
 	of    func(sample) float64

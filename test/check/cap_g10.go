@@ -1,8 +1,10 @@
 package check
 
-// permits follows how many connections hold a permit of MaxConnections. A permit is taken before Accepted, and free once the server's
-// FIN is sent, which neither the handler nor the peer sees in that moment. So what is known are two bounds: a connection surely holds its
-// permit until the beginning of its end, and surely not any more once the peer has read the FIN, or Closed has returned.
+// permits follows how many connections hold a permit of MaxConnections. A permit is taken before
+// Accepted, and free once the server's FIN is sent, which neither the handler nor the peer sees in
+// that moment. So what is known are two bounds: a connection surely holds its permit until the
+// beginning of its end, and surely not any more once the peer has read the FIN, or Closed has
+// returned.
 type permits struct {
 	surely    int
 	maybe     int

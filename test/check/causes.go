@@ -85,10 +85,12 @@ func (cs *causes) surely(at time.Duration) {
 	}
 }
 
-// replaced takes note that a handler that panicked has a successor: the panic has not ended the connection.
+// replaced takes note that a handler that panicked has a successor: the panic has not ended the
+// connection.
 func (cs *causes) replaced() { cs.possible &^= only(protocol.ReasonHandlerPanic) }
 
-// ended takes note that a Close or an Abort through the handle has returned. In a handler no Data can be under way by then.
+// ended takes note that a Close or an Abort through the handle has returned. In a handler no Data
+// can be under way by then.
 func (cs *causes) ended(c *conn, o *operation) {
 	if o.by == history.Turn(c.number) && (o.op == history.Close || o.op == history.Abort) {
 		cs.decide(o.op.String() + " in a handler")
@@ -131,7 +133,8 @@ func (cs *causes) wrote(c *conn) {
 // came takes note of a byte that has come.
 func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = at, 0 }
 
-// awaits takes note that the peer has waited for the server for d: that does not count as idle, but for what lies between two looks of the sweep.
+// awaits takes note that the peer has waited for the server for d: that does not count as idle, but
+// for what lies between two looks of the sweep.
 func (cs *causes) awaits(c *conn, d time.Duration) {
 	limit := cs.timeouts.longest(&c.world.Options)
 	cs.awaited += max(0, d-(overrun(limit)-limit))

@@ -17,21 +17,24 @@ type World struct {
 	Rejects        bool
 	// NoPeers: the clients' side was not recorded.
 	NoPeers bool
-	// Network is the most bytes that are between the ends in one direction: accepted by the kernel and not read by the peer. 0: unknown, and then
-	// nothing is concluded about which writes are pending.
+	// Network is the most bytes that are between the ends in one direction: accepted by the kernel
+	// and not read by the peer. 0: unknown, and then nothing is concluded about which writes are
+	// pending.
 	Network int
 	// Kernel is the least that the kernel takes for a peer that reads nothing.
 	Kernel Kernel
 	// Instant: what was sent has arrived at the next Rest, unless the network is parted.
 	Instant bool
-	// RealTime: records come later than what they tell of, by nobody knows how much. Limits in time are not judged.
+	// RealTime: records come later than what they tell of, by nobody knows how much. Limits in time
+	// are not judged.
 	RealTime bool
-	// Lossless: a reset by the peer loses nothing that it had sent before, unless the network is parted.
+	// Lossless: a reset by the peer loses nothing that it had sent before, unless the network is
+	// parted.
 	Lossless bool
 }
 
-// Kernel is how much a kernel takes at least before it takes no more: so many writes, or so many bytes, whatever comes first. The zero
-// value is not known, and then nothing is concluded from it.
+// Kernel is how much a kernel takes at least before it takes no more: so many writes, or so many
+// bytes, whatever comes first. The zero value is not known, and then nothing is concluded from it.
 type Kernel struct{ Writes, Bytes int }
 
 // Violation is a rule that was broken.

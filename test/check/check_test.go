@@ -228,7 +228,8 @@ func TestGoodHistoriesBreakNothing(t *testing.T) {
 	}
 }
 
-// bad are histories that break one rule each. They end as good ones do, so that nothing else is broken.
+// bad are histories that break one rule each. They end as good ones do, so that nothing else is
+// broken.
 var bad = map[Rule]map[string]func(t *tale){
 	AcceptedFirst: {
 		"twice":                func(t *tale) { t.open().call(history.Record{Call: history.Accepted}).aborted(0, 0) },

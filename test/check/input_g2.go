@@ -99,7 +99,8 @@ func (in *input) end(c *conn, r *history.Record, end int) {
 	in.eof = in.eof || r.EOF
 }
 
-// mayEnd reports that input may have ended in order. A reset looks so as well if it was told to a write: the kernel tells it once.
+// mayEnd reports that input may have ended in order. A reset looks so as well if it was told to a
+// write: the kernel tells it once.
 func (in *input) mayEnd(c *conn) bool { return in.finished || in.gone && c.ledger.begun > 0 }
 
 func (in *input) left(c *conn, r *history.Record) {
@@ -123,7 +124,8 @@ func (in *input) peerClosed(c *conn) {
 	in.told = true
 }
 
-// settle takes note of a Rest: every Resume has been read, and one without unread bytes forces nothing.
+// settle takes note of a Rest: every Resume has been read, and one without unread bytes forces
+// nothing.
 func (in *input) settle() {
 	in.budget = min(in.budget, 1, len(in.unread))
 	in.calls, in.unreadWas = 0, len(in.unread)
@@ -152,7 +154,8 @@ func (in *input) finish(c *conn) {
 	}
 }
 
-// prevented reports that input may have been kept from the handler: by its own doing, or by an end that does not wait for it.
+// prevented reports that input may have been kept from the handler: by its own doing, or by an end
+// that does not wait for it.
 func (c *conn) prevented() bool {
 	o := &c.world.Options
 	return o.HoldFullReadBuffer || c.shutdown || c.causes.possible&^peerReasons != 0 || c.torn || c.judge.torn
@@ -166,8 +169,9 @@ func (in *input) unreadAtEnd(c *conn) {
 	}
 }
 
-// resetAtRest looks for a reset that was not noticed. Nothing can be known of one behind more bytes than are read ahead: a connection that
-// has no descriptor stops to read ahead at a read that was filled, and surely has none where its peer never sent as much as one takes.
+// resetAtRest looks for a reset that was not noticed. Nothing can be known of one behind more bytes
+// than are read ahead: a connection that has no descriptor stops to read ahead at a read that was
+// filled, and surely has none where its peer never sent as much as one takes.
 func (c *conn) resetAtRest() {
 	in := &c.input
 	const least = 512 // what a read takes, if there is room

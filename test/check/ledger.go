@@ -20,8 +20,9 @@ const (
 	cutOff                 // accepted, and failed
 )
 
-// ledger holds the writes of a connection. What is pending has two bounds. Surely pending is what the kernel cannot have taken: it lies
-// further behind what the peer has read than the network holds. May be pending is all that was not seen to be gone.
+// ledger holds the writes of a connection. What is pending has two bounds. Surely pending is what
+// the kernel cannot have taken: it lies further behind what the peer has read than the network
+// holds. May be pending is all that was not seen to be gone.
 type ledger struct {
 	writes []*operation // by Begin
 	sure   []*operation // accepted through the handle, by End: possibly still pending, see surely
@@ -125,8 +126,8 @@ func (l *ledger) told(c *conn, o *operation) {
 	}
 }
 
-// tooLarge reports that err refuses a write that does not fit at all. It may also be in the error that a connection ended with, because
-// its handler failed with that of another write.
+// tooLarge reports that err refuses a write that does not fit at all. It may also be in the error
+// that a connection ended with, because its handler failed with that of another write.
 func (o *operation) tooLarge(c *conn, err error) bool {
 	return isTooLarge(err) && o.room() > c.world.Options.WriteBufferSize
 }
@@ -144,7 +145,8 @@ func (l *ledger) accept(c *conn, o *operation, as outcome) {
 	}
 }
 
-// mayEndWith reports that a refusal's error may also be the error that the connection ends with: that of another write that was refused.
+// mayEndWith reports that a refusal's error may also be the error that the connection ends with:
+// that of another write that was refused.
 func (c *conn) mayEndWith(err error) bool {
 	slow := c.world.Options.SlowConsumer == connection.SlowClose && lacksRoom(err)
 	return slow || isClosed(err) || slices.Contains(c.causes.failures, err)
@@ -183,8 +185,8 @@ func (l *ledger) release(o *operation) {
 	}
 }
 
-// gone returns the most bytes that the kernel can have taken; from is a bound that never sinks. It takes any number for a peer that has
-// closed: it throws them away.
+// gone returns the most bytes that the kernel can have taken; from is a bound that never sinks. It
+// takes any number for a peer that has closed: it throws them away.
 func (c *conn) gone() (most, from int) {
 	if c.world.Network == 0 || c.world.NoPeers || c.input.gone {
 		return unknown, 0

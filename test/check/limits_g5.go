@@ -76,7 +76,8 @@ func (c *conn) refused(o *operation, err error) {
 	}
 }
 
-// endRefuses looks at a write that was refused because the connection takes no more. False: err says something else.
+// endRefuses looks at a write that was refused because the connection takes no more. False: err
+// says something else.
 func (c *conn) endRefuses(o *operation, err error) bool {
 	switch {
 	case transport.IsReset(err):
@@ -93,8 +94,8 @@ func (c *conn) endRefuses(o *operation, err error) bool {
 	return true
 }
 
-// isTooLarge reports that err refuses a write that would not fit into an empty queue. A handler that panics with such an error ends its
-// connection with it.
+// isTooLarge reports that err refuses a write that would not fit into an empty queue. A handler
+// that panics with such an error ends its connection with it.
 func isTooLarge(err error) bool {
 	_, panicked := errors.AsType[*protocol.PanicError](err)
 	return !panicked && errors.Is(err, protocol.ErrWriteTooLarge)
@@ -105,14 +106,15 @@ func lacksRoom(err error) bool {
 	return err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull
 }
 
-// reset reports that only a reset by the peer can have ended the connection, also in one direction, provided that no write was told of
-// it: after that it looks like an orderly end.
+// reset reports that only a reset by the peer can have ended the connection, also in one direction,
+// provided that no write was told of it: after that it looks like an orderly end.
 func (c *conn) reset() bool {
 	others := c.causes.byNow(c) &^ peerReasons
 	return others == 0 && c.input.gone && !c.input.finished && c.causes.half == nil
 }
 
-// isClosed reports that err is one with which a connection refuses what comes after its end has begun.
+// isClosed reports that err is one with which a connection refuses what comes after its end has
+// begun.
 func isClosed(err error) bool { return err == protocol.ErrClosed || transport.IsReset(err) }
 
 // writable looks at a Writable.

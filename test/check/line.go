@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// line is the search for an order of writes that makes a stream of bytes. Nearly always there is one candidate for the next place; where
-// there are more, of equal bytes, it tries them in turn.
+// line is the search for an order of writes that makes a stream of bytes. Nearly always there is
+// one candidate for the next place; where there are more, of equal bytes, it tries them in turn.
 type line struct {
 	received []byte
 	writes   []*operation // by Begin
@@ -59,7 +59,8 @@ func (l *line) lay() bool {
 	return true
 }
 
-// candidates returns the writes that may be the next, those that the stream holds to their end first.
+// candidates returns the writes that may be the next, those that the stream holds to their end
+// first.
 func (l *line) candidates(at int) []int {
 	var whole, cut, senders []int
 	waiting := l.waiting()

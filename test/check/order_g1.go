@@ -55,7 +55,8 @@ func (c *conn) toldAtRest() {
 	}
 }
 
-// replaced takes note of a handler in the place of one that panicked. What is so, it is told again; and unread bytes are shown again.
+// replaced takes note of a handler in the place of one that panicked. What is so, it is told again;
+// and unread bytes are shown again.
 func (c *conn) replaced(r *history.Record) {
 	c.broken = false
 	c.restarts = append(c.restarts, r.At)

@@ -28,7 +28,8 @@ type reading struct {
 	sum    int // of the bytes that the peer had got with it
 }
 
-// since returns how many bytes the peer may have taken out of the network, of those after which more were taken at a time or a record.
+// since returns how many bytes the peer may have taken out of the network, of those after which
+// more were taken at a time or a record.
 func (out *output) since(before func(reading) bool) int {
 	i := sort.Search(len(out.reads), func(i int) bool { return !before(out.reads[i]) })
 	sum := len(out.received) + out.reading
@@ -102,7 +103,8 @@ func (out *output) finish(c *conn) {
 	}
 }
 
-// flushes reports that nothing can have kept an ended connection from bringing out all that was accepted.
+// flushes reports that nothing can have kept an ended connection from bringing out all that was
+// accepted.
 func (c *conn) flushes() bool {
 	const cuts = 1<<protocol.ReasonLocalAborted | 1<<protocol.ReasonStopped | 1<<protocol.ReasonPeerReset | 1<<protocol.ReasonShutdown |
 		1<<protocol.ReasonWriteTimeout | 1<<protocol.ReasonTransportError
@@ -123,8 +125,8 @@ func (c *conn) flushes() bool {
 	return limit < 0 || c.closedAt-*c.causes.definite < limit
 }
 
-// follow lays the accepted writes along the bytes that the peer got, in an order in which they may have been accepted. It reports
-// whether the last one is whole.
+// follow lays the accepted writes along the bytes that the peer got, in an order in which they may
+// have been accepted. It reports whether the last one is whole.
 func (out *output) follow(c *conn) (whole bool) {
 	l := line{received: out.received}
 	for _, o := range c.ledger.writes {

@@ -7,8 +7,9 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// pauses follows Pause and Resume. Both go through the connection's mailbox, which is read before input is: one that had returned when
-// the last handler call ended, or at the last Rest, has had its effect on the next Data.
+// pauses follows Pause and Resume. Both go through the connection's mailbox, which is read before
+// input is: one that had returned when the last handler call ended, or at the last Rest, has had
+// its effect on the next Data.
 type pauses struct {
 	ever    bool         // somebody has paused or counted
 	sure    *operation   // a Pause that no Resume can have followed

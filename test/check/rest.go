@@ -62,8 +62,8 @@ func (c *conn) inputAtRest() {
 	}
 }
 
-// gateOpen reports, at a Rest, that the connection's own writes do not hold input back. A write that blocks keeps its whole room, however
-// much of it has gone: so all must have.
+// gateOpen reports, at a Rest, that the connection's own writes do not hold input back. A write
+// that blocks keeps its whole room, however much of it has gone: so all must have.
 func (c *conn) gateOpen() bool {
 	return c.world.Options.ReadGate == connection.GateOff || c.waits.none() && c.outstanding() <= c.world.Network
 }
@@ -110,7 +110,8 @@ func (c *conn) endAtRest() {
 	}
 }
 
-// lingersAtRest looks for a connection that waits for too long for a handler that does not want what its peer sent before the reset.
+// lingersAtRest looks for a connection that waits for too long for a handler that does not want
+// what its peer sent before the reset.
 func (c *conn) lingersAtRest() {
 	limit := c.world.Options.LingerTimeout
 	since := max(c.causes.begunAt, c.input.shownAt)
@@ -122,11 +123,12 @@ func (c *conn) lingersAtRest() {
 // overrun is what a limit may come to: an eighth more, or 10 ms.
 func overrun(limit time.Duration) time.Duration { return limit + max(limit/8, 10*time.Millisecond) }
 
-// overrunTried is overrun for a limit on a write that waits: what the peer took may be found out one look later, and it is tried once
-// more before the end.
+// overrunTried is overrun for a limit on a write that waits: what the peer took may be found out
+// one look later, and it is tried once more before the end.
 func overrunTried(limit time.Duration) time.Duration { return limit + 2*(overrun(limit)-limit) }
 
-// timeAtRest looks for a connection that is still there although nothing has moved for longer than it may.
+// timeAtRest looks for a connection that is still there although nothing has moved for longer than
+// it may.
 func (c *conn) timeAtRest() {
 	o, possible := &c.world.Options, c.causes.byNow(c)
 	idle, stalled := only(protocol.ReasonIdleTimeout), only(protocol.ReasonWriteTimeout)

@@ -38,12 +38,13 @@ func (rm *room) outcome(c *conn, o *operation, r *history.Record) {
 	}
 }
 
-// busy is how long a write may take on a machine that has nothing else to do. One that took longer may have been refused because the
-// writer got no time.
+// busy is how long a write may take on a machine that has nothing else to do. One that took longer
+// may have been refused because the writer got no time.
 const busy = 40 * time.Millisecond
 
-// judge looks whether the kernel can have been full when a write was refused. It was full at the beginning of that moment, if anything was
-// pending: so what it takes by now is no more than what the peer has taken out of it since.
+// judge looks whether the kernel can have been full when a write was refused. It was full at the
+// beginning of that moment, if anything was pending: so what it takes by now is no more than what
+// the peer has taken out of it since.
 func (rm *room) judge(c *conn, o *operation, r *history.Record) {
 	if c.input.gone || c.world.NoPeers {
 		return
@@ -57,8 +58,8 @@ func (rm *room) judge(c *conn, o *operation, r *history.Record) {
 	rm.firstFill(c, o, r)
 }
 
-// firstFill looks at a write that was refused before the peer had read anything: was there as much before it as the kernel takes, and
-// the queue?
+// firstFill looks at a write that was refused before the peer had read anything: was there as much
+// before it as the kernel takes, and the queue?
 func (rm *room) firstFill(c *conn, o *operation, r *history.Record) {
 	kernel, l := c.world.Kernel, &c.ledger
 	if kernel.Writes == 0 || o.got > 0 || c.now-o.at > busy {
@@ -76,7 +77,8 @@ func (rm *room) firstFill(c *conn, o *operation, r *history.Record) {
 	}
 }
 
-// slow looks at the beginning of a slow consumer's end: the write that was refused came after the last Rest.
+// slow looks at the beginning of a slow consumer's end: the write that was refused came after the
+// last Rest.
 func (rm *room) slow(c *conn, r *history.Record) {
 	if r.Room == 0 || c.input.gone || c.world.NoPeers {
 		return

@@ -149,7 +149,8 @@ func (t *tale) write(by int, text string, id *int, err error) *tale {
 	return t.begin(history.Record{Op: history.Write, By: by, Bytes: []byte(text), N: len(text), Asked: id != nil}, id).end(t.ids, n, err)
 }
 
-// refuses is a write through the handle that finds no room, where the network takes so many bytes more.
+// refuses is a write through the handle that finds no room, where the network takes so many bytes
+// more.
 func (t *tale) refuses(by int, text string, err error, room int) *tale {
 	t.begin(history.Record{Op: history.Write, By: by, Bytes: []byte(text), N: len(text)}, nil)
 	return t.add(history.Record{What: history.End, ID: t.ids, Err: err, Room: room + 1})

@@ -8,7 +8,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// timeouts are the limits of time that a connection may have: the listener's, or its own, or either while nobody knows which.
+// timeouts are the limits of time that a connection may have: the listener's, or its own, or either
+// while nobody knows which.
 type timeouts struct {
 	set []setting // by when they came
 }
@@ -61,7 +62,8 @@ func inherit(limit *time.Duration, listeners time.Duration) {
 	}
 }
 
-// end takes note that a call has returned: what was set before it began no longer holds. It may have ended the connection until now.
+// end takes note that a call has returned: what was set before it began no longer holds. It may
+// have ended the connection until now.
 func (t *timeouts) end(by *operation, now time.Duration) {
 	for i := range t.set {
 		if s := &t.set[i]; s.by != by && (s.by == nil || s.by.end < by.begin) {

@@ -9,8 +9,9 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// waits follows the writes that wait. What one writes is queued in pieces that fit the queue, one after the other; other writes may come
-// in between. In the ledger each piece is a write: until the whole returns it is not known how many were accepted.
+// waits follows the writes that wait. What one writes is queued in pieces that fit the queue, one
+// after the other; other writes may come in between. In the ledger each piece is a write: until the
+// whole returns it is not known how many were accepted.
 type waits struct {
 	open []*operation // under way
 	shut bool         // the connection takes no more writes

@@ -19,8 +19,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Closing: the handler and the event stream are told at once that a connection has begun to end. That
-// it comes once, after Accepted and before Closed, the tape checks for every connection.
+// Closing: the handler and the event stream are told at once that a connection has begun to end.
+// That it comes once, after Accepted and before Closed, the tape checks for every connection.
 
 // announcements collects what the event stream says of connections that begin to end.
 type announcements struct {

@@ -11,9 +11,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G4: each accepted write that asked for it completes exactly once, with success once all its bytes went to the kernel, or
-// with the error that ended the connection; always before Closed. Completions are handler calls: the tape checks that none
-// overlaps, none comes after Closed, none is missing and none comes twice.
+// G4: each accepted write that asked for it completes exactly once, with success once all its bytes
+// went to the kernel, or with the error that ended the connection; always before Closed.
+// Completions are handler calls: the tape checks that none overlaps, none comes after Closed, none
+// is missing and none comes twice.
 
 func TestAWriteCompletesOnceItsBytesWent(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {

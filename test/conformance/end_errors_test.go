@@ -17,11 +17,11 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// What ended a connection is the error of every later write: net.ErrClosed where this side has closed,
-// the error of the network where the peer has reset it.
+// What ended a connection is the error of every later write: net.ErrClosed where this side has
+// closed, the error of the network where the peer has reset it.
 
-// breakOff is a peer that goes without a closeNotify, on every network: where there is no RST, by a close
-// with unread input.
+// breakOff is a peer that goes without a closeNotify, on every network: where there is no RST, by a
+// close with unread input.
 func (p *peer) breakOff() {
 	p.w.t.Helper()
 	if p.w.network.resets {

@@ -15,8 +15,9 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// Every limit of time against the same four questions, on a clock that is exact: is the connection alive one tick before, has it ended at
-// the limit (and the eighth of it that the sweep may take), does traffic give it more time, and do messages not?
+// Every limit of time against the same four questions, on a clock that is exact: is the connection
+// alive one tick before, has it ended at the limit (and the eighth of it that the sweep may take),
+// does traffic give it more time, and do messages not?
 
 // limit is one of them, with a connection that has come to where it counts.
 type limit struct {

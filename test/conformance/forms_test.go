@@ -28,7 +28,8 @@ type factoryOf func(s *server, play script) tcpactor.Factory
 
 var factories = map[string]factoryOf{"handlers": handlersForm, "functions": functionsForm, "actors": actorsForm}
 
-// player turns the events of one connection into a tape and a script's parts. The factories below only translate.
+// player turns the events of one connection into a tape and a script's parts. The factories below
+// only translate.
 type player struct {
 	s    *server
 	play script

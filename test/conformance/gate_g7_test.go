@@ -12,7 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G7: Data is not delivered while the connection's own writes are pending. LowWater and Off can be chosen.
+// G7: Data is not delivered while the connection's own writes are pending. LowWater and Off can be
+// chosen.
 
 func TestDataComesOnlyWhileNoWriteIsPending(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {

@@ -21,8 +21,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// A8, G11 of the handshake: whatever a client does or leaves in it, accepting does not wait, nobody else does, no handler hears of it, and it
-// ends within HandshakeTimeout.
+// A8, G11 of the handshake: whatever a client does or leaves in it, accepting does not wait, nobody
+// else does, no handler hears of it, and it ends within HandshakeTimeout.
 
 // secured is a server with TLS on a simulated network whose buffers hold so many bytes.
 func (w *world) secured(play script, buffer int, o connection.Options) (*server, dial) {
@@ -52,7 +52,8 @@ func (r *rationed) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// flights returns how many bytes a client of this version sends in its first flight, and in all, until its handshake is over.
+// flights returns how many bytes a client of this version sends in its first flight, and in all,
+// until its handshake is over.
 func flights(t *testing.T, connect dial, config *tls.Config) (first, all int) {
 	c, err := connect()
 	require.NoError(t, err)

@@ -22,7 +22,8 @@ import (
 // idleLimit is short for a machine's own clock. No test needs the machine to be quicker than that.
 const idleLimit = 100 * time.Millisecond
 
-// outlast returns when the IdleTimeout of every connection of s, counted from the call, has passed: connections without a byte have ended.
+// outlast returns when the IdleTimeout of every connection of s, counted from the call, has passed:
+// connections without a byte have ended.
 func (s *server) outlast() {
 	s.w.t.Helper()
 	for range 2 { // the first one's time may have begun before the call
@@ -33,8 +34,8 @@ func (s *server) outlast() {
 	}
 }
 
-// answering are the ways in which a handler may take long for an answer. begin is called in the handler, finish outside of it once the
-// IdleTimeout has passed.
+// answering are the ways in which a handler may take long for an answer. begin is called in the
+// handler, finish outside of it once the IdleTimeout has passed.
 var answering = map[string]struct {
 	mode   connection.Mode
 	begin  func(t *tape, late <-chan struct{}) error
@@ -132,7 +133,8 @@ func TestAfterItsAnswerAConnectionHasItsWholeTimeAgain(t *testing.T) {
 	}
 }
 
-// What is not answered, and not waited for either, does not keep a connection: bytes that were shown are no promise of an answer.
+// What is not answered, and not waited for either, does not keep a connection: bytes that were
+// shown are no promise of an answer.
 func TestAClientThatNobodyAnswersIsIdle(t *testing.T) {
 	for name, factory := range factories {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +151,8 @@ func TestAClientThatNobodyAnswersIsIdle(t *testing.T) {
 	}
 }
 
-// Messages are no traffic, however long the handler takes for each: the time that it takes does not count, and no more than that.
+// Messages are no traffic, however long the handler takes for each: the time that it takes does not
+// count, and no more than that.
 func TestMessagesThatKeepAHandlerBusyPutTheIdleTimeoutOffByAsMuch(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const limit = 5 * time.Minute
@@ -167,8 +170,8 @@ func TestMessagesThatKeepAHandlerBusyPutTheIdleTimeoutOffByAsMuch(t *testing.T) 
 	})
 }
 
-// Progress is what the kernel took, not a call that returned: these peers take one byte shortly before each limit, of writes that are much
-// larger.
+// Progress is what the kernel took, not a call that returned: these peers take one byte shortly
+// before each limit, of writes that are much larger.
 func TestAPeerThatTakesOneByteWithinEveryLimitIsNeverEnded(t *testing.T) {
 	const limit, buffer = 30 * time.Second, 1000
 	o := connection.Options{WriteTimeout: limit, IdleTimeout: limit, WriteBufferSize: 2 * stallSize}

@@ -16,8 +16,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G8: a panic or error in one handler closes that connection with its reason (panic: typed, with stack); no other
-// connection, nor the listener, nor the process is touched.
+// G8: a panic or error in one handler closes that connection with its reason (panic: typed, with
+// stack); no other connection, nor the listener, nor the process is touched.
 
 // harmless requires that a neighbour, connected before, and the listener still serve.
 func harmless(w *world, s *server, neighbour *peer, tape *tape) {

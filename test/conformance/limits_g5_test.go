@@ -14,8 +14,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G5: queued writes <= WriteQueueSize and queued bytes <= WriteBufferSize at every instant. Count is checked first. Two
-// distinct errors, at once, to the caller; through a PID a WriteFailed. Nothing else is harmed.
+// G5: queued writes <= WriteQueueSize and queued bytes <= WriteBufferSize at every instant. Count
+// is checked first. Two distinct errors, at once, to the caller; through a PID a WriteFailed.
+// Nothing else is harmed.
 
 func TestTheWriteQueueHoldsAsManyWritesAsItMay(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {

@@ -14,7 +14,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// After its FIN a connection waits for the peer's, for LingerTimeout, and without a permit among MaxConnections.
+// After its FIN a connection waits for the peer's, for LingerTimeout, and without a permit among
+// MaxConnections.
 
 // farewell answers what came, and closes.
 var farewell = script{data: func(t *tape, b *protocol.Buffer) error {

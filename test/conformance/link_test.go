@@ -20,7 +20,8 @@ import (
 
 // Link: the end of a connection and of any actor are each other's.
 
-// partner is an actor for a connection to be linked to. "fail" makes it fail, and its supervisor start it again.
+// partner is an actor for a connection to be linked to. "fail" makes it fail, and its supervisor
+// start it again.
 type partner struct {
 	w       *world
 	pid     *actor.PID
@@ -517,7 +518,8 @@ func TestALinkAndAHandlersOwnWatchAreTwoThings(t *testing.T) {
 	}
 }
 
-// Whatever the moment: an actor that was linked ends with the connection, whether the link came in time or too late, and nothing is left.
+// Whatever the moment: an actor that was linked ends with the connection, whether the link came in
+// time or too late, and nothing is left.
 func TestLinksMadeAndUndoneWhileTheConnectionEndsLeaveNoActorBehind(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{CloseTimeout: 10 * time.Millisecond})

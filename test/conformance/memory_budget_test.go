@@ -18,14 +18,16 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// MemoryBudget: the connections of a listener together hold no more than that. The greediest wait first, nobody waits for ever.
+// MemoryBudget: the connections of a listener together hold no more than that. The greediest wait
+// first, nobody waits for ever.
 
 // budget returns options with so much memory for all; handlers may leave a full read buffer unread.
 func budget(bytes int64) listener.Options {
 	return listener.Options{MemoryBudget: bytes, Connection: connection.Options{HoldFullReadBuffer: true, IdleTimeout: -1}}
 }
 
-// hoarder is a script whose handlers hold what they are shown until they may let it go. What begins with an m is modest, and sent back.
+// hoarder is a script whose handlers hold what they are shown until they may let it go. What begins
+// with an m is modest, and sent back.
 func hoarder(mayGo *atomic.Bool, look func()) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		look()
@@ -107,7 +109,8 @@ func TestAThousandGreedyClientsStayWithinTheBudgetAndAModestOneIsServed(t *testi
 	})
 }
 
-// Whoever cannot be served because others hold everything is served once the greediest of them have been ended.
+// Whoever cannot be served because others hold everything is served once the greediest of them have
+// been ended.
 func TestWhoHoldsTheBudgetAndLetsNothingGoIsEndedForTheOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const clients, greed, total, timeout = 300, 8 << 10, 256 << 10, 7 * time.Second
@@ -294,7 +297,8 @@ func TestABudgetWithRoomDoesNotChangeWhatAHandlerIsShown(t *testing.T) {
 	})
 }
 
-// In a storm of clients of every kind the budget is kept, everybody gets what is his, and in the end the account is even.
+// In a storm of clients of every kind the budget is kept, everybody gets what is his, and in the
+// end the account is even.
 func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const total, crowd, rounds = 48 << 10, 24, 8

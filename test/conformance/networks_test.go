@@ -19,7 +19,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// network is one way for bytes to travel between a client and a connection. A new transport is a new line of networks.
+// network is one way for bytes to travel between a client and a connection. A new transport is a
+// new line of networks.
 type network struct {
 	name      string
 	family    string             // as in listener.Options.Network; "sim" is simnet

@@ -19,9 +19,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G1: Accepted once and first; Closed once and last, also after a panic, an outside Stop, a server stop, a resume after
-// close; handler calls of one connection never overlap. The tape checks order and overlap of every connection
-// of this package at its end; the tests here bring about the ends.
+// G1: Accepted once and first; Closed once and last, also after a panic, an outside Stop, a server
+// stop, a resume after close; handler calls of one connection never overlap. The tape checks order
+// and overlap of every connection of this package at its end; the tests here bring about the ends.
 
 var errBroken = errors.New("broken")
 
@@ -189,7 +189,8 @@ func TestHandlerCallsOfOneConnectionNeverOverlap(t *testing.T) {
 	})
 }
 
-// exiting is an actor that ends its goroutine, as testing.T.FailNow does, when it gets one of Proto.Actor's last words.
+// exiting is an actor that ends its goroutine, as testing.T.FailNow does, when it gets one of
+// Proto.Actor's last words.
 type exiting struct {
 	nativeActor
 	when any

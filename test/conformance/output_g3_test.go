@@ -19,8 +19,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G3: every accepted write goes out whole and in order or is counted as unsent in Closed. A refused write puts no byte on
-// the wire. That accepted = written + unsent is checked by the tape for every connection of this package.
+// G3: every accepted write goes out whole and in order or is counted as unsent in Closed. A refused
+// write puts no byte on the wire. That accepted = written + unsent is checked by the tape for every
+// connection of this package.
 
 func TestAnEchoReturnsEveryByteInOrder(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {

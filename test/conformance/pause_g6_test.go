@@ -11,8 +11,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G6: once a pause took effect no Data until Resume; bytes already read are held. Flags, not counters: idempotent,
-// never fail, never overflow.
+// G6: once a pause took effect no Data until Resume; bytes already read are held. Flags, not
+// counters: idempotent, never fail, never overflow.
 
 // pauseOnce pauses in the first Data, consuming nothing.
 func pauseOnce() script {

@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G17: a reset ends a connection within 1 s also while it is paused, throttled or has no demand; a FIN starts HalfCloseTimeout there.
-// And G2 there: what the peer sent before is shown first.
+// G17: a reset ends a connection within 1 s also while it is paused, throttled or has no demand; a
+// FIN starts HalfCloseTimeout there. And G2 there: what the peer sent before is shown first.
 
 // quiets are the ways for a connection to show its handler nothing.
 var quiets = map[string]func(play *script, o *connection.Options){

@@ -85,7 +85,8 @@ func (p *peer) close() {
 	}
 }
 
-// drain reads until the end and closes, on a goroutine of its own; the function it returns waits for that and says how much came.
+// drain reads until the end and closes, on a goroutine of its own; the function it returns waits
+// for that and says how much came.
 func (p *peer) drain() (came func() int) {
 	read := make(chan int, 1)
 	go func() {

@@ -25,7 +25,8 @@ var narrow = []network{
 	{name: "simnet-tls", family: "sim", buffer: 16, secured: true},
 }
 
-// unhurried is a client's socket that, once slow is set, takes and sends one byte at a time, one pace after the one before.
+// unhurried is a client's socket that, once slow is set, takes and sends one byte at a time, one
+// pace after the one before.
 type unhurried struct {
 	net.Conn
 	slow atomic.Bool
@@ -71,7 +72,8 @@ func (s *server) unhurriedly(pace time.Duration) (*peer, *unhurried, *tape) {
 	return p, u, tape
 }
 
-// undressed has a server's clients come without what the network dresses them with: unhurriedly does it.
+// undressed has a server's clients come without what the network dresses them with: unhurriedly
+// does it.
 func (w *world) undressed(play script, options connection.Options) *server {
 	dressed := w.network
 	w.network.secured = false
@@ -126,7 +128,8 @@ func TestAPeerThatSendsAByteWithinEveryLimitIsNeverIdle(t *testing.T) {
 	}
 }
 
-// The bytes that come are no progress of those that are to go out, also where both are seen below TLS.
+// The bytes that come are no progress of those that are to go out, also where both are seen below
+// TLS.
 func TestAPeerThatOnlySendsEndsAtTheWriteTimeout(t *testing.T) {
 	const limit = 10 * time.Second
 	for _, n := range narrow {
@@ -215,7 +218,8 @@ func TestFINFollowsCloseNotifyWithoutDelay(t *testing.T) {
 	})
 }
 
-// hiding is a listener whose connections have TLS and do not tell: after a write deadline they write no more.
+// hiding is a listener whose connections have TLS and do not tell: after a write deadline they
+// write no more.
 type hiding struct {
 	net.Listener
 	config *tls.Config
@@ -229,7 +233,8 @@ func (h hiding) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{tls.Server(c, h.config)}, nil
 }
 
-// A connection of the user's that cannot be interrupted has its whole time, and ends for the same reason as others.
+// A connection of the user's that cannot be interrupted has its whole time, and ends for the same
+// reason as others.
 func TestAPeerThatRestsBehindATLSThatIsHiddenEndsAtItsLimitAndNotBefore(t *testing.T) {
 	const limit, size = 10 * time.Second, 200 << 10
 	text := pattern(size)

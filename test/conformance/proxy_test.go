@@ -195,7 +195,8 @@ func TestHeaderDataAndFINInOnePiece(t *testing.T) {
 	})
 }
 
-// ended waits until a listener has no connection, and returns how many of them ended as failed handshakes.
+// ended waits until a listener has no connection, and returns how many of them ended as failed
+// handshakes.
 func (s *server) failed() uint64 {
 	s.w.t.Helper()
 	for range 100_000 {

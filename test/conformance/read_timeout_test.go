@@ -49,7 +49,8 @@ func TestAPeerThatSendsOneByteWithinTheReadTimeoutIsNeverEnded(t *testing.T) {
 	})
 }
 
-// A download takes as long as it takes: the server does not read meanwhile, so a peer that sends nothing is not silent.
+// A download takes as long as it takes: the server does not read meanwhile, so a peer that sends
+// nothing is not silent.
 func TestAPeerIsNotSilentWhileItTakesWhatIsSent(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const limit = 30 * time.Second

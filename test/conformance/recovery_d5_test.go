@@ -29,9 +29,10 @@ var (
 // longestWait is the listener's longest back-off.
 const longestWait = time.Second
 
-// D5: any faults for a while, then healed. Accepts fail in bursts; connections are slow, cut to pieces, stalled, reset, closed, partitioned; their
-// calls move too little or fail, their Close blocks; clients do as they like. Whatever it was: a client that comes when it is over is served within
-// the longest back-off.
+// D5: any faults for a while, then healed. Accepts fail in bursts; connections are slow, cut to
+// pieces, stalled, reset, closed, partitioned; their calls move too little or fail, their Close
+// blocks; clients do as they like. Whatever it was: a client that comes when it is over is served
+// within the longest back-off.
 func TestAfterAnyFaultsAFreshClientIsServedWithinTheLongestBackOff(t *testing.T) {
 	began := time.Now()
 	var slowest time.Duration

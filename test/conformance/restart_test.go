@@ -18,15 +18,17 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// RestartHandler: a handler that panics is replaced by a new one on the same socket. The handlers of one connection share a tape, so
-// that the order (G1), the input (G2) and the books of the output (G3, G4) are checked over all of them.
+// RestartHandler: a handler that panics is replaced by a new one on the same socket. The handlers
+// of one connection share a tape, so that the order (G1), the input (G2) and the books of the
+// output (G3, G4) are checked over all of them.
 
 // restarting are options that allow so many panics.
 func restarting(most int) connection.Options {
 	return connection.Options{RestartHandler: connection.RestartHandler{Max: most}}
 }
 
-// failsOn is a script whose handlers consume the word "fail" and panic, leave what follows it, and take everything else.
+// failsOn is a script whose handlers consume the word "fail" and panic, leave what follows it, and
+// take everything else.
 func failsOn(word string) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		if strings.HasPrefix(string(b.Bytes()), word) {
@@ -287,8 +289,8 @@ func TestInPullModeANewHandlerAsksForItsData(t *testing.T) {
 	})
 }
 
-// The memory that a call forwarded before it panicked belongs to the write, and not to the connection any more. Built with the tag
-// berthdebug, memory that went back too early shows.
+// The memory that a call forwarded before it panicked belongs to the write, and not to the
+// connection any more. Built with the tag berthdebug, memory that went back too early shows.
 func TestAPanicAfterForwardLosesAndRepeatsNothing(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		const rounds = 50
@@ -459,7 +461,8 @@ func TestARestartIsPublished(t *testing.T) {
 	})
 }
 
-// Random sequences: a client sends pieces; handlers consume some, send it back by one way or another, and panic at any point of that.
+// Random sequences: a client sends pieces; handlers consume some, send it back by one way or
+// another, and panic at any point of that.
 func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		seed := uint64(time.Now().UnixNano())

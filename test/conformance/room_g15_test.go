@@ -17,8 +17,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G15: a write is refused for lack of room only while the kernel takes no more. After a refusal one Writable with Ready true follows
-// once there is room again; a sender by PID gets WriteReady.
+// G15: a write is refused for lack of room only while the kernel takes no more. After a refusal one
+// Writable with Ready true follows once there is room again; a sender by PID gets WriteReady.
 
 // fill writes until a write is refused for lack of room, and returns how many bytes were accepted.
 func (t *tape) fill(piece string) (n int) {
@@ -32,7 +32,8 @@ func (t *tape) fill(piece string) (n int) {
 	}
 }
 
-// The queue may rise and sink while the handler still runs that was refused: it must be told all the same.
+// The queue may rise and sink while the handler still runs that was refused: it must be told all
+// the same.
 func TestRoomIsToldHoweverLongTheRefusedHandlerRuns(t *testing.T) {
 	for _, pause := range []time.Duration{0, 10 * time.Microsecond, time.Millisecond, 5 * time.Millisecond} {
 		for what, o := range map[string]connection.Options{
@@ -188,8 +189,8 @@ func TestAPipelinedServerAnswersWithDefaultLimits(t *testing.T) {
 	})
 }
 
-// Two connections that are joined by Writable alone, as a proxy's: what one reads the other writes; where that is refused, it is not read on
-// until the other is writable.
+// Two connections that are joined by Writable alone, as a proxy's: what one reads the other writes;
+// where that is refused, it is not read on until the other is writable.
 func TestTwoConnectionsJoinedByWritableAloneMoveEverything(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		var mu sync.Mutex

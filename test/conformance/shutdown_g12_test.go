@@ -18,8 +18,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G12: when Shutdown or Close returns, no socket, actor, goroutine, timer or file descriptor of ours remains, whatever the
-// moment; past the deadline the rest is aborted and counted. In a bubble, synctest itself finds a goroutine that is left.
+// G12: when Shutdown or Close returns, no socket, actor, goroutine, timer or file descriptor of
+// ours remains, whatever the moment; past the deadline the rest is aborted and counted. In a
+// bubble, synctest itself finds a goroutine that is left.
 
 // actorsOf returns the processes of a listener that are still registered.
 func (w *world) actorsOf(s *server) (left []string) {

@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// tape records the handler calls of one connection, in order, completions included. What must hold for every
-// connection, whatever a test is about, it checks itself: see verify.
+// tape records the handler calls of one connection, in order, completions included. What must hold
+// for every connection, whatever a test is about, it checks itself: see verify.
 type tape struct {
 	w      *world
 	socket protocol.Socket
@@ -177,7 +177,8 @@ func (t *tape) ended() protocol.Closed {
 	return t.closed
 }
 
-// left waits until the connection is no longer in that state. Nobody announces it, so it looks again and again.
+// left waits until the connection is no longer in that state. Nobody announces it, so it looks
+// again and again.
 func (t *tape) left(state protocol.State) {
 	t.w.t.Helper()
 	limit := time.Now().Add(t.w.patience())
@@ -278,8 +279,8 @@ func (t *tape) stall() {
 	require.NoError(t.w.t, t.write("stall", strings.Repeat("s", stallSize)))
 }
 
-// stallSize is more than a socket's two buffers hold while the peer does not read: sendBuffer, and what the kernel grants a
-// reader that never read.
+// stallSize is more than a socket's two buffers hold while the peer does not read: sendBuffer, and
+// what the kernel grants a reader that never read.
 const stallSize = 2 << 20
 
 // verify checks what holds for every connection: G1, G4 and the books of G3.

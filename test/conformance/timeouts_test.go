@@ -14,7 +14,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// The limits of time, spec 6, in bubbles: there a limit is kept when the end comes not before it and at most an eighth after it.
+// The limits of time, spec 6, in bubbles: there a limit is kept when the end comes not before it
+// and at most an eighth after it.
 
 func within(t *testing.T, limit, took time.Duration) {
 	t.Helper()

@@ -21,7 +21,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// The toxics of faultnet between the stream transport and its peers, alone and in pairs. World.end holds G1, G3 and G4 for each connection.
+// The toxics of faultnet between the stream transport and its peers, alone and in pairs. World.end
+// holds G1, G3 and G4 for each connection.
 
 // gentle are the toxics that end no connection: whatever is sent arrives.
 var gentle = map[string]faultnet.Toxic{
@@ -39,7 +40,8 @@ var harsh = map[string]faultnet.Toxic{
 	"limit data": faultnet.LimitData{Bytes: 7777},
 }
 
-// underToxics serves an echo whose connections go through toxics. Its limits of time are short, so that those that will never end by themselves do.
+// underToxics serves an echo whose connections go through toxics. Its limits of time are short, so
+// that those that will never end by themselves do.
 func underToxics(t *testing.T, seed uint64, toxics []faultnet.Toxic, test func(w *world, s *server)) {
 	t.Helper()
 	inBubble(t, func(t *testing.T, w *world) {
@@ -57,7 +59,8 @@ func underToxics(t *testing.T, seed uint64, toxics []faultnet.Toxic, test func(w
 	})
 }
 
-// exchange sends text in pieces and half-closes, reads until the end, and returns what came back and how the reading ended.
+// exchange sends text in pieces and half-closes, reads until the end, and returns what came back
+// and how the reading ended.
 func exchange(p *peer, text string, random *rand.Rand) (back string, err error) {
 	go func() {
 		for rest := text; rest != ""; {
@@ -124,14 +127,16 @@ func TestToxicsThatEndAConnectionEndThatOne(t *testing.T) {
 	}
 }
 
-// assertPrefixes requires that the handler saw the beginning of what was sent, and the client got the beginning of what that wrote.
+// assertPrefixes requires that the handler saw the beginning of what was sent, and the client got
+// the beginning of what that wrote.
 func assertPrefixes(t *testing.T, sent, seen, back string) {
 	t.Helper()
 	assert.True(t, strings.HasPrefix(sent, seen), "the handler saw other bytes than were sent")
 	assert.True(t, strings.HasPrefix(seen, back), "the client got other bytes than the handler wrote")
 }
 
-// Pairs of toxics, drawn by seed, for one direction or both, with attributes of their own, and several clients at once.
+// Pairs of toxics, drawn by seed, for one direction or both, with attributes of their own, and
+// several clients at once.
 func TestUnderPairsOfToxicsWhatArrivesIsABeginningOfWhatWasSent(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		random := rand.New(rand.NewPCG(seed, 7))

@@ -191,7 +191,8 @@ func TestAGoexitInWhateverAnActorRunsEndsItsConnection(t *testing.T) {
 	})
 }
 
-// What was accepted before is flushed, as after any panic, also where the connection is closing already.
+// What was accepted before is flushed, as after any panic, also where the connection is closing
+// already.
 func TestAPanicInAContinuationCutsNoFlushOff(t *testing.T) {
 	for name, way := range map[string]way{
 		"open": ways["a continuation"],

@@ -17,7 +17,8 @@ import (
 
 // An actor that watches a connection sees its end behind the replies to what it has sent.
 
-// busy is an actor that is held up in one message until everything else lies in its mailbox, and records the rest.
+// busy is an actor that is held up in one message until everything else lies in its mailbox, and
+// records the rest.
 type busy struct {
 	w    *world
 	pid  *actor.PID
@@ -120,7 +121,8 @@ func TestEveryReplyComesBeforeTerminated(t *testing.T) {
 // stop among commands is a Stop of the connection's actor.
 const stop = "stop"
 
-// sends has the actor watch pid, send it the commands, and then wait for hold, all in one message: what comes meanwhile lies in its mailbox.
+// sends has the actor watch pid, send it the commands, and then wait for hold, all in one message:
+// what comes meanwhile lies in its mailbox.
 func (b *busy) sends(pid *actor.PID, commands []any) {
 	in := make(chan struct{})
 	b.w.system.Root.Send(b.pid, func(ctx actor.Context) {

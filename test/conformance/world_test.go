@@ -23,7 +23,8 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// shared is the actor system of all tests on real networks: making one takes 5 ms, and none can be stopped.
+// shared is the actor system of all tests on real networks: making one takes 5 ms, and none can be
+// stopped.
 var shared *actor.ActorSystem
 
 // pinger is a connection that answers; see settle.
@@ -51,8 +52,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// newSystem returns a silent actor system. A dead letter that is logged starts a goroutine for the throttle's
-// interval, a second by default.
+// newSystem returns a silent actor system. A dead letter that is logged starts a goroutine for the
+// throttle's interval, a second by default.
 func newSystem() *actor.ActorSystem {
 	makeSystem := actor.NewActorSystem
 	if strconv.IntSize < 64 {
@@ -63,7 +64,8 @@ func newSystem() *actor.ActorSystem {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 }
 
-// newPinger returns a connection that has answered once: both sockets are open, and the runtime has its own descriptors.
+// newPinger returns a connection that has answered once: both sockets are open, and the runtime has
+// its own descriptors.
 func newPinger() net.Conn {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -240,8 +242,9 @@ func (s *server) client() *peer {
 	return p
 }
 
-// settle lets whatever is under way happen, where something must not happen. In a bubble that is exact; on a real network it is a
-// number of round trips on another connection, which any defect worth its name does not outlast.
+// settle lets whatever is under way happen, where something must not happen. In a bubble that is
+// exact; on a real network it is a number of round trips on another connection, which any defect
+// worth its name does not outlast.
 func (w *world) settle() {
 	w.t.Helper()
 	if w.network.virtual() {
@@ -253,7 +256,8 @@ func (w *world) settle() {
 	}
 }
 
-// yield lets others run, where a test tries again until there is room. In a bubble the clock must get its turn, too.
+// yield lets others run, where a test tries again until there is room. In a bubble the clock must
+// get its turn, too.
 func (w *world) yield() {
 	if w.network.virtual() {
 		time.Sleep(time.Millisecond)

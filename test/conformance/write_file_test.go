@@ -152,7 +152,8 @@ func TestAFileThatCannotBeReadFailsItsWriteAlone(t *testing.T) {
 	})
 }
 
-// Files of /proc say that they are empty, and the kernel sends some of them not at all: sendfile says EINVAL.
+// Files of /proc say that they are empty, and the kernel sends some of them not at all: sendfile
+// says EINVAL.
 func TestAFileThatTheKernelDoesNotSendIsCopied(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no /proc")
@@ -182,8 +183,8 @@ func TestAFileThatTheKernelDoesNotSendIsCopied(t *testing.T) {
 	})
 }
 
-// eachPipe runs test over real networks, with each kind of pipe that a program may have: one for which the runtime waits, and one that
-// blocks, as standard input does.
+// eachPipe runs test over real networks, with each kind of pipe that a program may have: one for
+// which the runtime waits, and one that blocks, as standard input does.
 func eachPipe(t *testing.T, test func(t *testing.T, w *world, r, from *os.File)) {
 	t.Helper()
 	for name, make := range pipes {

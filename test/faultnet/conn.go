@@ -104,7 +104,8 @@ func (c *Conn) allowed(p []byte) ([]byte, error) {
 	return p, nil
 }
 
-// count resets the connection when so many bytes were moved. Calls that run at the same time may each get as far as the count allowed before.
+// count resets the connection when so many bytes were moved. Calls that run at the same time may
+// each get as far as the count allowed before.
 func (c *Conn) count(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,14 +14,16 @@ type deadline struct {
 
 func (d *deadline) init() { d.over = make(chan struct{}) }
 
-// passed returns a channel that is closed when the deadline has passed, also one that is set while somebody waits.
+// passed returns a channel that is closed when the deadline has passed, also one that is set while
+// somebody waits.
 func (d *deadline) passed() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.over
 }
 
-// set moves the deadline; zero: there is none. A deadline that has passed and is moved is a new one for later waits.
+// set moves the deadline; zero: there is none. A deadline that has passed and is moved is a new one
+// for later waits.
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -20,7 +20,8 @@ type direction struct {
 	ended  bool    // the end of from is among them
 }
 
-// window is how many bytes of one direction may be under way. At more, nothing is read, which is how who writes feels it.
+// window is how many bytes of one direction may be under way. At more, nothing is read, which is
+// how who writes feels it.
 const window = 64 << 10
 
 // begin prepares the stages.
@@ -48,7 +49,8 @@ func (d *direction) run() {
 	}
 }
 
-// deliver writes what is due: in a healed network everything is, whatever the stages made of it. False: that was the end.
+// deliver writes what is due: in a healed network everything is, whatever the stages made of it.
+// False: that was the end.
 func (d *direction) deliver() bool {
 	for len(d.queue) > 0 {
 		p, healed := d.queue[0], isClosed(d.relay.healed)
@@ -148,7 +150,8 @@ func through(stages []stage, p piece) []piece {
 	return pieces
 }
 
-// enter puts pieces into the queue. They are in order, but for a toxic's own, which comes at its own time.
+// enter puts pieces into the queue. They are in order, but for a toxic's own, which comes at its
+// own time.
 func (d *direction) enter(pieces []piece) {
 	for _, p := range pieces {
 		d.queued += len(p.data)

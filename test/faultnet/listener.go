@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Listener is a net.Listener whose accepts fail as a script says, before anything else happens. Any goroutine may call its methods.
+// Listener is a net.Listener whose accepts fail as a script says, before anything else happens. Any
+// goroutine may call its methods.
 type Listener struct {
 	net.Listener
 	mu     sync.Mutex
@@ -17,14 +18,16 @@ type Listener struct {
 // NewListener returns a Listener that accepts what l accepts, while there is nothing in its script.
 func NewListener(l net.Listener) *Listener { return &Listener{Listener: l} }
 
-// Fail adds to the script: the next accepts fail with these, one after the other. An accept that waits already is not concerned.
+// Fail adds to the script: the next accepts fail with these, one after the other. An accept that
+// waits already is not concerned.
 func (l *Listener) Fail(errs ...error) {
 	for _, err := range errs {
 		l.Do(func() error { return err })
 	}
 }
 
-// Do is Fail for accepts that do something of their own: they may block, or panic. One that returns nil accepts after that.
+// Do is Fail for accepts that do something of their own: they may block, or panic. One that returns
+// nil accepts after that.
 func (l *Listener) Do(steps ...func() error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,7 +41,8 @@ func (l *Listener) Heal() {
 	l.script, l.wrap = nil, nil
 }
 
-// Wrap makes Accept return what wrap makes of a connection. An accept that waits already is concerned.
+// Wrap makes Accept return what wrap makes of a connection. An accept that waits already is
+// concerned.
 func (l *Listener) Wrap(wrap func(net.Conn) net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,10 +8,11 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// Network puts toxics between connections and those who use them. Any goroutine may call its methods.
+// Network puts toxics between connections and those who use them. Any goroutine may call its
+// methods.
 //
-// Each connection has two goroutines, one for each direction. They end with the connection, that is, when both ends have closed it, or when a
-// toxic or Close ends it; Close waits for them.
+// Each connection has two goroutines, one for each direction. They end with the connection, that
+// is, when both ends have closed it, or when a toxic or Close ends it; Close waits for them.
 type Network struct {
 	seed   uint64
 	toxics []Toxic
@@ -23,14 +24,14 @@ type Network struct {
 	running sync.WaitGroup
 }
 
-// NewNetwork returns a network whose connections go through the toxics, in that order in both directions. The same seed makes the same
-// random choices, connection by connection.
+// NewNetwork returns a network whose connections go through the toxics, in that order in both
+// directions. The same seed makes the same random choices, connection by connection.
 func NewNetwork(seed uint64, toxics ...Toxic) *Network {
 	return &Network{seed: seed, toxics: toxics, relays: map[*relay]struct{}{}}
 }
 
-// Conn returns a connection that reads and writes conn through the toxics, and owns it from now on. Of what is written, up to some 200 KiB for each
-// direction may be under way.
+// Conn returns a connection that reads and writes conn through the toxics, and owns it from now on.
+// Of what is written, up to some 200 KiB for each direction may be under way.
 func (n *Network) Conn(conn net.Conn) net.Conn {
 	near, far := simnet.Pipe(simnet.Options{})
 	r := &relay{network: n, inside: far, outside: conn, healed: make(chan struct{}), dead: make(chan struct{})}
@@ -56,7 +57,8 @@ func (n *Network) Listener(l net.Listener) *Listener {
 	return toxic
 }
 
-// Heal ends all toxics, also for connections that there are: what was held back comes through at once.
+// Heal ends all toxics, also for connections that there are: what was held back comes through at
+// once.
 func (n *Network) Heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

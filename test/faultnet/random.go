@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Toxics returns one of each kind of toxic, with attributes drawn from random: large enough to be felt, small enough for a test.
+// Toxics returns one of each kind of toxic, with attributes drawn from random: large enough to be
+// felt, small enough for a test.
 func Toxics(random *rand.Rand) []Toxic {
 	delay := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) }
 	return []Toxic{

@@ -7,13 +7,14 @@ import (
 
 // Step is what becomes of one call. The zero value is a call like any other.
 type Step struct {
-	// Stall is how long the call waits before it does anything. A deadline, or Close, ends the wait of a Read or a Write as
-	// it would end the call itself.
+	// Stall is how long the call waits before it does anything. A deadline, or Close, ends the wait
+	// of a Read or a Write as it would end the call itself.
 	Stall time.Duration
-	// Most is how many bytes a Read or a Write moves at most: a short read, a short write. 0: as many as it would. None: no byte.
+	// Most is how many bytes a Read or a Write moves at most: a short read, a short write. 0: as
+	// many as it would. None: no byte.
 	Most int
-	// Err is what the call returns, together with what it moved. A Write that was cut short by Most and has no Err claims success, which no
-	// net.Conn should.
+	// Err is what the call returns, together with what it moved. A Write that was cut short by Most
+	// and has no Err claims success, which no net.Conn should.
 	Err error
 }
 
@@ -28,10 +29,12 @@ const (
 type Script struct {
 	// Reads and Writes are for the first calls, one step each. All later ones are like any other.
 	Reads, Writes []Step
-	// Close is for the first Close. It frees calls that stall before it stalls itself; what is below is closed after that.
+	// Close is for the first Close. It frees calls that stall before it stalls itself; what is
+	// below is closed after that.
 	Close Step
-	// ResetAfter resets the connection after so many bytes, those read and those written together: a call gets as far as there, and later ones fail with
-	// syscall.ECONNRESET, as does the peer. 0: never.
+	// ResetAfter resets the connection after so many bytes, those read and those written together:
+	// a call gets as far as there, and later ones fail with syscall.ECONNRESET, as does the peer.
+	// 0: never.
 	ResetAfter int
 }
 

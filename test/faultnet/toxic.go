@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Toxic is something that a network does to the bytes of a connection, in both directions alike and independently: see Inbound and
-// Outbound. It is one of Latency, Bandwidth, SlowClose, Timeout, ResetPeer, Slicer, LimitData and Noop, or what those two functions return.
+// Toxic is something that a network does to the bytes of a connection, in both directions alike and
+// independently: see Inbound and Outbound. It is one of Latency, Bandwidth, SlowClose, Timeout,
+// ResetPeer, Slicer, LimitData and Noop, or what those two functions return.
 type Toxic interface {
 	// stage returns what it does to one direction of a connection that begins now.
 	stage(d beginning) stage
@@ -19,13 +20,15 @@ type beginning struct {
 	random  *rand.Rand
 }
 
-// stage changes the pieces of one direction, in their order. What comes out is in order, too, and of no earlier time than what came out before. One
-// goroutine calls it, and no clock but the pieces' own is read.
+// stage changes the pieces of one direction, in their order. What comes out is in order, too, and
+// of no earlier time than what came out before. One goroutine calls it, and no clock but the
+// pieces' own is read.
 type stage interface {
 	pass(p piece) []piece
 }
 
-// spontaneous is a stage that has a piece of its own before any other has come: something that happens by time alone.
+// spontaneous is a stage that has a piece of its own before any other has come: something that
+// happens by time alone.
 type spontaneous interface {
 	first() piece
 }

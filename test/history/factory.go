@@ -7,7 +7,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Watch returns a factory whose handlers are those of factory, with every call recorded, and every operation through the sockets they get.
+// Watch returns a factory whose handlers are those of factory, with every call recorded, and every
+// operation through the sockets they get.
 func (r *Recorder) Watch(factory tcpactor.Factory) tcpactor.Factory { return &watched{r, factory} }
 
 type watched struct {
@@ -61,7 +62,8 @@ func (r *receiver) Receive(ctx actor.Context, message any) error {
 	}
 }
 
-// life delivers a message of the actor's own life. It is no call, and only a failure in it is recorded: as the end of one.
+// life delivers a message of the actor's own life. It is no call, and only a failure in it is
+// recorded: as the end of one.
 func (r *receiver) life(ctx actor.Context, message any) error {
 	returned := false
 	defer func() {

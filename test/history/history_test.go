@@ -25,7 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// brief returns what a history says, without times, numbers of operations and what differs from run to run.
+// brief returns what a history says, without times, numbers of operations and what differs from run
+// to run.
 func brief(records []Record) (lines []string) {
 	for _, r := range records {
 		r.At, r.ID, r.Of, r.Closing, r.Closed, r.Info = 0, 0, 0, nil, nil, nil
@@ -34,7 +35,8 @@ func brief(records []Record) (lines []string) {
 	return lines
 }
 
-// conversation runs one connection of an echo through the given factory, in a bubble, and returns its records.
+// conversation runs one connection of an echo through the given factory, in a bubble, and returns
+// its records.
 func conversation(t *testing.T, factory tcpactor.Factory, talk func(r *Recorder, m *Mail, p *Peer)) (records []Record) {
 	synctest.Test(t, func(t *testing.T) {
 		system := tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),

@@ -13,7 +13,8 @@ import (
 // Task is a message for a handler.
 type Task struct{ id int }
 
-// Mail sends commands to connections' PIDs and records what becomes of them: answers and dead letters. Actors of its own get them.
+// Mail sends commands to connections' PIDs and records what becomes of them: answers and dead
+// letters. Actors of its own get them.
 type Mail struct {
 	recorder *Recorder
 	system   *actor.ActorSystem
@@ -45,7 +46,8 @@ func (r *Recorder) Mail(system *actor.ActorSystem) *Mail {
 	return m
 }
 
-// Close waits for Infos that are asked for, and stops the actors once they have read what they were told.
+// Close waits for Infos that are asked for, and stops the actors once they have read what they were
+// told.
 func (m *Mail) Close() {
 	m.infos.Wait()
 	for _, pid := range m.senders {
@@ -54,8 +56,9 @@ func (m *Mail) Close() {
 	m.system.EventStream.Unsubscribe(m.letters)
 }
 
-// Command sends a command with an acknowledgement to the connection behind s, as the issuer that s is for. asked: the answer is wanted. A
-// Write that has a Token gets another one, and a sender. Otherwise there is none, and a Write that is refused becomes a dead letter.
+// Command sends a command with an acknowledgement to the connection behind s, as the issuer that s
+// is for. asked: the answer is wanted. A Write that has a Token gets another one, and a sender.
+// Otherwise there is none, and a Write that is refused becomes a dead letter.
 func (m *Mail) Command(s *Socket, command protocol.Command, asked bool) {
 	begin := Record{Op: opOf(command), Asked: asked}
 	if asked {

@@ -4,7 +4,8 @@ import (
 	"net"
 )
 
-// Peer is the client's end of a connection, recorded. Its other methods are not: use those here to end it.
+// Peer is the client's end of a connection, recorded. Its other methods are not: use those here to
+// end it.
 type Peer struct {
 	net.Conn
 	recorder *Recorder

@@ -51,22 +51,27 @@ const (
 	// Suspended and Resumed: accepting stops, and goes on.
 	Suspended
 	Resumed
-	// Parted and Healed: bytes no longer travel, and do again. Recorded before the one and after the other.
+	// Parted and Healed: bytes no longer travel, and do again. Recorded before the one and after
+	// the other.
 	Parted
 	Healed
 
-	// Enter is the beginning of a handler call: Call, ID; Accepted: N restarts; Data: Bytes, EOF; Writable: Ready; Closed: Closed; Completion
-	// and Message: Of, Err, Room; EndBegun: Closing, Room.
+	// Enter is the beginning of a handler call: Call, ID; Accepted: N restarts; Data: Bytes, EOF;
+	// Writable: Ready; Closed: Closed; Completion and Message: Of, Err, Room; EndBegun: Closing,
+	// Room.
 	Enter
-	// Leave is its end: Call, ID, Failed, Err as returned; Data: N bytes were consumed. Without a Call: Proto.Actor's own Started, Stopping or
-	// Stopped failed in a handler.
+	// Leave is its end: Call, ID, Failed, Err as returned; Data: N bytes were consumed. Without a
+	// Call: Proto.Actor's own Started, Stopping or Stopped failed in a handler.
 	Leave
 
-	// Begin is the beginning of an operation: Op, ID, By, Mail, Asked; Write, Wait: Bytes, N of them; Write by mail: From, Token; Resume: N.
+	// Begin is the beginning of an operation: Op, ID, By, Mail, Asked; Write, Wait: Bytes, N of
+	// them; Write by mail: From, Token; Resume: N.
 	Begin
-	// End is the return of one that was called: ID, Err; Write: N, Room; Wait: N, Expired; Info: Info.
+	// End is the return of one that was called: ID, Err; Write: N, Room; Wait: N, Expired; Info:
+	// Info.
 	End
-	// Answer is what its issuer was told by mail, or by callback after Closed: ID, Err, Token, Room; also DeadLetter.
+	// Answer is what its issuer was told by mail, or by callback after Closed: ID, Err, Token,
+	// Room; also DeadLetter.
 	Answer
 	// Expired: the context of an operation is done: ID.
 	Expired
@@ -78,7 +83,8 @@ const (
 	// Sending and Sent are one write of the peer's: Bytes; then N of them, Err.
 	Sending
 	Sent
-	// Reading and Got are one read of the peer's: at most N; then Bytes, Err. io.EOF is the server's FIN.
+	// Reading and Got are one read of the peer's: at most N; then Bytes, Err. io.EOF is the
+	// server's FIN.
 	Reading
 	Got
 	// Finishing, Closing and Resetting: the peer is about to send FIN, to close, to reset.
@@ -90,7 +96,8 @@ const (
 // Call is a kind of handler call.
 type Call uint8
 
-// The calls. Completion is a callback of an operation, EndBegun is Closing: that word is the peer's.
+// The calls. Completion is a callback of an operation, EndBegun is Closing: that word is the
+// peer's.
 const (
 	NoCall Call = iota
 	Accepted
@@ -134,5 +141,6 @@ type deadLetter struct{}
 
 func (deadLetter) Error() string { return "dead letter" }
 
-// Turn is the issuer of what happens inside the handler calls of a connection. Other issuers count from 1.
+// Turn is the issuer of what happens inside the handler calls of a connection. Other issuers count
+// from 1.
 func Turn(conn int) int { return -conn }

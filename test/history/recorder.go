@@ -12,7 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Recorder is a history that goes on. Any goroutine may call its methods, but Measure, which comes first.
+// Recorder is a history that goes on. Any goroutine may call its methods, but Measure, which comes
+// first.
 type Recorder struct {
 	began time.Time
 	room  Room
@@ -33,11 +34,12 @@ type end struct {
 	moved                    bool // since the last Moved
 }
 
-// Room says how many bytes more the network takes that the server writes to a client. known is false where it cannot be told, or
-// where the server's end is closed.
+// Room says how many bytes more the network takes that the server writes to a client. known is
+// false where it cannot be told, or where the server's end is closed.
 type Room func(client net.Addr) (n int, known bool)
 
-// Measure has the room recorded with each refusal: it is what the network would have taken shortly before the record.
+// Measure has the room recorded with each refusal: it is what the network would have taken shortly
+// before the record.
 func (r *Recorder) Measure(room Room) { r.room = room }
 
 // measure returns the room of a connection for a record.
@@ -85,7 +87,8 @@ func NewRecorder() *Recorder {
 	return &Recorder{began: time.Now(), conns: make([]end, 1), names: map[string]int{}, pids: map[string]int{}}
 }
 
-// Records returns what was recorded so far. The slice is the recorder's; nobody may record any more.
+// Records returns what was recorded so far. The slice is the recorder's; nobody may record any
+// more.
 func (r *Recorder) Records() []Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +121,8 @@ func (r *Recorder) begin(record Record) (id int) {
 	return id
 }
 
-// complete records a callback: a call while the connection has not ended, an answer afterwards. called says which.
+// complete records a callback: a call while the connection has not ended, an answer afterwards.
+// called says which.
 func (r *Recorder) complete(conn, of int, err error) (id int, called bool) {
 	room := r.measureRefusal(conn, err)
 	r.mu.Lock()
@@ -161,8 +165,9 @@ func (r *Recorder) keep(p []byte) []byte {
 	return r.memory[at:len(r.memory):len(r.memory)]
 }
 
-// dialed and accepted return the number of a connection. Its two ends find each other by the client's address: whoever comes
-// first makes the number. An address that is used again, or that has no name, is a new connection.
+// dialed and accepted return the number of a connection. Its two ends find each other by the
+// client's address: whoever comes first makes the number. An address that is used again, or that
+// has no name, is a new connection.
 func (r *Recorder) dialed(client net.Addr) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

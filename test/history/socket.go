@@ -109,7 +109,8 @@ func (s *Socket) WriteFile(f *os.File, offset, n int64, done func(error)) error 
 	return err
 }
 
-// contents returns what a file has of n bytes from offset, nil where that is not known before it is read.
+// contents returns what a file has of n bytes from offset, nil where that is not known before it is
+// read.
 func contents(f *os.File, offset, n int64) []byte {
 	if n < 0 || offset < 0 {
 		return nil
@@ -207,7 +208,8 @@ func (s *Socket) Info() protocol.Info {
 	return info
 }
 
-// Stop stops the connection's actor, as anyone who knows its PID can; Poison does it in turn with its mail.
+// Stop stops the connection's actor, as anyone who knows its PID can; Poison does it in turn with
+// its mail.
 func (s *Socket) Stop(system *actor.ActorSystem) {
 	s.command(Stop, 0, func() { system.Root.Stop(s.PID()) })
 }

@@ -1,4 +1,5 @@
-// Package layers_test holds the shape of the module: which package may import which, and that the README's table of options is the code's.
+// Package layers_test holds the shape of the module: which package may import which, and that the
+// README's table of options is the code's.
 package layers_test
 
 import (

@@ -16,7 +16,8 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// special are the defaults that are no value of the field, or that the code works out when it starts.
+// special are the defaults that are no value of the field, or that the code works out when it
+// starts.
 var special = map[string]string{
 	"Workers":                 "GOMAXPROCS",
 	"EventLoops":              "1",
@@ -71,7 +72,8 @@ func TestTheReadmesTableOfOptionsIsTheCodes(t *testing.T) {
 	}
 }
 
-// The defaults that are in special because they are worked out: here from what the code says of itself.
+// The defaults that are in special because they are worked out: here from what the code says of
+// itself.
 func TestTheZeroEnumerationsAreTheOnesTheTableNames(t *testing.T) {
 	assert.Zero(t, connection.GateQuiet)
 	assert.Zero(t, connection.Push)

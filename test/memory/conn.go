@@ -1,5 +1,5 @@
-// Package memory measures what a connection costs, over connections that cost nothing themselves: no descriptor,
-// no allocation after they were made.
+// Package memory measures what a connection costs, over connections that cost nothing themselves:
+// no descriptor, no allocation after they were made.
 package memory
 
 import (
@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Conn is the server's end of a connection whose client is the measuring goroutine: it sends one message, of up to 64 bytes, and waits for
-// the answer. Every wait is on a channel that exists from the beginning.
+// Conn is the server's end of a connection whose client is the measuring goroutine: it sends one
+// message, of up to 64 bytes, and waits for the answer. Every wait is on a channel that exists from
+// the beginning.
 type Conn struct {
 	in, out   message
 	closed    chan struct{}

@@ -100,7 +100,8 @@ const (
 	mostStack = 10000
 )
 
-// idle returns the bytes of heap and of stacks that each of so many connections holds after one message.
+// idle returns the bytes of heap and of stacks that each of so many connections holds after one
+// message.
 func idle(t testing.TB, count int) (heap, stack float64) {
 	conns, stop := serve(t, writer{}, 0)
 	defer stop()

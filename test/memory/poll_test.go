@@ -16,8 +16,8 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// On the poll transport a connection needs a socket of the system's. The client's end is a bare descriptor, so that what the heap gained or
-// was asked for is the server's.
+// On the poll transport a connection needs a socket of the system's. The client's end is a bare
+// descriptor, so that what the heap gained or was asked for is the server's.
 
 // Regression bounds, a little above what was measured.
 const (

@@ -1,7 +1,7 @@
 package mutants
 
-// defect is one fault put into the code on purpose: in File, the text Old, which occurs there once, becomes New. At least
-// one of the tests of CaughtBy must fail then.
+// defect is one fault put into the code on purpose: in File, the text Old, which occurs there once,
+// becomes New. At least one of the tests of CaughtBy must fail then.
 type defect struct {
 	Name      string // for the report and the command line
 	Guarantee string // of the README
@@ -18,8 +18,9 @@ type check struct {
 	Tags    string // build tags: berthdebug overwrites memory that was given back
 }
 
-// defects has at least one for each guarantee. They are what goes wrong in servers: an end told twice, a write lost between
-// two goroutines, a wake-up that comes a moment too early, a permit that nobody gives back.
+// defects has at least one for each guarantee. They are what goes wrong in servers: an end told
+// twice, a write lost between two goroutines, a wake-up that comes a moment too early, a permit
+// that nobody gives back.
 var defects = []defect{
 	{
 		Name: "closed-twice", Guarantee: "G1",

@@ -47,7 +47,8 @@ func try(root string, d defect) (verdict, error) {
 	return verdict{}, nil
 }
 
-// soundWithout makes sure that the tests pass on the code as it is: otherwise their failure would say nothing.
+// soundWithout makes sure that the tests pass on the code as it is: otherwise their failure would
+// say nothing.
 func soundWithout(root string, chosen []defect) error {
 	done := map[check]bool{}
 	for _, d := range chosen {
@@ -77,7 +78,8 @@ const (
 	soundTimeout = "10m"
 )
 
-// goTest runs the tests. A build that fails is an error: a defect that does not compile proves nothing.
+// goTest runs the tests. A build that fails is an error: a defect that does not compile proves
+// nothing.
 func goTest(root string, c check, flags ...string) (output string, passed bool, err error) {
 	arguments := append([]string{"test", "-count=1", "-timeout", testTimeout, "-tags", c.Tags, "-run", c.Tests}, flags...)
 	command := exec.Command("go", append(arguments, "./"+c.Package)...)
@@ -99,7 +101,8 @@ func goTest(root string, c check, flags ...string) (output string, passed bool, 
 
 var (
 	failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
-	// What a run without such a line ends with: a deadlock in a synctest bubble, a timeout, a crash.
+	// What a run without such a line ends with: a deadlock in a synctest bubble, a timeout, a
+	// crash.
 	ended = regexp.MustCompile(`(?m)^(?:panic|fatal error): (.*)$`)
 	// In such a run, the test that was under way.
 	running = regexp.MustCompile(`(?m)^\s+(Test\S+) \(`)

@@ -1,5 +1,6 @@
-// Package report collects the figures that long tests come to. A test adds a row; where the environment variable BERTH_REPORT
-// names a file, the row is appended to it as a line of JSON, for whoever writes test/REPORT.md. It is logged in any case.
+// Package report collects the figures that long tests come to. A test adds a row; where the
+// environment variable BERTH_REPORT names a file, the row is appended to it as a line of JSON, for
+// whoever writes test/REPORT.md. It is logged in any case.
 package report
 
 import (
@@ -9,7 +10,8 @@ import (
 	"time"
 )
 
-// The environment variables: the name of the file that rows are appended to, and the commit that is tested.
+// The environment variables: the name of the file that rows are appended to, and the commit that is
+// tested.
 const (
 	File   = "BERTH_REPORT"
 	Commit = "BERTH_COMMIT"
@@ -40,8 +42,9 @@ type line struct {
 	Failed  bool    `json:"failed"` // whether the test had failed when it added the row
 }
 
-// Add logs a row and appends it to the report, if there is one. It is the test's last act: a failure after it is not in the row. Any
-// goroutine of any number of processes may call it, as each row is one write at the end of the file.
+// Add logs a row and appends it to the report, if there is one. It is the test's last act: a
+// failure after it is not in the row. Any goroutine of any number of processes may call it, as each
+// row is one write at the end of the file.
 func Add(t testing.TB, row Row) {
 	t.Helper()
 	text, err := json.Marshal(line{row, row.Duration.Seconds(), t.Name(), os.Getenv(Commit), t.Failed()})

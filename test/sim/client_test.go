@@ -7,8 +7,8 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// client is a peer with a goroutine that sends and one that reads, so that neither waits for the other. What it is told to do it does in
-// turn; it is stopped by finish, which joins both.
+// client is a peer with a goroutine that sends and one that reads, so that neither waits for the
+// other. What it is told to do it does in turn; it is stopped by finish, which joins both.
 type client struct {
 	*history.Peer
 	sends   chan []byte // nil: FIN
@@ -39,7 +39,8 @@ func (c *client) send() {
 	}
 }
 
-// piece is how much a client that reads until the end reads at once: little, as what it may have read while it does is not known.
+// piece is how much a client that reads until the end reads at once: little, as what it may have
+// read while it does is not known.
 const piece = 512
 
 func (c *client) read() {

@@ -16,7 +16,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// scenario is a world that is the same each time: its steps are random, but of one seed, and each is waited for.
+// scenario is a world that is the same each time: its steps are random, but of one seed, and each
+// is waited for.
 const scenario, scenarioSteps = 7, 200
 
 func scenarioPlan() plan {
@@ -37,7 +38,8 @@ func scenarioPlan() plan {
 	}
 }
 
-// ends are the ways to end a listener: with patience, at once, with a deadline that has passed, and by the end of the actor that owns it.
+// ends are the ways to end a listener: with patience, at once, with a deadline that has passed, and
+// by the end of the actor that owns it.
 var ends = map[string]func(w *world){
 	"shutdown": func(w *world) { _ = w.listener.Shutdown(within(20 * time.Second)) },
 	"close":    func(w *world) { _ = w.listener.Close() },
@@ -64,7 +66,8 @@ func (o *owned) listen(w *world) (l *listener.Listener, err error) {
 	return l, err
 }
 
-// D3: a shutdown at each step of a scenario, in each way, leaves nothing: no goroutine (the bubble would not end), no actor, no socket.
+// D3: a shutdown at each step of a scenario, in each way, leaves nothing: no goroutine (the bubble
+// would not end), no actor, no socket.
 func TestAShutdownAtAnyStepLeavesNothing(t *testing.T) {
 	began, cuts, left := time.Now(), 0, 0
 	for cut := 0; cut < scenarioSteps; cut += every() {

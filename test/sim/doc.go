@@ -15,8 +15,9 @@
 //	pairs_test.go      two causes of an end at once
 //	panics_test.go     a panic in every callback
 //
-// A seed determines the options, the driver's operations and their order, and what each handler does at its nth call. It does not determine in
-// which order goroutines run that are ready at the same moment: timers that are due at the same moment fire in random order, and a
-// goroutine may be preempted. A seed is run again on one processor, where every second world is the same to the last record, and until it
-// fails.
+// A seed determines the options, the driver's operations and their order, and what each handler
+// does at its nth call. It does not determine in which order goroutines run that are ready at the
+// same moment: timers that are due at the same moment fire in random order, and a goroutine may be
+// preempted. A seed is run again on one processor, where every second world is the same to the last
+// record, and until it fails.
 package sim

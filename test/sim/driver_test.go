@@ -98,8 +98,8 @@ func (w *world) sleep(rng *rand.Rand, most time.Duration) {
 	w.ground.sleep(time.Duration(rng.Int64N(int64(most))))
 }
 
-// size returns a size of something: near a limit, or anything up to a little over it. What takes the network many windows to carry is
-// rare enough with small limits.
+// size returns a size of something: near a limit, or anything up to a little over it. What takes
+// the network many windows to carry is rare enough with small limits.
 func (w *world) size(rng *rand.Rand, limit, least int) int {
 	limit = min(limit, 10_000, 20*bufferOf(w.plan.network))
 	switch rng.IntN(8) {
@@ -128,7 +128,8 @@ func text(rng *rand.Rand, n int) []byte {
 	return p[:n]
 }
 
-// write writes to a connection, in one of the forms, for the issuer that socket is of. p is the connection's player.
+// write writes to a connection, in one of the forms, for the issuer that socket is of. p is the
+// connection's player.
 func (w *world) write(rng *rand.Rand, socket *history.Socket, p *player) {
 	limit := w.plan.listener.Connection.WithDefaults().WriteBufferSize
 	data := text(rng, w.size(rng, limit, 0))

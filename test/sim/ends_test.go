@@ -46,11 +46,12 @@ func (cs *clientEnds) full(some []net.Addr) bool {
 	return false
 }
 
-// discovery is longer than a transport takes to find out that a write blocks which it cannot ask. A write that finds the queue full waits for
-// that long.
+// discovery is longer than a transport takes to find out that a write blocks which it cannot ask. A
+// write that finds the queue full waits for that long.
 const discovery = 20 * time.Millisecond
 
-// rest waits until nothing moves any more, and records it. A write that waits for the transport to find out is not at rest.
+// rest waits until nothing moves any more, and records it. A write that waits for the transport to
+// find out is not at rest.
 func (cs *clientEnds) rest(r *history.Recorder) {
 	for synctest.Wait(); cs.full(r.Moved()); synctest.Wait() {
 		time.Sleep(discovery)

@@ -11,7 +11,8 @@ import (
 // fileSize is little enough for parts of the file to lie beyond its end now and then, in bytes.
 const fileSize = 40_000
 
-// sharedFile is one file, of which all connections of all worlds send parts. It has no name any more, so nothing is left of it.
+// sharedFile is one file, of which all connections of all worlds send parts. It has no name any
+// more, so nothing is left of it.
 var sharedFile = sync.OnceValue(func() *os.File {
 	f, err := os.CreateTemp("", "berth-sim")
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// player is a handler that behaves at random. What it does at its nth call depends on the seed and its connection alone.
+// player is a handler that behaves at random. What it does at its nth call depends on the seed and
+// its connection alone.
 type player struct {
 	w      *world
 	rng    *rand.Rand

@@ -37,8 +37,8 @@ func skipped(all bool, what string) string {
 	return what
 }
 
-// hang is how long a bubble may take, in real time. Where goroutines wait for each other, synctest says so itself; this is for one that
-// never rests.
+// hang is how long a bubble may take, in real time. Where goroutines wait for each other, synctest
+// says so itself; this is for one that never rests.
 const hang = 2 * time.Minute
 
 // inBubble runs f in a bubble of virtual time. An error says that it did not come to an end.
@@ -63,7 +63,8 @@ func inBubble(t *testing.T, name string, f func()) (err error) {
 	return nil
 }
 
-// story returns what led to a violation: the last records of its connection before it, and of the world.
+// story returns what led to a violation: the last records of its connection before it, and of the
+// world.
 func story(records []history.Record, v check.Violation) (lines []string) {
 	const most = 80
 	rested := false

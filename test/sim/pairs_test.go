@@ -91,8 +91,8 @@ func (o obedient) Message(_ actor.Context, socket protocol.Socket, _ any) error 
 
 func (obedient) Closed(protocol.Socket, *protocol.Closed) {}
 
-// pair ends a connection by two causes: the first one has had its effect before the second one comes, if settled, otherwise they come
-// at once. It returns how the connection ended.
+// pair ends a connection by two causes: the first one has had its effect before the second one
+// comes, if settled, otherwise they come at once. It returns how the connection ended.
 func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Closed, violations []check.Violation, records []history.Record) {
 	name := fmt.Sprintf("%s and %s", first.name, second.name)
 	err := inBubble(t, name, func() {
@@ -102,7 +102,8 @@ func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Clo
 			o.IdleTimeout = limitOfPairs
 		}
 		if by("stall") {
-			// The time begins when a look has seen the write, and one look more has it tried a last time.
+			// The time begins when a look has seen the write, and one look more has it tried a last
+			// time.
 			o.WriteTimeout = limitOfPairs - 2*lookOfPairs
 			if by("idle") {
 				o.IdleTimeout = o.WriteTimeout
@@ -160,7 +161,8 @@ func TestOfTwoCausesTheFirstOneWins(t *testing.T) {
 				case closed == nil:
 					t.Errorf("%s: no Closed", name)
 				case first.name == "RST" && closed.Reason == protocol.ReasonPeerClosed && transport.IsReset(closed.Err):
-					// A reset is told once. Where the writer was told, the reader finds the end of the input, and may be faster.
+					// A reset is told once. Where the writer was told, the reader finds the end of
+					// the input, and may be faster.
 				case settled && closed.Reason != first.reason && !(first.clock && second.clock), closed.Reason != first.reason && closed.Reason != second.reason:
 					t.Errorf("%s: %v", name, closed.Reason)
 				}

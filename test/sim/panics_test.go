@@ -24,7 +24,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// spots are where the user's code can go wrong, each with what makes it run. The others of an actor's life follow from its end.
+// spots are where the user's code can go wrong, each with what makes it run. The others of an
+// actor's life follow from its end.
 var spots = map[string]func(s *stage, p *history.Peer){
 	"factory":    func(*stage, *history.Peer) {},
 	"Started":    func(*stage, *history.Peer) {},
@@ -69,7 +70,8 @@ func (s *stage) fail(spot string) {
 	}
 }
 
-// fragile is a handler that fails where the stage says, behind two forms: as a Handler it has no Started, Stopping, Stopped.
+// fragile is a handler that fails where the stage says, behind two forms: as a Handler it has no
+// Started, Stopping, Stopped.
 type fragile struct{ s *stage }
 
 func (f fragile) Accepted(socket protocol.Socket) error {
@@ -187,7 +189,8 @@ func echoes(t *testing.T, p *history.Peer) {
 	assert.Equal(t, "still there?", string(b[:n]))
 }
 
-// S5: wherever the user's code fails, its connection ends, and nobody else notices: not the supervisor above either, whatever it would say.
+// S5: wherever the user's code fails, its connection ends, and nobody else notices: not the
+// supervisor above either, whatever it would say.
 func TestWhereverAHandlerFailsItsConnectionEndsAlone(t *testing.T) {
 	began, cases := time.Now(), 0
 	for _, factory := range []string{"handlers", "actors"} {

@@ -14,8 +14,9 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// sockets is the machine's own network, where the clock is everybody's and nobody can tell when all is at rest. It is TCP: the ends of
-// a unix socket have no names by which the history could put them together, and no RST.
+// sockets is the machine's own network, where the clock is everybody's and nobody can tell when all
+// is at rest. It is TCP: the ends of a unix socket have no names by which the history could put
+// them together, and no RST.
 type sockets struct {
 	transport listener.Transport
 	addr      net.Addr
@@ -60,8 +61,8 @@ func realPlan(rng *rand.Rand) plan {
 	return p
 }
 
-// The same worlds over real sockets, with the poll transport and without. Here time is real, so there are fewer, and the judge knows less: not
-// when all is at rest, nor what the network holds.
+// The same worlds over real sockets, with the poll transport and without. Here time is real, so
+// there are fewer, and the judge knows less: not when all is at rest, nor what the network holds.
 func TestSimOverRealSockets(t *testing.T) {
 	for name, kind := range map[string]listener.Transport{"poll": listener.Poll, "stream": listener.Stream} {
 		t.Run(name, func(t *testing.T) {

@@ -21,7 +21,8 @@ import (
 
 var sequence = flag.String("sim.sequence", "", "run this sequence alone: letters of WCFRPXS, see sequences_test.go")
 
-// moves are what can happen to a connection, by letter: Write, Close, the peer's FIN, its RST, Pause, a panic of the handler's, Stop.
+// moves are what can happen to a connection, by letter: Write, Close, the peer's FIN, its RST,
+// Pause, a panic of the handler's, Stop.
 const moves = "WCFRPXS"
 
 const longest = 6
@@ -63,8 +64,8 @@ func (bomb) Message(actor.Context, protocol.Socket, any) error { panic("asked to
 
 func (bomb) Closed(protocol.Socket, *protocol.Closed) {}
 
-// play runs sequences, each on a connection of its own, all at once. settled: one step after the other, with a rest in between; otherwise
-// all steps of a connection follow each other at once.
+// play runs sequences, each on a connection of its own, all at once. settled: one step after the
+// other, with a rest in between; otherwise all steps of a connection follow each other at once.
 func play(t *testing.T, sequences []string, settled bool) (violations []check.Violation, records []history.Record) {
 	var world check.World
 	err := inBubble(t, fmt.Sprintf("sequences from %s", sequences[0]), func() {

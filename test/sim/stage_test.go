@@ -19,7 +19,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// stage is a listener on a simulated network for tests that say themselves what happens, step by step. An actor of the user's owns it.
+// stage is a listener on a simulated network for tests that say themselves what happens, step by
+// step. An actor of the user's owns it.
 type stage struct {
 	t        *testing.T
 	network  simnet.Options
@@ -106,7 +107,8 @@ func (s *stage) drain() (wait func()) {
 	return reading.Wait
 }
 
-// finish ends the listener by the given call, if nobody has, and returns the whole history. Nothing may be left.
+// finish ends the listener by the given call, if nobody has, and returns the whole history. Nothing
+// may be left.
 func (s *stage) finish(end func()) []history.Record {
 	s.recorder.Note(history.ShutdownBegun)
 	end()

@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// waits are the writes that wait, outside of handlers: each has a goroutine. The helpers of a world join them; they end with their
-// connections at the latest.
+// waits are the writes that wait, outside of handlers: each has a goroutine. The helpers of a world
+// join them; they end with their connections at the latest.
 type waits struct {
 	mu      sync.Mutex
 	begun   int
@@ -25,7 +25,8 @@ const (
 	firstWaiter = driver + 9 // the issuers of writes that wait
 )
 
-// begin returns the context of a write that is to wait, and its number; false where there are enough.
+// begin returns the context of a write that is to wait, and its number; false where there are
+// enough.
 func (ws *waits) begin(ctx context.Context) (_ context.Context, number int, ok bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -79,7 +80,8 @@ func (w *world) waitInside(rng *rand.Rand, socket *history.Socket) {
 	writeWaiting(ctx, socket, w.long(rng), rng.IntN(4) == 0)
 }
 
-// limited returns a context: one without an end, one that is done already, or one that ends after a while.
+// limited returns a context: one without an end, one that is done already, or one that ends after a
+// while.
 func (w *world) limited(rng *rand.Rand) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	switch rng.IntN(8) {

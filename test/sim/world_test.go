@@ -18,7 +18,8 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// world is one listener with its connections and their peers, from the first client to the end of the listener.
+// world is one listener with its connections and their peers, from the first client to the end of
+// the listener.
 type world struct {
 	seed     uint64
 	plan     plan
@@ -86,8 +87,8 @@ func (w *world) history(steps int) ([]history.Record, error) {
 	return w.recorder.Records(), err
 }
 
-// end shuts the listener down, in one of many ways unless the way is given, while the world goes on for a while. It returns what is
-// left: the listener is gone.
+// end shuts the listener down, in one of many ways unless the way is given, while the world goes on
+// for a while. It returns what is left: the listener is gone.
 func (w *world) end() (left []string) {
 	w.recorder.Note(history.ShutdownBegun)
 	shut := w.shut
@@ -145,7 +146,8 @@ func (w *world) join(p *player) {
 	w.players = append(w.players, p)
 }
 
-// gone takes note of the end of a connection: of its players, of which there are more if some have panicked.
+// gone takes note of the end of a connection: of its players, of which there are more if some have
+// panicked.
 func (w *world) gone(socket protocol.Socket) {
 	conn := socket.(*history.Socket).Conn()
 	w.mu.Lock()

@@ -8,8 +8,8 @@ import (
 // network is what every address here answers to Network, and what stands in every error.
 const network = "sim"
 
-// Addr is the address of an end: a name and a number in the form net.SplitHostPort takes, because code that
-// limits connections by host will split it.
+// Addr is the address of an end: a name and a number in the form net.SplitHostPort takes, because
+// code that limits connections by host will split it.
 type Addr string
 
 var _ net.Addr = Addr("")

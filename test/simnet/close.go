@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// Close ends both directions and returns at once. What was written still goes out, followed by the end of the stream,
-// unless there is unread input, or more comes: then the peer is reset and what was still queued here is
-// lost. After SetLinger(0) the reset is certain. Blocked calls return net.ErrClosed, and so does a second Close.
+// Close ends both directions and returns at once. What was written still goes out, followed by the
+// end of the stream, unless there is unread input, or more comes: then the peer is reset and what
+// was still queued here is lost. After SetLinger(0) the reset is certain. Blocked calls return
+// net.ErrClosed, and so does a second Close.
 func (c *Conn) Close() error { return c.close(false) }
 
-// Reset ends the connection without any order, as SetLinger(0) and then Close do: what is queued here is forgotten and
-// the peer is reset.
+// Reset ends the connection without any order, as SetLinger(0) and then Close do: what is queued
+// here is forgotten and the peer is reset.
 func (c *Conn) Reset() error { return c.close(true) }
 
 func (c *Conn) close(reset bool) error {
@@ -42,8 +43,8 @@ func (c *Conn) SetLinger(sec int) error {
 	return c.set(func() { c.lingerZero = sec == 0 })
 }
 
-// CloseWrite tells the peer, after all that was written, that no more will come. Reading goes on; Write returns
-// syscall.EPIPE.
+// CloseWrite tells the peer, after all that was written, that no more will come. Reading goes on;
+// Write returns syscall.EPIPE.
 func (c *Conn) CloseWrite() error {
 	return c.shutdown(func(now time.Time) {
 		c.end.writeShut = true
@@ -51,13 +52,15 @@ func (c *Conn) CloseWrite() error {
 	})
 }
 
-// CloseRead makes Read return io.EOF where it would block. The peer learns nothing, and what it writes can be read,
-// until CloseWrite has ended this side as well: then input resets the connection.
+// CloseRead makes Read return io.EOF where it would block. The peer learns nothing, and what it
+// writes can be read, until CloseWrite has ended this side as well: then input resets the
+// connection.
 func (c *Conn) CloseRead() error {
 	return c.shutdown(func(time.Time) { c.end.readShut = true })
 }
 
-// shutdown is what CloseRead and CloseWrite have in common. ENOTCONN is the kernel's word for one that is over.
+// shutdown is what CloseRead and CloseWrite have in common. ENOTCONN is the kernel's word for one
+// that is over.
 func (c *Conn) shutdown(half func(now time.Time)) error {
 	l := c.link
 	l.Lock()
@@ -75,23 +78,26 @@ func (c *Conn) shutdown(half func(now time.Time)) error {
 	return nil
 }
 
-// SetDeadline sets the deadlines of Read and of Write. It applies also to calls that are blocked now; zero is none.
+// SetDeadline sets the deadlines of Read and of Write. It applies also to calls that are blocked
+// now; zero is none.
 func (c *Conn) SetDeadline(t time.Time) error {
 	return c.set(func() { c.readDeadline, c.writeDeadline = t, t })
 }
 
-// SetReadDeadline sets the deadline of Read: from then on it returns os.ErrDeadlineExceeded, also if there is input.
+// SetReadDeadline sets the deadline of Read: from then on it returns os.ErrDeadlineExceeded, also
+// if there is input.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.set(func() { c.readDeadline = t })
 }
 
-// SetWriteDeadline sets the deadline of Write. A Write that was blocked returns with it how much it had
-// written: those bytes go out.
+// SetWriteDeadline sets the deadline of Write. A Write that was blocked returns with it how much it
+// had written: those bytes go out.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.set(func() { c.writeDeadline = t })
 }
 
-// ResumesWrites returns true: after a write deadline the next Write goes on behind what the one before returned.
+// ResumesWrites returns true: after a write deadline the next Write goes on behind what the one
+// before returned.
 func (c *Conn) ResumesWrites() bool { return true }
 
 // set changes what concerns this end's user alone. Whoever is blocked looks at the deadline again.

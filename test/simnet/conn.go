@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// Conn is one end of a connection. Besides net.Conn it has what *net.TCPConn has for ending one, under the same
-// names and with the same effects on the peer, and Partition and Heal.
+// Conn is one end of a connection. Besides net.Conn it has what *net.TCPConn has for ending one,
+// under the same names and with the same effects on the peer, and Partition and Heal.
 //
-// All methods may be called by any number of goroutines at once. Reads of several goroutines share the input between
-// them; a Write is never interleaved with another. Read and Write alone can block, and do so durably in the sense of
-// testing/synctest; Close, and a deadline set in the past, free whoever is blocked.
+// All methods may be called by any number of goroutines at once. Reads of several goroutines share
+// the input between them; a Write is never interleaved with another. Read and Write alone can
+// block, and do so durably in the sense of testing/synctest; Close, and a deadline set in the past,
+// free whoever is blocked.
 //
 // Errors are *net.OpError as from a TCP connection, except io.EOF, which is bare.
 type Conn struct {
@@ -30,7 +31,8 @@ type Conn struct {
 
 var _ net.Conn = (*Conn)(nil)
 
-// Pipe returns the two ends of a connection that nobody had to dial. Unlike net.Pipe it has buffers.
+// Pipe returns the two ends of a connection that nobody had to dial. Unlike net.Pipe it has
+// buffers.
 func Pipe(opts Options) (*Conn, *Conn) {
 	opts = opts.withDefaults()
 	return pair(newLink(opts), addr(opts.Name, 1), addr(opts.Name, 2))
@@ -41,9 +43,10 @@ func pair(l *link, a, b Addr) (*Conn, *Conn) {
 		&Conn{link: l, end: l.ends[1], local: b, remote: a}
 }
 
-// Read waits until there is input, and takes what is there. After the peer's CloseWrite or Close, once all was read,
-// it returns io.EOF; after a reset, once all that had arrived was read, syscall.ECONNRESET, unless a Write was told of
-// it before. A Read of no bytes returns at once, and fails only on a closed connection.
+// Read waits until there is input, and takes what is there. After the peer's CloseWrite or Close,
+// once all was read, it returns io.EOF; after a reset, once all that had arrived was read,
+// syscall.ECONNRESET, unless a Write was told of it before. A Read of no bytes returns at once, and
+// fails only on a closed connection.
 func (c *Conn) Read(p []byte) (int, error) {
 	l := c.link
 	l.Lock()
@@ -74,9 +77,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
-// Write returns when all of p is in the buffers between the ends, or with an error and how many bytes of p got there.
-// That they got there does not mean that the peer will see them. On a connection that was reset the error is
-// syscall.ECONNRESET if nobody was told yet, and otherwise, as after CloseWrite, syscall.EPIPE.
+// Write returns when all of p is in the buffers between the ends, or with an error and how many
+// bytes of p got there. That they got there does not mean that the peer will see them. On a
+// connection that was reset the error is syscall.ECONNRESET if nobody was told yet, and otherwise,
+// as after CloseWrite, syscall.EPIPE.
 func (c *Conn) Write(p []byte) (int, error) {
 	l := c.link
 	l.Lock()
@@ -108,8 +112,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 }
 
-// takeTurn waits until no other Write is under way. The turn is a flag and not a mutex, as waiting for it may take
-// long. In line one asks only this end's user: a reset is told once, and the Write that is under way has to hear it.
+// takeTurn waits until no other Write is under way. The turn is a flag and not a mutex, as waiting
+// for it may take long. In line one asks only this end's user: a reset is told once, and the Write
+// that is under way has to hear it.
 func (c *Conn) takeTurn() error {
 	for c.writing {
 		now := time.Now()
@@ -140,8 +145,8 @@ func (c *Conn) mayWrite(now time.Time) error {
 	}
 }
 
-// PeerRoom returns how many bytes more the other end could write without waiting. open is false where that end is closed, or the
-// connection has ended.
+// PeerRoom returns how many bytes more the other end could write without waiting. open is false
+// where that end is closed, or the connection has ended.
 func (c *Conn) PeerRoom() (n int, open bool) {
 	l := c.link
 	l.Lock()
@@ -160,12 +165,13 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr returns the other end's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// Partition cuts the connection, in both directions: from now on nothing arrives at either end, and Write goes on
-// until the buffer is full. Nobody is told.
+// Partition cuts the connection, in both directions: from now on nothing arrives at either end, and
+// Write goes on until the buffer is full. Nobody is told.
 func (c *Conn) Partition() { c.link.partition() }
 
-// Heal ends a partition. What was written meanwhile, and what was under way when it began, arrives after one Latency,
-// so that nothing is lost, unless an end was reset: then its peer receives only that.
+// Heal ends a partition. What was written meanwhile, and what was under way when it began, arrives
+// after one Latency, so that nothing is lost, unless an end was reset: then its peer receives only
+// that.
 func (c *Conn) Heal() { c.link.heal() }
 
 func (c *Conn) failed(op string, err error) error {

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// Dial connects to the listener. It returns after one round trip, whether somebody accepts or not; with the backlog
-// full, or across a partition, it blocks until that is over or ctx is done, and then returns the context's error. A
-// listener that is closed, also one that is closed meanwhile, refuses with syscall.ECONNREFUSED.
+// Dial connects to the listener. It returns after one round trip, whether somebody accepts or not;
+// with the backlog full, or across a partition, it blocks until that is over or ctx is done, and
+// then returns the context's error. A listener that is closed, also one that is closed meanwhile,
+// refuses with syscall.ECONNREFUSED.
 func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	l.gate.Lock()
 	defer l.gate.Unlock()
@@ -26,7 +27,8 @@ func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	return client, nil
 }
 
-// handshake waits until the listener has answered, and has room. The caller holds the gate, before and after.
+// handshake waits until the listener has answered, and has room. The caller holds the gate, before
+// and after.
 func (l *Listener) handshake(ctx context.Context) error {
 	const legs = 2 // there and back
 	answer := time.Now().Add(legs * l.opts.Latency)

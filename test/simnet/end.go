@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// end is one end of a link, as the kernel has it: what it knows of TCP, and nothing of Go's deadlines or blocking. The
-// link's gate guards it.
+// end is one end of a link, as the kernel has it: what it knows of TCP, and nothing of Go's
+// deadlines or blocking. The link's gate guards it.
 //
-// The bytes of one direction are, oldest first, in the receiver's recvq, on the sender's wire, and in the sender's
-// sendq. BufferSize bounds all three together, Window the first two.
+// The bytes of one direction are, oldest first, in the receiver's recvq, on the sender's wire, and
+// in the sender's sendq. BufferSize bounds all three together, Window the first two.
 type end struct {
 	link *link
 	peer *end
@@ -30,8 +30,8 @@ type end struct {
 	err         syscall.Errno // what ended the connection, until a call has told it: the kernel's sk_err
 }
 
-// arrive is the whole of what the network can do to an end. To one whose connection is over it does nothing: either
-// all was said in order, or the peer has sent a reset or will receive one.
+// arrive is the whole of what the network can do to an end. To one whose connection is over it does
+// nothing: either all was said in order, or the peer has sent a reset or will receive one.
 func (e *end) arrive(p packet) {
 	switch {
 	case e.over():
@@ -62,8 +62,9 @@ func (e *end) accept(p []byte, now time.Time) int {
 // unread is how much has left this end and was not read by the peer.
 func (e *end) unread() int { return e.onWire + e.peer.recvq.Len() }
 
-// transmit sends what the window allows, and the fin after the last byte. What a dead end has in its sendq stays there:
-// this is the loss that a reset means. What is in its recvq stays as well, and readable, as Linux has it.
+// transmit sends what the window allows, and the fin after the last byte. What a dead end has in
+// its sendq stays there: this is the loss that a reset means. What is in its recvq stays as well,
+// and readable, as Linux has it.
 func (e *end) transmit(now time.Time) {
 	if e.dead {
 		return
@@ -89,7 +90,8 @@ func (e *end) read(p []byte, now time.Time) int {
 	return n
 }
 
-// readErr says why there is nothing to read, or nil if there may be. An orderly end stands also if a reset follows it.
+// readErr says why there is nothing to read, or nil if there may be. An orderly end stands also if
+// a reset follows it.
 func (e *end) readErr() error {
 	switch {
 	case e.finReceived:
@@ -139,8 +141,8 @@ func (e *end) shut(reset bool, now time.Time) {
 // over reports that the connection has come to its end, in order or not.
 func (e *end) over() bool { return e.dead || e.finReceived && e.peer.finReceived }
 
-// abort sends a reset. What is on the wire arrives before it, except across a partition: there the packets were lost and
-// nobody is left to send them again.
+// abort sends a reset. What is on the wire arrives before it, except across a partition: there the
+// packets were lost and nobody is left to send them again.
 func (e *end) abort(now time.Time) {
 	if e.link.cut {
 		e.wire, e.onWire = nil, 0

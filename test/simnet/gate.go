@@ -7,9 +7,9 @@ import (
 
 // gate is a mutex together with a place to wait for what it guards.
 //
-// It is not a sync.Cond because a wait here also ends with a timer or a context. And nobody may wait for the mutex for
-// long: a goroutine blocked in Lock does not count as durably blocked, so a bubble's clock would stand still.
-// Therefore nothing that can block is done with the gate locked.
+// It is not a sync.Cond because a wait here also ends with a timer or a context. And nobody may
+// wait for the mutex for long: a goroutine blocked in Lock does not count as durably blocked, so a
+// bubble's clock would stand still. Therefore nothing that can block is done with the gate locked.
 type gate struct {
 	sync.Mutex
 	changed chan struct{} // closed by the next broadcast; nil while nobody waits, which is nearly always
@@ -23,8 +23,9 @@ func (g *gate) broadcast() {
 	}
 }
 
-// wait gives the gate up until a broadcast, until the given time unless that is zero, or until done is closed, and
-// holds it again when it returns. It does not say which: callers look again at everything in any case.
+// wait gives the gate up until a broadcast, until the given time unless that is zero, or until done
+// is closed, and holds it again when it returns. It does not say which: callers look again at
+// everything in any case.
 //
 // The timer belongs to the waiter, so that a connection has none to forget when it is closed.
 func (g *gate) wait(until time.Time, done <-chan struct{}) {

@@ -44,7 +44,8 @@ func (tr *transcript) write(c ender, s string) {
 	tr.note(fmt.Sprintf("write %d", n), err)
 }
 
-// writeUntilRefused is for a write whose refusal comes from the other end, so that the kernel may need several.
+// writeUntilRefused is for a write whose refusal comes from the other end, so that the kernel may
+// need several.
 func (tr *transcript) writeUntilRefused(c ender) {
 	_, err := c.Write([]byte("x"))
 	for err == nil {
@@ -53,7 +54,8 @@ func (tr *transcript) writeUntilRefused(c ender) {
 	tr.note("write", err)
 }
 
-// scripts are played on loopback and on a Pipe. Each waits for the network only in a Read, so that no sleep is needed.
+// scripts are played on loopback and on a Pipe. Each waits for the network only in a Read, so that
+// no sleep is needed.
 var scripts = map[string]func(tr *transcript, a, b ender){
 	"reset with data waiting": func(tr *transcript, a, b ender) {
 		tr.write(a, "hello")

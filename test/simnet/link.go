@@ -2,11 +2,12 @@ package simnet
 
 import "time"
 
-// link is what two ends have between them. It is a simulation of discrete events that nobody drives: each packet
-// carries the time of its arrival, and every method of a connection first lets happen what is due.
+// link is what two ends have between them. It is a simulation of discrete events that nobody
+// drives: each packet carries the time of its arrival, and every method of a connection first lets
+// happen what is due.
 //
-// The gate guards the link and both ends. One for all three, because a reset, a partition, or a read that opens the
-// window changes both ends at once.
+// The gate guards the link and both ends. One for all three, because a reset, a partition, or a
+// read that opens the window changes both ends at once.
 type link struct {
 	gate
 	opts     Options
@@ -25,7 +26,8 @@ const (
 	rst
 )
 
-// packet is on its way from one end to the other. Those of one direction arrive in the order they were sent.
+// packet is on its way from one end to the other. Those of one direction arrive in the order they
+// were sent.
 type packet struct {
 	kind    kind
 	payload []byte // of data only; owned by the packet
@@ -39,8 +41,8 @@ func newLink(opts Options) *link {
 	return l
 }
 
-// advance lets every packet arrive that is due, in the order of time. An arrival can send another packet, which is due
-// within the same call when the link has no latency.
+// advance lets every packet arrive that is due, in the order of time. An arrival can send another
+// packet, which is due within the same call when the link has no latency.
 func (l *link) advance(now time.Time) {
 	for {
 		from := l.first()
@@ -68,14 +70,15 @@ func (l *link) first() *end {
 	return first
 }
 
-// settle lets happen what is due and has everybody look at the result. Whoever changed an end calls it.
+// settle lets happen what is due and has everybody look at the result. Whoever changed an end calls
+// it.
 func (l *link) settle() {
 	l.advance(time.Now())
 	l.broadcast()
 }
 
-// await blocks until the link may have changed or the deadline has passed. A waiter wakes at every arrival, also at
-// one at the other end: that one may send the reset this waiter has to see.
+// await blocks until the link may have changed or the deadline has passed. A waiter wakes at every
+// arrival, also at one at the other end: that one may send the reset this waiter has to see.
 func (l *link) await(deadline time.Time) {
 	if from := l.first(); from != nil {
 		deadline = earlier(deadline, from.wire[0].at)
@@ -91,8 +94,8 @@ func (l *link) partition() {
 	l.cut = true
 }
 
-// heal sends anew everything that was kept: a packet that was under way when the link was cut is one that was lost
-// and is sent again, so it takes the whole latency once more.
+// heal sends anew everything that was kept: a packet that was under way when the link was cut is
+// one that was lost and is sent again, so it takes the whole latency once more.
 func (l *link) heal() {
 	l.Lock()
 	defer l.Unlock()

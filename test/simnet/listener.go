@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Listener is the one server of a network, and its Dial the only way in. It implements net.Listener.
+// Listener is the one server of a network, and its Dial the only way in. It implements
+// net.Listener.
 //
-// All methods may be called by any number of goroutines at once. Accept and Dial alone can block, and do so durably
-// in the sense of testing/synctest.
+// All methods may be called by any number of goroutines at once. Accept and Dial alone can block,
+// and do so durably in the sense of testing/synctest.
 type Listener struct {
 	opts Options
 	gate gate // guards all below; it may be held while a link's gate is taken, never the other way round
@@ -30,7 +31,8 @@ func Listen(opts Options) *Listener {
 	return &Listener{opts: opts.withDefaults(), links: make(map[*link]struct{})}
 }
 
-// Accept waits for a connection and returns it; it is a *Conn. It may have input waiting, or have ended already.
+// Accept waits for a connection and returns it; it is a *Conn. It may have input waiting, or have
+// ended already.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.gate.Lock()
 	defer l.gate.Unlock()
@@ -50,8 +52,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close refuses further dials, frees those blocked in Accept or for want of room in Dial, and resets the connections
-// that were not accepted. Those that were go on. A second Close returns net.ErrClosed.
+// Close refuses further dials, frees those blocked in Accept or for want of room in Dial, and
+// resets the connections that were not accepted. Those that were go on. A second Close returns
+// net.ErrClosed.
 func (l *Listener) Close() error {
 	l.gate.Lock()
 	if l.closed {
@@ -74,7 +77,8 @@ func (l *Listener) Addr() net.Addr { return l.addr() }
 
 func (l *Listener) addr() Addr { return addr(l.opts.Name, 1) }
 
-// SetDeadline sets the deadline of Accept, as *net.TCPListener has it; a blocked one is concerned as well. Zero is none.
+// SetDeadline sets the deadline of Accept, as *net.TCPListener has it; a blocked one is concerned
+// as well. Zero is none.
 func (l *Listener) SetDeadline(t time.Time) error {
 	l.gate.Lock()
 	defer l.gate.Unlock()
@@ -86,8 +90,8 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// Partition cuts every connection of the listener, and those dialed later: their Dial blocks. It and the connections'
-// own Partition and Heal set the same state, and the last word counts.
+// Partition cuts every connection of the listener, and those dialed later: their Dial blocks. It
+// and the connections' own Partition and Heal set the same state, and the last word counts.
 func (l *Listener) Partition() {
 	l.setCut(true, (*link).partition)
 }
@@ -108,8 +112,9 @@ func (l *Listener) setCut(cut bool, tell func(*link)) {
 	l.gate.broadcast()
 }
 
-// Open returns how many connections have an end that was not closed, be it the client's, the server's, or one that waits
-// for Accept. A test that has closed all of its clients asks here whether the server has closed the rest.
+// Open returns how many connections have an end that was not closed, be it the client's, the
+// server's, or one that waits for Accept. A test that has closed all of its clients asks here
+// whether the server has closed the rest.
 func (l *Listener) Open() int {
 	l.gate.Lock()
 	defer l.gate.Unlock()

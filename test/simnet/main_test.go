@@ -17,8 +17,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // longAgo is a deadline that has passed, inside a bubble and outside.
 var longAgo = time.Unix(1, 0)
 
-// call is a Read, Write, Accept or Dial under way on a goroutine of the bubble. Only a call that is durably blocked lets
-// synctest.Wait return, so every use of blocked is a test of that as well.
+// call is a Read, Write, Accept or Dial under way on a goroutine of the bubble. Only a call that is
+// durably blocked lets synctest.Wait return, so every use of blocked is a test of that as well.
 type call struct {
 	done chan struct{} // closed when n and err may be read
 	n    int

@@ -14,7 +14,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// Any network, any sizes of reads and writes, and partitions that heal: the stream is what was written, in order.
+// Any network, any sizes of reads and writes, and partitions that heal: the stream is what was
+// written, in order.
 func TestWhateverHappensTheStreamIsWhatWasWritten(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// S8: many clients come, are all there at once, and go. The listener goes on; what it had of them is gone.
+// S8: many clients come, are all there at once, and go. The listener goes on; what it had of them
+// is gone.
 func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, clients := time.Now(), of(10_000)

@@ -27,7 +27,8 @@ var (
 	seed  = flag.Uint64("seed", 0, "of all random choices; 0: one is drawn, and printed")
 )
 
-// patience is how long anything may take that ought to happen at once. Only a failing test waits that long.
+// patience is how long anything may take that ought to happen at once. Only a failing test waits
+// that long.
 const patience = 30 * time.Second
 
 func of(n int) int { return max(1, int(float64(n)**scale)) }

@@ -20,7 +20,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// R1: one side says that it has finished, the other goes on. Everything arrives, in both directions.
+// R1: one side says that it has finished, the other goes on. Everything arrives, in both
+// directions.
 func TestAfterAHalfCloseTheOtherDirectionIsWhole(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, rounds := time.Now(), of(1000)
@@ -67,7 +68,8 @@ func listens(heard chan<- [sha256.Size]byte) tcpactor.Factory {
 	})
 }
 
-// R2: a server closes with a full queue. A peer that reads gets all of it; of one that does not it is known to the byte what was left.
+// R2: a server closes with a full queue. A peer that reads gets all of it; of one that does not it
+// is known to the byte what was left.
 func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, rounds := time.Now(), of(1000)
@@ -159,7 +161,8 @@ func fills(ends chan<- end) tcpactor.Factory {
 // reply is what a server sends before it closes while the client still sends.
 var reply = bytes.Repeat([]byte("reply..."), 64<<10)
 
-// R3: a server answers and closes while there is input that it has not read. The answer arrives whole, which a plain close would not see to.
+// R3: a server answers and closes while there is input that it has not read. The answer arrives
+// whole, which a plain close would not see to.
 func TestAReplyIsWholeAlthoughTheServerClosesWithInputUnread(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, rounds := time.Now(), of(1000)

@@ -26,7 +26,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// G15 under load: room is told, healthy peers keep their connections, and what waits for room loses nothing. W1 to W4.
+// G15 under load: room is told, healthy peers keep their connections, and what waits for room loses
+// nothing. W1 to W4.
 
 // site is a listener on one network and transport.
 type site struct {
@@ -65,8 +66,9 @@ func overSites(t *testing.T, h handler, o connection.Options, test func(t *testi
 	})
 }
 
-// W1: a handler writes until a write is refused, computes for a while, returns, and waits for Writable. The client begins to read once
-// a write was refused: one that reads all the time may be faster than the handler, and then no write is refused.
+// W1: a handler writes until a write is refused, computes for a while, returns, and waits for
+// Writable. The client begins to read once a write was refused: one that reads all the time may be
+// faster than the handler, and then no write is refused.
 func TestNoRefusedWriterStalls(t *testing.T) {
 	for _, pause := range []time.Duration{0, 10 * time.Microsecond, time.Millisecond, 5 * time.Millisecond} {
 		t.Run(pause.String(), func(t *testing.T) {
@@ -217,7 +219,8 @@ func TestIOCopyIntoAConnectionKeepsEveryByteAndMemoryFlat(t *testing.T) {
 	})
 }
 
-// W4: two connections joined by Writable alone: what one reads the other writes, and where that is refused it pauses.
+// W4: two connections joined by Writable alone: what one reads the other writes, and where that is
+// refused it pauses.
 func TestConnectionsJoinedByWritableMoveEverythingBothWays(t *testing.T) {
 	began, size := time.Now(), int64(of(1<<30))
 	seed := drawSeed(t)

@@ -23,8 +23,9 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// W5: goroutines write to one slow peer in every way, by Write, by WriteContext and by PID, while the connection ends in one way or another.
-// Whatever the moment: every accepted byte is written, unsent or dropped, every write by PID is answered, and none of them goes on waiting.
+// W5: goroutines write to one slow peer in every way, by Write, by WriteContext and by PID, while
+// the connection ends in one way or another. Whatever the moment: every accepted byte is written,
+// unsent or dropped, every write by PID is answered, and none of them goes on waiting.
 func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(10_000)
@@ -62,7 +63,8 @@ func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
 	})
 }
 
-// slowCounter counts bytes that were accepted, writes that found no room, and waiting writes that did not come to their end.
+// slowCounter counts bytes that were accepted, writes that found no room, and waiting writes that
+// did not come to their end.
 type slowCounter struct{ accepted, refused, cut, violations atomic.Int64 }
 
 // slowRace is a series of rounds, one connection each.

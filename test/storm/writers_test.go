@@ -21,8 +21,9 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// S1: goroutines write while the connection ends in one way or another. Whatever the moment: every accepted write is written or counted as
-// unsent, completes once and before Closed, and reaches the peer whole and in order if it reaches it at all, but for the last.
+// S1: goroutines write while the connection ends in one way or another. Whatever the moment: every
+// accepted write is written or counted as unsent, completes once and before Closed, and reaches the
+// peer whole and in order if it reaches it at all, but for the last.
 func TestWritersThatRaceWithTheEndOfTheirConnectionLoseNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(100_000)
@@ -69,7 +70,8 @@ func (r *race) end(c *protocol.Closed) {
 	r.ends <- *c
 }
 
-// Every write is its writer's number, its place in the order of that writer, its length, and so many bytes.
+// Every write is its writer's number, its place in the order of that writer, its length, and so
+// many bytes.
 const (
 	writers    = 3
 	mostWrites = 20

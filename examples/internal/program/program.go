@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Limit is how long a test waits for anything that ought to happen at once. It is generous: a machine may be busy.
+// Limit is how long a test waits for anything that ought to happen at once. It is generous: a
+// machine may be busy.
 const Limit = 30 * time.Second
 
 // Build compiles the package in dir and returns the path of the program. flags go to go build.
@@ -34,8 +35,8 @@ func Build(t *testing.T, dir string, flags ...string) string {
 	return path
 }
 
-// lookAtSources makes the program's sources, and those of what it imports, files that the test has seen: go test does not answer from its cache once
-// one of them has changed.
+// lookAtSources makes the program's sources, and those of what it imports, files that the test has
+// seen: go test does not answer from its cache once one of them has changed.
 func lookAtSources(t *testing.T, dir string, flags []string) {
 	t.Helper()
 	const format = `{{if .Module}}{{if .Module.Main}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}{{"/"}}{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
@@ -49,8 +50,8 @@ func lookAtSources(t *testing.T, dir string, flags []string) {
 	}
 }
 
-// Program is one running program. Its output is collected by two goroutines, and a third waits for its end; all of them end
-// with the process, which the test's cleanup kills if it still runs.
+// Program is one running program. Its output is collected by two goroutines, and a third waits for
+// its end; all of them end with the process, which the test's cleanup kills if it still runs.
 type Program struct {
 	command        *exec.Cmd
 	stdout, stderr output
@@ -63,8 +64,8 @@ func Start(t *testing.T, path string, arguments ...string) *Program {
 	return StartCommand(t, exec.Command(path, arguments...))
 }
 
-// StartCommand runs a command that says more than Start can. If it starts processes that outlive it, it has not exited before
-// they have, as they have its output: a test that fails must end them.
+// StartCommand runs a command that says more than Start can. If it starts processes that outlive
+// it, it has not exited before they have, as they have its output: a test that fails must end them.
 func StartCommand(t *testing.T, command *exec.Cmd) *Program {
 	t.Helper()
 	p := &Program{command: command, exited: make(chan struct{})}
@@ -97,7 +98,8 @@ func (p *Program) Stdout() []string { return p.stdout.all() }
 // Stderr returns the lines on standard error so far.
 func (p *Program) Stderr() []string { return p.stderr.all() }
 
-// AwaitStdout waits for a line on standard output that begins with prefix, and returns what follows it.
+// AwaitStdout waits for a line on standard output that begins with prefix, and returns what follows
+// it.
 func (p *Program) AwaitStdout(t *testing.T, prefix string) string {
 	t.Helper()
 	return p.await(t, &p.stdout, func(line string) (string, bool) { return strings.CutPrefix(line, prefix) }, prefix)

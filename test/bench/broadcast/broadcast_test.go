@@ -32,7 +32,8 @@ type room interface {
 	close()
 }
 
-// BenchmarkBroadcast is one run over both servers: lines/s are those that all members together have read.
+// BenchmarkBroadcast is one run over both servers: lines/s are those that all members together have
+// read.
 func BenchmarkBroadcast(b *testing.B) {
 	for name, open := range map[string]func(*testing.B) room{
 		"group":               func(b *testing.B) room { return openGroup(b, listener.Auto) },
@@ -83,7 +84,8 @@ func broadcast(b *testing.B, r room) {
 	b.ReportMetric(float64(b.N)*members*lines/b.Elapsed().Seconds(), "lines/s")
 }
 
-// group is Berth's. Its members wait for room: every line must arrive, as with the channels, which block.
+// group is Berth's. Its members wait for room: every line must arrive, as with the channels, which
+// block.
 type group struct {
 	*listener.Listener
 	connection.Group

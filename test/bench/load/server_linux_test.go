@@ -60,7 +60,8 @@ func mangled(change func(at int, chunk []byte) []byte) func(net.Conn) {
 	}
 }
 
-// drowsy echoes, and sleeps first if the chunk says so, all connections under one lock if there is one.
+// drowsy echoes, and sleeps first if the chunk says so, all connections under one lock if there is
+// one.
 func drowsy(sleep time.Duration, lock sync.Locker) func(net.Conn) {
 	return mangled(func(_ int, chunk []byte) []byte {
 		lock.Lock()

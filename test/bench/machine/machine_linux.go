@@ -28,7 +28,8 @@ func Load() string {
 	return first
 }
 
-// CPU is the processor's name as /proc/cpuinfo gives it, or "unknown" (not every architecture's does).
+// CPU is the processor's name as /proc/cpuinfo gives it, or "unknown" (not every architecture's
+// does).
 func CPU() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/go-berth/berth/test/bench/stats"
 )
 
-// bar is one server's figure: the median as the bar's length, the extremes as a line across its end.
+// bar is one server's figure: the median as the bar's length, the extremes as a line across its
+// end.
 type bar struct {
 	server plan.Server
 	value  stats.Spread

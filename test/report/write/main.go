@@ -148,7 +148,8 @@ func write(out io.Writer, rows []row, where string) error {
 	return err
 }
 
-// others is the row of attacks on other servers. Its figures are a table of their own: what came of each attack, by server.
+// others is the row of attacks on other servers. Its figures are a table of their own: what came of
+// each attack, by server.
 const others = "others"
 
 func compare(text *strings.Builder, r row) {
