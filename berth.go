@@ -73,7 +73,7 @@ type (
 	// Server is the handle on a running server. Any goroutine may call its methods, also after the
 	// end.
 	Server = listener.Listener
-	// Options of a server. The zero value is useful; README.md has the table.
+	// Options of a server. The zero value is useful; docs/options.md has the table.
 	Options = listener.Options
 	// ConnectionOptions are Options.Connection.
 	ConnectionOptions = connection.Options

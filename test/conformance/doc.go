@@ -1,6 +1,6 @@
-// Package conformance holds the tests of the contract: one file per guarantee of the README, one
-// for the faults of the ancestor, and a few for what the guarantees rest on. Every test runs over
-// every network of one table.
+// Package conformance holds the tests of the contract: one file per guarantee of
+// docs/guarantees.md, one for the faults of the ancestor, and a few for what the guarantees rest
+// on. Every test runs over every network of one table.
 //
 //	networks_test.go  the table: real sockets by transport, TLS, behind a proxy, and simnet in a synctest bubble
 //	world_test.go     one test's surroundings: actor system, listeners, and what must not be left behind

@@ -1,5 +1,5 @@
 // Package layers_test holds the shape of the module: which package may import which, and that the
-// README's table of options is the code's.
+// table of options in docs is the code's.
 package layers_test
 
 import (

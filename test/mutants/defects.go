@@ -4,7 +4,7 @@ package mutants
 // becomes New. At least one of the tests of CaughtBy must fail then.
 type defect struct {
 	Name      string // for the report and the command line
-	Guarantee string // of the README
+	Guarantee string // of docs/guarantees.md
 	What      string // what the code does wrong with it
 	File      string // from the module's root
 	Old, New  string

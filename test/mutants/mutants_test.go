@@ -34,10 +34,10 @@ func TestEveryGuaranteeHasADefectAndEveryDefectANameOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestTheReadmeNamesEveryDefectBesideItsGuarantee(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+func TestTheTableNamesEveryDefectBesideItsGuarantee(t *testing.T) {
+	page, err := os.ReadFile("../../docs/guarantees.md")
 	require.NoError(t, err)
-	for line := range strings.Lines(string(readme)) {
+	for line := range strings.Lines(string(page)) {
 		for _, d := range defects {
 			mentioned, its := strings.Contains(line, "`"+d.Name+"`"), strings.HasPrefix(line, "| **"+d.Guarantee+"** ")
 			assert.Equal(t, its, mentioned, "%s in %s", d.Name, line)
