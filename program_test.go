@@ -42,6 +42,9 @@ func TestTheDocumentationShowsTheFirstProgram(t *testing.T) {
 	for line := range strings.Lines(strings.TrimSuffix(body, "}\n")) {
 		assert.Contains(t, string(doc), "//"+line)
 	}
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	assert.Contains(t, strings.ReplaceAll(string(readme), "\r\n", "\n"), "```go\n"+first+"```")
 }
 
 // A module of its own that requires this one, as a user's does, with this import alone.

@@ -110,7 +110,7 @@ func TestTheQuickStartIsThreeCommands(t *testing.T) {
 // The table has a test for each guarantee, by a name that is in the file it points at.
 func TestEveryGuaranteeHasItsTest(t *testing.T) {
 	rows := regexp.MustCompile(`(?m)^\| \*\*G(\d+)\*\* [^|]*\|[^|]*\|([^|]*)\|`).FindAllStringSubmatch(readDocument(t, "docs/guarantees.md"), -1)
-	require.Len(t, rows, 18)
+	require.GreaterOrEqual(t, len(rows), 18)
 	before := 0
 	held := regexp.MustCompile("`(Test[^`]*)` in \\[[^]]*\\]\\(([^)]*)\\)")
 	for _, row := range rows {
