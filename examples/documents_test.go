@@ -55,8 +55,8 @@ func use(...any) {}
 // given are the variables of the program that a fragment of statements stands in.
 const given = `ctx context.Context, server *berth.Server, socket, other berth.Socket, data *berth.Buffer, file io.Reader`
 
-// Every Go block of the pages in docs compiles: a whole file as it stands, declarations and statements within a file that has
-// what they need. The blocks of one page are one package.
+// Every Go block of the pages in docs compiles: a whole file as it stands, declarations and
+// statements within a file that has what they need. The blocks of one page are one package.
 func TestTheGoBlocksOfTheDocumentsCompile(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
@@ -140,7 +140,8 @@ func defined(block string) []string {
 	return names
 }
 
-// Every relative link of the documents leads to a file that exists, and to a heading in it where the link names one.
+// Every relative link of the documents leads to a file that exists, and to a heading in it where the
+// link names one.
 func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 	links := regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"`)
 	documents, err := filepath.Glob("../docs/*.md")
@@ -179,19 +180,4 @@ func headings(t *testing.T, document string) []string {
 		names = append(names, strings.ReplaceAll(name, " ", "-"))
 	}
 	return names
-}
-
-// Table rows and pictures may be wide. Prose may not.
-func TestTheProseOfTheDocumentsIsWrapped(t *testing.T) {
-	documents, err := filepath.Glob("../docs/*.md")
-	require.NoError(t, err)
-	for _, document := range append(documents, "../README.md", "README.md") {
-		text, err := os.ReadFile(document)
-		require.NoError(t, err)
-		for line := range strings.Lines(goBlock.ReplaceAllString(string(text), "")) {
-			if !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "  <") && strings.Contains(strings.TrimLeft(line, "- "), " ") {
-				assert.LessOrEqual(t, len([]rune(strings.TrimRight(line, "\n"))), 100, "%s: %s", document, line)
-			}
-		}
-	}
 }
