@@ -22,7 +22,7 @@ func (c *Connection) Pull() any {
 		return attendNow
 	}
 	switch s := c.state(); {
-	case s == open && c.cause.Load() == nil, s == flushing && c.salvaging():
+	case s == open && c.cause.Load() == nil, s == flushing && c.salvaging() && !c.flags.aborted:
 		return c.fetch()
 	case s == flushing && c.flags.writerEnded:
 		return attendNow // the handler failed while it was shown the last words: there is nothing left to wait for

@@ -26,6 +26,19 @@ func (e *events) Receive(_ actor.Context, message any) error {
 	return nil
 }
 
+func TestAnAbortEndsTheWaitForTheLastWords(t *testing.T) {
+	for _, aborted := range []bool{false, true} {
+		c := newConnection(Options{}, &ending{})
+		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
+		c.setCause(c.classify("read", syscall.ECONNRESET))
+		c.leaveOpen(true)
+		c.flags.forced, c.flags.aborted = true, aborted
+		c.signals.Store(0)
+		_, shown := c.Pull().(*protocol.Data)
+		assert.Equal(t, !aborted, shown)
+	}
+}
+
 func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 	for _, reset := range []bool{false, true} {
 		c, told := newConnection(Options{KeepOpenOnPeerClosed: true}, &ending{}), &events{}

@@ -140,8 +140,8 @@ func defined(block string) []string {
 	return names
 }
 
-// Every relative link of the documents leads to a file that exists, and to a heading in it where the
-// link names one.
+// Every relative link of the documents leads to a file that exists, and to a heading in it where
+// the link names one.
 func TestTheLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
 	links := regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"`)
 	documents, err := filepath.Glob("../docs/*.md")

@@ -77,6 +77,13 @@ var good = map[string]func(t *tale){
 		t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).hears(io.EOF).of(2).open().rest()
 		t.of(1).closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).of(2).aborted(0, 0)
 	},
+	"a connection that a reset ended behind its FIN keeps its permit for its last words": func(t *tale) {
+		t.world.MaxConnections = 1
+		t.open().op(history.Pause, alice).sends("last").op(history.CloseWrite, alice).hears(io.EOF).rest()
+		t.note(history.Resetting).begins(protocol.ReasonPeerReset, syscall.ECONNRESET)
+		t.of(2).note(history.Dialed).rest().of(1).op(history.Resume, alice).data("last", 4)
+		t.closed(protocol.ReasonPeerReset, syscall.ECONNRESET, protocol.Stats{Read: 4}).of(2).open().aborted(0, 0)
+	},
 	"an echo": func(t *tale) {
 		t.open().sends("hello").data("hello", 5).write(turn, "hello", nil, nil).gets("hello").rest()
 		t.note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(5, 0)).hears(io.EOF).over()

@@ -28,7 +28,7 @@ func (c *conn) rest() {
 		c.resetAtRest()
 		c.completionsAtRest()
 	}
-	if c.closing != nil && c.output.fin {
+	if c.closing != nil && c.output.fin && c.closing.Reason != protocol.ReasonPeerReset { // then the FIN came before the end
 		c.permits.give(c)
 	}
 	c.input.settle()
