@@ -45,7 +45,7 @@ func ExampleFunctions() {
 			_, err := fmt.Fprintf(socket, "%d: %s", calls+1, buffer.Next(buffer.Len()))
 			return calls + 1, err
 		},
-		Close: func(calls int, closed protocol.Closed) {
+		Close: func(calls int, closed *protocol.Closed) {
 			fmt.Println(closed.Reason, "after", calls, "calls")
 		},
 	})

@@ -20,9 +20,9 @@ import (
 type Functions[S any] struct {
 	Accept func(socket protocol.Socket) (S, error)
 	Read   func(state S, socket protocol.Socket, buffer *protocol.Buffer) (S, error)
-	Close  func(state S, closed protocol.Closed)
+	Close  func(state S, closed *protocol.Closed)
 
-	Closing func(state S, closing protocol.Closing) S
+	Closing func(state S, closing *protocol.Closing) S
 }
 
 // Open implements Factory.
@@ -51,11 +51,11 @@ func (r *functionsReceiver[S]) Receive(ctx actor.Context, message any) (err erro
 		r.state, err = r.functions.Read(r.state, m.Socket, m.Buffer)
 	case *protocol.Closing:
 		if r.functions.Closing != nil {
-			r.state = r.functions.Closing(r.state, *m)
+			r.state = r.functions.Closing(r.state, m)
 		}
 	case *protocol.Closed:
 		if r.functions.Close != nil {
-			r.functions.Close(r.state, *m)
+			r.functions.Close(r.state, m)
 		}
 	case *protocol.PeerClosed, *protocol.Writable, *protocol.Draining:
 	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:

@@ -22,7 +22,7 @@ func TestThreeFunctionsThreadTheirState(t *testing.T) {
 			assert.Same(t, socket, s)
 			return state + " " + string(buffer.Next(buffer.Len())), errUser
 		},
-		Close: func(state string, closed protocol.Closed) { last = state + " " + closed.Reason.String() },
+		Close: func(state string, closed *protocol.Closed) { last = state + " " + closed.Reason.String() },
 	})
 	read := func(s string) *protocol.Data {
 		return &protocol.Data{Socket: socket, Buffer: protocol.NewBuffer([]byte(s))}

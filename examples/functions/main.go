@@ -60,7 +60,7 @@ func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, erro
 }
 
 // ended gets the last state, whatever ended the connection.
-func ended(c count, closed protocol.Closed) {
+func ended(c count, closed *protocol.Closed) {
 	log.Printf("%s after %d lines", closed.Reason, c.lines)
 }
 

@@ -179,14 +179,14 @@ func functionsForm(s *server, play script) tcpactor.Factory {
 			found, _ := players.Load(state.PID().Id)
 			return socket, found.(*player).data(b)
 		},
-		Closing: func(state protocol.Socket, closing protocol.Closing) protocol.Socket {
+		Closing: func(state protocol.Socket, closing *protocol.Closing) protocol.Socket {
 			found, _ := players.Load(closing.Socket.PID().Id)
-			found.(*player).closing(closing)
+			found.(*player).closing(*closing)
 			return state
 		},
-		Close: func(_ protocol.Socket, closed protocol.Closed) {
+		Close: func(_ protocol.Socket, closed *protocol.Closed) {
 			found, _ := players.Load(closed.Socket.PID().Id)
-			found.(*player).closed(closed)
+			found.(*player).closed(*closed)
 		},
 	}
 }

@@ -161,13 +161,13 @@ func (w *world) factory() tcpactor.Factory {
 				return p, p.accepted(s)
 			},
 			Read: func(p *player, _ protocol.Socket, b *protocol.Buffer) (*player, error) { return p, p.data(b) },
-			Closing: func(p *player, _ protocol.Closing) *player {
+			Closing: func(p *player, _ *protocol.Closing) *player {
 				if p != nil { // a panic in Accept leaves no state
 					p.ending()
 				}
 				return p
 			},
-			Close: func(_ *player, closed protocol.Closed) { w.gone(closed.Socket) },
+			Close: func(_ *player, closed *protocol.Closed) { w.gone(closed.Socket) },
 		}
 	case "actors":
 		return tcpactor.Actors(func() actor.Actor { return &native{player{w: w}} })
