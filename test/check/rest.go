@@ -114,7 +114,7 @@ func (c *conn) endAtRest() {
 // what its peer sent before the reset.
 func (c *conn) lingersAtRest() {
 	limit := c.world.Options.LingerTimeout
-	since := max(c.causes.begunAt, c.input.shownAt)
+	since := max(c.causes.begunAt, c.input.shownAt, c.idleSince) // the wait begins once Closing has returned
 	if limit > 0 && c.now-since > 2*overrun(limit) {
 		c.fail(EndInTime, "%v after its reset, or its last Data", c.now-since)
 	}
