@@ -174,7 +174,7 @@ func TestUnreadBytesTakeTheirChunkUntilTheyAreConsumed(t *testing.T) {
 func TestWhatIsDetachedBelongsToTheHandler(t *testing.T) {
 	b := newBudget()
 	c := budgeted(b, Options{}, &taker{})
-	c.reads(t, 100).Detach()
+	c.reads(t, 100).Take()
 	c.reclaim()
 	assert.Zero(t, b.Held())
 }

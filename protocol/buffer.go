@@ -14,7 +14,7 @@ import (
 // A Buffer belongs to the handler call it was given to; it is not for use by several goroutines.
 type Buffer struct {
 	unread  []byte
-	storage any // who owns the memory behind unread; opaque here, nil once detached
+	storage any // who owns the memory behind unread; opaque here, nil once taken
 	eof     bool
 }
 
@@ -105,9 +105,9 @@ func (b *Buffer) WriteTo(w io.Writer) (int64, error) {
 // running out is no error.
 func (b *Buffer) CopyTo(p []byte) int { return copy(p, b.Next(len(p))) }
 
-// Detach consumes all unread bytes and gives them to the caller for good, memory included: nobody
+// Take consumes all unread bytes and gives them to the caller for good, memory included: nothing
 // overwrites them later.
-func (b *Buffer) Detach() []byte {
+func (b *Buffer) Take() []byte {
 	p, _ := b.Hand()
 	return p
 }

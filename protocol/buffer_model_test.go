@@ -138,7 +138,7 @@ var steps = []step{
 	}},
 	{"WriteTo a good writer", func(t require.TestingT, b *twin, _ int) { b.writeTo(t, scripted{n: len(b.unread)}) }},
 	{"Detach", func(t require.TestingT, b *twin, _ int) {
-		require.Equal(t, b.consume(math.MaxInt), string(b.real.Detach()))
+		require.Equal(t, b.consume(math.MaxInt), string(b.real.Take()))
 		b.storage = nil
 	}},
 	{"Hand", func(t require.TestingT, b *twin, _ int) {

@@ -246,23 +246,23 @@ func TestDetachGivesTheUnreadBytesAwayForGood(t *testing.T) {
 		name     string
 		unread   string
 		consumed int
-		detached string
+		taken    string
 	}{
-		{name: "all of them", unread: "hello", detached: "hello"},
-		{name: "those that are left", unread: "hello", consumed: 3, detached: "lo"},
-		{name: "none left, but the memory of those consumed", unread: "hello", consumed: 5, detached: ""},
-		{name: "none at all", unread: "", detached: ""},
+		{name: "all of them", unread: "hello", taken: "hello"},
+		{name: "those that are left", unread: "hello", consumed: 3, taken: "lo"},
+		{name: "none left, but the memory of those consumed", unread: "hello", consumed: 5, taken: ""},
+		{name: "none at all", unread: "", taken: ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := buffer("")
 			b.Attach([]byte(c.unread), "owner", true)
 			b.Discard(c.consumed)
 
-			assert.Equal(t, c.detached, string(b.Detach()))
+			assert.Equal(t, c.taken, string(b.Take()))
 			assert.Zero(t, b.Len())
 			assert.Nil(t, b.Storage(), "the owner must not get the memory back")
 			assert.True(t, b.AtEOF())
-			assert.Empty(t, b.Detach(), "there is nothing to give a second time")
+			assert.Empty(t, b.Take(), "there is nothing to give a second time")
 		})
 	}
 }
@@ -295,6 +295,6 @@ func TestTheZeroBufferIsEmpty(t *testing.T) {
 	assert.Equal(t, -1, b.IndexByte(0))
 	assert.Equal(t, -1, b.Index([]byte("a")))
 	assert.Zero(t, b.Discard(1))
-	assert.Empty(t, b.Detach())
+	assert.Empty(t, b.Take())
 	assert.False(t, b.AtEOF())
 }

@@ -37,9 +37,9 @@ func TestASliceThatIsKeptIsOverwritten(t *testing.T) {
 
 func TestMemoryThatWasTakenStays(t *testing.T) {
 	var buffer berthtest.Buffer
-	detached := buffer.Feed("hello").Detach()
+	taken := buffer.Feed("hello").Take()
 	buffer.Feed("more")
-	assert.Equal(t, "hello", string(detached))
+	assert.Equal(t, "hello", string(taken))
 	socket := berthtest.NewSocket(t)
 	_, err := socket.Forward(&buffer.Buffer)
 	require.NoError(t, err)

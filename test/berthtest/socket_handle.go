@@ -107,7 +107,7 @@ func (s *Socket) Forward(b *berth.Buffer) (int, error) {
 	if err := s.write("Forward", bytes.Clone(p), nil, nil); err != nil {
 		return 0, err
 	}
-	return len(b.Detach()), nil
+	return len(b.Take()), nil
 }
 
 // WriteFile implements berth.Socket. It reads the file at once.

@@ -122,7 +122,7 @@ func TestWhatAHandlerThatFailsHasDetachedIsItsOwnAndWhatItLeftIsCountedOnce(t *t
 		var kept []byte
 		s := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {
 			if b.Peek(1)[0] == 'm' {
-				kept = b.Detach()
+				kept = b.Take()
 			} else {
 				b.Discard(5)
 			}

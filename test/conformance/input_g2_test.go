@@ -281,7 +281,7 @@ func TestAFullReadBufferIsNoFaultWhilePaused(t *testing.T) {
 func TestDetachedBytesStayTheHandlersOwn(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		var kept [][]byte
-		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error { kept = append(kept, b.Detach()); return nil }},
+		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error { kept = append(kept, b.Take()); return nil }},
 			connection.Options{}).connect()
 		sent := pattern(100_000)
 		p.send(sent)

@@ -43,7 +43,7 @@ func (p *player) data(b *protocol.Buffer) error {
 	case 3:
 		b.ReadLine()
 	case 4:
-		_ = b.Detach()
+		_ = b.Take()
 	case 5:
 		b.Discard(b.Len())
 		return p.act()
