@@ -137,7 +137,7 @@ var steps = []step{
 		b.writeTo(t, scripted{n: n, err: errors.New("broken")})
 	}},
 	{"WriteTo a good writer", func(t require.TestingT, b *twin, _ int) { b.writeTo(t, scripted{n: len(b.unread)}) }},
-	{"Detach", func(t require.TestingT, b *twin, _ int) {
+	{"Take", func(t require.TestingT, b *twin, _ int) {
 		require.Equal(t, b.consume(math.MaxInt), string(b.real.Take()))
 		b.storage = nil
 	}},

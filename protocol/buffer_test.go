@@ -108,7 +108,7 @@ func TestReturnedSlicesShareTheMemoryAndCostNoAllocation(t *testing.T) {
 		"Peek":     func(b *protocol.Buffer) []byte { return b.Peek(3) },
 		"Next":     func(b *protocol.Buffer) []byte { return b.Next(3) },
 		"ReadLine": func(b *protocol.Buffer) []byte { line, _ := b.ReadLine(); return line },
-		"Detach":   (*protocol.Buffer).Detach,
+		"Take":     (*protocol.Buffer).Take,
 	} {
 		b := protocol.NewBuffer(memory)
 		assert.Same(t, &memory[0], &take(b)[0], name)
@@ -241,7 +241,7 @@ func TestAttachReplacesWhatIsShown(t *testing.T) {
 	assert.False(t, b.AtEOF())
 }
 
-func TestDetachGivesTheUnreadBytesAwayForGood(t *testing.T) {
+func TestTakeGivesTheUnreadBytesAwayForGood(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		unread   string

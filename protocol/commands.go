@@ -65,9 +65,9 @@ type CloseWrite struct{ Ack any }
 // Abort closes at once with RST. Queued writes are not sent; they are counted as unsent in Closed.
 type Abort struct{ Ack any }
 
-// Detach takes the connection out of its listener's count, for one that is to live long: its permits
-// among MaxConnections and MaxConnectionsPerIP are free for others from now on. Twice is the same
-// as once, and a connection that has ended is not counted either.
+// Detach takes the connection out of its listener's count, for one that is to live long: its
+// permits among MaxConnections and MaxConnectionsPerIP are free for others from now on. Twice is
+// the same as once, and a connection that has ended is not counted either.
 type Detach struct{ Ack any }
 
 // Link ties the ends of the connection and of an actor: when the actor ends, the connection is
