@@ -13,7 +13,7 @@ import (
 func Example() {
 	client, server := simnet.Pipe(simnet.Options{BufferSize: 16, Window: 8})
 	_, _ = io.WriteString(client, "QUIT\r\n")
-	_, _ = io.WriteString(server, "+OK closeNotify\r\n")
+	_, _ = io.WriteString(server, "+OK goodbye\r\n")
 	_ = server.Close()
 
 	reply, err := io.ReadAll(client)
