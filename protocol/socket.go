@@ -21,7 +21,7 @@ type Timeouts struct {
 // Sealed is embedded in the types of this module that implement Socket. It is no use to others.
 type Sealed struct{}
 
-func (Sealed) sealed() {}
+func (Sealed) sealed() {} //nolint:unused // it is what makes a Socket
 
 // Socket is a handler's handle on its connection: an interface, so that a handler can be tested
 // with the fake of test/berthtest. Programs use it and do not implement it: it will get more

@@ -18,8 +18,8 @@ import (
 const width = 100
 
 var (
-	comment = regexp.MustCompile(`^\t*// \S`)                         // not one that go doc leaves as it is
-	noProse = regexp.MustCompile("^(\\||#|    |\t| *<|```|\\[.*\\]: )") // of a document: tables, headings, code
+	comment = regexp.MustCompile(`^\t*// \S`)                           // not one that go doc leaves as it is
+	noProse = regexp.MustCompile("^(\\||#| {4}|\t| *<|```|\\[.*\\]: )") // of a document: tables, headings, code
 )
 
 func TestProseIsNoWiderThanAHundredColumns(t *testing.T) {
