@@ -77,6 +77,13 @@ type (
 	Options = listener.Options
 	// ConnectionOptions are Options.Connection.
 	ConnectionOptions = connection.Options
+	// RestartHandler is ConnectionOptions.RestartHandler: how often a handler that panics is
+	// replaced.
+	RestartHandler = connection.RestartHandler
+	// ProxyProtocol is Options.ProxyProtocol.
+	ProxyProtocol = listener.ProxyProtocol
+	// ShutdownError is the error of a Shutdown that did not end in time; errors.As finds it.
+	ShutdownError = listener.ShutdownError
 	// Group is a set of connections that are sent the same bytes.
 	Group = connection.Group
 	// Delivery counts what became of one write to a Group.
@@ -97,4 +104,7 @@ var (
 	// ErrWriteTooLarge refuses a write that is larger than WriteBufferSize; WriteContext takes any
 	// length.
 	ErrWriteTooLarge = protocol.ErrWriteTooLarge
+	// ErrMemoryBudget refuses a write for which MemoryBudget has no room. Writable follows it, as
+	// it follows ErrWriteQueueFull and ErrWriteBufferFull.
+	ErrMemoryBudget = protocol.ErrMemoryBudget
 )
