@@ -95,7 +95,7 @@ func (c *Connection) end(reason protocol.Reason, err error) bool {
 // so another goroutine publishes the news.
 func (c *Connection) setCause(reason protocol.Reason, err error) {
 	if c.end(reason, err) && c.phase.Load()&met != 0 {
-		c.shared.later(c.publishClosing)
+		c.shared.later(c.publishClosingApart)
 	}
 }
 
@@ -111,9 +111,27 @@ func (c *Connection) tellClosing(ctx actor.Context) {
 	c.deliver(ctx, &protocol.Closing{Socket: c, Reason: why.reason, Err: why.err})
 }
 
-// publishClosing publishes that the end has begun, unless another goroutine does.
+// publishClosingApart is publishClosing for a goroutine that is not the connection's turn.
+func (c *Connection) publishClosingApart() {
+	c.makeRare().publishing.Do(func() {
+		if c.phase.Or(announced)&announced == 0 {
+			c.announce()
+		}
+	})
+}
+
+// publishClosing publishes that the end has begun, on the connection's turn. Where another
+// goroutine has begun to, it waits for that: Closed comes after the news.
 func (c *Connection) publishClosing() {
-	if c.phase.Or(announced)&announced != 0 || !tcpactor.Heard(c.system()) {
+	if c.phase.Or(announced)&announced == 0 {
+		c.announce()
+	} else if r := c.rare.Load(); r != nil {
+		r.publishing.Do(func() {})
+	}
+}
+
+func (c *Connection) announce() {
+	if !tcpactor.Heard(c.system()) {
 		return
 	}
 	why := c.cause.Load()

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -29,6 +30,8 @@ type rare struct {
 	replaced atomic.Int64        // handlers that panicked and were replaced
 
 	timeoutsSeen protocol.Timeouts // the limits that were in force at the last look; the sweep's
+
+	publishing sync.Once // of Closing, by a goroutine that is not the connection's turn
 
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
 

@@ -106,6 +106,7 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 		w.phase, w.since = phase, now
 	} else if s == open && came&math.MaxUint32 != uint64(w.traffic-w.written) {
 		w.since = now
+		w.moved(heldRead)
 	}
 	written := uint32(went)
 	switch traffic := uint32(came) + written; {
@@ -114,6 +115,7 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	case traffic != w.traffic || w.trafficAt == notOpen:
 		w.trafficAt = now
 		w.retried &^= anyProgress
+		w.moved(heldIdle)
 	}
 	w.traffic = uint32(came) + written
 	if written != w.written || idle || w.idle { // what was not pending at the last look counts from now
@@ -122,6 +124,7 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	} else {
 		c.socket.Retry(false) // the kernel may have a little room, and not tell
 	}
+	w.moved(heldWrite)
 	if w.hold(heldWrite, c.writer.ordered(starved)) {
 		w.writtenAt = now // the peer was offered nothing
 	}
@@ -133,18 +136,31 @@ const (
 	heldIdle uint8 = 1 << iota
 	heldRead
 	heldWrite
+	// The same, shifted: since the last progress the time between such a look and the next one has
+	// been left out once.
+	leftOut = 4
 )
 
-// hold notes whether a limit is held at this look, and reports whether it was at this one or the
-// last.
+// hold notes whether a limit is held at this look, and reports whether the time since the look
+// before does not count: where the limit is held now, and once, so that it does not come early,
+// where it was held at the look before. A handler that works often would otherwise be found at work
+// twice as often as it is.
 func (w *timing) hold(limit uint8, held bool) bool {
-	before := w.held&limit != 0
+	before := w.held & limit
 	w.held &^= limit
-	if held {
+	switch {
+	case held:
 		w.held |= limit
+		return true
+	case before == 0 || w.held&(limit<<leftOut) != 0:
+		return false
 	}
-	return held || before
+	w.held |= limit << leftOut
+	return true
 }
+
+// moved takes note of progress: the time of these limits begins anew.
+func (w *timing) moved(limits uint8) { w.held &^= limits << leftOut }
 
 // lastWords is how long a connection that cannot send FIN without closing waits for what its peer
 // may have sent.

@@ -437,8 +437,8 @@ var defects = []defect{
 		Name: "limit-begins-early", Guarantee: "G16",
 		What: "a limit counts the time before the look that found the wait over",
 		File: "connection/timeouts.go",
-		Old:  "	return held || before\n",
-		New:  "	return held || before && false\n",
+		Old:  "	w.held |= limit << leftOut\n	return true\n",
+		New:  "	w.held |= limit << leftOut\n	return false\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestAPeerIsNotSilentWhileWeWouldNotRead$"},
 		},
