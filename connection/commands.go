@@ -9,7 +9,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// reply says who wants to know how a command went: a callback, a sender, or nobody.
+// reply is where the outcome of a command goes: to a callback, to a sender, or nowhere.
 type reply struct {
 	done   func(error)
 	sender *actor.PID
@@ -72,7 +72,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Close:
 		r.orderly = true
 		c.wait(r)
-		c.phase.And(^salvaging) // whoever closes wants no more input
+		c.phase.And(^salvaging) // after a Close no more input is wanted
 		c.finish(ctx, protocol.ReasonLocalClosed, nil)
 	case *protocol.CloseWrite:
 		if c.flags.writerEnded {
@@ -140,7 +140,7 @@ func (c *Connection) wait(r reply) {
 	}
 }
 
-// answerWaiting answers who waits for what is due. Callbacks are completions like any other, so
+// answerWaiting answers the replies that are due. Callbacks are completions like any other, so
 // that one of them that panics, ends the goroutine or asks again disturbs no other.
 func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 	rare := c.rare.Load()

@@ -15,8 +15,8 @@ import (
 // A member leaves by itself when its connection begins to end, at once and not only after the last
 // flush. All members get the bytes of a group in the same order, whichever goroutines write them.
 type Group struct {
-	// Left, if not nil, is called once for each member whose connection begins to end, with what
-	// ends it; not for one that Remove took out. It runs on a goroutine of the connection's
+	// Left, if not nil, is called once for each member that begins to end, with the cause. It is
+	// not called for a member that Remove took out. It runs on a goroutine of the connection's
 	// listener and may block. It is set before the first Add.
 	Left func(member protocol.Socket, why *protocol.Closing)
 
@@ -36,13 +36,13 @@ type member struct {
 	cancel func() bool // takes the hook back that waits for its end; nil until Add is over
 }
 
-// Delivery counts what became of one write to a group. Every member is in exactly one of the
+// Delivery counts the outcomes of one write to a group. Every member is in exactly one of the
 // counts.
 type Delivery struct {
-	Accepted int // members whose queue has the bytes
-	Dropped  int // members whose queue was full and whose policy is SlowDropNewest
-	Closing  int // members whose connection had begun to end
-	// Refused are the members whose queue was full, or for which there was no memory. Those with
+	Accepted int // members that have the bytes in their queue
+	Dropped  int // members with a full queue and SlowDropNewest
+	Closing  int // members that had begun to end
+	// Refused are the members with a full queue, or for which there was no memory. Those with
 	// SlowClose are closed.
 	Refused []protocol.Socket
 }
@@ -52,9 +52,9 @@ var (
 	errNoPayload = errors.New("berth: nothing to write to the group: a nil slice")
 )
 
-// Add makes a connection a member. What becomes of a write for which it has no room is decided by
-// its own SlowConsumer option. Adding a member again changes nothing. The error is that of a write
-// to a connection that has begun to end; then Left is not called.
+// Add makes a connection a member. Its own SlowConsumer option decides what happens to a write for
+// which it has no room. Adding a member again changes nothing. The error is that of a write to a
+// connection that has begun to end; then Left is not called.
 func (g *Group) Add(socket protocol.Socket) error {
 	var slow SlowPolicy
 	if c, ok := socket.(*Connection); ok {

@@ -26,7 +26,7 @@ type linked struct {
 // linkDown is the mail by which the watcher tells the connection that a linked actor has ended.
 type linkDown struct{ who *actor.PID }
 
-// linkEnded is the mail by which a connection that is linked to this one tells that it has ended.
+// linkEnded is the mail by which a linked connection tells this one that it has ended.
 type linkEnded struct{ who *actor.PID }
 
 // linkWatcher is that process. Any goroutine calls it, and it only posts.
@@ -41,7 +41,7 @@ func (w linkWatcher) SendSystemMessage(_ *actor.PID, message any) {
 	}
 }
 
-// SendUserMessage implements actor.Process. Nobody has a reason to send one.
+// SendUserMessage implements actor.Process. A user message is not expected, and is a dead letter.
 func (w linkWatcher) SendUserMessage(pid *actor.PID, message any) {
 	w.c.system().DeadLetter.SendUserMessage(pid, message)
 }
@@ -93,8 +93,8 @@ func (c *Connection) unlink(pid *actor.PID) {
 	}
 }
 
-// linkDown ends the connection because a linked actor has ended: as that has, where it is a
-// connection.
+// linkDown ends the connection because a linked actor has ended. If that actor is a connection,
+// this one ends the same way.
 func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
 	one, found := c.rare.Load().links.remove(who)
 	switch {

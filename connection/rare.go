@@ -36,7 +36,7 @@ type rare struct {
 
 	// The connection's turn.
 	inputErr error   // why the input ended, if not by FIN
-	waiting  []reply // who asked for Close or CloseWrite and waits for it
+	waiting  []reply // to the senders of Close or CloseWrite that wait for it
 	links    links
 	restarts restarts
 	watchers *actor.PIDSet // nil: none

@@ -125,8 +125,8 @@ func (s *Spawner) Set(factory tcpactor.Factory, options Options) {
 	s.current.Store(next)
 }
 
-// newLane runs the writers on dispatcher, and the connections too unless the user has one of his
-// own for his handlers.
+// newLane returns a lane that runs the writers on dispatcher, and the connections too unless the
+// user has set a dispatcher for handlers.
 func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 	if handlers == nil {
 		handlers = dispatcher

@@ -45,8 +45,7 @@ const (
 	forgotten                           // the PID is no longer known
 )
 
-// observed are the parts of a phase whose change is the beginning of something that has a time
-// limit.
+// observed are the parts of a phase that, when they change, begin something with a time limit.
 const observed = another | halfClosed | (halfClosed - 1)
 
 func (c *Connection) state() state { return state(c.phase.Load() % halfClosed) }
@@ -115,8 +114,8 @@ func (c *Connection) shakeHands() any {
 	return attendNow
 }
 
-// unfinished ends a connection whose handshake failed. It was never seen by a handler, so this is
-// the only word of it.
+// unfinished ends a connection after its handshake failed. No handler has seen the connection, so
+// HandshakeFailed is its only event.
 func (c *Connection) unfinished(err error) {
 	if c.cause.Load() == nil && !errors.Is(err, transport.ErrRefused) {
 		c.shared.publish(&HandshakeFailed{RemoteAddr: c.RemoteAddr(), Err: err})
@@ -127,7 +126,7 @@ func (c *Connection) unfinished(err error) {
 // open is the beginning of open: the handler comes into being and gets Accepted.
 func (c *Connection) open(ctx actor.Context) {
 	if c.cause.Load() != nil {
-		return // aborted meanwhile; nobody has seen this connection
+		return // aborted meanwhile; no handler has seen this connection
 	}
 	c.setState(open)
 	c.read.Add(uint64(c.input.Len()))
@@ -212,7 +211,7 @@ func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error
 	switch s := c.state(); {
 	case s >= flushing:
 		return
-	case s == opening: // nobody has seen it, and a FIN would come in the middle of the handshake
+	case s == opening: // no handler has seen it, and a FIN would come in the middle of the handshake
 		c.kill(reason, err)
 		return
 	}
@@ -350,9 +349,9 @@ func (c *Connection) closedEvent() *protocol.Closed {
 	return &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()}
 }
 
-// stopActors stops the writer, whose Terminated comes back to us, and then this actor. Where the
-// writer has gone already, its Terminated is said again: Proto.Actor looks at what is left to wait
-// for when one comes, and the last look may have ended with the goroutine.
+// stopActors stops the writer, and this actor after the writer's Terminated has come. If the writer
+// has gone already, its Terminated is posted again: Proto.Actor checks what is left to wait for when
+// one arrives, and the last check may have ended with the goroutine.
 func (c *Connection) stopActors() {
 	if c.flags.writerGone {
 		c.mailbox.PostSystemMessage(&actor.Terminated{Who: c.writer.pid})
@@ -386,15 +385,15 @@ func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 	stop(&c.mailbox)
 }
 
-// stopping is Proto.Actor's word that this actor stops: by us after closed, or by somebody else at
-// any time. A Stop does not wait for a peer, so queued writes are not flushed then. The writer
-// becomes our child in Proto.Actor's sense too: our stop waits for its end, and Closed comes after
-// that.
+// stopping handles Proto.Actor's Stopping: this actor stops. Either the connection stopped it after
+// closed, or other code did at any time. A Stop does not wait for a peer, so queued writes are not
+// flushed then. The writer becomes this actor's child for Proto.Actor too: the stop waits for the
+// writer's end, and Closed comes after that.
 func (c *Connection) stopping(ctx actor.Context) {
 	if c.state() != closed {
 		c.kill(protocol.ReasonStopped, protocol.ErrStopped)
 	}
-	if !c.flags.writerGone { // also where somebody stops us between closed and the writer's end
+	if !c.flags.writerGone { // also where other code stops the actor between closed and the writer's end
 		ctx.Spawn(tcpactor.Adopt(c.writer.pid))
 	}
 	returned := false
@@ -417,9 +416,9 @@ func (c *Connection) goOnStopping(ctx actor.Context, returned *bool) {
 	}
 }
 
-// stopped is Proto.Actor's last word. It is said again where the handler ended the goroutine
-// (runtime.Goexit) the first time: then nobody has been told yet that this actor has gone, and one
-// more look at what is left to wait for makes Proto.Actor do it.
+// stopped handles Stopped, Proto.Actor's last message. It comes again if the handler ended the
+// goroutine (runtime.Goexit) the first time. Then no parent or watcher has been told yet that this
+// actor has gone, and another check of what is left to wait for makes Proto.Actor tell them.
 func (c *Connection) stopped(ctx actor.Context, message any) {
 	if c.flags.left {
 		return
