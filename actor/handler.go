@@ -67,8 +67,8 @@ type WritableHandler interface {
 }
 
 // DrainingHandler is told that the server shuts down, or that the connection reached its MaxAge,
-// and then decides itself when to Close. A connection whose handler does not have it is closed once
-// it is quiet.
+// and then decides itself when to Close. Without this method a connection is closed once it is
+// quiet.
 type DrainingHandler interface {
 	Draining(socket protocol.Socket, deadline time.Time) error
 }
@@ -145,7 +145,7 @@ func (r *handlerReceiver) Drains() bool {
 
 func deadLetter(ctx actor.Context, message any) {
 	if _, ok := message.(*actor.Terminated); ok {
-		return // nobody asked for it by a watch of ours
+		return // no watch of Berth's asked for it
 	}
 	envelope := &actor.MessageEnvelope{Message: message, Sender: ctx.Sender()}
 	ctx.ActorSystem().DeadLetter.SendUserMessage(ctx.Self(), envelope)

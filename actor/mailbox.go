@@ -154,7 +154,7 @@ func (m *Mailbox) Run() {
 // RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that one is
 // taken over, and finds nothing left to do. False: a turn is under way on another goroutine (or on
 // this one, further up its stack), and nothing was done. It is for a caller that needs the actor's
-// work done before it can go on, and for actors whose turns do not block.
+// work done before it can go on, and for actors with turns that do not block.
 func (m *Mailbox) RunNow() bool {
 	m.mu.Lock()
 	if m.inside {

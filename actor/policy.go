@@ -36,9 +36,9 @@ const (
 
 func newPolicy(most int) policy { return policy{most: max(most, 1), target: 1, wait: firstWait} }
 
-// ticksOf is n ticks of which only the last was looked at. A monitor is late where all processors
-// have work: as the event loop did not sleep then, and the turns are spread evenly, as far as
-// anybody knows. Otherwise a busy loop would be judged by the moments in which it was not.
+// ticksOf stands for n ticks of which only the last was looked at. A monitor is late when all
+// processors have work. So it is assumed that the event loop did not sleep in the missed ticks, and
+// that the turns were spread evenly. Otherwise a busy loop would be judged by its idle moments only.
 func (p *policy) ticksOf(n int, runs uint64, asleep bool) int {
 	n = min(n, mostMissed)
 	before := p.runs

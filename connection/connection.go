@@ -40,7 +40,7 @@ type Connection struct {
 	signals atomic.Uint32
 	phase   atomic.Uint32 // a state, and halfClosed
 	paused  atomic.Bool   // set on the connection's turn
-	gated   atomic.Bool   // input waits for the writes to be released: whoever releases them wakes us
+	gated   atomic.Bool   // input waits for the writes to be released: their release wakes the connection
 
 	completions completions
 
@@ -75,7 +75,7 @@ type flags struct {
 	bulk        bool // the last read filled a small piece
 }
 
-// unlimited as a demand: nobody counts.
+// unlimited as a demand: Data is not counted.
 const unlimited = -1
 
 var _ protocol.Socket = (*Connection)(nil)

@@ -21,8 +21,8 @@ func (c *Connection) hold() any {
 	return c.askForEnd(false)
 }
 
-// holdLastWords is hold for a connection whose peer is gone: what is in hand waits for the handler.
-// Where there is nothing, the input has ended.
+// holdLastWords is hold for a connection after its peer is gone: unread bytes wait for the handler.
+// If there are none, the input has ended.
 func (c *Connection) holdLastWords() any {
 	if c.flags.inputEnded || c.state() != flushing {
 		return nil
@@ -59,7 +59,7 @@ func (c *Connection) askForEnd(look bool) any {
 	return nil
 }
 
-// checkForEnd is the sweep's look at a connection of whose end the transport does not tell.
+// checkForEnd lets the sweep check a connection if the transport does not announce its end.
 func (c *Connection) checkForEnd(phase uint32) {
 	if phase&unwatched == 0 || c.cause.Load() != nil {
 		return
@@ -78,8 +78,8 @@ func (c *Connection) lose(err error) {
 	}
 }
 
-// leaveOpen leaves open for a connection whose peer is gone. What the peer sent before is with the
-// transport still. salvage: the handler is shown it, as far as it wants it. A handler that is
+// leaveOpen leaves the state open after the peer is gone. The transport still has what the peer
+// sent before. salvage: the handler is shown those bytes, as far as it wants them. A handler that is
 // paused or has no demand is waited for as long as LingerTimeout, which begins anew with each Data.
 func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)

@@ -13,7 +13,7 @@ type timing struct {
 	spread    uint16 // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool   // MaxAge was signalled
 	idle      bool   // nothing was pending
-	held      uint8  // the limits whose time did not count
+	held      uint8  // the limits for which time did not count
 	retried   uint8  // for which kinds of progress the last try was made, since the last progress of that kind
 	traffic   uint32 // bytes; the low bits tell that there are more
 	written   uint32 // of those, written
@@ -51,7 +51,7 @@ func (c *Connection) checkTimeouts(now, step time.Duration) {
 		c.shared.closing.Store(true)
 	}
 
-	// Who waits for whom?
+	// Does the server wait for the peer, or the peer for the server?
 	busy := s == open && (leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()
 	listening := c.listening()
 	reading := s == open && !busy && listening && c.writesQuiet() && phase&inputOver == 0
@@ -128,7 +128,7 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	w.written, w.idle = written, idle
 }
 
-// Limits whose time does not count while it is not the peer that keeps the connection waiting.
+// Limits for which time does not count unless the connection waits for the peer.
 const (
 	heldIdle uint8 = 1 << iota
 	heldRead

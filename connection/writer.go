@@ -32,7 +32,7 @@ type writer struct {
 	ended   bool
 }
 
-// Orders to the writer; anyone gives them, none is taken back but orderWritable.
+// Orders to the writer. Any goroutine may give them; only orderWritable is ever taken back.
 const (
 	orderFlush    uint32 = 1 << iota // write what was accepted, then end
 	orderFIN                         // and send FIN before
@@ -90,7 +90,7 @@ func (w *writer) Receive(ctx actor.Context) {
 	case *flush:
 		w.work()
 	case *actor.Stopping:
-		if !w.ended { // somebody stopped the writer: without it the connection cannot go on
+		if !w.ended { // the writer was stopped from outside: without it the connection cannot go on
 			w.c.setCause(protocol.ReasonStopped, protocol.ErrStopped)
 			w.end(w.c.causeErr())
 		}
@@ -254,8 +254,8 @@ func (w *writer) end(err error) {
 }
 
 // settle releases the credit and the memory of the first n entries (and of bytes, some of which may
-// be of the entry after them), then completes them: whoever is told finds the room that his write
-// left.
+// be of the entry after them). Only then it completes them: a caller that is told finds the room
+// that its write left.
 func (w *writer) settle(n, bytes int, err error) {
 	if w.c.credit.release(n, bytes, &w.c.shared.limits, w.c.fits) {
 		w.c.signal(signalWater)
@@ -275,7 +275,7 @@ func (w *writer) await() {
 	}
 }
 
-// complete tells whoever asked, and gives the entry back.
+// complete tells the caller or sender that asked to be told, and gives the entry back.
 func (w *writer) complete(e *entry, err error) {
 	if f := e.file(); f != nil {
 		f.end()

@@ -14,7 +14,7 @@ import (
 // A Buffer belongs to the handler call it was given to; it is not for use by several goroutines.
 type Buffer struct {
 	unread  []byte
-	storage any // who owns the memory behind unread; opaque here, nil once taken
+	storage any // the owner of the memory behind unread; opaque here, nil once taken
 	eof     bool
 }
 
@@ -101,8 +101,8 @@ func (b *Buffer) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// CopyTo consumes up to len(p) unread bytes into p and returns how many: Read for those to whom
-// running out is no error.
+// CopyTo consumes up to len(p) unread bytes into p and returns how many. It is Read without an
+// error when there are no more bytes.
 func (b *Buffer) CopyTo(p []byte) int { return copy(p, b.Next(len(p))) }
 
 // Take consumes all unread bytes and gives them to the caller for good, memory included: nothing
@@ -112,8 +112,8 @@ func (b *Buffer) Take() []byte {
 	return p
 }
 
-// Attach shows unread, whose memory storage owns; eof as AtEOF reports it. For transports and
-// connections, not for handlers.
+// Attach makes b show unread. storage owns the memory of unread; AtEOF reports eof. Attach is for
+// transports and connections, not for handlers.
 func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
 	b.unread, b.storage, b.eof = unread, storage, eof
 }

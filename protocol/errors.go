@@ -45,7 +45,7 @@ var (
 	ErrMemoryBudget error = &sentinel{"berth: memory budget used up", nil}
 	// ErrDropped completes a write that SlowDropNewest dropped: not one byte of it was sent.
 	ErrDropped error = &sentinel{"berth: write dropped, the peer is slow", nil}
-	// ErrReadBufferFull ends a connection whose handler consumed nothing of a full read buffer.
+	// ErrReadBufferFull ends a connection when its handler consumed nothing of a full read buffer.
 	ErrReadBufferFull error = &sentinel{"berth: read buffer full and nothing consumed", nil}
 	// ErrAborted completes the writes that an Abort cut off.
 	ErrAborted error = &sentinel{"berth: connection aborted", net.ErrClosed}
@@ -60,7 +60,7 @@ var (
 	ErrHalfCloseTimeout error = &sentinel{"berth: one direction closed and nothing moved in the other", os.ErrDeadlineExceeded}
 	ErrHandshakeTimeout error = &sentinel{"berth: handshake timeout", os.ErrDeadlineExceeded}
 	ErrCloseTimeout     error = &sentinel{"berth: writes not flushed within the close timeout", os.ErrDeadlineExceeded}
-	// ErrGoexit ends a connection whose handler called runtime.Goexit (as testing.T.FailNow does).
+	// ErrGoexit ends a connection when its handler called runtime.Goexit (as testing.T.FailNow does).
 	ErrGoexit error = &sentinel{"berth: handler called runtime.Goexit", nil}
 )
 
@@ -70,7 +70,7 @@ type PanicError struct {
 	Stack []byte // the stack at the panic, as debug.Stack prints it
 }
 
-// Error names the value; the stack is left to whoever wants it.
+// Error names the value but not the stack, which is in Stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("berth: handler panicked: %v", e.Value) }
 
 // Unwrap returns the value if it is an error.

@@ -41,7 +41,7 @@ func (in *Input) Keep(n int) {
 	}
 }
 
-// Lose says that the chunk, and with it all unread bytes, belongs to somebody else now.
+// Lose says that the chunk, and with it all unread bytes, belongs to another owner now.
 func (in *Input) Lose() { in.chunk, in.start, in.end = nil, 0, 0 }
 
 // Release gives up all unread bytes.

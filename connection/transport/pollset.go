@@ -68,8 +68,8 @@ func (t *table) page(fd int) *page {
 	return nil
 }
 
-// remove forgets w. It comes before the descriptor is closed, so its number cannot be anybody
-// else's yet.
+// remove forgets w. It is called before the descriptor is closed, so its number cannot be reused
+// yet.
 func (t *table) remove(fd int, w watcher) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -104,7 +104,7 @@ func (s *Stream) read(room int) {
 	s.chunk, s.start, s.n, s.filled, s.err = c, 0, n, n == len(space), err
 }
 
-// Ready implements Conn: it asks the reader if nobody did.
+// Ready implements Conn: it asks the reader unless it was asked already.
 func (s *Stream) Ready(room int) bool {
 	if len(s.held) > 0 || s.answered.Load() {
 		return true

@@ -65,7 +65,7 @@ func (s *Stream) shakeHands() (err error) {
 		}
 	}()
 	err = h.HandshakeContext(context.Background())
-	runtime.KeepAlive(s) // whoever looks for it in a stack trace finds it
+	runtime.KeepAlive(s) // a stack trace shows it
 	return err
 }
 

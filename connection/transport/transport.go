@@ -97,17 +97,17 @@ type Events interface {
 	Writable()
 	// Full says that the Writev or SendFile that is under way blocks: the kernel takes no more of
 	// this connection's bytes for now. It is called only during such a call, before the call
-	// returns, from any goroutine. A transport whose Writev does not block returns ErrAgain
+	// returns, from any goroutine. A transport with a Writev that does not block returns ErrAgain
 	// instead.
 	Full()
 }
 
 var (
-	// ErrAgain says that nothing can be had, or no more be taken, without waiting.
+	// ErrAgain says that nothing can be read, or no more written, without waiting.
 	ErrAgain = errors.New("transport: again")
 	// ErrNotSent says that a file can be sent only as a copy of its bytes.
 	ErrNotSent = errors.New("transport: file not sent by the kernel")
-	// ErrRefused ends the handshake of a client that was turned away because of who it is.
+	// ErrRefused ends the handshake of a client that was refused because of its address.
 	ErrRefused = errors.New("berth: client refused")
 	// ErrNoHalfClose says that this kind of connection can only be closed as a whole.
 	ErrNoHalfClose = errors.New("transport: no half-close")
