@@ -38,7 +38,8 @@ func newPolicy(most int) policy { return policy{most: max(most, 1), target: 1, w
 
 // ticksOf stands for n ticks of which only the last was looked at. A monitor is late when all
 // processors have work. So it is assumed that the event loop did not sleep in the missed ticks, and
-// that the turns were spread evenly. Otherwise a busy loop would be judged by its idle moments only.
+// that the turns were spread evenly. Otherwise a busy loop would be judged by its idle moments
+// only.
 func (p *policy) ticksOf(n int, runs uint64, asleep bool) int {
 	n = min(n, mostMissed)
 	before := p.runs

@@ -33,8 +33,8 @@ type Options struct {
 	// ReadMode decides when Data is delivered: as it comes, or on request. Default Push.
 	ReadMode Mode
 	// HoldFullReadBuffer keeps a connection open until Resume if its handler consumed nothing of a
-	// full read buffer. Default false: the connection ends with ErrReadBufferFull, because otherwise
-	// it would hang for ever.
+	// full read buffer. Default false: the connection ends with ErrReadBufferFull, because
+	// otherwise it would hang for ever.
 	HoldFullReadBuffer bool
 	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and leaves the closing to
 	// the handler. Default false: accepted writes are flushed, then the connection closes.
@@ -50,8 +50,8 @@ type Options struct {
 	RestartHandler RestartHandler
 
 	// IdleTimeout ends a connection on which no byte was read or written for that long while the
-	// server waited for its peer. Default off, as in ranch and package net; then silent clients hold
-	// their permits for ever.
+	// server waited for its peer. Default off, as in ranch and package net; then silent clients
+	// hold their permits for ever.
 	//
 	// Time does not count while a handler call runs or is due, while reading is stopped (Pause,
 	// used-up credits, pull mode before the next Resume, a full read buffer that is held), or while

@@ -79,8 +79,9 @@ func (c *Connection) lose(err error) {
 }
 
 // leaveOpen leaves the state open after the peer is gone. The transport still has what the peer
-// sent before. salvage: the handler is shown those bytes, as far as it wants them. A handler that is
-// paused or has no demand is waited for as long as LingerTimeout, which begins anew with each Data.
+// sent before. salvage: the handler is shown those bytes, as far as it wants them. A handler that
+// is paused or has no demand is waited for as long as LingerTimeout, which begins anew with each
+// Data.
 func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)
 	if salvage {

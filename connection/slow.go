@@ -4,7 +4,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more
+// SlowPolicy decides what happens to a write that does not fit because the peer takes bytes more
 // slowly than they are written: the queue is full, and the kernel takes no more of it.
 type SlowPolicy uint8
 

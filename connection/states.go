@@ -350,8 +350,8 @@ func (c *Connection) closedEvent() *protocol.Closed {
 }
 
 // stopActors stops the writer, and this actor after the writer's Terminated has come. If the writer
-// has gone already, its Terminated is posted again: Proto.Actor checks what is left to wait for when
-// one arrives, and the last check may have ended with the goroutine.
+// has gone already, its Terminated is posted again: Proto.Actor checks what is left to wait for
+// when one arrives, and the last check may have ended with the goroutine.
 func (c *Connection) stopActors() {
 	if c.flags.writerGone {
 		c.mailbox.PostSystemMessage(&actor.Terminated{Who: c.writer.pid})

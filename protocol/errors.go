@@ -60,7 +60,8 @@ var (
 	ErrHalfCloseTimeout error = &sentinel{"berth: one direction closed and nothing moved in the other", os.ErrDeadlineExceeded}
 	ErrHandshakeTimeout error = &sentinel{"berth: handshake timeout", os.ErrDeadlineExceeded}
 	ErrCloseTimeout     error = &sentinel{"berth: writes not flushed within the close timeout", os.ErrDeadlineExceeded}
-	// ErrGoexit ends a connection when its handler called runtime.Goexit (as testing.T.FailNow does).
+	// ErrGoexit ends a connection when its handler called runtime.Goexit (as testing.T.FailNow
+	// does).
 	ErrGoexit error = &sentinel{"berth: handler called runtime.Goexit", nil}
 )
 
