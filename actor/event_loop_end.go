@@ -2,7 +2,7 @@ package tcpactor
 
 import "time"
 
-// How the workers of an event loop leave: parked, dismissed, closed.
+// This file ends the workers of an event loop: parked, dismissed, closed.
 
 // park waits until w is needed. false: it has been dismissed. Under mu, which is given up
 // meanwhile.

@@ -167,14 +167,14 @@ func (m *Mailbox) RunNow() bool {
 	return true
 }
 
-// Inside reports that a turn is under way.
+// Inside reports whether a turn is under way.
 func (m *Mailbox) Inside() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.inside
 }
 
-// Busy reports that the actor is at work, or is to be: a turn is under way or scheduled, or it
+// Busy reports whether the actor is at work, or is to be: a turn is under way or scheduled, or it
 // failed and awaits its supervisor.
 func (m *Mailbox) Busy() bool {
 	m.mu.Lock()
@@ -282,8 +282,8 @@ func (m *Mailbox) failed(message, reason any) {
 	}
 }
 
-// RunsUserCode reports that Proto.Actor calls code of the user's for message by itself, and not by
-// the actor's Receive: a continuation of ReenterAfter, or a message that answers for itself.
+// RunsUserCode reports whether Proto.Actor calls code of the user's for message by itself, and not
+// by the actor's Receive: a continuation of ReenterAfter, or a message that answers for itself.
 func RunsUserCode(message any) bool {
 	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
 	case actor.AutoRespond:

@@ -5,7 +5,7 @@ package tcpactor
 // the event loop never sleeps, and keeps it only if more gets done; and, because on a machine that
 // others use too that may have been chance, only if less gets done once it is taken away again.
 //
-// It is fed one tick at a time and knows nothing of time or goroutines.
+// It gets one tick at a time and does not depend on time or goroutines.
 type policy struct {
 	most   int    // workers
 	target int    // workers now

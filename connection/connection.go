@@ -170,8 +170,8 @@ func (c *Connection) signalOnce(bit uint32) {
 	}
 }
 
-// reaction reports that a handler returned err because the connection had begun to end: it is the
-// error of a write that was refused or cut off. Nothing has failed then.
+// reaction reports whether a handler returned err because the connection had begun to end: it is
+// the error of a write that was refused or cut off. Nothing has failed then.
 func (c *Connection) reaction(err error) bool {
 	why := c.cause.Load()
 	switch {

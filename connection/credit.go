@@ -110,7 +110,7 @@ func (c *credit) release(writes, bytes int, l *limits, fits func() int) (crossed
 	}
 }
 
-// low reports that the queue has sunk so far that writing may go on: to the low water mark, and
+// low reports whether the queue has sunk so far that writing may go on: to the low water mark, and
 // after a refusal to where half of the queue's places are free and the refused write fits.
 func (l *limits) low(word uint64, fits int) bool {
 	writes, bytes := pending(word)

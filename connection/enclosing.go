@@ -43,8 +43,8 @@ var userCode = [...]string{
 	"github.com/go-berth/berth/connection/transport.(*Stream).shakeHands",
 }
 
-// Encloses reports that the caller is called, on its own goroutine, by the handler, by a completion
-// or by the TLS handshake of one of these connections.
+// Encloses reports whether the caller is called, on its own goroutine, by the handler, by a
+// completion or by the TLS handshake of one of these connections.
 func (s *Spawner) Encloses() bool {
 	inside := map[string]bool{}
 	for _, method := range userCode {

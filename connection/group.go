@@ -25,7 +25,7 @@ type Group struct {
 	mu       sync.Mutex // nothing is written under it
 	index    map[protocol.Socket]int
 	members  []member
-	snapshot []member // a copy of members for writes; nil: it is to be made
+	snapshot []member // a copy of members for writes; nil: not made yet
 }
 
 // member is a connection in a group.
@@ -33,7 +33,7 @@ type member struct {
 	socket protocol.Socket
 	conn   *Connection // nil: it is a socket of a test
 	slow   SlowPolicy
-	cancel func() bool // takes the hook back that waits for its end; nil until Add is over
+	cancel func() bool // removes the hook that waits for the connection's end; nil until Add is over
 }
 
 // Delivery counts the outcomes of one write to a group. Every member is in exactly one of the
@@ -80,7 +80,7 @@ func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 	return c.closedErr()
 }
 
-// enter returns false for one that is a member already.
+// enter returns false for a socket that is a member already.
 func (g *Group) enter(m member) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -96,8 +96,8 @@ func (g *Group) enter(m member) bool {
 	return true
 }
 
-// joined is the end of an Add. False: the connection has begun to end meanwhile, or the member was
-// removed.
+// joined completes an Add. It returns false if the connection has begun to end meanwhile, or if the
+// member was removed.
 func (g *Group) joined(socket protocol.Socket, cancel func() bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -154,7 +154,7 @@ func (g *Group) take(socket protocol.Socket) (m member, found bool) {
 	return m, true
 }
 
-// left is called on the goroutine that ends the connection, so Left is called on another.
+// left runs on the goroutine that ends the connection. It calls Left on another goroutine.
 func (g *Group) left(c *Connection) {
 	if m, found := g.take(c); found && m.cancel != nil && g.Left != nil {
 		why := c.cause.Load()
@@ -171,8 +171,8 @@ func (g *Group) Write(p []byte) (Delivery, error) {
 	return g.WriteOwned(slices.Clone(p))
 }
 
-// WriteOwned queues p, which nothing may change any more, to every member without copying it. It
-// waits for no member. The error is not nil only for a nil slice.
+// WriteOwned queues p to every member without copying it. The caller must not change p any more. It
+// waits for no member. The error is nil unless p is nil.
 func (g *Group) WriteOwned(p []byte) (Delivery, error) {
 	if p == nil {
 		return Delivery{}, errNoPayload
@@ -196,8 +196,8 @@ func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
 		func(e *entry) { e.buffers(bufs, n) }), nil
 }
 
-// write gives every member n bytes: fill puts them into an entry, other writes them to a socket of
-// a test.
+// write gives every member n bytes: fill puts them into an entry, other writes them to a socket
+// that is a test's.
 func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry)) (d Delivery) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
@@ -234,7 +234,7 @@ func (g *Group) current() []member {
 	return g.snapshot
 }
 
-// count notes what became of one member's write.
+// count adds the outcome of one member's write.
 func (d *Delivery) count(socket protocol.Socket, slow SlowPolicy, err error) {
 	switch {
 	case err == nil:

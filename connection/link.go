@@ -107,7 +107,8 @@ func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
 }
 
 // wasReset reports, of a connection that has ended, that its end was no orderly one: not everything
-// that was accepted was written, or the socket was reset by one of its ends. Any goroutine may ask.
+// that was accepted was written, or the socket was reset by one of its ends. Any goroutine may call
+// it.
 func (c *Connection) wasReset() bool { return c.phase.Load()&torn != 0 }
 
 // isReset decides what wasReset says.

@@ -1,15 +1,14 @@
 package connection
 
-// This file is how a connection learns of the peer's end while its handler is shown nothing (it is
-// paused, has no demand, waits for memory, or holds a full read buffer), and what becomes of the
-// input then.
+// This file detects the peer's end while the handler is shown nothing (it is paused, has no demand,
+// waits for memory, or holds a full read buffer), and decides what happens to the input then.
 //
-// The transport tells of the end. Poll knows of it without reading. Stream has its reader go on, up
-// to what the read buffer may hold: so it meets the end of a peer that sent no more than that.
-// Where the reader has stopped, the sweep asks the socket, if that is one of the system's. Of any
-// other net.Conn nothing is known then until the handler is shown something.
+// The transport announces the end. Poll knows of it without reading. Stream lets its reader go on,
+// up to what the read buffer may hold: so it meets the end of a peer that sent no more than that.
+// If the reader has stopped, the sweep asks the socket, provided that it is one of the system's.
+// The end of any other net.Conn is then unknown until the handler is shown something.
 
-// hold does what can be done while the handler is shown nothing. It returns attend where the
+// hold looks for the peer's end while the handler is shown nothing. It returns attend if the
 // connection has ended, nil otherwise.
 func (c *Connection) hold() any {
 	if c.cause.Load() != nil {
@@ -35,7 +34,7 @@ func (c *Connection) holdLastWords() any {
 	return attendNow
 }
 
-// watched has the transport look for the end, and reports whether it will tell of it.
+// watched has the transport look for the end, and reports whether the transport will announce it.
 func (c *Connection) watched() bool {
 	room := max(0, c.shared.options.ReadBufferSize-c.input.Len())
 	if c.shared.budget == nil || room == 0 {
@@ -44,9 +43,9 @@ func (c *Connection) watched() bool {
 	return c.socket.Hold(0) || !c.socket.Ready(c.ahead(room)) // one read at most: more would have to be counted
 }
 
-// askForEnd asks the transport what it knows of the peer's end, and takes note of it: a FIN begins
-// HalfCloseTimeout, a reset ends the connection. It returns attend where it has ended. look: the
-// sweep has found the end.
+// askForEnd asks the transport for the peer's end and handles it: a FIN begins HalfCloseTimeout, a
+// reset ends the connection. It returns attend if the connection has ended. look: the sweep has
+// found the end.
 func (c *Connection) askForEnd(look bool) any {
 	finished, err := c.socket.EndSeen(look)
 	switch {
@@ -93,8 +92,7 @@ func (c *Connection) leaveOpen(salvage bool) {
 
 func (c *Connection) salvaging() bool { return c.phase.Load()&salvaging != 0 }
 
-// salvaged takes note that the handler is being shown what was in hand, or has been: the wait for
-// it begins anew.
+// salvaged notes that the handler is shown unread bytes, or has been: the wait for it begins anew.
 func (c *Connection) salvaged() {
 	c.makeRare().salvaged = true
 	for {
@@ -105,7 +103,7 @@ func (c *Connection) salvaged() {
 	}
 }
 
-// giveUpSalvage is the end of the wait, unless something was shown since that was due.
+// giveUpSalvage ends the wait, unless something was shown since the wait was over.
 func (c *Connection) giveUpSalvage() {
 	if r := c.makeRare(); r.salvaged {
 		r.salvaged = false

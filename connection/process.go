@@ -21,7 +21,7 @@ func connectionOf(system *actor.ActorSystem, pid *actor.PID) *Connection {
 	return (*Connection)(p)
 }
 
-// isActor reports that a process is that of a local actor.
+// isActor reports whether a process is that of a local actor.
 func isActor(p actor.Process) bool {
 	switch p.(type) {
 	case *actor.ActorProcess, *process:
@@ -30,8 +30,8 @@ func isActor(p actor.Process) bool {
 	return false
 }
 
-// forgotten reports that the PID is no longer in the registry. PIDs that were used before remember
-// the process.
+// forgotten reports whether the PID is no longer in the registry. PIDs that were used before
+// remember the process.
 func (p *process) forgotten() bool { return (*Connection)(p).phase.Load()&forgotten != 0 }
 
 // SendUserMessage implements actor.Process.

@@ -74,7 +74,7 @@ func (c *Connection) inputErr() error {
 	return nil
 }
 
-// noFIN reports that the FIN comes only with the close.
+// noFIN reports whether the FIN comes only with the close.
 func (c *Connection) noFIN() bool {
 	r := c.rare.Load()
 	return r != nil && r.noFIN.Load()

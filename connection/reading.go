@@ -34,7 +34,7 @@ func (c *Connection) Pull() any {
 	return nil
 }
 
-// willing reports that the handler may be shown Data. Any goroutine may ask.
+// willing reports whether the handler may be shown Data. Any goroutine may call it.
 func (c *Connection) willing() bool { return !c.paused.Load() && c.demand.Load() != 0 }
 
 // fetch returns Data if there is something to show, attend if the input is at its end, nil if
@@ -135,7 +135,7 @@ func (c *Connection) discard() any {
 	return attendNow // not in a loop of our own: a peer that never stops must not keep others from their turn
 }
 
-// arriving reports that input has come which the next fetch reads.
+// arriving reports whether input has come which the next fetch reads.
 func (c *Connection) arriving() bool {
 	if c.state() != open || c.flags.inputEnded || !c.willing() || !c.writesQuiet() {
 		return false

@@ -10,18 +10,18 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// state is where a connection stands in its life. It only ever moves forward:
+// state is the stage of a connection's life. It only moves forward:
 //
 //	opening ──► open ──► flushing ──► closing ──► closed
 //
 //	opening   the handshake goes on; there is no handler yet, and nothing is written
 //	open      Data is shown, writes are accepted
-//	flushing  nothing is accepted any more; the writer brings out what was, then FIN
+//	flushing  nothing is accepted any more; the writer sends what was accepted, then FIN
 //	closing   FIN is sent; the peer's remaining input is discarded until its FIN
 //	closed    the socket is released, Closed delivered; the actors stop
 //
-// Where there is nothing to do in a state it is passed over: an abort goes from anywhere to closed,
-// by way of the writer, which must have failed everything first.
+// A state in which there is nothing to do is passed over. An abort goes from any state to closed,
+// after the writer has failed every pending write.
 type state = protocol.State
 
 const (
@@ -59,7 +59,7 @@ func (c *Connection) setState(s state) {
 	}
 }
 
-// What happens to a connection besides its mail; any number of times is once.
+// Signals to a connection, besides its mail. The same signal raised several times counts once.
 const (
 	signalOpened uint32 = 1 << iota
 	signalInputEnded
@@ -85,7 +85,7 @@ const (
 	signalPeerEnded  // the sweep has seen it
 )
 
-// start is the beginning of opening.
+// start begins the state opening.
 func (c *Connection) start(ctx actor.Context) {
 	if c.socket.Open(c) {
 		c.open(ctx)
@@ -123,7 +123,7 @@ func (c *Connection) unfinished(err error) {
 	c.kill(protocol.ReasonHandshake, err)
 }
 
-// open is the beginning of open: the handler comes into being and gets Accepted.
+// open begins the state open: the handler is made and gets Accepted.
 func (c *Connection) open(ctx actor.Context) {
 	if c.cause.Load() != nil {
 		return // aborted meanwhile; no handler has seen this connection
@@ -138,7 +138,7 @@ func (c *Connection) open(ctx actor.Context) {
 	}
 }
 
-// attend looks at what was signalled.
+// attend handles the signals.
 func (c *Connection) attend(ctx actor.Context) {
 	bits := c.signals.Swap(0)
 	is := func(bit uint32) bool { return bits&bit != 0 }
@@ -173,12 +173,12 @@ func (c *Connection) attend(ctx actor.Context) {
 	c.advance(ctx)
 }
 
-// expire ends what took too long.
+// expire handles the signals of limits that have passed.
 func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	is := func(bit uint32) bool { return bits&bit != 0 }
 	switch {
 	case is(signalReadFull):
-		c.phase.And(^salvaging) // the last words are not read: nothing is left to wait for
+		c.phase.And(^salvaging) // the remaining input is not read: nothing is left to wait for
 		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
 	case is(signalIdle) && !c.arriving(): // if it is, the sweep was a moment too early
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
@@ -205,8 +205,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	}
 }
 
-// finish leaves open in an orderly way: what was accepted is flushed. The first cause wins, a
-// second call changes nothing.
+// finish leaves the state open in an orderly way: accepted writes are flushed. The first cause
+// wins, a second call changes nothing.
 func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error) {
 	switch s := c.state(); {
 	case s >= flushing:
@@ -319,8 +319,8 @@ func (c *Connection) lingerOn() {
 	c.mailbox.Schedule() // Pull discards now
 }
 
-// close releases the socket and ends the conversation. Then the writer's actor stops, and after it
-// this one.
+// close releases the socket and delivers Closed. Then the writer's actor stops, and after it this
+// one.
 func (c *Connection) close(ctx actor.Context) {
 	if c.state() == closed {
 		return
@@ -444,8 +444,8 @@ func (c *Connection) leave() {
 	c.shared.remove(c)
 }
 
-// ended sets the last state. What was dropped before is counted, and its completion due; nothing is
-// dropped any more.
+// ended sets the last state. Writes that were dropped before are counted, and their completions
+// due; nothing is dropped any more.
 func (c *Connection) ended() {
 	c.setState(closed)
 	c.completions.await()

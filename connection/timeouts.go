@@ -22,8 +22,8 @@ type timing struct {
 	since     time.Duration // when the phase was first seen; in open when the peer last sent, if that is later
 }
 
-// notOpen instead of a time of traffic: a handshake is none, and what is counted from begins after
-// it.
+// notOpen stands in place of a time of traffic: a handshake is no traffic, and time is counted from
+// its end.
 const notOpen = -1
 
 func newTiming(now time.Duration, spread uint16) timing {
@@ -93,7 +93,7 @@ func (c *Connection) checkTimeouts(now, step time.Duration) {
 	}
 }
 
-// noteTraffic takes note of what has moved since the last look.
+// noteTraffic notes what has moved since the last look.
 func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	w, s := &c.timing, state(phase%halfClosed)
 	came, went := c.socket.Progress() // also bytes inside calls that have not returned
@@ -146,8 +146,8 @@ func (w *timing) hold(limit uint8, held bool) bool {
 	return held || before
 }
 
-// lastWords is how long a connection that cannot send FIN without closing waits for what its peer
-// may have sent.
+// lastWords is how long a connection that cannot send FIN without closing waits for bytes that its
+// peer may have sent.
 const lastWords = 10 * time.Millisecond
 
 // Kinds of progress.
@@ -169,8 +169,8 @@ func (c *Connection) lacks(kind uint8, bit uint32) {
 	c.socket.Retry(true)
 }
 
-// listening reports that the connection would read what the peer sends: neither its handler nor the
-// memory budget keeps it from that. Any goroutine may ask.
+// listening reports whether the connection would read what the peer sends: neither its handler nor
+// the memory budget keeps it from reading. Any goroutine may call it.
 func (c *Connection) listening() bool {
 	if !c.willing() {
 		return false

@@ -75,7 +75,7 @@ func (w *writer) post(e *entry) {
 	}
 }
 
-// stuck reports that the kernel takes no more, as far as is known. Any goroutine may call it.
+// stuck reports whether the kernel takes no more, as far as is known. Any goroutine may call it.
 func (w *writer) stuck() bool { return w.orders.Load()&(blocked|orderWritable) == blocked }
 
 // full takes note that a write which is under way waits, because the kernel takes no more for now.
@@ -132,8 +132,8 @@ func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
 	return false
 }
 
-// mayFinish reports that everything accepted is written, and that nothing accepted is still on its
-// way.
+// mayFinish reports whether everything accepted is written, and that nothing accepted is still on
+// its way.
 func (w *writer) mayFinish() bool {
 	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()
 }

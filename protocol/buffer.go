@@ -27,7 +27,7 @@ func (b *Buffer) Bytes() []byte { return b.Peek(len(b.unread)) }
 // Len returns the number of unread bytes.
 func (b *Buffer) Len() int { return len(b.unread) }
 
-// AtEOF reports that the peer sent FIN: no byte will follow the ones shown.
+// AtEOF reports whether the peer sent FIN: no byte will follow the ones shown.
 func (b *Buffer) AtEOF() bool { return b.eof }
 
 // Peek returns the next n bytes without consuming them; fewer if there are fewer, none for n <= 0.

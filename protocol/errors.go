@@ -9,8 +9,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// sentinel is an error that also matches one of the standard library's own, so that callers may
-// branch on either.
+// sentinel is an error that also matches one of the standard library, so that callers may branch on
+// either.
 type sentinel struct {
 	text string
 	is   error
@@ -22,7 +22,7 @@ func (e *sentinel) Unwrap() error { return e.is }
 // Timeout makes the timeouts satisfy net.Error's usual question.
 func (e *sentinel) Timeout() bool { return errors.Is(e.is, os.ErrDeadlineExceeded) }
 
-// What callers branch on with errors.Is.
+// Errors that callers branch on with errors.Is.
 var (
 	// ErrClosed refuses what comes after Close, CloseWrite (for writes), Abort or the connection's
 	// end. It matches net.ErrClosed, and says that this side has closed. What comes after the
@@ -41,7 +41,7 @@ var (
 	ErrWriteTooLarge error = &sentinel{"berth: write larger than WriteBufferSize", nil}
 	// ErrMemoryBudget refuses a write because the listener's connections together hold their
 	// MemoryBudget, or enough of it and this one more than its share. It also ends a connection
-	// that is in the way of others then.
+	// that is then in the way of others.
 	ErrMemoryBudget error = &sentinel{"berth: memory budget used up", nil}
 	// ErrDropped completes a write that SlowDropNewest dropped: not one byte of it was sent.
 	ErrDropped error = &sentinel{"berth: write dropped, the peer is slow", nil}

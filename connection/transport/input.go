@@ -72,7 +72,7 @@ func (in *Input) Space(room int) []byte {
 func (in *Input) fresh(room int) int { return min(room, max(int(in.hint), minChunk)) }
 func larger(size, room int) int      { return min(2*size, size+room) }
 
-// compacts reports that Space moves the unread bytes to the chunk's beginning: little is left
+// compacts reports whether Space moves the unread bytes to the chunk's beginning: little is left
 // behind them.
 func (in *Input) compacts(room int) bool {
 	size := len(in.chunk.Bytes)

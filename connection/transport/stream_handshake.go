@@ -23,7 +23,7 @@ type handshaker interface {
 	HandshakeContext(ctx context.Context) error
 }
 
-// secured reports that conn is a tls.Conn, or contains one.
+// secured reports whether conn is a tls.Conn, or contains one.
 func secured(conn net.Conn) bool {
 	_, ok := conn.(handshaker)
 	return ok

@@ -24,8 +24,8 @@ type Conn interface {
 	// bytes. It is not called again after nil or an error.
 	Handshake(in *Input, room int) error
 
-	// Ready reports that input, or the end of input, can be had now, at most room bytes of it. If
-	// not, Events.Readable is called once it can.
+	// Ready reports whether input, or the end of input, can be had now, at most room bytes of it.
+	// If not, Events.Readable is called once it can.
 	Ready(room int) bool
 	// Growth returns by how many bytes a Fill with the same arguments makes the memory of in grow,
 	// at most; it may be negative. It is called where Ready returned true.
@@ -53,7 +53,7 @@ type Conn interface {
 	// and Events.Writable is called when more can be written. It may keep nothing of bufs. It may
 	// block where Blocking says so; Abort frees it.
 	Writev(bufs [][]byte) (n int, err error)
-	// Blocks reports that Writev and SendFile may block their goroutine. It never changes.
+	// Blocks reports whether Writev and SendFile may block their goroutine. It never changes.
 	Blocks() bool
 	// SendFile writes up to n bytes of f from offset, at least one, as Writev does. f's position
 	// stays as it is. ErrNotSent: the kernel does not send this file, or this transport sends none;
