@@ -8,8 +8,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Poller is where a worker of an event loop waits that has nothing to run: a set of sockets, or of
-// anything that gives actors work.
+// Poller lets a worker of an event loop wait when it has nothing to run. It is a set of sockets, or
+// of anything that gives actors work.
 type Poller interface {
 	// Wait returns the number of events there are; without block at once, otherwise when there is
 	// one or Wake was called. One worker calls it at a time: with edge-triggered events a second

@@ -37,8 +37,8 @@ type WatchTaker interface {
 
 // Mailbox is a Proto.Actor mailbox made for sockets. Unlike the stock one it pulls: when its mail
 // is done it asks its Source, so input is fetched on the actor's turn, after all commands that came
-// before. It gives the dispatcher back after Throughput messages, and after Close no message
-// vanishes: each goes to Source.Drop.
+// before. It gives the dispatcher back after Throughput messages, and after Close no message is
+// lost: each goes to Source.Drop.
 //
 // It is embedded by value in the actor it belongs to, two in each connection, so it is small: 88
 // bytes. It makes no allocation of its own in steady state. Post*, Schedule, Run, RunNow, Busy and
@@ -70,7 +70,7 @@ func (m *Mailbox) Init(source Source) {
 	m.running, m.inside = true, true
 }
 
-// InitMortal is Init for an actor that cannot be born again, as it holds a socket: a restart stops
+// InitMortal is Init for an actor that cannot be restarted, as it holds a socket: a restart stops
 // it.
 func (m *Mailbox) InitMortal(source Source) {
 	m.Init(source)
@@ -136,8 +136,8 @@ func (m *Mailbox) stirAndUnlock() {
 	}
 }
 
-// Run gives the actor a turn on the calling goroutine, if it has none yet: what a goroutine does
-// that has nothing better to do than the actor's work and may be blocked by it.
+// Run gives the actor a turn on the calling goroutine, if it has none yet. It is for a goroutine
+// that has nothing else to do and may be blocked by the actor's work.
 func (m *Mailbox) Run() {
 	m.mu.Lock()
 	m.stirred = true

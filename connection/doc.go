@@ -1,11 +1,11 @@
 // Package connection is one socket as two actors: the connection, which reads and calls the
 // handler, and its writer.
 //
-// Programs import package berth. What is for them here: Options, the limits and policies of a
+// Programs import package berth. They use of this package: Options, the limits and policies of a
 // connection; Group, one payload for many connections; and the events of the actor system's
 // EventStream, Closing and HandlerFailed. The rest is for package listener.
 //
-// Where to find what:
+// The files of the package:
 //
 //	connection.go  the actor and its mail
 //	host.go        the handler: it is made, called under guard, and replaced after a panic

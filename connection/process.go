@@ -2,8 +2,8 @@ package connection
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// process is what a connection's PID stands for in the registry, in the place of Proto.Actor's own
-// process, and with its behaviour. By it a link knows a connection from any other actor.
+// process stands for a connection's PID in the registry, in the place of Proto.Actor's own process,
+// and with its behaviour. A link recognises a connection among other actors by it.
 type process Connection
 
 var _ actor.Process = (*process)(nil)

@@ -12,16 +12,16 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// writer is the actor that brings accepted writes to the kernel. Callers put entries into its
-// inbox, which have reserved their credit before; whatever it does with one, written or failed, it
-// releases that credit and completes it exactly once. All entries that wait are written by one
-// system call.
+// writer is the actor that passes accepted writes to the kernel. Callers reserve credit for an
+// entry and then put it into the inbox. Whether an entry is written or fails, the writer releases
+// its credit and completes it exactly once. All entries that wait are written by one system call.
 //
 // Where the transport does not block, a caller that finds no room runs the writer's turn itself;
 // see room.go.
 //
-// It ends by itself when it was ordered to finish (everything accepted is written, FIN sent) or to
-// give up, or when the kernel refuses; then it signals the connection, which stops the actor.
+// The writer ends by itself when it was ordered to finish (everything accepted is written, FIN
+// sent) or to give up, or when the kernel refuses. Then it signals the connection, which stops the
+// actor.
 type writer struct {
 	c       *Connection
 	pid     *actor.PID
@@ -78,7 +78,7 @@ func (w *writer) post(e *entry) {
 // stuck reports whether the kernel takes no more, as far as is known. Any goroutine may call it.
 func (w *writer) stuck() bool { return w.orders.Load()&(blocked|orderWritable) == blocked }
 
-// full takes note that a write which is under way waits, because the kernel takes no more for now.
+// full notes that a write under way waits, because the kernel takes no more for now.
 func (w *writer) full() {
 	w.orders.Or(blocked)
 	w.c.roomChanged()
@@ -132,8 +132,7 @@ func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
 	return false
 }
 
-// mayFinish reports whether everything accepted is written, and that nothing accepted is still on
-// its way.
+// mayFinish reports whether everything accepted is written, with nothing accepted still on its way.
 func (w *writer) mayFinish() bool {
 	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()
 }

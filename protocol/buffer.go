@@ -8,7 +8,7 @@ import (
 // Buffer shows the unread bytes of a connection. Reading consumes; what is not consumed stays and
 // leads the next Data. Slices that Bytes, Next, Peek and ReadLine return share the connection's
 // memory: they and the Buffer are valid during the handler call only. To keep bytes, copy them or
-// take the memory with Detach. (Built with the tag berthdebug, memory is overwritten once it went
+// take the memory with Take. (With the build tag berthdebug, memory is overwritten once it went
 // back, so that a kept slice shows up in tests.)
 //
 // A Buffer belongs to the handler call it was given to; it is not for use by several goroutines.
@@ -118,15 +118,15 @@ func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
 	b.unread, b.storage, b.eof = unread, storage, eof
 }
 
-// Hand consumes all unread bytes and hands them over together with what owns their memory. For
-// connections; handlers use Detach or Socket.Forward.
+// Hand consumes all unread bytes and returns them together with the owner of their memory. It is
+// for connections; handlers use Take or Socket.Forward.
 func (b *Buffer) Hand() (unread []byte, storage any) {
 	unread, storage = b.unread, b.storage
 	b.unread, b.storage = nil, nil
 	return unread, storage
 }
 
-// Storage returns what owns the memory, nil once it was handed over. For connections.
+// Storage returns the owner of the memory, nil once it was handed over. It is for connections.
 func (b *Buffer) Storage() any { return b.storage }
 
 func (b *Buffer) clamp(n int) int { return max(0, min(n, len(b.unread))) }

@@ -4,8 +4,8 @@ package transport
 
 import "sync"
 
-// watcher is what a descriptor in a PollSet belongs to. ready is called by the goroutine that
-// polls; it must not wait.
+// watcher owns a descriptor in a PollSet. The goroutine that polls calls ready, which must not
+// wait.
 type watcher interface {
 	ready(what readiness)
 }

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// This file is how a Stream learns of the end of the input while nothing is fetched.
+// This file detects the end of a Stream's input while nothing is fetched.
 
 // answer is one that Hold took from the reader.
 type answer struct {

@@ -1,5 +1,5 @@
-// Package transport is what a connection knows of its socket: one small interface, behind which lie
-// any net.Conn (Stream) and, where the platform has it, a descriptor in a poll set.
+// Package transport defines the interface between a connection and its socket, and implements it
+// for any net.Conn (Stream) and, if the platform has it, for a descriptor in a poll set (Poll).
 package transport
 
 import (
@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// Conn is one connected socket. It never blocks its connection actor: what is not there yet is
-// announced through Events.
+// Conn is one connected socket. It never blocks its connection actor: Events announces input and
+// room that come later.
 //
 // Handshake, Ready, Growth, Fill, Hold, EndSeen, Unread are called on the connection actor's turn,
 // Writev, SendFile, CloseWrite and CloseNotify on the writer actor's, not before the handshake is
@@ -19,9 +19,9 @@ type Conn interface {
 	// everything else but Abort. opened false: a handshake comes first, which Handshake brings
 	// about.
 	Open(events Events) (opened bool)
-	// Handshake goes on with it, as far as that can be done without waiting. ErrAgain: call again,
-	// after Events.Readable. nil: it is over, and in holds what was read behind it, at most room
-	// bytes. It is not called again after nil or an error.
+	// Handshake continues the handshake as far as possible without waiting. ErrAgain: call it
+	// again, after Events.Readable. nil: the handshake is over, and in holds what was read behind
+	// it, at most room bytes. It is not called again after nil or an error.
 	Handshake(in *Input, room int) error
 
 	// Ready reports whether input, or the end of input, can be had now, at most room bytes of it.

@@ -161,8 +161,8 @@ func setBuffers(fd, recv, send int) error {
 	return os.NewSyscallError("setsockopt", err)
 }
 
-// optional reports whether the socket does not know the option, or that the descriptor is lost,
-// which accept says.
+// optional reports whether the socket does not know the option, or the descriptor is lost, which
+// accept will report.
 func optional(err error) bool {
 	for _, errno := range [...]error{unix.EOPNOTSUPP, unix.ENOPROTOOPT, unix.EBADF, unix.ENOTSOCK} {
 		if errors.Is(err, errno) {
