@@ -134,8 +134,8 @@ func (c *EventLoop) schedule(t turn) {
 	}
 }
 
-// active returns how many workers run turns, or are about to, without being blocked. Under mu, as
-// all that follows with a small letter.
+// active returns how many workers run turns, or are about to, without being blocked. c.mu must be
+// held, as for engage, reinforce and bringIn.
 func (c *EventLoop) active() int { return c.awake - c.blocked }
 
 // engage finds one more worker for the queue; true: the one in the poller, which the caller must
@@ -175,7 +175,7 @@ func (c *EventLoop) bringIn() *worker {
 	return w
 }
 
-// work is a worker's life.
+// work is a worker's goroutine.
 func (c *EventLoop) work(w *worker) {
 	finished := false
 	defer func() {

@@ -401,7 +401,7 @@ func (b *Budget) lendAhead(n int) bool {
 	return true
 }
 
-// fetched takes note that what the transport had read was fetched, if it was.
+// fetched notes that what the transport had read was fetched, if it was.
 func (c *Connection) fetched() {
 	if c.shared.budget == nil || c.share().ahead == 0 {
 		return

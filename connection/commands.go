@@ -235,8 +235,8 @@ func (c *Connection) answerLater(r reply, err error) {
 	}
 }
 
-// callLate runs a callback outside a guarded turn. A panic in it is caught: no connection is left
-// for it to end.
+// callLate runs a callback outside a guarded turn. A panic in it is published as HandlerFailed: no
+// connection is left for it to end.
 func (c *Connection) callLate(done func(error), err error) {
 	defer func() {
 		if value := recover(); value != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// links tie the ends of other actors to this connection's. What watches them is a process of its
-// own, not the connection's actor: Proto.Actor knows one watch for each pair of actors, so an
-// Unlink would take the handler's own Watch with it, and a handler's Unwatch the link. All methods
-// belong to the connection's turn.
+// links tie the ends of other actors to this connection's. A process of its own watches them, not
+// the connection's actor: Proto.Actor knows one watch for each pair of actors, so an Unlink would
+// remove the handler's own Watch, and a handler's Unwatch would remove the link. All methods must
+// be called on the connection's turn.
 type links struct {
 	watcher *actor.PID // from the first link to the connection's end
 	to      []linked

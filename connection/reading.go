@@ -103,7 +103,7 @@ func (c *Connection) fetch() any {
 	return attendNow
 }
 
-// holdNoMore takes note that the read buffer has room.
+// holdNoMore notes that the read buffer has room.
 func (c *Connection) holdNoMore() {
 	if c.shared.options.HoldFullReadBuffer {
 		if r := c.rare.Load(); r != nil {

@@ -18,7 +18,7 @@ type ending struct{ taker }
 func (*ending) Ready(int) bool                          { return true }
 func (*ending) Fill(*transport.Input, int) (int, error) { return 0, io.EOF }
 
-// events takes note of what a handler is told.
+// events notes what a handler is told.
 type events struct{ all []any }
 
 func (e *events) Receive(_ actor.Context, message any) error {

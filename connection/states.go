@@ -235,7 +235,7 @@ func (c *Connection) cutOff(err error) {
 	c.writer.order(orderGiveUp)
 }
 
-// writerEnded takes note that the writer has written, or failed, everything that was accepted.
+// writerEnded notes that the writer has written, or failed, everything that was accepted.
 func (c *Connection) writerEnded(ctx actor.Context) {
 	c.flags.writerEnded = true
 	c.answerWaiting(ctx, func(r reply) bool { return r.untilFlushed })
@@ -249,8 +249,7 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 	}
 }
 
-// inputEnded takes note that the peer's input is at its end, everything before it having been
-// shown.
+// inputEnded notes that the peer's input is at its end, and that everything before it was shown.
 func (c *Connection) inputEnded(ctx actor.Context) {
 	if c.flags.inputKnown || c.state() != open {
 		return
@@ -365,7 +364,7 @@ func stop(mailbox *tcpactor.Mailbox) { mailbox.PostSystemMessage(stopMessage) }
 
 var stopMessage = &actor.Stop{}
 
-// terminated takes note of the end of an actor: the writer's, or one the handler watches.
+// terminated notes the end of an actor: the writer's, or one the handler watches.
 func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 	if !m.Who.Equal(c.writer.pid) {
 		if c.flags.tenure == dismissed {

@@ -83,8 +83,8 @@ type Socket interface {
 	// it.
 	//
 	// An error of the file ends this write alone, through done; where f is shorter than offset+n,
-	// io.ErrUnexpectedEOF. What f had has been sent, the rest is counted as unsent, and the
-	// connection goes on. What is wrong before anything is read is returned at once: f is nil,
+	// io.ErrUnexpectedEOF. The bytes that f had are sent, the rest is counted as unsent, and the
+	// connection goes on. Errors known before anything is read are returned at once: f is nil,
 	// closed or a directory; n or offset is negative.
 	WriteFile(f *os.File, offset, n int64, done func(error)) error
 

@@ -60,7 +60,7 @@ func (t *table) enter(fd int, w watcher) uint32 {
 	return p.generations[fd%pageSize]
 }
 
-// page returns nil where there has been no descriptor yet. Under mu.
+// page returns nil where there has been no descriptor yet. t.mu must be held.
 func (t *table) page(fd int) *page {
 	if fd/pageSize < len(t.pages) {
 		return t.pages[fd/pageSize]

@@ -162,7 +162,7 @@ func (s *Stream) Fill(in *Input, room int) (int, error) {
 	return n, s.fetched()
 }
 
-// fetched takes note that the reader's answer was fetched. An error is its last and stays.
+// fetched notes that the reader's answer was fetched. An error is its last and stays.
 func (s *Stream) fetched() error {
 	if s.err == nil {
 		s.asking = false

@@ -32,7 +32,7 @@ func secured(conn net.Conn) bool {
 // handshake as a question to the reader.
 const handshake = -1
 
-// Handshake implements Conn: it asks the reader. What was read before TLS is its beginning.
+// Handshake implements Conn: it asks the reader. Bytes that were read before TLS are its beginning.
 func (s *Stream) Handshake(in *Input, _ int) error {
 	if s.config != nil {
 		s.below.Conn = precede(in, s.socket)
