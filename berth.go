@@ -7,7 +7,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// What a handler is given.
+// Types that a handler is given.
 type (
 	// Socket is a handler's handle on its connection. Any goroutine may call its methods, also
 	// after the connection has ended.
@@ -34,7 +34,7 @@ type (
 	State = protocol.State
 )
 
-// How a program says what its connections do.
+// Types by which a program defines what its connections do.
 type (
 	// Factory makes what handles one connection: HandlerFunc, Handlers, Functions, Actors, or one
 	// of these in Wrap.
@@ -68,7 +68,7 @@ type (
 	ReceiverFunc = tcpactor.ReceiverFunc
 )
 
-// What a server is given.
+// Types that a server is given.
 type (
 	// Server is the handle on a running server. Any goroutine may call its methods, also after the
 	// end.
@@ -86,7 +86,7 @@ type (
 	ShutdownError = listener.ShutdownError
 	// Group is a set of connections that are sent the same bytes.
 	Group = connection.Group
-	// Delivery counts what became of one write to a Group.
+	// Delivery counts the outcomes of one write to a Group.
 	Delivery = connection.Delivery
 )
 

@@ -15,9 +15,10 @@
 //   - Functions: three functions that thread a state, accept, read and close.
 //   - Actors: an actor of the program's own is the connection.
 //
-// ListenAndServe serves until the server ends. Listen returns a Server to ask and to stop. ListenIn
-// makes it a child in a supervision tree. Group sends one payload to many connections.
+// ListenAndServe serves until the server ends. Listen returns a Server that can be queried and
+// stopped. ListenIn makes the server a child in a supervision tree. Group sends one payload to many
+// connections.
 //
-// This package is what users import. What it names lives in protocol (the words), actor (how actors
-// run here), connection (one socket) and listener (many), and is the same there.
+// Users import this package. Its types are aliases of those in protocol (messages), actor (mailbox
+// and dispatchers), connection (one socket) and listener (many sockets).
 package berth

@@ -12,7 +12,7 @@ import (
 )
 
 // ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends.
-// Its error is never nil: it says why the server did not begin, or it is ErrServerClosed.
+// The error is never nil: it says why the server did not begin, or it is ErrServerClosed.
 func ListenAndServe(addr string, handler Factory) error {
 	server, err := Listen(addr, handler, Options{})
 	if err != nil {
@@ -28,9 +28,9 @@ func Listen(addr string, handler Factory, options Options) (*Server, error) {
 	return ListenIn(ownSystem().Root, addr, handler, options)
 }
 
-// ListenIn is Listen for programs with an actor system of their own. spawner is its root context,
-// or the context of an actor, called on that actor's turn: then the server is its child, supervised
-// by it and stopped with it.
+// ListenIn is Listen for programs with an actor system of their own. spawner is the system's root
+// context, or the context of an actor. In the second case ListenIn must be called on that actor's
+// turn, and the server is the actor's child: supervised by it and stopped with it.
 func ListenIn(spawner actor.SpawnerContext, addr string, handler Factory, options Options) (*Server, error) {
 	return listener.Listen(spawner, addr, handler, options)
 }
@@ -49,7 +49,7 @@ func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
 	return tcpactor.Wrap(handler, around)
 }
 
-// NewSystem returns an actor system that is fit for many short-lived actors, for ListenIn.
+// NewSystem returns an actor system for ListenIn that suits many short-lived actors.
 func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	return tcpactor.NewSystem(options...)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Poller is where a worker of an event loop waits that has nothing to run: a set of sockets, or of
-// anything that gives actors work.
+// Poller lets a worker of an event loop wait when it has nothing to run. It is a set of sockets, or
+// of anything that gives actors work.
 type Poller interface {
 	// Wait returns the number of events there are; without block at once, otherwise when there is
 	// one or Wake was called. One worker calls it at a time: with edge-triggered events a second
@@ -22,18 +22,18 @@ type Poller interface {
 	Wake()
 }
 
-// EventLoop is the dispatcher whose workers poll the sockets and run their actors: an event, the
+// EventLoop is a dispatcher with workers that poll the sockets and run their actors: an event, the
 // read, the handler and the write of an answer happen on one goroutine, without waking another. No
 // connection belongs to a worker.
 //
-// There are as many workers as the load gains from (see policy), at most Options.Workers; and more
-// where handlers block: a worker found inside the same turn at two ticks of the monitor in a row is
+// There are as many workers as the load gains from (see policy), at most Options.Workers, and more
+// while handlers block: a worker found inside the same turn at two ticks of the monitor in a row is
 // counted out and another takes its place. Nothing is moved: the blocked one goes on when its
 // handler returns. Blocked workers have no limit: each holds the turn of one actor, so there are at
 // most as many as actors.
 //
-// Its goroutines are the workers and the monitor; they are started by it, stopped by Close, joined
-// by Wait.
+// The goroutines of an EventLoop are the workers and the monitor. It starts them, Close stops them,
+// Wait joins them.
 type EventLoop struct {
 	poller Poller
 
@@ -45,7 +45,7 @@ type EventLoop struct {
 	blocked   int       // of the awake ones, those the monitor counts out
 	target    int       // how many may be awake and not blocked; the policy's
 	extra     int       // how many more for now, because others were just found blocked; more than one: a burst
-	polling   bool      // somebody polls
+	polling   bool      // a worker polls
 	sleeping  bool      // and blocks in it
 	waking    bool      // and was called back
 	sincePoll int       // turns taken since the last poll
@@ -55,9 +55,9 @@ type EventLoop struct {
 
 	policy  policy
 	retired uint64 // turns that dismissed workers ran
-	calm    int    // ticks in a row that found nobody blocked
+	calm    int    // ticks in a row that found no worker blocked
 
-	dozing  atomic.Bool   // the monitor sleeps until somebody has work
+	dozing  atomic.Bool   // the monitor sleeps until a worker has work
 	rouse   chan struct{} // wakes it; room for one
 	stop    chan struct{}
 	joining sync.WaitGroup
@@ -134,8 +134,8 @@ func (c *EventLoop) schedule(t turn) {
 	}
 }
 
-// active returns how many workers run turns, or are about to, without being blocked. Under mu, as
-// all that follows with a small letter.
+// active returns how many workers run turns, or are about to, without being blocked. c.mu must be
+// held, as for engage, reinforce and bringIn.
 func (c *EventLoop) active() int { return c.awake - c.blocked }
 
 // engage finds one more worker for the queue; true: the one in the poller, which the caller must
@@ -175,7 +175,7 @@ func (c *EventLoop) bringIn() *worker {
 	return w
 }
 
-// work is a worker's life.
+// work is a worker's goroutine.
 func (c *EventLoop) work(w *worker) {
 	finished := false
 	defer func() {
@@ -219,7 +219,7 @@ func (c *EventLoop) next(w *worker) turn {
 		case c.queue.len() > 0 && (c.sincePoll < pollEvery || c.polling):
 			c.sincePoll++
 			if c.dozing.Load() {
-				c.wakeMonitor() // this turn may block, and then somebody must notice
+				c.wakeMonitor() // this turn may block, and then the monitor must notice
 			}
 			t := c.queue.pop()
 			if c.extra > 1 && (c.queue.len() > 0 || !c.polling) && c.active() < c.target+c.extra {

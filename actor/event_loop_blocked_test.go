@@ -12,8 +12,8 @@ import (
 // G14 within the event loop, in virtual time: a turn may block, and the others wait for one to two
 // ticks.
 
-// after schedules a turn and returns how long it had to wait. Then everybody has done what there
-// was to do.
+// after schedules a turn and returns how long it had to wait. Afterwards all workers have done what
+// there was to do.
 func after(c *EventLoop) time.Duration {
 	began, ran := time.Now(), make(chan time.Duration)
 	c.Schedule(func() { ran <- time.Since(began) })
@@ -182,7 +182,7 @@ func TestAWorkerThatIsNeededAtTheMomentItEndsIsNotMissed(t *testing.T) {
 			c.Schedule(func() {
 				c.Schedule(func() {}) // so that two wait
 				c.Schedule(func() { met <- struct{}{} })
-				<-met // not before somebody else runs the other one
+				<-met // not before another worker runs the other one
 			})
 			synctest.Wait()
 			require.Zero(t, time.Since(began), "two workers met")

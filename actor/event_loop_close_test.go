@@ -119,7 +119,7 @@ func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 	})
 }
 
-// The turns behind one that ends its goroutine belong to somebody else.
+// The turns behind one that ends its goroutine belong to other actors.
 func TestATurnThatEndsItsGoroutineTakesNobodysTurnWithItAfterCloseEither(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		closed, ran := make(chan struct{}), 0

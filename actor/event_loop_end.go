@@ -2,10 +2,10 @@ package tcpactor
 
 import "time"
 
-// How the workers of an event loop leave: parked, dismissed, closed.
+// This file ends the workers of an event loop: parked, dismissed, closed.
 
-// park waits until w is needed. false: it has been dismissed. Under mu, which is given up
-// meanwhile.
+// park waits until w is needed. false: w has been dismissed. c.mu must be held; park releases it
+// while it waits.
 func (c *EventLoop) park(w *worker) bool {
 	if c.closed {
 		c.dismiss(w)
@@ -41,7 +41,7 @@ func (c *EventLoop) park(w *worker) bool {
 	return needed
 }
 
-// unpark takes w out. Under mu, as dismiss.
+// unpark takes w out. c.mu must be held, as for dismiss.
 func (c *EventLoop) unpark(w *worker) {
 	for i, other := range c.parked {
 		if other == w {
@@ -84,8 +84,8 @@ func (c *EventLoop) Close() {
 	c.poller.Wake()
 }
 
-// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this
-// event loop.
+// Wait returns when all goroutines have ended. It is called after Close, and never from a turn of
+// this event loop.
 func (c *EventLoop) Wait() { c.joining.Wait() }
 
 // runLate runs a turn after Close. A handler that returns so late still has its actor to end, by

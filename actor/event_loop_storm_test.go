@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// In a bubble a lost wake-up is not a matter of luck: when everybody waits, the clock jumps to
-// whoever would save it. The goroutines themselves run in parallel as ever, so this is a storm as
-// well.
+// In a bubble a lost wake-up is found without luck: when all goroutines wait, the clock jumps to
+// the timer that would hide it. The goroutines themselves run in parallel as ever, so this is a
+// storm as well.
 func TestNoWakeUpIsLostAndNoTurnWaitsForTheMonitor(t *testing.T) {
 	const rounds = 2000
 	for _, workers := range []int{1, 2, 4} {

@@ -8,13 +8,13 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Functions is the ancestor's form: three functions that thread a state of type S through one
-// connection's life. Read is required; a nil Accept starts with S's zero value, a nil Close does
-// nothing.
+// Functions is a Factory of three functions that thread a state of type S through one connection's
+// life, the form that Berth's ancestor had. Read is required; a nil Accept starts with S's zero
+// value, a nil Close does nothing.
 //
-// Closing is a fourth one for the programs that tell others of their connections, and usually nil:
-// it is called as soon as the connection has begun to end (see protocol.Closing), Close once it has
-// ended.
+// Closing is a fourth function, usually nil, for programs that register their connections
+// elsewhere: it is called as soon as the connection has begun to end (see protocol.Closing). Close
+// is called once the connection has ended.
 //
 // The state after an error is the one returned with it.
 type Functions[S any] struct {

@@ -16,9 +16,9 @@ import (
 // PeerClosedHandler, WritableHandler, DrainingHandler and MessageHandler. A value that wraps a
 // handler hides them; Wrap keeps them.
 //
-// An error that a method returns closes the connection, with ReasonHandlerError. Where the
-// connection has begun to end already, a method may return the error of a write that was refused
-// for that: it changes nothing and counts as no failure.
+// An error that a method returns closes the connection, with ReasonHandlerError. After the
+// connection has begun to end, a method may return the error of a write that was refused for that
+// reason: the error changes nothing and counts as no failure.
 type Handler interface {
 	// Data shows the unread bytes; what it does not consume stays. buffer is valid during the call
 	// only.
@@ -45,13 +45,13 @@ func (f HandlerFunc) Validate() error {
 	return nil
 }
 
-// AcceptedHandler is told that the connection is there: once and first. An error closes the
+// AcceptedHandler is told that the connection is open: once and first. An error closes the
 // connection.
 type AcceptedHandler interface {
 	Accepted(socket protocol.Socket) error
 }
 
-// ClosedHandler is told that it has ended, whatever ended it: once and last.
+// ClosedHandler is told that the connection has ended, whatever ended it: once and last.
 type ClosedHandler interface {
 	Closed(socket protocol.Socket, closed *protocol.Closed)
 }
@@ -67,8 +67,8 @@ type WritableHandler interface {
 }
 
 // DrainingHandler is told that the server shuts down, or that the connection reached its MaxAge,
-// and then decides itself when to Close. A connection whose handler does not have it is closed once
-// it is quiet.
+// and then decides itself when to Close. Without this method a connection is closed once it is
+// quiet.
 type DrainingHandler interface {
 	Draining(socket protocol.Socket, deadline time.Time) error
 }
@@ -79,8 +79,8 @@ type ClosingHandler interface {
 	Closing(socket protocol.Socket, closing *protocol.Closing)
 }
 
-// MessageHandler gets every other message sent to the connection's PID; without it they are
-// dead letters. ctx is valid during the call; ctx.Sender and ctx.Respond answer.
+// MessageHandler gets every other message sent to the connection's PID; without it they are dead
+// letters. ctx is valid during the call; use ctx.Sender and ctx.Respond to answer.
 type MessageHandler interface {
 	Message(ctx actor.Context, socket protocol.Socket, message any) error
 }
@@ -127,7 +127,7 @@ func (r *handlerReceiver) Receive(ctx actor.Context, message any) error {
 			h.Closing(m.Socket, m)
 		}
 	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
-		// The actor's own life; a handler knows the connection's.
+		// Messages of the actor's own life; a handler gets those of the connection.
 	default:
 		if h, ok := r.handler.(MessageHandler); ok {
 			return h.Message(ctx, r.socket, message)
@@ -145,7 +145,7 @@ func (r *handlerReceiver) Drains() bool {
 
 func deadLetter(ctx actor.Context, message any) {
 	if _, ok := message.(*actor.Terminated); ok {
-		return // nobody asked for it by a watch of ours
+		return // no watch of Berth's asked for it
 	}
 	envelope := &actor.MessageEnvelope{Message: message, Sender: ctx.Sender()}
 	ctx.ActorSystem().DeadLetter.SendUserMessage(ctx.Self(), envelope)

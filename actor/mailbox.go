@@ -37,8 +37,8 @@ type WatchTaker interface {
 
 // Mailbox is a Proto.Actor mailbox made for sockets. Unlike the stock one it pulls: when its mail
 // is done it asks its Source, so input is fetched on the actor's turn, after all commands that came
-// before. It gives the dispatcher back after Throughput messages, and after Close no message
-// vanishes: each goes to Source.Drop.
+// before. It gives the dispatcher back after Throughput messages, and after Close no message is
+// lost: each goes to Source.Drop.
 //
 // It is embedded by value in the actor it belongs to, two in each connection, so it is small: 88
 // bytes. It makes no allocation of its own in steady state. Post*, Schedule, Run, RunNow, Busy and
@@ -70,7 +70,7 @@ func (m *Mailbox) Init(source Source) {
 	m.running, m.inside = true, true
 }
 
-// InitMortal is Init for an actor that cannot be born again, as it holds a socket: a restart stops
+// InitMortal is Init for an actor that cannot be restarted, as it holds a socket: a restart stops
 // it.
 func (m *Mailbox) InitMortal(source Source) {
 	m.Init(source)
@@ -136,8 +136,8 @@ func (m *Mailbox) stirAndUnlock() {
 	}
 }
 
-// Run gives the actor a turn on the calling goroutine, if it has none yet: what a goroutine does
-// that has nothing better to do than the actor's work and may be blocked by it.
+// Run gives the actor a turn on the calling goroutine, if it has none yet. It is for a goroutine
+// that has nothing else to do and may be blocked by the actor's work.
 func (m *Mailbox) Run() {
 	m.mu.Lock()
 	m.stirred = true
@@ -154,7 +154,7 @@ func (m *Mailbox) Run() {
 // RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that one is
 // taken over, and finds nothing left to do. False: a turn is under way on another goroutine (or on
 // this one, further up its stack), and nothing was done. It is for a caller that needs the actor's
-// work done before it can go on, and for actors whose turns do not block.
+// work done before it can go on, and for actors with turns that do not block.
 func (m *Mailbox) RunNow() bool {
 	m.mu.Lock()
 	if m.inside {
@@ -167,14 +167,14 @@ func (m *Mailbox) RunNow() bool {
 	return true
 }
 
-// Inside reports that a turn is under way.
+// Inside reports whether a turn is under way.
 func (m *Mailbox) Inside() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.inside
 }
 
-// Busy reports that the actor is at work, or is to be: a turn is under way or scheduled, or it
+// Busy reports whether the actor is at work, or is to be: a turn is under way or scheduled, or it
 // failed and awaits its supervisor.
 func (m *Mailbox) Busy() bool {
 	m.mu.Lock()
@@ -282,8 +282,8 @@ func (m *Mailbox) failed(message, reason any) {
 	}
 }
 
-// RunsUserCode reports that Proto.Actor calls code of the user's for message by itself, and not by
-// the actor's Receive: a continuation of ReenterAfter, or a message that answers for itself.
+// RunsUserCode reports whether Proto.Actor calls code of the user's for message by itself, and not
+// by the actor's Receive: a continuation of ReenterAfter, or a message that answers for itself.
 func RunsUserCode(message any) bool {
 	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
 	case actor.AutoRespond:

@@ -7,7 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// bare is an actor that does nothing, behind a mailbox whose turns run at once when the benchmark
+// bare is an actor that does nothing, behind a mailbox that runs a turn at once when the benchmark
 // says so.
 type bare struct{ turn turn }
 

@@ -25,9 +25,9 @@ func newPool(t *testing.T) *tcpactor.Pool {
 	return pool
 }
 
-// The dangerous moment is the end of a turn: whoever posts then must either be seen by it or start
-// the next one. So the post comes as the turn before it ends, and it is the only one there is:
-// nobody else could wake the mailbox by chance.
+// The race is at the end of a turn: a message posted then must either be seen by the turn or start
+// the next one. So each post comes as the turn before it ends, and it is the only one there is: no
+// other goroutine could wake the mailbox by chance.
 func TestNoWakeUpIsLostAtTheEndOfATurn(t *testing.T) {
 	const rounds = 20_000
 	handled := make(chan struct{}, 1)
@@ -37,7 +37,7 @@ func TestNoWakeUpIsLostAtTheEndOfATurn(t *testing.T) {
 		if ready.Swap(false) {
 			return "pulled"
 		}
-		runtime.Gosched() // a system call that finds nothing: time for somebody to post
+		runtime.Gosched() // a system call that finds nothing: time for another goroutine to post
 		return nil
 	}}
 	m := new(tcpactor.Mailbox)

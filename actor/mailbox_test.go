@@ -12,7 +12,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// newMailbox returns a mailbox whose turns run by hand, and which writes what it does into the
+// newMailbox returns a mailbox that runs its turns by hand, and writes what it does into the
 // journal.
 func newMailbox(throughput int) (*tcpactor.Mailbox, *script, *byHand, *[]any) {
 	journal := new([]any)

@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newSystem returns an actor system that says nothing, and whose dead letters leave no goroutine
-// behind for long.
+// newSystem returns an actor system that logs nothing. Its dead letters leave no goroutine behind
+// for long.
 func newSystem() *actor.ActorSystem {
 	makeSystem := actor.NewActorSystem
 	if strconv.IntSize < 64 {

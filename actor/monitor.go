@@ -2,9 +2,9 @@ package tcpactor
 
 import "time"
 
-// The monitor is the event loop's second look at itself: it finds workers that are blocked in a
-// handler, and asks the policy how many workers the load is worth. It reads the clock so that
-// nobody on the hot path has to.
+// The monitor observes the event loop: it finds workers that are blocked in a handler, and asks the
+// policy how many workers the load is worth. It reads the clock so that no code on the hot path has
+// to.
 
 const (
 	// tick is how often it looks. A handler counts as blocked after one to two of them.
@@ -59,8 +59,9 @@ func (c *EventLoop) monitor() {
 // ticksIn returns how many ticks went by between two looks.
 func ticksIn(d time.Duration) int { return max(1, int((d+tick/2)/tick)) }
 
-// doze says that nobody looks from now on, unless a worker has been active since the last look: the
-// turn it took then may block, and it did not see that somebody must be woken to notice.
+// doze says that the monitor does not look from now on, unless a worker has been active since the
+// last look: the turn that this worker took may block, and it did not see that the monitor must be
+// woken.
 func (c *EventLoop) doze() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,12 +74,12 @@ func (c *EventLoop) doze() bool {
 
 func (c *EventLoop) wakeMonitor() {
 	if c.dozing.CompareAndSwap(true, false) {
-		c.rouse <- struct{}{} // room for one, and whoever swapped is the only one
+		c.rouse <- struct{}{} // room for one, and only the goroutine that swapped sends
 	}
 }
 
-// look is one tick, or the last of several of which nobody was free to look at the others. It
-// reports whether the event loop did anything since the last look, or is doing it.
+// look is one tick, or the last of several if the monitor could not run at the others. It reports
+// whether the event loop did anything since the last look, or is doing it.
 func (c *EventLoop) look(ticks int) (busy bool) {
 	c.mu.Lock()
 	found := 0
@@ -130,7 +131,7 @@ func (c *EventLoop) growExtra(found int) {
 }
 
 // missing returns how many workers to bring in: as many as may be active and have something to run,
-// and one to poll if nobody does.
+// and one to poll if no worker does.
 func (c *EventLoop) missing() int {
 	want := min(c.target+c.extra, c.queue.len())
 	if !c.polling {

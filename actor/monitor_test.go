@@ -60,8 +60,8 @@ func TestTheMonitorDozesBesideATurnThatWasTakenOver(t *testing.T) {
 	})
 }
 
-// Between its last look and its sleep, a worker may have taken a turn without telling it. If that
-// turn blocked, nobody would notice, and nobody would poll.
+// Between the monitor's last look and its sleep, a worker may have taken a turn without telling it.
+// If that turn blocked, the monitor would not notice, and no worker would poll.
 func TestAMonitorDoesNotDozeWhileAWorkerIsAwake(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		release := make(chan struct{})

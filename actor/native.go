@@ -33,8 +33,8 @@ func (r *nativeReceiver) Receive(ctx actor.Context, message any) error {
 	return nil
 }
 
-// nested reports that an event came up while another message was handled. Only events can, and they
-// are pointers; comparing any message would panic for types that have no ==.
+// nested reports whether an event came up while another message was handled. Only events can, and
+// they are pointers; comparing any message would panic for types that have no ==.
 func nested(ctx actor.Context, message any) bool {
 	switch message.(type) {
 	case protocol.Event, *actor.Started, *actor.Restarting:

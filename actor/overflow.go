@@ -19,8 +19,8 @@ type overflow [kinds]ring
 
 var overflows = sync.Pool{New: func() any { return new(overflow) }}
 
-// keepSlots is the largest ring kept for the next mailbox, in messages of 16 bytes. What a burst
-// made of it is given back.
+// keepSlots is the largest ring kept for the next mailbox, in messages of 16 bytes. A ring that a
+// burst made larger is given back.
 const keepSlots = 64
 
 func (b *overflow) empty() bool { return b[system].count+b[user].count == 0 }

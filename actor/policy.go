@@ -5,7 +5,7 @@ package tcpactor
 // the event loop never sleeps, and keeps it only if more gets done; and, because on a machine that
 // others use too that may have been chance, only if less gets done once it is taken away again.
 //
-// It is fed one tick at a time and knows nothing of time or goroutines.
+// It gets one tick at a time and does not depend on time or goroutines.
 type policy struct {
 	most   int    // workers
 	target int    // workers now
@@ -36,9 +36,10 @@ const (
 
 func newPolicy(most int) policy { return policy{most: max(most, 1), target: 1, wait: firstWait} }
 
-// ticksOf is n ticks of which only the last was looked at. A monitor is late where all processors
-// have work: as the event loop did not sleep then, and the turns are spread evenly, as far as
-// anybody knows. Otherwise a busy loop would be judged by the moments in which it was not.
+// ticksOf stands for n ticks of which only the last was looked at. A monitor is late when all
+// processors have work. So it is assumed that the event loop did not sleep in the missed ticks, and
+// that the turns were spread evenly. Otherwise a busy loop would be judged by its idle moments
+// only.
 func (p *policy) ticksOf(n int, runs uint64, asleep bool) int {
 	n = min(n, mostMissed)
 	before := p.runs

@@ -6,11 +6,11 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Pool is a dispatcher of goroutines that are used again. A stock dispatcher starts a goroutine for
-// every wake-up of an actor and pays for a fresh stack each time; a pool's goroutines have grown
-// theirs. There is no upper limit: an actor that blocks holds one goroutine and delays nobody.
+// Pool is a dispatcher that reuses its goroutines. A stock dispatcher starts a goroutine for every
+// wake-up of an actor and pays for a fresh stack each time; a pool's goroutines have grown theirs.
+// There is no upper limit: an actor that blocks holds one goroutine and delays no other actor.
 //
-// Its goroutines are owned by whoever made the pool, stopped by Close, joined by Wait.
+// The maker of the pool owns its goroutines. Close stops them, Wait joins them.
 type Pool struct {
 	mu      sync.Mutex
 	idle    []*poolWorker // last in, first out: the warmest stack first
@@ -38,8 +38,8 @@ func NewPool() *Pool { return &Pool{} }
 func (p *Pool) Throughput() int { return throughput }
 
 // Schedule implements actor.Dispatcher: turn runs on a goroutine of the pool, never on the
-// caller's. After Close it still runs, on a goroutine that nobody joins: an actor must never be
-// left without its turn.
+// caller's. After Close it still runs, on a goroutine that Wait does not join: an actor must never
+// be left without its turn.
 func (p *Pool) Schedule(turn func()) { p.schedule(function(turn)) }
 
 func (p *Pool) schedule(t turn) {
@@ -99,6 +99,6 @@ func (p *Pool) Close() {
 	}
 }
 
-// Wait returns when all goroutines have ended. It comes after Close, and never from a turn of this
-// pool.
+// Wait returns when all goroutines have ended. It is called after Close, and never from a turn of
+// this pool.
 func (p *Pool) Wait() { p.workers.Wait() }

@@ -2,11 +2,10 @@ package tcpactor
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// SpawnLight spawns an actor whose parent is the given one without being entered in the parent's
-// child set, which costs 860 bytes per child and is never given back below its high-water mark. The
-// parent gets the child's failures and Terminated as usual; stopping it together with the parent is
-// the spawner's business. The parent is an actor's context, on its turn, or a LightParent. The id
-// is one of NewIDs.
+// SpawnLight spawns a child of parent without entering it in the parent's child set, which costs
+// 860 bytes per child and is never given back below its high-water mark. The parent gets the
+// child's failures and Terminated as usual. The spawner must stop the child together with the
+// parent. The parent is an actor's context, on its turn, or a LightParent. The id is one of NewIDs.
 func SpawnLight(parent actor.SpawnerContext, id string, props *actor.Props) (*actor.PID, error) {
 	return actor.DefaultSpawner(parent.ActorSystem(), id, props, parent)
 }
@@ -30,8 +29,8 @@ func NewIDs(parent actor.SpawnerContext, name string) (child, grandchild string)
 	return grandchild[:len(grandchild)-len(name)-1], grandchild
 }
 
-// Adopt returns props whose spawn starts nothing: it enters the running actor pid in the spawning
-// actor's child set, so that the parent's stop waits for the child's.
+// Adopt returns props for a spawn that starts no actor: it enters the running actor pid in the
+// spawning actor's child set, so that the parent's stop waits for the child's.
 func Adopt(pid *actor.PID) *actor.Props {
 	return actor.PropsFromFunc(func(actor.Context) {}, actor.WithSpawnFunc(
 		func(*actor.ActorSystem, string, *actor.Props, actor.SpawnerContext) (*actor.PID, error) {

@@ -7,6 +7,6 @@ import "github.com/asynkron/protoactor-go/actor"
 // number is right.
 const ownSubscriptions = 3
 
-// Heard reports that the system's event stream may have a subscriber to events of other kinds than
-// Proto.Actor's own. Where it has none, an event need not be made. Any goroutine may call it.
+// Heard reports whether the system's event stream may have a subscriber to events of other kinds
+// than Proto.Actor's own. Where it has none, an event need not be made. Any goroutine may call it.
 func Heard(system *actor.ActorSystem) bool { return system.EventStream.Length() > ownSubscriptions }

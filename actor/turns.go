@@ -1,7 +1,7 @@
 package tcpactor
 
-// turns is an event loop's run queue: a ring that grows by doubling. What a burst made of it is
-// given back when it runs empty.
+// turns is an event loop's run queue: a ring that grows by doubling. Memory that a burst added is
+// given back when the queue runs empty.
 type turns struct {
 	slots []turn
 	head  int

@@ -59,7 +59,7 @@ func (r *wrappedReceiver) Receive(ctx actor.Context, message any) error {
 	return r.outer.Receive(ctx, message)
 }
 
-// recurs reports that message is one of those that may come a second time. They are pointers, so
+// recurs reports whether message is one of those that may come a second time. They are pointers, so
 // they can be compared.
 func recurs(message any) bool {
 	switch message.(type) {

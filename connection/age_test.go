@@ -30,7 +30,7 @@ func TestOfConnectionsAcceptedTogetherEachHasItsOwnAgeWithinATenth(t *testing.T)
 	}
 }
 
-// aged returns a connection whose own limit is 100 s exactly, ten of which it is told before its
+// aged returns a connection with a limit of exactly 100 s of its own; it is told 10 s before its
 // end.
 func aged(o Options) *Connection {
 	o.MaxAge = 100 * second

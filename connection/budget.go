@@ -9,22 +9,24 @@ import (
 )
 
 // Budget bounds the memory that the connections of one listener hold together: the chunks behind
-// unread bytes, and what accepted writes hold until the kernel has taken them. Whoever wants more
-// takes it first, so that never more is held than Total; only of a long PROXY header is it known
-// too late how long it is.
+// unread bytes, and what accepted writes hold until the kernel has taken them. Memory is taken from
+// the budget before it is used, so no more than Total is ever held. The exception is a long PROXY
+// header: its length is known only after it was read.
 //
-// From the high water on, who holds a share or more is paused: he is not read any more, and gets
-// nothing for writes. Who holds less goes on, but what he holds decides how far: see ceiling. So
-// the greediest wait first, and those who hold nothing last. How that ends: reclaim.
+// From the high water on, a connection that holds at least its share is paused: it is not read any
+// more, and gets no memory for writes. A connection that holds less goes on, up to a limit that
+// depends on what it holds: see ceiling. So the greediest connections wait first, and those that
+// hold nothing wait last. reclaim ends the waiting.
 //
-// Any goroutine may call its methods. Without a budget it is nil; then only Kicked may be called.
+// Any goroutine may call the methods of a Budget. Without a budget it is nil; then only Kicked may
+// be called.
 type Budget struct {
 	limits  BudgetLimits
 	held    atomic.Int64
 	waiting atomic.Int64  // connections that are not read because of it
 	wanting atomic.Int64  // connections of which a write was refused because of it, and that have not been told of room
 	refused atomic.Uint64 // writes
-	share   atomic.Int64  // who holds as much pauses above the high water; set by reclaim
+	share   atomic.Int64  // a connection that holds as much pauses above the high water; set by reclaim
 	pressed atomic.Bool   // the high water was reached, and the low one not since; set by reclaim
 	ahead   atomic.Int64  // lent to transports that read ahead; see lendAhead
 	kicks   chan struct{} // room for one
@@ -33,11 +35,11 @@ type Budget struct {
 	// reclaim only.
 	pressedAt     time.Duration
 	refusedBefore uint64
-	line          []*Connection // scratch: who waits
+	line          []*Connection // scratch: the connections that wait
 }
 
-// BudgetLimits are all positive but Timeout, which is negative where it is off; LowWater <
-// HighWater <= Total.
+// BudgetLimits are the limits of a Budget. All are positive except Timeout, which is negative where
+// it is off; LowWater < HighWater <= Total.
 type BudgetLimits struct {
 	Total, HighWater, LowWater int64 // bytes
 	Timeout                    time.Duration
@@ -48,7 +50,7 @@ type BudgetLimits struct {
 const smallShare = 8 << 10
 
 // NewBudget returns a budget of which nothing is taken. changed is called on the goroutine that
-// sweeps, when it becomes pressed and when it is so no more.
+// sweeps, when the budget becomes pressed and when it is no longer pressed.
 func NewBudget(limits BudgetLimits, changed func(pressed bool, held int64)) *Budget {
 	b := &Budget{limits: limits, kicks: make(chan struct{}, 1), changed: changed}
 	b.share.Store(smallShare)
@@ -61,8 +63,7 @@ func (b *Budget) Held() int64 { return b.held.Load() }
 // Waiting returns how many connections are not read because of it.
 func (b *Budget) Waiting() int { return int(b.waiting.Load()) }
 
-// Wanting returns how many connections are to be told of room after a write was refused because of
-// it.
+// Wanting returns how many connections wait to be told of room after the budget refused a write.
 func (b *Budget) Wanting() int { return int(b.wanting.Load()) }
 
 // Refused returns how many writes were refused because of it.
@@ -91,7 +92,7 @@ const (
 	writing
 )
 
-// ceiling is up to where who holds own may fill the budget:
+// ceiling returns up to where a connection that holds own bytes may fill the budget:
 //
 //	Total ───────────┬─ writes of a connection below its share: room for answers
 //	                 ├─ reads of one that holds nothing, in small pieces: newcomers
@@ -212,7 +213,7 @@ func (b *Budget) goOn(s *share) bool {
 	return true
 }
 
-// account settles with the budget what has become of the input's memory.
+// account brings the budget up to date with the memory that the input holds now.
 func (c *Connection) account() {
 	if b := c.shared.budget; b != nil {
 		s := c.share()
@@ -235,8 +236,8 @@ func (c *Connection) lend(b *protocol.Buffer) {
 	}
 }
 
-// lent reports that b shows this connection's input, whose memory was taken from the budget for
-// reading. Any goroutine may ask.
+// lent reports whether b shows this connection's input. Its memory was taken from the budget for
+// reading. Any goroutine may call it.
 func (c *Connection) lent(b *protocol.Buffer) bool {
 	return c.shared.budget != nil && c.share().lent.Load() == b
 }
@@ -400,7 +401,7 @@ func (b *Budget) lendAhead(n int) bool {
 	return true
 }
 
-// fetched takes note that what the transport had read was fetched, if it was.
+// fetched notes that what the transport had read was fetched, if it was.
 func (c *Connection) fetched() {
 	if c.shared.budget == nil || c.share().ahead == 0 {
 		return

@@ -10,13 +10,13 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file tells of the beginning of an end: at once to the hooks, to the event stream and to the
+// This file announces the beginning of an end at once to the hooks, to the event stream and to the
 // handler, each exactly once.
 
 // Closing is published on the actor system's EventStream when something has begun to end a
-// connection whose handler had been given Accepted: exactly once, before the handler's Closed is
-// called, and also while the handler blocks. It is the news of protocol.Closing for programs that
-// are no handlers.
+// connection that its handler was given by Accepted. It is published exactly once, before the
+// handler's Closed is called, and also while the handler blocks. It tells programs that are no
+// handlers what protocol.Closing tells handlers.
 type Closing struct {
 	PID        *actor.PID
 	RemoteAddr net.Addr

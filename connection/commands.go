@@ -9,7 +9,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// reply says who wants to know how a command went: a callback, a sender, or nobody.
+// reply is where the outcome of a command goes: to a callback, to a sender, or nowhere.
 type reply struct {
 	done   func(error)
 	sender *actor.PID
@@ -29,7 +29,7 @@ func replyTo(sender *actor.PID, command protocol.Command) reply {
 	return r
 }
 
-// ackOf returns what a command that came by PID wants repeated.
+// ackOf returns the Ack of a command that came by PID.
 func ackOf(command protocol.Command) any {
 	switch m := command.(type) {
 	case *protocol.Write:
@@ -72,7 +72,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Close:
 		r.orderly = true
 		c.wait(r)
-		c.phase.And(^salvaging) // whoever closes wants no more input
+		c.phase.And(^salvaging) // after a Close no more input is wanted
 		c.finish(ctx, protocol.ReasonLocalClosed, nil)
 	case *protocol.CloseWrite:
 		if c.flags.writerEnded {
@@ -140,7 +140,7 @@ func (c *Connection) wait(r reply) {
 	}
 }
 
-// answerWaiting answers who waits for what is due. Callbacks are completions like any other, so
+// answerWaiting answers the replies that are due. Callbacks are completions like any other, so
 // that one of them that panics, ends the goroutine or asks again disturbs no other.
 func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 	rare := c.rare.Load()
@@ -163,8 +163,8 @@ func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 	rare.waiting = left
 }
 
-// outcome is what a command that ends something came to: for Close and CloseWrite the error if
-// accepted writes could not be flushed.
+// outcome returns the result of a command that ends something: for Close and CloseWrite the error
+// if accepted writes could not be flushed.
 func (c *Connection) outcome(r reply) error {
 	if r.untilFlushed {
 		return c.writer.err()
@@ -203,7 +203,7 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 			return
 		}
 	case *protocol.Close, *protocol.Abort, *protocol.Detach:
-		// What was asked for is the case.
+		// Already satisfied.
 		c.answerLater(r, nil)
 		return
 	case *protocol.Link:
@@ -214,8 +214,8 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 	c.answerLater(r, c.closedErr())
 }
 
-// refuseWrite answers a Write that is not accepted: to its sender, or as a dead letter. Nothing is
-// lost without a word.
+// refuseWrite answers a Write that is not accepted: to its sender, or as a dead letter. No Write is
+// lost silently.
 func (c *Connection) refuseWrite(m *protocol.Write, sender *actor.PID, err error) {
 	if sender == nil {
 		c.system().DeadLetter.SendUserMessage(c.pid, m)
@@ -235,7 +235,8 @@ func (c *Connection) answerLater(r reply, err error) {
 	}
 }
 
-// callLate runs a callback where no turn guards it. There is nothing left that its panic could end.
+// callLate runs a callback outside a guarded turn. A panic in it is published as HandlerFailed: no
+// connection is left for it to end.
 func (c *Connection) callLate(done func(error), err error) {
 	defer func() {
 		if value := recover(); value != nil {

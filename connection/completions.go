@@ -12,8 +12,8 @@ type completion struct {
 }
 
 // completions are the callbacks that are due. The writer adds, the connection runs them on its own
-// turn: as handler calls they must not overlap, and never run inside the call that queued them. A
-// connection whose writes want none has memory for none.
+// turn: like handler calls they must not overlap, and they never run inside the call that queued
+// them. A connection without callbacks allocates no memory for them.
 type completions struct {
 	list atomic.Pointer[completionList]
 }
@@ -41,8 +41,7 @@ func (c *completions) get() *completionList {
 	return c.list.Load()
 }
 
-// await returns when nobody holds the list who might have looked at something before it was
-// changed.
+// await returns when no goroutine holds the list that might have read a state from before a change.
 func (c *completions) await() {
 	if list := c.list.Load(); list != nil {
 		list.mu.Lock()

@@ -15,12 +15,12 @@ import (
 )
 
 // Connection is the actor of one socket. It fetches input on its own turn, shows it to the handler,
-// obeys commands, and sees the connection to its end; its writer, an actor beside it, brings out
-// what was accepted. It is also the protocol.Socket that handlers hold.
+// obeys commands, and ends the connection. Its writer, an actor beside it, writes what was
+// accepted. A Connection is also the protocol.Socket that handlers hold.
 //
-// What other goroutines want is mail (commands, in order with everything else) or a signal (a bit
-// that says what happened; any number of times is once). Whatever ends the connection sets the
-// cause first: the first one wins.
+// Other goroutines send mail (commands, in order with everything else) or raise a signal (a bit
+// that says what happened; raised several times it counts once). Code that ends the connection sets
+// the cause first: the first cause wins.
 type Connection struct {
 	protocol.Sealed
 
@@ -40,7 +40,7 @@ type Connection struct {
 	signals atomic.Uint32
 	phase   atomic.Uint32 // a state, and halfClosed
 	paused  atomic.Bool   // set on the connection's turn
-	gated   atomic.Bool   // input waits for the writes to be released: whoever releases them wakes us
+	gated   atomic.Bool   // input waits for the writes to be released: their release wakes the connection
 
 	completions completions
 
@@ -75,7 +75,7 @@ type flags struct {
 	bulk        bool // the last read filled a small piece
 }
 
-// unlimited as a demand: nobody counts.
+// unlimited as a demand: Data is not counted.
 const unlimited = -1
 
 var _ protocol.Socket = (*Connection)(nil)
@@ -84,7 +84,7 @@ var _ tcpactor.Source = (*Connection)(nil)
 var _ tcpactor.FailureTaker = (*Connection)(nil)
 var _ tcpactor.WatchTaker = (*Connection)(nil)
 
-// attend is the message by which the mailbox tells the connection to look at its signals.
+// attend is the message by which the mailbox tells the connection to handle its signals.
 type attend struct{}
 
 var attendNow = &attend{}
@@ -170,8 +170,8 @@ func (c *Connection) signalOnce(bit uint32) {
 	}
 }
 
-// reaction reports that a handler returned err because the connection had begun to end: it is the
-// error of a write that was refused or cut off. Nothing has failed then.
+// reaction reports whether a handler returned err because the connection had begun to end: it is
+// the error of a write that was refused or cut off. Nothing has failed then.
 func (c *Connection) reaction(err error) bool {
 	why := c.cause.Load()
 	switch {

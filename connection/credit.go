@@ -8,12 +8,12 @@ import (
 )
 
 // credit counts the accepted writes of one connection that the kernel has not taken yet: how many
-// and how many bytes, in one word, so that both limits are checked and taken in one step by whoever
-// wants to write. A mailbox could not give the caller that answer at once.
+// and how many bytes. Both counts are in one word, so that a caller that wants to write checks and
+// takes both limits in one step. A mailbox could not give the caller that answer at once.
 //
-// From reserve until release, a write is counted. A write that is reserved but not yet in the
-// writer's mailbox is between two adjacent statements of its caller; idle is false during that
-// time, which is how the writer knows that somebody is still coming.
+// A write is counted from reserve until release. A write that is reserved but not yet in the
+// writer's mailbox is between two adjacent statements of its caller. During that time idle is
+// false: so the writer knows that another write is still to come.
 //
 //	bit 63      closed: nothing is accepted any more
 //	bit 62      high: the bytes rose to the high water mark, or a write was refused;
@@ -110,7 +110,7 @@ func (c *credit) release(writes, bytes int, l *limits, fits func() int) (crossed
 	}
 }
 
-// low reports that the queue has sunk so far that writing may go on: to the low water mark, and
+// low reports whether the queue has sunk so far that writing may go on: to the low water mark, and
 // after a refusal to where half of the queue's places are free and the refused write fits.
 func (l *limits) low(word uint64, fits int) bool {
 	writes, bytes := pending(word)

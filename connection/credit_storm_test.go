@@ -58,7 +58,7 @@ func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 				}
 				most.Store(max(most.Load(), writes))
 				if random.IntN(8) == 0 {
-					runtime.Gosched() // hold on to it while others come: on few processors nobody would otherwise
+					runtime.Gosched() // hold on to it while others come: on few processors none would otherwise
 				}
 				count.Add(-1)
 				size.Add(-int64(n))
@@ -84,8 +84,8 @@ func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 	}})
 }
 
-// Whatever closes the credit, nothing is accepted afterwards: who reserved before it is counted,
-// everybody else has the error.
+// Whatever closes the credit, nothing is accepted afterwards: writes that were reserved before are
+// counted, all others get the error.
 func TestNothingIsAcceptedAfterClose(t *testing.T) {
 	const rounds, writers = 500, 4
 	l := limits{writes: 1000, bytes: 1000, highWater: 1 << 20}

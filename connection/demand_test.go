@@ -13,7 +13,7 @@ func TestCreditsOfDataAddUpAndNeverOverflow(t *testing.T) {
 	const most = 1 << 30
 	for _, one := range []struct{ demand, credit, want int }{
 		{0, 1, 1}, {3, 4, 7},
-		{unlimited, 5, 5}, // who counts begins at nothing
+		{unlimited, 5, 5}, // counting begins at zero
 		{most, 1, most}, {most - 1, 2, most}, {1, math.MaxInt, most}, {most, math.MaxInt, most},
 	} {
 		assert.Equal(t, one.want, addCredit(one.demand, one.credit), "%+v", one)

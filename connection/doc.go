@@ -1,11 +1,11 @@
 // Package connection is one socket as two actors: the connection, which reads and calls the
 // handler, and its writer.
 //
-// Programs import package berth. What is for them here: Options, the limits and policies of a
+// Programs import package berth. They use of this package: Options, the limits and policies of a
 // connection; Group, one payload for many connections; and the events of the actor system's
 // EventStream, Closing and HandlerFailed. The rest is for package listener.
 //
-// Where to find what:
+// The files of the package:
 //
 //	connection.go  the actor and its mail
 //	host.go        the handler: it is made, called under guard, and replaced after a panic
@@ -19,21 +19,21 @@
 //	writer.go      the writer actor
 //	restart.go     how often a handler that panics is replaced
 //	budget.go      the memory of all connections together
-//	reclaim.go     who waits for it, and who has to go
+//	reclaim.go     which connections wait for it, and which are ended
 //	credit.go      the write queue's limits
 //	room.go        writes that find no room: what is queued goes out first, a refusal is told
 //	write_context.go  writes that wait for room
-//	slow.go        what becomes of writes that do not fit
+//	slow.go        what happens to writes that do not fit
 //	group.go       one payload for many connections
 //	timeouts.go    every limit of time, by a coarse sweep
 //	clock.go       the clock that they are measured on
 //	linger.go      the wait for the peer's FIN
 //	own_timeouts.go  limits of time that one connection has of its own
 //	drain.go       a shutdown, or MaxAge, as one connection sees it
-//	age.go         when that is, for each connection apart
+//	age.go         when MaxAge is over, for each connection apart
 //	watchers.go    actors that watch the connection hear of its end behind its replies
 //	process.go     what a PID stands for
-//	link.go        actors whose ends are tied to the connection's
+//	link.go        actors that end with the connection, and the connection with them
 //	rare.go        what few connections have
 //	spawner.go     what the connections of one listener have in common
 //	enclosing.go   whether a caller is one of their handlers

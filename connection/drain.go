@@ -21,16 +21,16 @@ func (c *Connection) Shutdown() { c.signal(signalShutdown) }
 // it.
 func (c *Connection) Kill() { c.kill(protocol.ReasonShutdown, protocol.ErrShutdown) }
 
-// Working reports that a handler call is under way, or that accepted writes are not with the kernel
+// Working reports whether a handler call is under way, or accepted writes are not with the kernel
 // yet. Any goroutine may call it.
 func (c *Connection) Working() bool {
 	return c.state() != opening && (!c.credit.idle() || c.Open() && c.mailbox.Inside())
 }
 
-// Open reports that the connection has been opened and does not end yet. Any goroutine may call it.
+// Open reports whether the connection is open and does not end yet. Any goroutine may call it.
 func (c *Connection) Open() bool { return c.state() == open }
 
-// Moved returns how many bytes have come and gone. Any goroutine may call it.
+// Moved returns how many bytes were read and written. Any goroutine may call it.
 func (c *Connection) Moved() uint64 {
 	read, written := c.socket.Progress()
 	return c.read.Load() + c.written.Load() + read + written

@@ -12,8 +12,9 @@ import (
 // goroutine, as %p prints them. The method is named as the runtime names it, and must be one that
 // is not inlined and that uses its receiver after the call in question.
 //
-// Go tells nothing of this but in the text of a stack trace, so it is read there. It takes some
-// microseconds. If a release of Go writes it differently, nothing is found, and a test fails.
+// Go exposes this only in the text of a stack trace, so Enclosing reads it there. It takes some
+// microseconds. If a release of Go writes the trace differently, nothing is found, and a test
+// fails.
 func Enclosing(method string) (receivers []string) {
 	stack := make([]byte, 64<<10) // a trace has at most 100 frames
 	stack = stack[:runtime.Stack(stack, false)]
@@ -43,8 +44,8 @@ var userCode = [...]string{
 	"github.com/go-berth/berth/connection/transport.(*Stream).shakeHands",
 }
 
-// Encloses reports that the caller is called, on its own goroutine, by the handler, by a completion
-// or by the TLS handshake of one of these connections.
+// Encloses reports whether the caller is called, on its own goroutine, by the handler, by a
+// completion or by the TLS handshake of one of these connections.
 func (s *Spawner) Encloses() bool {
 	inside := map[string]bool{}
 	for _, method := range userCode {

@@ -15,8 +15,8 @@ import (
 // A member leaves by itself when its connection begins to end, at once and not only after the last
 // flush. All members get the bytes of a group in the same order, whichever goroutines write them.
 type Group struct {
-	// Left, if not nil, is called once for each member whose connection begins to end, with what
-	// ends it; not for one that Remove took out. It runs on a goroutine of the connection's
+	// Left, if not nil, is called once for each member that begins to end, with the cause. It is
+	// not called for a member that Remove took out. It runs on a goroutine of the connection's
 	// listener and may block. It is set before the first Add.
 	Left func(member protocol.Socket, why *protocol.Closing)
 
@@ -25,7 +25,7 @@ type Group struct {
 	mu       sync.Mutex // nothing is written under it
 	index    map[protocol.Socket]int
 	members  []member
-	snapshot []member // a copy of members for writes; nil: it is to be made
+	snapshot []member // a copy of members for writes; nil: not made yet
 }
 
 // member is a connection in a group.
@@ -33,16 +33,16 @@ type member struct {
 	socket protocol.Socket
 	conn   *Connection // nil: it is a socket of a test
 	slow   SlowPolicy
-	cancel func() bool // takes the hook back that waits for its end; nil until Add is over
+	cancel func() bool // removes the hook that waits for the connection's end; nil until Add is over
 }
 
-// Delivery counts what became of one write to a group. Every member is in exactly one of the
+// Delivery counts the outcomes of one write to a group. Every member is in exactly one of the
 // counts.
 type Delivery struct {
-	Accepted int // members whose queue has the bytes
-	Dropped  int // members whose queue was full and whose policy is SlowDropNewest
-	Closing  int // members whose connection had begun to end
-	// Refused are the members whose queue was full, or for which there was no memory. Those with
+	Accepted int // members that have the bytes in their queue
+	Dropped  int // members with a full queue and SlowDropNewest
+	Closing  int // members that had begun to end
+	// Refused are the members with a full queue, or for which there was no memory. Those with
 	// SlowClose are closed.
 	Refused []protocol.Socket
 }
@@ -52,9 +52,9 @@ var (
 	errNoPayload = errors.New("berth: nothing to write to the group: a nil slice")
 )
 
-// Add makes a connection a member. What becomes of a write for which it has no room is decided by
-// its own SlowConsumer option. Adding a member again changes nothing. The error is that of a write
-// to a connection that has begun to end; then Left is not called.
+// Add makes a connection a member. Its own SlowConsumer option decides what happens to a write for
+// which it has no room. Adding a member again changes nothing. The error is that of a write to a
+// connection that has begun to end; then Left is not called.
 func (g *Group) Add(socket protocol.Socket) error {
 	var slow SlowPolicy
 	if c, ok := socket.(*Connection); ok {
@@ -80,7 +80,7 @@ func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 	return c.closedErr()
 }
 
-// enter returns false for one that is a member already.
+// enter returns false for a socket that is a member already.
 func (g *Group) enter(m member) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -96,8 +96,8 @@ func (g *Group) enter(m member) bool {
 	return true
 }
 
-// joined is the end of an Add. False: the connection has begun to end meanwhile, or the member was
-// removed.
+// joined completes an Add. It returns false if the connection has begun to end meanwhile, or if the
+// member was removed.
 func (g *Group) joined(socket protocol.Socket, cancel func() bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -154,7 +154,7 @@ func (g *Group) take(socket protocol.Socket) (m member, found bool) {
 	return m, true
 }
 
-// left is called on the goroutine that ends the connection, so Left is called on another.
+// left runs on the goroutine that ends the connection. It calls Left on another goroutine.
 func (g *Group) left(c *Connection) {
 	if m, found := g.take(c); found && m.cancel != nil && g.Left != nil {
 		why := c.cause.Load()
@@ -171,8 +171,8 @@ func (g *Group) Write(p []byte) (Delivery, error) {
 	return g.WriteOwned(slices.Clone(p))
 }
 
-// WriteOwned queues p, which nothing may change any more, to every member without copying it. It
-// waits for no member. The error is not nil only for a nil slice.
+// WriteOwned queues p to every member without copying it. The caller must not change p any more. It
+// waits for no member. The error is nil unless p is nil.
 func (g *Group) WriteOwned(p []byte) (Delivery, error) {
 	if p == nil {
 		return Delivery{}, errNoPayload
@@ -196,8 +196,8 @@ func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
 		func(e *entry) { e.buffers(bufs, n) }), nil
 }
 
-// write gives every member n bytes: fill puts them into an entry, other writes them to a socket of
-// a test.
+// write gives every member n bytes: fill puts them into an entry, other writes them to a socket
+// that is a test's.
 func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry)) (d Delivery) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
@@ -234,7 +234,7 @@ func (g *Group) current() []member {
 	return g.snapshot
 }
 
-// count notes what became of one member's write.
+// count adds the outcome of one member's write.
 func (d *Delivery) count(socket protocol.Socket, slow SlowPolicy, err error) {
 	switch {
 	case err == nil:

@@ -10,8 +10,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// deliver calls the handler. Whatever goes wrong there ends this connection, or only its handler,
-// and nothing else.
+// deliver calls the handler. A failure there ends this connection, or only its handler, and nothing
+// else.
 func (c *Connection) deliver(ctx actor.Context, message any) {
 	if c.flags.tenure != serving && !final(message) {
 		return // a new handler is reminded of what still holds
@@ -20,7 +20,7 @@ func (c *Connection) deliver(ctx actor.Context, message any) {
 	c.replace(ctx)
 }
 
-// try calls the handler, guarded. One that panics may be left broken, for replace.
+// try calls the handler, guarded. A handler that panics may be left broken, for replace.
 func (c *Connection) try(ctx actor.Context, message any) {
 	if c.receiver == nil {
 		return
@@ -43,7 +43,7 @@ func (c *Connection) try(ctx actor.Context, message any) {
 
 func (c *Connection) delivered(before bool) { c.flags.delivering = before }
 
-// ours reports that message is one that the connection makes for its handler. One that comes up
+// ours reports whether message is one that the connection makes for its handler. One that comes up
 // while another is delivered can come to Receive only by a nested delivery, or as the handler's own
 // invention.
 func ours(message any) bool {
@@ -126,7 +126,7 @@ func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error
 	c.finish(ctx, reason, err)
 }
 
-// tenure is where a handler stands in its time with the connection.
+// tenure is the stage of a handler's life with the connection.
 type tenure uint8
 
 const (
@@ -136,7 +136,7 @@ const (
 	dismissed               // it knows, and its children are to stop
 )
 
-// panicked decides what the panic of a handler, or of its factory, comes to.
+// panicked decides what happens after the panic of a handler, or of its factory.
 func (c *Connection) panicked(ctx actor.Context, err error) {
 	const reason = protocol.ReasonHandlerPanic
 	if c.flags.tenure != broken && !c.mayRestart() { // broken: in its Restarting, and it goes anyway
@@ -147,7 +147,7 @@ func (c *Connection) panicked(ctx actor.Context, err error) {
 	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err, Restarted: true})
 }
 
-// mayRestart reports that a panic leaves the connection as it is, and counts it.
+// mayRestart reports whether a panic leaves the connection as it is, and counts it.
 func (c *Connection) mayRestart() bool {
 	limit := c.shared.options.RestartHandler
 	if limit.Max == 0 || c.state() != open || c.cause.Load() != nil {
@@ -161,7 +161,7 @@ func (c *Connection) mayRestart() bool {
 	return true
 }
 
-// final reports that message belongs to the end of a connection: then its last handler gets it,
+// final reports whether message belongs to the end of a connection: then its last handler gets it,
 // whatever it did.
 func final(message any) bool {
 	switch message.(type) {
@@ -171,8 +171,8 @@ func final(message any) bool {
 	return false
 }
 
-// replace puts a new handler in the place of one that panicked. Where children of the old one have
-// to end first, childEnded goes on.
+// replace puts a new handler in the place of one that panicked. If children of the old one have to
+// end first, childEnded goes on.
 func (c *Connection) replace(ctx actor.Context) {
 	for c.flags.tenure > serving && c.dismiss(ctx) {
 		if c.cause.Load() != nil {
@@ -228,8 +228,8 @@ func (c *Connection) greet(ctx actor.Context) {
 	}
 }
 
-// remind lets a new handler have what it cannot know: the unread bytes, and what the one before had
-// been told and is still so.
+// remind gives a new handler what it cannot know: the unread bytes, and the events that the handler
+// before it got and that still hold.
 func (c *Connection) remind() {
 	c.flags.forced = true
 	c.flags.inputKnown = false

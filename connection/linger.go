@@ -16,8 +16,8 @@ type lingerers struct {
 	line  []*Connection // the longest wait first; also some that have ended
 }
 
-// enter adds c. Where there are too many already, the one that has waited longest is taken out and
-// returned.
+// enter adds c. If there are too many already, it takes out the one that has waited longest, and
+// returns it.
 func (l *lingerers) enter(c *Connection) (oldest *Connection) {
 	if l.count >= l.most {
 		oldest = l.first()
@@ -38,7 +38,7 @@ func (l *lingerers) first() (c *Connection) {
 	return c
 }
 
-// left takes note that one of them has ended.
+// left notes that one of them has ended.
 func (l *lingerers) left() {
 	l.count--
 	l.tidy()

@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// house is a Spawner, connections of it, and the permits that they hold: each its own, to see who
-// gives back what.
+// house is a Spawner, connections of it, and the permits that they hold. Each connection has a
+// permit of its own, so that the test sees which connection gives back which.
 type house struct {
 	*Spawner
 	live    []*Connection

@@ -8,10 +8,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// links tie the ends of other actors to this connection's. What watches them is a process of its
-// own, not the connection's actor: Proto.Actor knows one watch for each pair of actors, so an
-// Unlink would take the handler's own Watch with it, and a handler's Unwatch the link. All methods
-// belong to the connection's turn.
+// links tie the ends of other actors to this connection's. A process of its own watches them, not
+// the connection's actor: Proto.Actor knows one watch for each pair of actors, so an Unlink would
+// remove the handler's own Watch, and a handler's Unwatch would remove the link. All methods must
+// be called on the connection's turn.
 type links struct {
 	watcher *actor.PID // from the first link to the connection's end
 	to      []linked
@@ -26,7 +26,7 @@ type linked struct {
 // linkDown is the mail by which the watcher tells the connection that a linked actor has ended.
 type linkDown struct{ who *actor.PID }
 
-// linkEnded is the mail by which a connection that is linked to this one tells that it has ended.
+// linkEnded is the mail by which a linked connection tells this one that it has ended.
 type linkEnded struct{ who *actor.PID }
 
 // linkWatcher is that process. Any goroutine calls it, and it only posts.
@@ -41,7 +41,7 @@ func (w linkWatcher) SendSystemMessage(_ *actor.PID, message any) {
 	}
 }
 
-// SendUserMessage implements actor.Process. Nobody has a reason to send one.
+// SendUserMessage implements actor.Process. A user message is not expected, and is a dead letter.
 func (w linkWatcher) SendUserMessage(pid *actor.PID, message any) {
 	w.c.system().DeadLetter.SendUserMessage(pid, message)
 }
@@ -93,8 +93,8 @@ func (c *Connection) unlink(pid *actor.PID) {
 	}
 }
 
-// linkDown ends the connection because a linked actor has ended: as that has, where it is a
-// connection.
+// linkDown ends the connection because a linked actor has ended. If that actor is a connection,
+// this one ends the same way.
 func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
 	one, found := c.rare.Load().links.remove(who)
 	switch {
@@ -107,7 +107,8 @@ func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
 }
 
 // wasReset reports, of a connection that has ended, that its end was no orderly one: not everything
-// that was accepted was written, or the socket was reset by one of its ends. Any goroutine may ask.
+// that was accepted was written, or the socket was reset by one of its ends. Any goroutine may call
+// it.
 func (c *Connection) wasReset() bool { return c.phase.Load()&torn != 0 }
 
 // isReset decides what wasReset says.

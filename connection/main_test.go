@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// asleep is a dispatcher whose turns never come: the test does the actors' work itself.
+// asleep is a dispatcher that never runs a turn: the test does the actors' work itself.
 type asleep struct{}
 
 func (asleep) Schedule(func()) {}

@@ -23,18 +23,18 @@ type Options struct {
 	// 64.
 	WriteQueueSize int
 
-	// SlowConsumer says what becomes of a write that does not fit because the peer is slow. Default
-	// SlowRefuse.
+	// SlowConsumer decides what happens to a write that does not fit because the peer is slow.
+	// Default SlowRefuse.
 	SlowConsumer SlowPolicy
 
 	// ReadGate says when Data may be delivered although own writes are pending. Default GateQuiet:
 	// not at all, so a server that answers stops reading from a peer that does not read.
 	ReadGate Gate
-	// ReadMode says who asks for Data. Default Push.
+	// ReadMode decides when Data is delivered: as it comes, or on request. Default Push.
 	ReadMode Mode
-	// HoldFullReadBuffer keeps a connection whose handler consumed nothing of a full read buffer,
-	// until Resume. Default false: it ends with ErrReadBufferFull, because otherwise it would hang
-	// for ever.
+	// HoldFullReadBuffer keeps a connection open until Resume if its handler consumed nothing of a
+	// full read buffer. Default false: the connection ends with ErrReadBufferFull, because
+	// otherwise it would hang for ever.
 	HoldFullReadBuffer bool
 	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and leaves the closing to
 	// the handler. Default false: accepted writes are flushed, then the connection closes.
@@ -45,32 +45,34 @@ type Options struct {
 	HighWater int
 	LowWater  int
 
-	// RestartHandler keeps a connection whose handler panics: a new handler takes its place on the
-	// same socket. Default: a panic closes the connection.
+	// RestartHandler keeps a connection when its handler panics: a new handler takes over the same
+	// socket. Default: a panic closes the connection.
 	RestartHandler RestartHandler
 
-	// IdleTimeout ends a connection on which no byte came or went for so long while the server
-	// waited for its peer. Default off, as in ranch and package net; then silent clients hold their
-	// permits for ever.
+	// IdleTimeout ends a connection on which no byte was read or written for that long while the
+	// server waited for its peer. Default off, as in ranch and package net; then silent clients
+	// hold their permits for ever.
 	//
 	// Time does not count while a handler call runs or is due, while reading is stopped (Pause,
 	// used-up credits, pull mode before the next Resume, a full read buffer that is held), or while
-	// a MemoryBudget holds the reading back. A handler that hands a request on and returns stops
-	// reading until the answer is written: that bytes were shown does not promise an answer.
-	// Messages are no traffic.
+	// a MemoryBudget holds the reading back. A handler that hands a request on and returns must
+	// stop reading until the answer is written: a request that was shown to the handler does not
+	// stop the clock. Messages are no traffic.
 	IdleTimeout time.Duration
-	// ReadTimeout ends a connection whose peer sent no byte for so long; what the server sends does
-	// not count, nor do messages. Default off. Time does not count while the server would not read:
-	// while a handler call runs or is due, reading is stopped or held back as for IdleTimeout, or
-	// ReadGate waits for own writes. Nor does any after the peer's FIN; see HalfCloseTimeout.
+	// ReadTimeout ends a connection when its peer sent no byte for that long. What the server sends
+	// does not count, and messages do not. Default off. Time does not count while the server would
+	// not read: while a handler call runs or is due, reading is stopped or held back as for
+	// IdleTimeout, or ReadGate waits for own writes. Time after the peer's FIN does not count
+	// either; see HalfCloseTimeout.
 	ReadTimeout time.Duration
 	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS
 	// handshake, both together. Default 5 s. Off: a client that stalls in it holds its permit for
 	// ever.
 	HandshakeTimeout time.Duration
-	// WriteTimeout ends a connection whose peer took not one byte for so long while writes were
-	// pending. Default 30 s. One byte is progress, also in the middle of a large write, of a file
-	// or of a TLS record. Off: a peer that does not read holds its permit and its buffers for ever.
+	// WriteTimeout ends a connection when its peer took not one byte for that long while writes
+	// were pending. Default 30 s. One byte is progress, also in the middle of a large write, of a
+	// file or of a TLS record. Off: a peer that does not read holds its permit and its buffers for
+	// ever.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds the flush of a close. Default 5 s. Off: a peer that does not read makes
 	// every close wait for ever.
@@ -82,10 +84,11 @@ type Options struct {
 	// many may wait. Off: a client that never closes keeps its socket, until others need it, and a
 	// handler that never resumes keeps a permit.
 	LingerTimeout time.Duration
-	// HalfCloseTimeout ends a connection of which one direction has ended, by the peer's FIN with
-	// KeepOpenOnPeerClosed, or while its handler is shown nothing, or by CloseWrite, once nothing
-	// moved for so long. Default 1 minute: set more where an answer takes longer than that. Off: a
-	// peer that vanished after its FIN, or that never sends its own, holds its permit for ever.
+	// HalfCloseTimeout ends a connection after one direction has ended and nothing moved for that
+	// long. A direction ends by the peer's FIN with KeepOpenOnPeerClosed, or while its handler is
+	// shown nothing, or by CloseWrite. Default 1 minute: set more where an answer takes longer than
+	// that. Off: a peer that vanished after its FIN, or that never sends its own, holds its permit
+	// for ever.
 	HalfCloseTimeout time.Duration
 	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were
 	// accepted together do not end together. At that age its handler gets Draining, and the
@@ -96,12 +99,12 @@ type Options struct {
 	// is quiet, or its handler closes it.
 	MaxAgeGrace time.Duration
 	// DrainQuiet is how long nothing may have moved on a connection before a server that shuts down
-	// closes it, or before its MaxAge does. A connection whose handler runs is not quiet; one that
-	// is paused is. Default 1 s. Off: only the deadline closes it.
+	// closes it, or before its MaxAge does. A connection is not quiet while its handler runs; it is
+	// while it is paused. Default 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
 
-	// Dispatcher is where handlers run. Default: goroutines of the listener's own. One of the
-	// caller's is never stopped by us. Its Schedule must not run the function on the calling
+	// Dispatcher runs the handlers. Default: goroutines of the listener's own. Berth never stops a
+	// Dispatcher that the caller sets. Its Schedule must not run the function on the calling
 	// goroutine.
 	Dispatcher actor.Dispatcher
 }
@@ -118,7 +121,7 @@ const (
 	GateOff
 )
 
-// Mode says who asks for Data.
+// Mode decides when Data is delivered.
 type Mode uint8
 
 const (

@@ -15,8 +15,8 @@ func (c *Connection) SetTimeouts(t protocol.Timeouts) {
 	}
 }
 
-// timeouts are the limits in force that a connection may have of its own; 0 or less is off. Any
-// goroutine may ask.
+// timeouts returns the limits in force that a connection may have of its own; 0 or less is off. Any
+// goroutine may call it.
 func (c *Connection) timeouts() protocol.Timeouts {
 	t := c.shared.options.timeouts()
 	if own := c.ownTimeouts(); own != nil {

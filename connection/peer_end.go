@@ -1,15 +1,14 @@
 package connection
 
-// This file is how a connection learns of the peer's end while its handler is shown nothing (it is
-// paused, has no demand, waits for memory, or holds a full read buffer), and what becomes of the
-// input then.
+// This file detects the peer's end while the handler is shown nothing (it is paused, has no demand,
+// waits for memory, or holds a full read buffer), and decides what happens to the input then.
 //
-// The transport tells of the end. Poll knows of it without reading. Stream has its reader go on, up
-// to what the read buffer may hold: so it meets the end of a peer that sent no more than that.
-// Where the reader has stopped, the sweep asks the socket, if that is one of the system's. Of any
-// other net.Conn nothing is known then until the handler is shown something.
+// The transport announces the end. Poll knows of it without reading. Stream lets its reader go on,
+// up to what the read buffer may hold: so it meets the end of a peer that sent no more than that.
+// If the reader has stopped, the sweep asks the socket, provided that it is one of the system's.
+// The end of any other net.Conn is then unknown until the handler is shown something.
 
-// hold does what can be done while the handler is shown nothing. It returns attend where the
+// hold looks for the peer's end while the handler is shown nothing. It returns attend if the
 // connection has ended, nil otherwise.
 func (c *Connection) hold() any {
 	if c.cause.Load() != nil {
@@ -21,8 +20,8 @@ func (c *Connection) hold() any {
 	return c.askForEnd(false)
 }
 
-// holdLastWords is hold for a connection whose peer is gone: what is in hand waits for the handler.
-// Where there is nothing, the input has ended.
+// holdLastWords is hold for a connection after its peer is gone: unread bytes wait for the handler.
+// If there are none, the input has ended.
 func (c *Connection) holdLastWords() any {
 	if c.flags.inputEnded || c.state() != flushing {
 		return nil
@@ -35,7 +34,7 @@ func (c *Connection) holdLastWords() any {
 	return attendNow
 }
 
-// watched has the transport look for the end, and reports whether it will tell of it.
+// watched has the transport look for the end, and reports whether the transport will announce it.
 func (c *Connection) watched() bool {
 	room := max(0, c.shared.options.ReadBufferSize-c.input.Len())
 	if c.shared.budget == nil || room == 0 {
@@ -44,9 +43,9 @@ func (c *Connection) watched() bool {
 	return c.socket.Hold(0) || !c.socket.Ready(c.ahead(room)) // one read at most: more would have to be counted
 }
 
-// askForEnd asks the transport what it knows of the peer's end, and takes note of it: a FIN begins
-// HalfCloseTimeout, a reset ends the connection. It returns attend where it has ended. look: the
-// sweep has found the end.
+// askForEnd asks the transport for the peer's end and handles it: a FIN begins HalfCloseTimeout, a
+// reset ends the connection. It returns attend if the connection has ended. look: the sweep has
+// found the end.
 func (c *Connection) askForEnd(look bool) any {
 	finished, err := c.socket.EndSeen(look)
 	switch {
@@ -59,7 +58,7 @@ func (c *Connection) askForEnd(look bool) any {
 	return nil
 }
 
-// checkForEnd is the sweep's look at a connection of whose end the transport does not tell.
+// checkForEnd lets the sweep check a connection if the transport does not announce its end.
 func (c *Connection) checkForEnd(phase uint32) {
 	if phase&unwatched == 0 || c.cause.Load() != nil {
 		return
@@ -78,9 +77,10 @@ func (c *Connection) lose(err error) {
 	}
 }
 
-// leaveOpen leaves open for a connection whose peer is gone. What the peer sent before is with the
-// transport still. salvage: the handler is shown it, as far as it wants it. A handler that is
-// paused or has no demand is waited for as long as LingerTimeout, which begins anew with each Data.
+// leaveOpen leaves the state open after the peer is gone. The transport still has what the peer
+// sent before. salvage: the handler is shown those bytes, as far as it wants them. A handler that
+// is paused or has no demand is waited for as long as LingerTimeout, which begins anew with each
+// Data.
 func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)
 	if salvage {
@@ -92,8 +92,7 @@ func (c *Connection) leaveOpen(salvage bool) {
 
 func (c *Connection) salvaging() bool { return c.phase.Load()&salvaging != 0 }
 
-// salvaged takes note that the handler is being shown what was in hand, or has been: the wait for
-// it begins anew.
+// salvaged notes that the handler is shown unread bytes, or has been: the wait for it begins anew.
 func (c *Connection) salvaged() {
 	c.makeRare().salvaged = true
 	for {
@@ -104,7 +103,7 @@ func (c *Connection) salvaged() {
 	}
 }
 
-// giveUpSalvage is the end of the wait, unless something was shown since that was due.
+// giveUpSalvage ends the wait, unless something was shown since the wait was over.
 func (c *Connection) giveUpSalvage() {
 	if r := c.makeRare(); r.salvaged {
 		r.salvaged = false

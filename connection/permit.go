@@ -9,9 +9,9 @@ type Permit struct {
 	// goroutine: by the first Detach, else once the connection has sent its FIN (see linger), else
 	// at the end.
 	Leave func()
-	// Admit decides over a client that comes through a proxy, once its PROXY header tells who it
-	// is: an error ends the connection before it is open. It is called on the connection's turn.
-	// nil: no header is expected.
+	// Admit decides over a client that comes through a proxy, once its PROXY header has told its
+	// address: an error ends the connection before it is open. It is called on the connection's
+	// turn. nil: no header is expected.
 	Admit func(client net.Addr) error
 }
 

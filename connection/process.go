@@ -2,8 +2,8 @@ package connection
 
 import "github.com/asynkron/protoactor-go/actor"
 
-// process is what a connection's PID stands for in the registry, in the place of Proto.Actor's own
-// process, and with its behaviour. By it a link knows a connection from any other actor.
+// process stands for a connection's PID in the registry, in the place of Proto.Actor's own process,
+// and with its behaviour. A link recognises a connection among other actors by it.
 type process Connection
 
 var _ actor.Process = (*process)(nil)
@@ -21,7 +21,7 @@ func connectionOf(system *actor.ActorSystem, pid *actor.PID) *Connection {
 	return (*Connection)(p)
 }
 
-// isActor reports that a process is that of a local actor.
+// isActor reports whether a process is that of a local actor.
 func isActor(p actor.Process) bool {
 	switch p.(type) {
 	case *actor.ActorProcess, *process:
@@ -30,8 +30,8 @@ func isActor(p actor.Process) bool {
 	return false
 }
 
-// forgotten reports that the PID is no longer in the registry. PIDs that were used before remember
-// the process.
+// forgotten reports whether the PID is no longer in the registry. PIDs that were used before
+// remember the process.
 func (p *process) forgotten() bool { return (*Connection)(p).phase.Load()&forgotten != 0 }
 
 // SendUserMessage implements actor.Process.

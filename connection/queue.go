@@ -32,7 +32,7 @@ func (q *queue) pop() *entry {
 // twice.
 type inbox struct{ newest atomic.Pointer[entry] }
 
-// push reports that the inbox was empty: then the writer may not know that there is something to
+// push reports whether the inbox was empty: then the writer may not know that there is something to
 // do.
 func (i *inbox) push(e *entry) (first bool) {
 	for {

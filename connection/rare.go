@@ -39,7 +39,7 @@ type rare struct {
 
 	// The connection's turn.
 	inputErr error   // why the input ended, if not by FIN
-	waiting  []reply // who asked for Close or CloseWrite and waits for it
+	waiting  []reply // to the senders of Close or CloseWrite that wait for it
 	links    links
 	restarts restarts
 	watchers *actor.PIDSet // nil: none
@@ -77,7 +77,7 @@ func (c *Connection) inputErr() error {
 	return nil
 }
 
-// noFIN reports that the FIN comes only with the close.
+// noFIN reports whether the FIN comes only with the close.
 func (c *Connection) noFIN() bool {
 	r := c.rare.Load()
 	return r != nil && r.noFIN.Load()

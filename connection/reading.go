@@ -16,7 +16,7 @@ import (
 // the next Pull comes after it was handled.
 func (c *Connection) Pull() any {
 	if c.state() == closed {
-		return nil // what is signalled now, nobody attends to: a stopped actor gets no message, and this would go on for ever
+		return nil // no signal is attended to now: a stopped actor gets no message, and this would go on for ever
 	}
 	if c.signals.Load() != 0 {
 		return attendNow
@@ -34,7 +34,7 @@ func (c *Connection) Pull() any {
 	return nil
 }
 
-// willing reports that the handler may be shown Data. Any goroutine may ask.
+// willing reports whether the handler may be shown Data. Any goroutine may call it.
 func (c *Connection) willing() bool { return !c.paused.Load() && c.demand.Load() != 0 }
 
 // fetch returns Data if there is something to show, attend if the input is at its end, nil if
@@ -103,7 +103,7 @@ func (c *Connection) fetch() any {
 	return attendNow
 }
 
-// holdNoMore takes note that the read buffer has room.
+// holdNoMore notes that the read buffer has room.
 func (c *Connection) holdNoMore() {
 	if c.shared.options.HoldFullReadBuffer {
 		if r := c.rare.Load(); r != nil {
@@ -135,7 +135,7 @@ func (c *Connection) discard() any {
 	return attendNow // not in a loop of our own: a peer that never stops must not keep others from their turn
 }
 
-// arriving reports that input has come which the next fetch reads.
+// arriving reports whether input has come which the next fetch reads.
 func (c *Connection) arriving() bool {
 	if c.state() != open || c.flags.inputEnded || !c.willing() || !c.writesQuiet() {
 		return false
@@ -154,7 +154,8 @@ func (c *Connection) endInput(err error) {
 	c.signals.Or(signalInputEnded)
 }
 
-// quiet reports that ReadGate lets Data through. If not, whoever releases the writes wakes us.
+// quiet reports whether ReadGate lets Data through. If not, the release of the writes wakes the
+// connection.
 func (c *Connection) quiet() bool {
 	if c.writesQuiet() {
 		return true
@@ -279,8 +280,7 @@ func (c *Connection) resume(credit int) {
 	c.flags.forced = c.input.Len() > 0
 }
 
-// addCredit adds without overflow. Who counts begins at nothing, also where the demand was
-// unlimited.
+// addCredit adds without overflow. Counting begins at zero, also if the demand was unlimited.
 func addCredit(demand, credit int) int {
 	const most = 1 << 30 // twice as much is more than 32 bits hold
 	return int(min(int64(max(demand, 0))+int64(min(credit, most)), most))

@@ -18,7 +18,7 @@ type ending struct{ taker }
 func (*ending) Ready(int) bool                          { return true }
 func (*ending) Fill(*transport.Input, int) (int, error) { return 0, io.EOF }
 
-// events takes note of what a handler is told.
+// events notes what a handler is told.
 type events struct{ all []any }
 
 func (e *events) Receive(_ actor.Context, message any) error {
@@ -44,7 +44,7 @@ func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 		c, told := newConnection(Options{KeepOpenOnPeerClosed: true}, &ending{}), &events{}
 		c.receiver = told
 		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
-		if reset { // the kernel told the writer, and nobody else: to the reader the socket is at its end
+		if reset { // the kernel told only the writer: to the reader the socket is at its end
 			c.setCause(c.classify("read", syscall.ECONNRESET))
 		}
 		shown := c.fetch()

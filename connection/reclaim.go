@@ -8,11 +8,11 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// ReclaimInterval is how often the sweep comes while somebody waits for the budget.
+// ReclaimInterval is how often the sweep runs while a connection waits for the budget.
 const ReclaimInterval = 10 * time.Millisecond
 
 // reclaimGrace is how long the memory of a connection that was ended may take to come back before
-// the next one has to go: its handler may be busy.
+// the next connection is ended: the handler may be busy.
 const reclaimGrace = time.Second
 
 // reclaim is what reclaim remembers of a connection.
@@ -43,18 +43,19 @@ func (c *Connection) lookAtShare(now time.Duration) {
 	}
 }
 
-// reclaim works out what a share is, lets connections be read again for which there is room, and
-// ends who is in the way. live is its to reorder.
+// reclaim computes the share, resumes the connections for which there is room, and ends a
+// connection that is in the way. It may reorder live.
 //
-// At the low water everybody goes on whose next read fits, who holds least first. Above it only who
-// holds less than a share does.
+// At the low water every connection whose next read fits is read again, those that hold least
+// first. Above the low water only connections that hold less than a share are.
 //
-// In the way is, while somebody waits or is refused, who holds more than a share, and has not
-// within Timeout moved or given back as many bytes as he holds. The greediest goes first, and one
-// at a time. All shares together are the low water; so there is either room for who holds nothing,
-// or somebody holds more than a share, and he moves on or goes. Therefore everybody gets on.
+// A connection is in the way if others wait or are refused, it holds more than a share, and it has
+// not moved or given back as many bytes as it holds within Timeout. The greediest is ended first,
+// and one at a time. All shares together are the low water. So either there is room for connections
+// that hold nothing, or a connection holds more than a share and moves on or is ended. Therefore no
+// connection waits for ever.
 //
-// It is O(live), and does that only while the budget is pressed.
+// reclaim is O(live), and does that work only while the budget is pressed.
 func (b *Budget) reclaim(live []*Connection, now time.Duration) {
 	defer b.tellRoom(live)
 	if !b.pressed.Load() {
@@ -81,7 +82,7 @@ func (b *Budget) reclaim(live []*Connection, now time.Duration) {
 	}
 }
 
-// shareOut divides the low water by those who hold or want something.
+// shareOut divides the low water by the number of connections that hold or want memory.
 func (b *Budget) shareOut(live []*Connection) (fair int64) {
 	claims := int64(0)
 	for _, c := range live {
@@ -94,7 +95,7 @@ func (b *Budget) shareOut(live []*Connection) (fair int64) {
 	return fair
 }
 
-// resume lets go on who waits and may.
+// resume wakes the waiting connections for which there is room now.
 func (b *Budget) resume(live []*Connection) {
 	b.line = b.line[:0]
 	for _, c := range live {
@@ -119,8 +120,8 @@ func (b *Budget) resume(live []*Connection) {
 	clear(b.line)
 }
 
-// tellRoom tells the connections of refused writes for which there is room now. One that ended
-// meanwhile wants none any more.
+// tellRoom tells connections that a write they were refused would fit now. A connection that has
+// ended meanwhile is no longer counted as wanting room.
 func (b *Budget) tellRoom(live []*Connection) {
 	if b.wanting.Load() == 0 {
 		return
@@ -139,8 +140,8 @@ func (b *Budget) tellRoom(live []*Connection) {
 	}
 }
 
-// makeRoom ends the greediest of those who are in the way, unless the memory of another one is
-// still to come back.
+// makeRoom ends the greediest connection that is in the way, unless the memory of one ended before
+// is still to come back.
 func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
 	if b.limits.Timeout < 0 {
 		return

@@ -157,7 +157,7 @@ func TestAboveTheLowWaterOnlyWhoHoldsLessThanAShareGoesOn(t *testing.T) {
 
 func TestOfThoseWhoHoldAsMuchWhoWaitedLongestGoesFirst(t *testing.T) {
 	s := newScene(75, 0, 0, 0)
-	s.waits(2, 20) // fits for nobody yet
+	s.waits(2, 20) // fits for no connection yet
 	s.sweep(second)
 	s.waits(1, 20)
 	s.sweep(second)

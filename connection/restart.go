@@ -9,16 +9,16 @@ import (
 // socket. The zero value: never, a panic closes the connection. One panic too many closes it with
 // ReasonHandlerPanic.
 //
-// The value that panicked is thrown away. The new one, from the same factory, gets Accepted (an
-// actor gets Started before), then the unread bytes as Data, even if no new ones come. What the
+// The handler that panicked is discarded. The new one, from the same factory, gets Accepted (an
+// actor gets Started before), then the unread bytes as Data, even if no new bytes come. What the
 // failed call had consumed is consumed; a message it was handling is lost. Writes accepted before
 // stay queued, and their completions still run. Pause, demand, addresses and PID stay as they are.
-// What still holds and the old value knew of, the new one is told again: Writable not ready,
-// Draining, PeerClosed.
+// The new handler gets again the events that the old one got and that still hold: Writable not
+// ready, Draining, PeerClosed.
 //
-// A panic in Accepted, in a completion or in the factory counts as any other. Nothing is restarted
-// on a connection that is ending already, so not in Closed, and not after Close; nor by an error
-// that is returned, nor by runtime.Goexit: those end the connection.
+// A panic in Accepted, in a completion or in the factory counts as any other. A handler is not
+// replaced on a connection that is ending already, so not in Closed, and not after Close. An error
+// that is returned and runtime.Goexit do not replace it either: they end the connection.
 type RestartHandler struct {
 	// Max is how many panics there may be Within the time. It cannot be negative: a handler that
 	// panics on the same bytes would do so for ever.

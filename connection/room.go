@@ -70,8 +70,8 @@ func lacksRoom(err error) bool {
 	return errors.Is(err, protocol.ErrWriteQueueFull) || errors.Is(err, protocol.ErrWriteBufferFull)
 }
 
-// acquire takes credit, and memory from the budget, for a write of n bytes. Where there is no room
-// it has what is queued written out; where that brings none, slow decides whether the refusal is
+// acquire takes credit, and memory from the budget, for a write of n bytes. If there is no room, it
+// has queued writes written out first. If that makes none, slow decides whether the refusal is
 // told. Any goroutine may call it.
 func (c *Connection) acquire(slow SlowPolicy, n, memory int) (crossed bool, err error) {
 	crossed, err = c.reserve(n, memory)
@@ -116,7 +116,7 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 	}
 }
 
-// broughtOut says what came of bringing out queued writes.
+// broughtOut is the result of bringing out queued writes.
 type broughtOut uint8
 
 const (

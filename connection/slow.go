@@ -4,7 +4,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// SlowPolicy says what becomes of a write that does not fit because the peer takes bytes more
+// SlowPolicy decides what happens to a write that does not fit because the peer takes bytes more
 // slowly than they are written: the queue is full, and the kernel takes no more of it.
 type SlowPolicy uint8
 
@@ -23,10 +23,10 @@ const (
 // slow returns the policy for writes that name none.
 func (c *Connection) slow() SlowPolicy { return c.shared.options.SlowConsumer }
 
-// overflow applies a policy to a write that err kept out of the queue. It reports that the write is
-// to be dropped. A write that would not fit into an empty buffer, or for which the listener has no
-// memory, or that lies behind a file that gives nothing, is refused under every policy: that is no
-// fault of the peer's. Any goroutine may call it.
+// overflow applies a policy to a write that err kept out of the queue. It reports whether the write
+// is to be dropped. A write that would not fit into an empty buffer, or for which the listener has
+// no memory, or that lies behind a file that gives nothing, is refused under every policy: that is
+// no fault of the peer's. Any goroutine may call it.
 func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
 	if !lacksRoom(err) || c.writer.ordered(starved) {
 		return false

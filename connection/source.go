@@ -10,10 +10,11 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// source reads a file whose bytes the kernel does not send, one piece ahead of the writer. A read
+// source reads a file that the kernel cannot send by itself, one piece ahead of the writer. A read
 // may take for ever, as that of a silent pipe, and must hold up neither a close nor an abort. So it
-// has a goroutine of its own, the reader. The writer starts it once the file is first in its queue;
-// end stops and joins it, before the write completes: from then on the file is the caller's again.
+// runs on a goroutine of its own, the reader. The writer starts the reader once the file is first
+// in its queue. end stops and joins it before the write completes: from then on the file is the
+// caller's again.
 type source struct {
 	file    *fileWrite
 	offset  int64 // of the next read
@@ -39,7 +40,7 @@ const maxPiece = 64 << 10
 // is no room behind it.
 const silence = 100 * time.Millisecond
 
-// errSilent is the error of a write whose file gave nothing for so long.
+// errSilent is the error of a write after its file gave nothing for that long.
 var errSilent = errors.New("berth: the file was silent while the connection was to close")
 
 func newSource(f *fileWrite, left int64, ready func()) *source {

@@ -13,8 +13,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Spawner makes the connections of one listener and keeps the list of the live ones. What they have
-// in common lies here once: options, limits, props.
+// Spawner makes the connections of one listener and keeps the list of the live ones. It holds what
+// they have in common: options, limits, props.
 //
 // Any goroutine may call its methods, except Sweep, which one goroutine calls.
 type Spawner struct {
@@ -58,7 +58,7 @@ type Spawner struct {
 	behind  time.Duration // by how much clock was behind then
 }
 
-// settings are what the connections share that were spawned while they were in force.
+// settings are shared by the connections that were spawned while they were in force.
 type settings struct {
 	*Spawner
 	factory tcpactor.Factory
@@ -71,7 +71,7 @@ type settings struct {
 // connections is handed out by the producer.
 type lane struct{ connection, writer *actor.Props }
 
-// Config is what a Spawner is made of.
+// Config has the parts of a Spawner.
 type Config struct {
 	System  *actor.ActorSystem
 	Parent  *actor.PID
@@ -85,8 +85,8 @@ type Config struct {
 	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come
 	// sooner (see Interval): it must not wait. nil: it is not.
 	Sooner func()
-	// Ended is called once for each connection, when nothing of it is left but its actor's last
-	// word to its parent.
+	// Ended is called once for each connection, when nothing of it is left but its actor's
+	// Terminated to the parent.
 	Ended func(*Connection)
 	// Counted is called at every change of Len, in order: it must not wait, nor call back.
 	Counted func(open int)
@@ -125,8 +125,8 @@ func (s *Spawner) Set(factory tcpactor.Factory, options Options) {
 	s.current.Store(next)
 }
 
-// newLane runs the writers on dispatcher, and the connections too unless the user has one of his
-// own for his handlers.
+// newLane returns a lane that runs the writers on dispatcher, and the connections too unless the
+// user has set a dispatcher for handlers.
 func (s *Spawner) newLane(dispatcher, handlers actor.Dispatcher) lane {
 	if handlers == nil {
 		handlers = dispatcher

@@ -10,18 +10,18 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// state is where a connection stands in its life. It only ever moves forward:
+// state is the stage of a connection's life. It only moves forward:
 //
 //	opening ──► open ──► flushing ──► closing ──► closed
 //
 //	opening   the handshake goes on; there is no handler yet, and nothing is written
 //	open      Data is shown, writes are accepted
-//	flushing  nothing is accepted any more; the writer brings out what was, then FIN
+//	flushing  nothing is accepted any more; the writer sends what was accepted, then FIN
 //	closing   FIN is sent; the peer's remaining input is discarded until its FIN
 //	closed    the socket is released, Closed delivered; the actors stop
 //
-// Where there is nothing to do in a state it is passed over: an abort goes from anywhere to closed,
-// by way of the writer, which must have failed everything first.
+// A state in which there is nothing to do is passed over. An abort goes from any state to closed,
+// after the writer has failed every pending write.
 type state = protocol.State
 
 const (
@@ -45,8 +45,7 @@ const (
 	forgotten                           // the PID is no longer known
 )
 
-// observed are the parts of a phase whose change is the beginning of something that has a time
-// limit.
+// observed are the parts of a phase that, when they change, begin something with a time limit.
 const observed = another | halfClosed | (halfClosed - 1)
 
 func (c *Connection) state() state { return state(c.phase.Load() % halfClosed) }
@@ -60,7 +59,7 @@ func (c *Connection) setState(s state) {
 	}
 }
 
-// What happens to a connection besides its mail; any number of times is once.
+// Signals to a connection, besides its mail. The same signal raised several times counts once.
 const (
 	signalOpened uint32 = 1 << iota
 	signalInputEnded
@@ -86,7 +85,7 @@ const (
 	signalPeerEnded  // the sweep has seen it
 )
 
-// start is the beginning of opening.
+// start begins the state opening.
 func (c *Connection) start(ctx actor.Context) {
 	if c.socket.Open(c) {
 		c.open(ctx)
@@ -115,8 +114,8 @@ func (c *Connection) shakeHands() any {
 	return attendNow
 }
 
-// unfinished ends a connection whose handshake failed. It was never seen by a handler, so this is
-// the only word of it.
+// unfinished ends a connection after its handshake failed. No handler has seen the connection, so
+// HandshakeFailed is its only event.
 func (c *Connection) unfinished(err error) {
 	if c.cause.Load() == nil && !errors.Is(err, transport.ErrRefused) {
 		c.shared.publish(&HandshakeFailed{RemoteAddr: c.RemoteAddr(), Err: err})
@@ -124,10 +123,10 @@ func (c *Connection) unfinished(err error) {
 	c.kill(protocol.ReasonHandshake, err)
 }
 
-// open is the beginning of open: the handler comes into being and gets Accepted.
+// open begins the state open: the handler is made and gets Accepted.
 func (c *Connection) open(ctx actor.Context) {
 	if c.cause.Load() != nil {
-		return // aborted meanwhile; nobody has seen this connection
+		return // aborted meanwhile; no handler has seen this connection
 	}
 	c.setState(open)
 	c.read.Add(uint64(c.input.Len()))
@@ -139,7 +138,7 @@ func (c *Connection) open(ctx actor.Context) {
 	}
 }
 
-// attend looks at what was signalled.
+// attend handles the signals.
 func (c *Connection) attend(ctx actor.Context) {
 	bits := c.signals.Swap(0)
 	is := func(bit uint32) bool { return bits&bit != 0 }
@@ -174,12 +173,12 @@ func (c *Connection) attend(ctx actor.Context) {
 	c.advance(ctx)
 }
 
-// expire ends what took too long.
+// expire handles the signals of limits that have passed.
 func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	is := func(bit uint32) bool { return bits&bit != 0 }
 	switch {
 	case is(signalReadFull):
-		c.phase.And(^salvaging) // the last words are not read: nothing is left to wait for
+		c.phase.And(^salvaging) // the remaining input is not read: nothing is left to wait for
 		c.finish(ctx, protocol.ReasonReadBufferFull, protocol.ErrReadBufferFull)
 	case is(signalIdle) && !c.arriving(): // if it is, the sweep was a moment too early
 		c.finish(ctx, protocol.ReasonIdleTimeout, protocol.ErrIdleTimeout)
@@ -206,13 +205,13 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	}
 }
 
-// finish leaves open in an orderly way: what was accepted is flushed. The first cause wins, a
-// second call changes nothing.
+// finish leaves the state open in an orderly way: accepted writes are flushed. The first cause
+// wins, a second call changes nothing.
 func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error) {
 	switch s := c.state(); {
 	case s >= flushing:
 		return
-	case s == opening: // nobody has seen it, and a FIN would come in the middle of the handshake
+	case s == opening: // no handler has seen it, and a FIN would come in the middle of the handshake
 		c.kill(reason, err)
 		return
 	}
@@ -236,7 +235,7 @@ func (c *Connection) cutOff(err error) {
 	c.writer.order(orderGiveUp)
 }
 
-// writerEnded takes note that the writer has written, or failed, everything that was accepted.
+// writerEnded notes that the writer has written, or failed, everything that was accepted.
 func (c *Connection) writerEnded(ctx actor.Context) {
 	c.flags.writerEnded = true
 	c.answerWaiting(ctx, func(r reply) bool { return r.untilFlushed })
@@ -250,8 +249,7 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 	}
 }
 
-// inputEnded takes note that the peer's input is at its end, everything before it having been
-// shown.
+// inputEnded notes that the peer's input is at its end, and that everything before it was shown.
 func (c *Connection) inputEnded(ctx actor.Context) {
 	if c.flags.inputKnown || c.state() != open {
 		return
@@ -320,8 +318,8 @@ func (c *Connection) lingerOn() {
 	c.mailbox.Schedule() // Pull discards now
 }
 
-// close releases the socket and ends the conversation. Then the writer's actor stops, and after it
-// this one.
+// close releases the socket and delivers Closed. Then the writer's actor stops, and after it this
+// one.
 func (c *Connection) close(ctx actor.Context) {
 	if c.state() == closed {
 		return
@@ -350,9 +348,9 @@ func (c *Connection) closedEvent() *protocol.Closed {
 	return &protocol.Closed{Socket: c, Reason: why.reason, Err: why.err, Stats: c.stats()}
 }
 
-// stopActors stops the writer, whose Terminated comes back to us, and then this actor. Where the
-// writer has gone already, its Terminated is said again: Proto.Actor looks at what is left to wait
-// for when one comes, and the last look may have ended with the goroutine.
+// stopActors stops the writer, and this actor after the writer's Terminated has come. If the writer
+// has gone already, its Terminated is posted again: Proto.Actor checks what is left to wait for
+// when one arrives, and the last check may have ended with the goroutine.
 func (c *Connection) stopActors() {
 	if c.flags.writerGone {
 		c.mailbox.PostSystemMessage(&actor.Terminated{Who: c.writer.pid})
@@ -366,7 +364,7 @@ func stop(mailbox *tcpactor.Mailbox) { mailbox.PostSystemMessage(stopMessage) }
 
 var stopMessage = &actor.Stop{}
 
-// terminated takes note of the end of an actor: the writer's, or one the handler watches.
+// terminated notes the end of an actor: the writer's, or one the handler watches.
 func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 	if !m.Who.Equal(c.writer.pid) {
 		if c.flags.tenure == dismissed {
@@ -386,15 +384,15 @@ func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
 	stop(&c.mailbox)
 }
 
-// stopping is Proto.Actor's word that this actor stops: by us after closed, or by somebody else at
-// any time. A Stop does not wait for a peer, so queued writes are not flushed then. The writer
-// becomes our child in Proto.Actor's sense too: our stop waits for its end, and Closed comes after
-// that.
+// stopping handles Proto.Actor's Stopping: this actor stops. Either the connection stopped it after
+// closed, or other code did at any time. A Stop does not wait for a peer, so queued writes are not
+// flushed then. The writer becomes this actor's child for Proto.Actor too: the stop waits for the
+// writer's end, and Closed comes after that.
 func (c *Connection) stopping(ctx actor.Context) {
 	if c.state() != closed {
 		c.kill(protocol.ReasonStopped, protocol.ErrStopped)
 	}
-	if !c.flags.writerGone { // also where somebody stops us between closed and the writer's end
+	if !c.flags.writerGone { // also where other code stops the actor between closed and the writer's end
 		ctx.Spawn(tcpactor.Adopt(c.writer.pid))
 	}
 	returned := false
@@ -417,9 +415,9 @@ func (c *Connection) goOnStopping(ctx actor.Context, returned *bool) {
 	}
 }
 
-// stopped is Proto.Actor's last word. It is said again where the handler ended the goroutine
-// (runtime.Goexit) the first time: then nobody has been told yet that this actor has gone, and one
-// more look at what is left to wait for makes Proto.Actor do it.
+// stopped handles Stopped, Proto.Actor's last message. It comes again if the handler ended the
+// goroutine (runtime.Goexit) the first time. Then no parent or watcher has been told yet that this
+// actor has gone, and another check of what is left to wait for makes Proto.Actor tell them.
 func (c *Connection) stopped(ctx actor.Context, message any) {
 	if c.flags.left {
 		return
@@ -445,8 +443,8 @@ func (c *Connection) leave() {
 	c.shared.remove(c)
 }
 
-// ended sets the last state. What was dropped before is counted, and its completion due; nothing is
-// dropped any more.
+// ended sets the last state. Writes that were dropped before are counted, and their completions
+// due; nothing is dropped any more.
 func (c *Connection) ended() {
 	c.setState(closed)
 	c.completions.await()

@@ -13,7 +13,7 @@ type timing struct {
 	spread    uint16 // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool   // MaxAge was signalled
 	idle      bool   // nothing was pending
-	held      uint8  // the limits whose time did not count
+	held      uint8  // the limits for which time did not count
 	retried   uint8  // for which kinds of progress the last try was made, since the last progress of that kind
 	traffic   uint32 // bytes; the low bits tell that there are more
 	written   uint32 // of those, written
@@ -22,8 +22,8 @@ type timing struct {
 	since     time.Duration // when the phase was first seen; in open when the peer last sent, if that is later
 }
 
-// notOpen instead of a time of traffic: a handshake is none, and what is counted from begins after
-// it.
+// notOpen stands in place of a time of traffic: a handshake is no traffic, and time is counted from
+// its end.
 const notOpen = -1
 
 func newTiming(now time.Duration, spread uint16) timing {
@@ -51,7 +51,7 @@ func (c *Connection) checkTimeouts(now, step time.Duration) {
 		c.shared.closing.Store(true)
 	}
 
-	// Who waits for whom?
+	// Does the server wait for the peer, or the peer for the server?
 	busy := s == open && (leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()
 	listening := c.listening()
 	reading := s == open && !busy && listening && c.writesQuiet() && phase&inputOver == 0
@@ -93,7 +93,7 @@ func (c *Connection) checkTimeouts(now, step time.Duration) {
 	}
 }
 
-// noteTraffic takes note of what has moved since the last look.
+// noteTraffic notes what has moved since the last look.
 func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	w, s := &c.timing, state(phase%halfClosed)
 	came, went := c.socket.Progress() // also bytes inside calls that have not returned
@@ -131,7 +131,7 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	w.written, w.idle = written, idle
 }
 
-// Limits whose time does not count while it is not the peer that keeps the connection waiting.
+// Limits for which time does not count unless the connection waits for the peer.
 const (
 	heldIdle uint8 = 1 << iota
 	heldRead
@@ -185,8 +185,8 @@ func (c *Connection) lacks(kind uint8, bit uint32) {
 	c.socket.Retry(true)
 }
 
-// listening reports that the connection would read what the peer sends: neither its handler nor the
-// memory budget keeps it from that. Any goroutine may ask.
+// listening reports whether the connection would read what the peer sends: neither its handler nor
+// the memory budget keeps it from reading. Any goroutine may call it.
 func (c *Connection) listening() bool {
 	if !c.willing() {
 		return false

@@ -8,8 +8,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// WriteContext implements protocol.Socket. What it waits for is room, which the writer makes; no
-// turn of the connection is needed for it, so a handler and a completion may wait here.
+// WriteContext implements protocol.Socket. It waits for room, which the writer makes. That needs no
+// turn of the connection, so a handler and a completion may wait here.
 func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, err error) {
 	r := &c.makeRare().room
 	select {

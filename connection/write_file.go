@@ -10,8 +10,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// fileWrite is what an entry has instead of data: a part of a file. The kernel sends it where it
-// can; else a source copies it.
+// fileWrite is a part of a file, which an entry has instead of data. The kernel sends it if it can;
+// else a source copies it.
 type fileWrite struct {
 	*os.File
 	offset int64 // of what is left
@@ -97,10 +97,10 @@ func (w *writer) writeFile(e *entry) (int, error) {
 	return n, err
 }
 
-// askFile takes note of the time. What the writer waits for from then on is the file.
+// askFile notes the time. From then on the writer waits for the file.
 func (w *writer) askFile() { w.c.makeRare().fileAsked.Store(int64(w.c.shared.now())) }
 
-// starve takes note that the file that is first in the queue has not given the next piece yet.
+// starve notes that the file that is first in the queue has not given the next piece yet.
 func (w *writer) starve() {
 	if w.orders.Or(blocked|starved)&starved == 0 {
 		w.c.roomChanged()

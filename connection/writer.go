@@ -12,16 +12,16 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// writer is the actor that brings accepted writes to the kernel. Callers put entries into its
-// inbox, which have reserved their credit before; whatever it does with one, written or failed, it
-// releases that credit and completes it exactly once. All entries that wait are written by one
-// system call.
+// writer is the actor that passes accepted writes to the kernel. Callers reserve credit for an
+// entry and then put it into the inbox. Whether an entry is written or fails, the writer releases
+// its credit and completes it exactly once. All entries that wait are written by one system call.
 //
 // Where the transport does not block, a caller that finds no room runs the writer's turn itself;
 // see room.go.
 //
-// It ends by itself when it was ordered to finish (everything accepted is written, FIN sent) or to
-// give up, or when the kernel refuses; then it signals the connection, which stops the actor.
+// The writer ends by itself when it was ordered to finish (everything accepted is written, FIN
+// sent) or to give up, or when the kernel refuses. Then it signals the connection, which stops the
+// actor.
 type writer struct {
 	c       *Connection
 	pid     *actor.PID
@@ -32,7 +32,7 @@ type writer struct {
 	ended   bool
 }
 
-// Orders to the writer; anyone gives them, none is taken back but orderWritable.
+// Orders to the writer. Any goroutine may give them; only orderWritable is ever taken back.
 const (
 	orderFlush    uint32 = 1 << iota // write what was accepted, then end
 	orderFIN                         // and send FIN before
@@ -75,10 +75,10 @@ func (w *writer) post(e *entry) {
 	}
 }
 
-// stuck reports that the kernel takes no more, as far as is known. Any goroutine may call it.
+// stuck reports whether the kernel takes no more, as far as is known. Any goroutine may call it.
 func (w *writer) stuck() bool { return w.orders.Load()&(blocked|orderWritable) == blocked }
 
-// full takes note that a write which is under way waits, because the kernel takes no more for now.
+// full notes that a write under way waits, because the kernel takes no more for now.
 func (w *writer) full() {
 	w.orders.Or(blocked)
 	w.c.roomChanged()
@@ -90,7 +90,7 @@ func (w *writer) Receive(ctx actor.Context) {
 	case *flush:
 		w.work()
 	case *actor.Stopping:
-		if !w.ended { // somebody stopped the writer: without it the connection cannot go on
+		if !w.ended { // the writer was stopped from outside: without it the connection cannot go on
 			w.c.setCause(protocol.ReasonStopped, protocol.ErrStopped)
 			w.end(w.c.causeErr())
 		}
@@ -132,8 +132,7 @@ func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
 	return false
 }
 
-// mayFinish reports that everything accepted is written, and that nothing accepted is still on its
-// way.
+// mayFinish reports whether everything accepted is written, with nothing accepted still on its way.
 func (w *writer) mayFinish() bool {
 	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()
 }
@@ -254,8 +253,8 @@ func (w *writer) end(err error) {
 }
 
 // settle releases the credit and the memory of the first n entries (and of bytes, some of which may
-// be of the entry after them), then completes them: whoever is told finds the room that his write
-// left.
+// be of the entry after them). Only then it completes them: a caller that is told finds the room
+// that its write left.
 func (w *writer) settle(n, bytes int, err error) {
 	if w.c.credit.release(n, bytes, &w.c.shared.limits, w.c.fits) {
 		w.c.signal(signalWater)
@@ -275,7 +274,7 @@ func (w *writer) await() {
 	}
 }
 
-// complete tells whoever asked, and gives the entry back.
+// complete tells the caller or sender that asked to be told, and gives the entry back.
 func (w *writer) complete(e *entry, err error) {
 	if f := e.file(); f != nil {
 		f.end()

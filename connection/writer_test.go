@@ -146,8 +146,8 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 	})
 }
 
-// Who writes reserves first and posts then. A Close in between finds the write accepted, so it is
-// flushed.
+// A caller that writes reserves first and posts then. A Close in between finds the write accepted,
+// so it is flushed.
 func TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome(t *testing.T) {
 	socket := &taker{allow: 10}
 	c := newConnection(Options{}, socket)

@@ -8,13 +8,13 @@ import (
 // Buffer shows the unread bytes of a connection. Reading consumes; what is not consumed stays and
 // leads the next Data. Slices that Bytes, Next, Peek and ReadLine return share the connection's
 // memory: they and the Buffer are valid during the handler call only. To keep bytes, copy them or
-// take the memory with Detach. (Built with the tag berthdebug, memory is overwritten once it went
+// take the memory with Take. (With the build tag berthdebug, memory is overwritten once it went
 // back, so that a kept slice shows up in tests.)
 //
 // A Buffer belongs to the handler call it was given to; it is not for use by several goroutines.
 type Buffer struct {
 	unread  []byte
-	storage any // who owns the memory behind unread; opaque here, nil once taken
+	storage any // the owner of the memory behind unread; opaque here, nil once taken
 	eof     bool
 }
 
@@ -27,7 +27,7 @@ func (b *Buffer) Bytes() []byte { return b.Peek(len(b.unread)) }
 // Len returns the number of unread bytes.
 func (b *Buffer) Len() int { return len(b.unread) }
 
-// AtEOF reports that the peer sent FIN: no byte will follow the ones shown.
+// AtEOF reports whether the peer sent FIN: no byte will follow the ones shown.
 func (b *Buffer) AtEOF() bool { return b.eof }
 
 // Peek returns the next n bytes without consuming them; fewer if there are fewer, none for n <= 0.
@@ -101,8 +101,8 @@ func (b *Buffer) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// CopyTo consumes up to len(p) unread bytes into p and returns how many: Read for those to whom
-// running out is no error.
+// CopyTo consumes up to len(p) unread bytes into p and returns how many. It is Read without an
+// error when there are no more bytes.
 func (b *Buffer) CopyTo(p []byte) int { return copy(p, b.Next(len(p))) }
 
 // Take consumes all unread bytes and gives them to the caller for good, memory included: nothing
@@ -112,21 +112,21 @@ func (b *Buffer) Take() []byte {
 	return p
 }
 
-// Attach shows unread, whose memory storage owns; eof as AtEOF reports it. For transports and
-// connections, not for handlers.
+// Attach makes b show unread. storage owns the memory of unread; AtEOF reports eof. Attach is for
+// transports and connections, not for handlers.
 func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
 	b.unread, b.storage, b.eof = unread, storage, eof
 }
 
-// Hand consumes all unread bytes and hands them over together with what owns their memory. For
-// connections; handlers use Detach or Socket.Forward.
+// Hand consumes all unread bytes and returns them together with the owner of their memory. It is
+// for connections; handlers use Take or Socket.Forward.
 func (b *Buffer) Hand() (unread []byte, storage any) {
 	unread, storage = b.unread, b.storage
 	b.unread, b.storage = nil, nil
 	return unread, storage
 }
 
-// Storage returns what owns the memory, nil once it was handed over. For connections.
+// Storage returns the owner of the memory, nil once it was handed over. It is for connections.
 func (b *Buffer) Storage() any { return b.storage }
 
 func (b *Buffer) clamp(n int) int { return max(0, min(n, len(b.unread))) }

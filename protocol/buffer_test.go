@@ -11,8 +11,8 @@ import (
 )
 
 // window returns a Buffer as a connection shows it: unread in the middle of larger memory, bytes
-// consumed earlier before it, room for the bytes to come behind it. Nobody may look at either, so
-// both are given tempting contents.
+// consumed earlier before it, room for the bytes to come behind it. No method may read either, so
+// both are filled with misleading contents.
 func window(before, unread, behind string) *protocol.Buffer {
 	memory := []byte(before + unread + behind)
 	b := protocol.NewBuffer(nil)

@@ -6,9 +6,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// COMMANDS: what anyone may send to a connection's PID, from any goroutine and any actor of the
-// same process. Proto.Actor's remoting carries protobuf messages only, and these are none: a
-// command that is sent to another node is logged and dropped there, and its sender gets no answer.
+// COMMANDS TO A CONNECTION: any goroutine and any actor of the same process may send them to its
+// PID. Proto.Actor's remoting carries protobuf messages only, and these are none: a command that is
+// sent to another node is logged and dropped there, and its sender gets no answer.
 //
 // Every command may carry an Ack. When it is not nil and the message has a sender, the sender gets
 // one answer that repeats it: Written or WriteFailed for a Write, Done for every other command. A
@@ -103,20 +103,20 @@ func (*Detach) command()     {}
 func (*Link) command()       {}
 func (*Unlink) command()     {}
 
-// COMMANDS TO A LISTENER: what anyone may send to a listener's PID.
+// COMMANDS TO A LISTENER: any goroutine and any actor of the same process may send them to its PID.
 
-// SuspendAccepting stops accepting. Clients wait in the kernel's backlog or, with Refuse, are
-// refused by it: who waits already is accepted, then the listening socket is closed. Refuse is an
-// error for a listener that was made by Serve. Suspending twice is the same as once. With an Ack
-// the sender gets Done.
+// SuspendAccepting stops accepting. Clients wait in the kernel's backlog. With Refuse the kernel
+// refuses them: clients that wait already are accepted, then the listening socket is closed. Refuse
+// is an error for a listener that was made by Serve. Suspending twice is the same as once. With an
+// Ack the sender gets Done.
 type SuspendAccepting struct {
 	Refuse bool
 	Ack    any
 }
 
-// ResumeAccepting accepts again. A listening socket that was closed is opened at the same address;
-// if somebody has taken that meanwhile, the listener stays suspended, and may be told again. With
-// an Ack the sender gets Done, which has the error.
+// ResumeAccepting accepts again. A listening socket that was closed is opened at the same address.
+// If another socket has taken the address meanwhile, the listener stays suspended, and may be told
+// again. With an Ack the sender gets Done, which has the error.
 type ResumeAccepting struct{ Ack any }
 
 // Shutdown stops the listener: it accepts no more, its connections get Draining and time until

@@ -9,8 +9,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// sentinel is an error that also matches one of the standard library's own, so that callers may
-// branch on either.
+// sentinel is an error that also matches one of the standard library, so that callers may branch on
+// either.
 type sentinel struct {
 	text string
 	is   error
@@ -22,7 +22,7 @@ func (e *sentinel) Unwrap() error { return e.is }
 // Timeout makes the timeouts satisfy net.Error's usual question.
 func (e *sentinel) Timeout() bool { return errors.Is(e.is, os.ErrDeadlineExceeded) }
 
-// What callers branch on with errors.Is.
+// Errors that callers branch on with errors.Is.
 var (
 	// ErrClosed refuses what comes after Close, CloseWrite (for writes), Abort or the connection's
 	// end. It matches net.ErrClosed, and says that this side has closed. What comes after the
@@ -41,11 +41,11 @@ var (
 	ErrWriteTooLarge error = &sentinel{"berth: write larger than WriteBufferSize", nil}
 	// ErrMemoryBudget refuses a write because the listener's connections together hold their
 	// MemoryBudget, or enough of it and this one more than its share. It also ends a connection
-	// that is in the way of others then.
+	// that is then in the way of others.
 	ErrMemoryBudget error = &sentinel{"berth: memory budget used up", nil}
 	// ErrDropped completes a write that SlowDropNewest dropped: not one byte of it was sent.
 	ErrDropped error = &sentinel{"berth: write dropped, the peer is slow", nil}
-	// ErrReadBufferFull ends a connection whose handler consumed nothing of a full read buffer.
+	// ErrReadBufferFull ends a connection when its handler consumed nothing of a full read buffer.
 	ErrReadBufferFull error = &sentinel{"berth: read buffer full and nothing consumed", nil}
 	// ErrAborted completes the writes that an Abort cut off.
 	ErrAborted error = &sentinel{"berth: connection aborted", net.ErrClosed}
@@ -60,7 +60,8 @@ var (
 	ErrHalfCloseTimeout error = &sentinel{"berth: one direction closed and nothing moved in the other", os.ErrDeadlineExceeded}
 	ErrHandshakeTimeout error = &sentinel{"berth: handshake timeout", os.ErrDeadlineExceeded}
 	ErrCloseTimeout     error = &sentinel{"berth: writes not flushed within the close timeout", os.ErrDeadlineExceeded}
-	// ErrGoexit ends a connection whose handler called runtime.Goexit (as testing.T.FailNow does).
+	// ErrGoexit ends a connection when its handler called runtime.Goexit (as testing.T.FailNow
+	// does).
 	ErrGoexit error = &sentinel{"berth: handler called runtime.Goexit", nil}
 )
 
@@ -70,7 +71,7 @@ type PanicError struct {
 	Stack []byte // the stack at the panic, as debug.Stack prints it
 }
 
-// Error names the value; the stack is left to whoever wants it.
+// Error names the value but not the stack, which is in Stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("berth: handler panicked: %v", e.Value) }
 
 // Unwrap returns the value if it is an error.

@@ -6,7 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// EVENTS: what a connection tells its handler, one at a time.
+// EVENTS that a connection delivers to its handler, one at a time.
 //
 // In the life of one connection: Accepted once and first; then Data, PeerClosed, Writable and
 // Draining; Closing once, as soon as something ends the connection; Closed once and last. Calls for
@@ -18,7 +18,7 @@ import (
 // Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closing, Closed.
 type Event interface{ event() }
 
-// Accepted opens the conversation: the socket is connected (and its PROXY header read, its TLS
+// Accepted is the first event: the socket is connected (and its PROXY header read, its TLS
 // handshake done).
 type Accepted struct {
 	Socket Socket
@@ -65,26 +65,27 @@ type Draining struct {
 	Deadline time.Time
 }
 
-// Closing says that the connection has begun to end: Reason says why, Err is the cause where there
-// is one. Every end is announced, whatever brings it about: Close, Abort and Stop from any
-// goroutine, the peer's FIN or reset, a timeout, a handler that fails, a shutdown.
+// Closing says that the connection has begun to end: Reason says why, Err is the cause if there is
+// one. Every end is announced: Close, Abort and Stop from any goroutine, the peer's FIN or reset, a
+// timeout, a handler that fails, a shutdown.
 //
 // From its cause on the connection refuses writes; those accepted before are still flushed, which
-// may take CloseTimeout and LingerTimeout, and only then comes Closed. Closing comes at once:
-// before every other call, unless a call is under way already. A handler that has told others of
-// its connection, a room for example, takes it out here, so that nothing is sent to it any more.
+// may take CloseTimeout and LingerTimeout, and Closed comes only after that. Closing comes at once:
+// before every other call, unless a call is under way already. A handler that has registered its
+// connection elsewhere, in a chat room for example, removes it here, so that nothing is sent to it
+// any more.
 //
-// After Closing there may still come: Data, where the peer sent something before its reset;
-// completions; messages; and Closed. The same news is published on the actor system's event stream,
-// as connection.Closing, also while the handler blocks.
+// After Closing the handler may still get: Data, if the peer sent something before its reset;
+// completions; messages; and Closed. The end is also published on the actor system's event stream,
+// as connection.Closing, even while the handler blocks.
 type Closing struct {
 	Socket Socket
 	Reason Reason
 	Err    error
 }
 
-// Closed ends the conversation. Reason says what ended it, Err is the first cause (nil for an
-// orderly end).
+// Closed is the last event. Reason says what ended the connection, Err is the first cause (nil for
+// an orderly end).
 type Closed struct {
 	Socket Socket
 	Reason Reason
@@ -104,7 +105,7 @@ type Stats struct {
 	Duration      time.Duration // from accept to close, or until now
 }
 
-// REPLIES: what a connection answers to the sender of a command.
+// REPLIES that a connection sends to the sender of a command.
 
 // Written answers a Write with an Ack: all its bytes went to the kernel.
 type Written struct{ Ack any }

@@ -2,9 +2,9 @@ package protocol
 
 import "net"
 
-// ProxyHeader is what a proxy said of its client before the client's first byte, in the PROXY
-// protocol. The socket's RemoteAddr and LocalAddr are the header's Source and Destination where it
-// names them.
+// ProxyHeader is the header of the PROXY protocol: a proxy sends it before the client's first byte
+// to describe its client. If the header names Source and Destination, they are the socket's
+// RemoteAddr and LocalAddr.
 type ProxyHeader struct {
 	// Proxy is the remote address of the socket itself: the proxy's.
 	Proxy net.Addr
@@ -21,8 +21,8 @@ type ProxyHeader struct {
 	Raw []byte
 }
 
-// Proxied is a Socket that can tell what a proxy said of its client. The sockets that handlers get
-// are of this kind; a fake need not be.
+// Proxied is a Socket that has the ProxyHeader of its client. The sockets that handlers get
+// implement it; a fake need not.
 type Proxied interface {
 	Socket
 	// ProxyHeader returns nil where no proxy was expected.

@@ -1,7 +1,7 @@
 package protocol
 
-// Reason says what ended a connection. The first cause wins: what happens while a connection is
-// already ending does not change it.
+// Reason says what ended a connection. The first cause wins: events while a connection is already
+// ending do not change it.
 type Reason uint8
 
 // The reasons, in the order of a connection's life.

@@ -1,8 +1,8 @@
 package protocol
 
-// Refusal says why a listener turned a client away that it had accepted. No handler saw the client,
-// and it was never a connection, unless it came through a proxy: then it is judged by its PROXY
-// header, and ends as a connection whose handshake failed.
+// Refusal says why a listener refused a client after accepting it. No handler saw the client, and
+// it was never a connection, unless it came through a proxy: then it is judged by its PROXY header,
+// and ends like a connection after a failed handshake.
 type Refusal uint8
 
 // The refusals.

@@ -28,11 +28,11 @@ func (Sealed) sealed() {} //nolint:unused // it is what makes a Socket
 // methods.
 //
 // Every method may be called from any goroutine, at any time, also after the connection has ended.
-// None waits for the peer, but WriteContext and what Writer returns. A write that finds the queue
-// full has the kernel take what it can before it is refused. Completion callbacks (done; nil where
-// none is wanted) run as handler calls do: one at a time with the connection's other calls, each
-// exactly once, before Closed, and never inside the call that queued them. Those of a Do after the
-// end run on a goroutine of their own.
+// None waits for the peer, except WriteContext and the result of Writer. If a write finds the queue
+// full, what is queued is first given to the kernel, and the write is refused only if there is
+// still no room. Completion callbacks (done; nil if none is wanted) run as handler calls do: one at
+// a time with the connection's other calls, each exactly once, before Closed, and never inside the
+// call that queued them. The callback of a Do after the end runs on a goroutine of its own.
 type Socket interface {
 	sealed()
 
@@ -57,8 +57,8 @@ type Socket interface {
 	// the pieces of a p that is longer than WriteBufferSize. SlowConsumer does not apply: a write
 	// that waits is never refused for lack of room.
 	WriteContext(ctx context.Context, p []byte) (n int, err error)
-	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and what else writes
-	// more than fits at once.
+	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and other code that
+	// writes more than fits at once.
 	Writer(ctx context.Context) io.Writer
 	// WriteOwned queues p without copying: nothing may change p any more. The same p may be given
 	// to any number of connections, at the same time and again. If it returns an error, this
@@ -83,8 +83,8 @@ type Socket interface {
 	// it.
 	//
 	// An error of the file ends this write alone, through done; where f is shorter than offset+n,
-	// io.ErrUnexpectedEOF. What f had has been sent, the rest is counted as unsent, and the
-	// connection goes on. What is wrong before anything is read is returned at once: f is nil,
+	// io.ErrUnexpectedEOF. The bytes that f had are sent, the rest is counted as unsent, and the
+	// connection goes on. Errors known before anything is read are returned at once: f is nil,
 	// closed or a directory; n or offset is negative.
 	WriteFile(f *os.File, offset, n int64, done func(error)) error
 

@@ -2,8 +2,7 @@ package protocol
 
 import "fmt"
 
-// State is how far a connection has come, from its accept to its end. A state is never left
-// backwards.
+// State is the stage of a connection, from its accept to its end. It only moves forward.
 type State uint8
 
 // The states, in their order.

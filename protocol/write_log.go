@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// This file is how a Write looks in a log, as where Proto.Actor logs it as a dead letter: its size,
-// and none of its bytes, which may be long, or private.
+// This file defines how a Write looks in a log, for example where Proto.Actor logs it as a dead
+// letter: its size and none of its bytes, which may be many, or private.
 
 // String tells the size of the data and what comes back in the answers.
 func (w Write) String() string {

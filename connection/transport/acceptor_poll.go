@@ -26,7 +26,7 @@ type Acceptor struct {
 	tcp      bool
 	first    probes // before the first Tune
 
-	mu      sync.Mutex // held during system calls, so that the descriptor's number is nobody else's meanwhile
+	mu      sync.Mutex // held during system calls, so that the descriptor's number is not reused meanwhile
 	fd      int        // -1: closed
 	options SocketOptions
 	behind  bool // the backlog may hold connections from before the last Tune
@@ -83,11 +83,11 @@ func (a *Acceptor) ready(readiness) {
 // Look makes the next Accept ask the kernel, whatever events have come.
 func (a *Acceptor) Look() { a.readable.Store(true) }
 
-// Accept returns the next connection, in the poll set it is to live in; ErrAgain if there is none:
-// notify will be called; net.ErrClosed after Close, or after an error that said that somebody else
-// has closed the descriptor.
+// Accept returns the next connection and adds it to set. It returns ErrAgain if there is none; then
+// notify will be called. It returns net.ErrClosed after Close, or after an error that said that
+// other code has closed the descriptor.
 func (a *Acceptor) Accept(set *PollSet) (*Poll, error) {
-	a.mu.Lock() // also around readable: who accepts beside another one must not take its question to the kernel for the answer
+	a.mu.Lock() // also around readable: a second caller must not take the first one's question to the kernel for the answer
 	defer a.mu.Unlock()
 	if !a.readable.Load() {
 		return nil, ErrAgain
@@ -119,7 +119,7 @@ func (a *Acceptor) accept(set *PollSet) (*Poll, error) {
 			}
 			return newPoll(a.origin(set, fd, from), fd, from.addr), nil
 		case errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSOCK):
-			a.set.remove(a.fd, a) // somebody closed it for us: its number is no longer ours to close
+			a.set.remove(a.fd, a) // other code closed it: its number is no longer ours to close
 			a.fd = -1
 			return nil, err
 		case !errors.Is(err, unix.EINTR):

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A shutdown accepts who waits beside the acceptor's own turn. What it is told must be the kernel's
-// answer, not that the other one is just asking.
+// A shutdown accepts waiting clients, beside the acceptor's own turn. It must be told the kernel's
+// answer, not that the acceptor is just asking.
 func TestWhoIsToldThatNobodyWaitsFindsNobodyWaiting(t *testing.T) {
 	const rounds, clients = 100, 32
 	set, err := NewPollSet()

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Chunk is a piece of pooled memory. One owner at a time: whoever holds it releases it, once, or
-// hands it on.
+// Chunk is a piece of pooled memory. It has one owner at a time, which releases it, once, or hands
+// it on.
 type Chunk struct {
 	Bytes []byte // the whole piece; its length is its capacity
 	class uint8
@@ -45,8 +45,8 @@ func NewChunk(size int) *Chunk {
 	return &Chunk{Bytes: make([]byte, 1<<(class+minShift)), class: uint8(class)}
 }
 
-// Release gives the memory back. Nobody may look at it afterwards; built with the tag berthdebug,
-// who does sees it overwritten.
+// Release gives the memory back. It must not be read afterwards; with the build tag berthdebug it
+// is overwritten.
 func (c *Chunk) Release() {
 	poison(c.Bytes)
 	if c.class < unpooled {

@@ -45,7 +45,7 @@ func Dismiss(conn net.Conn, message []byte) bool {
 // it is accepted.
 const mostUnread = 256 << 10
 
-// dismiss does what comes before the close. Nobody is left to hear of its errors.
+// dismiss does what comes before the close. Its errors are ignored: no caller could act on them.
 func dismiss(fd int, message []byte) {
 	raceRelease(message)
 	_, _ = unix.Write(fd, message)

@@ -8,9 +8,9 @@ import (
 
 var resets = []error{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, syscall.ENOTCONN, io.ErrClosedPipe}
 
-// IsReset reports that the peer is gone: it sent RST, or closed while writes for it were on their
-// way (which the kernel reports as EPIPE, and where only a FIN was to be sent as ENOTCONN; net.Pipe
-// as io.ErrClosedPipe).
+// IsReset reports whether the peer is gone: it sent RST, or closed while writes for it were on
+// their way (which the kernel reports as EPIPE, and where only a FIN was to be sent as ENOTCONN;
+// net.Pipe as io.ErrClosedPipe).
 func IsReset(err error) bool {
 	if err == nil {
 		return false
@@ -23,7 +23,7 @@ func IsReset(err error) bool {
 	return false
 }
 
-// aboutFile reports that an error of SendFile says nothing of the connection.
+// aboutFile reports whether an error of SendFile says nothing of the connection.
 func aboutFile(err error) bool {
 	_, ok := errors.AsType[*FileError](err)
 	return ok || errors.Is(err, ErrNotSent)

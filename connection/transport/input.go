@@ -41,7 +41,7 @@ func (in *Input) Keep(n int) {
 	}
 }
 
-// Lose says that the chunk, and with it all unread bytes, belongs to somebody else now.
+// Lose says that the chunk, and with it all unread bytes, belongs to another owner now.
 func (in *Input) Lose() { in.chunk, in.start, in.end = nil, 0, 0 }
 
 // Release gives up all unread bytes.
@@ -72,7 +72,7 @@ func (in *Input) Space(room int) []byte {
 func (in *Input) fresh(room int) int { return min(room, max(int(in.hint), minChunk)) }
 func larger(size, room int) int      { return min(2*size, size+room) }
 
-// compacts reports that Space moves the unread bytes to the chunk's beginning: little is left
+// compacts reports whether Space moves the unread bytes to the chunk's beginning: little is left
 // behind them.
 func (in *Input) compacts(room int) bool {
 	size := len(in.chunk.Bytes)

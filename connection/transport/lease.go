@@ -2,9 +2,9 @@ package transport
 
 import "sync/atomic"
 
-// lease keeps a descriptor's number from going to somebody else while a system call uses it:
-// whoever calls takes a lease, and the descriptor is closed when its end was declared and the last
-// lease is given back.
+// lease keeps a descriptor's number from being reused while a system call uses it. Every caller
+// takes a lease, and the descriptor is closed once its end was declared and the last lease was
+// given back.
 type lease struct{ word atomic.Uint32 }
 
 const leaseEnded = 1 << 31

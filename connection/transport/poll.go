@@ -19,9 +19,9 @@ const PollSupported = true
 // Poll is a Conn over a descriptor in a PollSet. It has no goroutine and, while it is idle, no
 // buffer: an event only marks it and gives its actor a turn, and the actor's turn reads.
 //
-// Events are edge-triggered and registered once. So whoever meets "not now" waits for the next
-// event, and whoever does not meet it must go on: readable stays set until a read came back short,
-// blocked is set before a write gives up.
+// Events are edge-triggered and registered once. So a caller that meets "not now" waits for the
+// next event, and a caller that does not meet it must go on: readable stays set until a read came
+// back short, blocked is set before a write gives up.
 //
 // There is one for each connection: it is 64 bytes.
 type Poll struct {
@@ -170,7 +170,7 @@ func (p *Poll) Fill(in *Input, room int) (int, error) {
 		}
 		return n, nil
 	case err == nil:
-		p.marks.Or(readable) // the end is there for whoever asks again
+		p.marks.Or(readable) // the next read finds the end again
 		return 0, io.EOF
 	case errors.Is(err, ErrAgain):
 		return 0, err
@@ -272,7 +272,7 @@ func (p *Poll) Abort() {
 		return
 	}
 	resetOnClose(int(p.fd))
-	_ = p.Close() // which happens when we, or whoever uses the descriptor longer, release it
+	_ = p.Close() // takes effect when the last lease of the descriptor is released, here or elsewhere
 	p.release()
 }
 

@@ -121,7 +121,7 @@ func TestASocketThatCannotBeWatchedSaysSoToWhoeverReads(t *testing.T) {
 }
 
 // bystander opens and closes files of its own all the time. Were one of our descriptors closed
-// twice, the second close would hit somebody who was given its number meanwhile.
+// twice, the second close would hit a file that was given its number meanwhile.
 func bystander(stop <-chan struct{}, hit chan<- error) {
 	for {
 		select {

@@ -50,7 +50,7 @@ func note(c chan struct{}) {
 	}
 }
 
-// harbour is a poll set with somebody who polls it, and a listening socket in it.
+// harbour is a poll set, a goroutine that polls it, and a listening socket in it.
 type harbour struct {
 	t       *testing.T
 	set     *transport.PollSet

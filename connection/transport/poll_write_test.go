@@ -97,8 +97,8 @@ func TestAConnectionThatNeverBlockedAnnouncesNothingWritable(t *testing.T) {
 	})
 }
 
-// The room may come between the kernel's no and our waiting for it. Were that event lost, nobody
-// would ever write again.
+// The room may come between the kernel's refusal and the wait for room. If that event were lost,
+// the connection would never write again.
 func TestInAStormOfFullBuffersNoRoomIsMissed(t *testing.T) {
 	overPoll(t, narrow, func(t *testing.T, h *harbour) {
 		p, a, peer := h.connect()

@@ -4,8 +4,8 @@ package transport
 
 import "sync"
 
-// watcher is what a descriptor in a PollSet belongs to. ready is called by the goroutine that
-// polls; it must not wait.
+// watcher owns a descriptor in a PollSet. The goroutine that polls calls ready, which must not
+// wait.
 type watcher interface {
 	ready(what readiness)
 }
@@ -60,7 +60,7 @@ func (t *table) enter(fd int, w watcher) uint32 {
 	return p.generations[fd%pageSize]
 }
 
-// page returns nil where there has been no descriptor yet. Under mu.
+// page returns nil where there has been no descriptor yet. t.mu must be held.
 func (t *table) page(fd int) *page {
 	if fd/pageSize < len(t.pages) {
 		return t.pages[fd/pageSize]
@@ -68,8 +68,8 @@ func (t *table) page(fd int) *page {
 	return nil
 }
 
-// remove forgets w. It comes before the descriptor is closed, so its number cannot be anybody
-// else's yet.
+// remove forgets w. It is called before the descriptor is closed, so its number cannot be reused
+// yet.
 func (t *table) remove(fd int, w watcher) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

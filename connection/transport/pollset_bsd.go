@@ -11,9 +11,9 @@ import (
 // PollSet is a kqueue: the Poller of an event loop. Wait and Dispatch are called by one goroutine
 // at a time, the rest by any.
 //
-// A kqueue forgets a descriptor when it is closed. Its events carry no generation: one that was
-// fetched for a number that has meanwhile gone to somebody else makes that one read, or write, once
-// too often, and nothing worse.
+// A kqueue forgets a descriptor when it is closed. Its events carry no generation. If a number was
+// reused after its event was fetched, the new descriptor is read, or written, once too often;
+// nothing worse happens.
 type PollSet struct {
 	table
 	queue      int
@@ -46,7 +46,7 @@ func NewPollSet() (*PollSet, error) {
 	return s, nil
 }
 
-// Close releases the set's own descriptors. Nobody may be polling.
+// Close releases the set's own descriptors. No goroutine may be polling.
 func (s *PollSet) Close() {
 	_ = unix.Close(s.wakeWriter)
 	_ = unix.Close(s.wakeReader)

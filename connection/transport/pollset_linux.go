@@ -35,7 +35,7 @@ func NewPollSet() (*PollSet, error) {
 	return s, nil
 }
 
-// Close releases the set's own descriptors. Nobody may be polling.
+// Close releases the set's own descriptors. No goroutine may be polling.
 func (s *PollSet) Close() {
 	_ = unix.Close(s.waker)
 	_ = unix.Close(s.epoll)

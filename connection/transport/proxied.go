@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Proxied is a Conn whose client comes through a proxy: its handshake begins with the header in
-// which the proxy says who the client is. The header is read on the connection's turn, as input is,
-// over whatever Conn it comes.
+// Proxied is a Conn of a client that comes through a proxy: its handshake begins with the header in
+// which the proxy tells the client's address. The header is read on the connection's turn, as input
+// is, over whatever Conn it comes.
 type Proxied struct {
 	Conn
 	admit  func(client net.Addr) error

@@ -14,7 +14,7 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// proxied returns both ends of a new connection whose client is expected to send a header.
+// proxied returns both ends of a new connection; the client is expected to send a header.
 func (h *harbour) proxied() (*transport.Proxied, *announced, net.Conn) {
 	h.t.Helper()
 	p, peer := h.accept()

@@ -22,7 +22,7 @@ type ProxyHeader struct {
 // Sizes of a header, in bytes.
 const (
 	maxProxyLine   = 107 // version 1 in all
-	proxyFixedPart = 16  // version 2 up to the part whose length the fixed part's last two bytes tell
+	proxyFixedPart = 16  // version 2 up to the variable part; the last two bytes tell the length of that
 )
 
 // proxyHeaderSize returns how long the header is that p begins with: its size if that is no more

@@ -36,8 +36,8 @@ type pieces struct {
 	interrupted atomic.Bool // a timeout of the Write is not its end
 }
 
-// resumer is a net.Conn whose Write, after a write deadline, has returned how many bytes it took,
-// all of which go out, and whose next Write goes on behind them.
+// resumer is a net.Conn that can go on after a write deadline: Write has returned how many bytes it
+// took, all of those go out, and the next Write goes on behind them.
 type resumer interface{ ResumesWrites() bool }
 
 // Sizes of pieces.

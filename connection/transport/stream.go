@@ -104,7 +104,7 @@ func (s *Stream) read(room int) {
 	s.chunk, s.start, s.n, s.filled, s.err = c, 0, n, n == len(space), err
 }
 
-// Ready implements Conn: it asks the reader if nobody did.
+// Ready implements Conn: it asks the reader unless it was asked already.
 func (s *Stream) Ready(room int) bool {
 	if len(s.held) > 0 || s.answered.Load() {
 		return true
@@ -162,7 +162,7 @@ func (s *Stream) Fill(in *Input, room int) (int, error) {
 	return n, s.fetched()
 }
 
-// fetched takes note that the reader's answer was fetched. An error is its last and stays.
+// fetched notes that the reader's answer was fetched. An error is its last and stays.
 func (s *Stream) fetched() error {
 	if s.err == nil {
 		s.asking = false

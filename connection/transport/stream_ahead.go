@@ -1,6 +1,6 @@
 package transport
 
-// This file is what the reader has read, or may read, before it is fetched.
+// This file handles what the reader has read, or may read, before it is fetched.
 
 // Ahead returns how much memory a question for room bytes takes until its answer is fetched; 0: a
 // question is open, or its answer is not fetched to the end. It is called on the connection's turn.

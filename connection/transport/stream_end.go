@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// This file is how a Stream learns of the end of the input while nothing is fetched.
+// This file detects the end of a Stream's input while nothing is fetched.
 
 // answer is one that Hold took from the reader.
 type answer struct {
@@ -45,8 +45,8 @@ func (s *Stream) Hold(room int) bool {
 	return s.askWithin(free-n, next)
 }
 
-// drained reports that the last read took all that there was. Of TLS that is not known: it gives a
-// record at a time.
+// drained reports whether the last read took all that there was. Of TLS that is not known: it gives
+// a record at a time.
 func (s *Stream) drained() bool {
 	_, records := s.conn.(handshaker)
 	return !s.filled && !records

@@ -23,7 +23,7 @@ type handshaker interface {
 	HandshakeContext(ctx context.Context) error
 }
 
-// secured reports that conn is a tls.Conn, or contains one.
+// secured reports whether conn is a tls.Conn, or contains one.
 func secured(conn net.Conn) bool {
 	_, ok := conn.(handshaker)
 	return ok
@@ -32,7 +32,7 @@ func secured(conn net.Conn) bool {
 // handshake as a question to the reader.
 const handshake = -1
 
-// Handshake implements Conn: it asks the reader. What was read before TLS is its beginning.
+// Handshake implements Conn: it asks the reader. Bytes that were read before TLS are its beginning.
 func (s *Stream) Handshake(in *Input, _ int) error {
 	if s.config != nil {
 		s.below.Conn = precede(in, s.socket)
@@ -65,7 +65,7 @@ func (s *Stream) shakeHands() (err error) {
 		}
 	}()
 	err = h.HandshakeContext(context.Background())
-	runtime.KeepAlive(s) // whoever looks for it in a stack trace finds it
+	runtime.KeepAlive(s) // a stack trace shows it
 	return err
 }
 

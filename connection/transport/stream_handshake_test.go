@@ -103,7 +103,7 @@ type panicking struct{ net.Conn }
 func (panicking) HandshakeContext(context.Context) error { panic("a callback's") }
 
 // A header may be read before Handshake is called; a tls.Conn would then shake hands within Read,
-// and nobody would catch its callbacks' panics.
+// and its callbacks' panics would not be caught.
 func TestAReadBeforeTheHandshakeIsGuardedAsTheHandshakeIs(t *testing.T) {
 	ours, peer := net.Pipe()
 	defer peer.Close()

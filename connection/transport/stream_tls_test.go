@@ -21,7 +21,7 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// certified returns a server's configuration; its client must trust anybody.
+// certified returns a server's configuration; its client must not verify the certificate.
 func certified(t *testing.T) *tls.Config {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -33,8 +33,8 @@ func certified(t *testing.T) *tls.Config {
 
 var anybody = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 
-// overTLS runs a test in a bubble with a Stream whose TLS handshake is over and whose client reads
-// nothing: whoever writes waits.
+// overTLS runs a test in a bubble with a Stream after its TLS handshake. The client reads nothing:
+// every write waits.
 func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream, peer net.Conn), ways ...string) {
 	for name, stream := range secured {
 		if len(ways) > 0 && !slices.Contains(ways, name) {
@@ -62,7 +62,7 @@ func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream, peer net
 	}
 }
 
-// A tls.Conn's Close first says closeNotify, and waits up to 5 s until somebody hears it.
+// A tls.Conn's Close first sends closeNotify, and waits up to 5 s until the peer reads it.
 func TestAbortSendsNoCloseNotify(t *testing.T) {
 	overTLS(t, func(t *testing.T, s *transport.Stream, _ net.Conn) {
 		start := time.Now()

@@ -278,7 +278,7 @@ func TestRetryLeavesTLSOfAListenerAlone(t *testing.T) {
 	}
 }
 
-// rigid is a connection whose deadlines have no effect.
+// rigid is a connection on which deadlines have no effect.
 type rigid struct {
 	net.Conn
 	err   error

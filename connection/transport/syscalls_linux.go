@@ -131,8 +131,8 @@ func sendfile(fd int, f *os.File, offset int64, n int) (sent int, err error) {
 	return sent, nil
 }
 
-// ofFile reports that an error of sendfile is none of the socket's: the file is of a kind that the
-// kernel does not send, the process may not use the system call, or reading fails, which a read
+// ofFile reports whether an error of sendfile is none of the socket's: the file is of a kind that
+// the kernel does not send, the process may not use the system call, or reading fails, which a read
 // will say better.
 func ofFile(err error) bool {
 	for _, errno := range [...]error{

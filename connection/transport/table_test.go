@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// watching notes whom the events came to.
+// watching counts the events that came to it.
 type watching struct{ input, output, hangup int }
 
 func (w *watching) ready(what readiness) {
@@ -57,7 +57,7 @@ func socketPair(t *testing.T) (int, int) {
 	return pair[0], pair[1]
 }
 
-// The model is a map. Who was removed, or replaced, is found under no generation any more.
+// The model is a map. A watcher that was removed, or replaced, is found under no generation.
 func TestATableFindsWhoWasEnteredLastUntilHeIsRemoved(t *testing.T) {
 	type entry struct {
 		who        *watching

@@ -1,5 +1,5 @@
-// Package transport is what a connection knows of its socket: one small interface, behind which lie
-// any net.Conn (Stream) and, where the platform has it, a descriptor in a poll set.
+// Package transport defines the interface between a connection and its socket, and implements it
+// for any net.Conn (Stream) and, if the platform has it, for a descriptor in a poll set (Poll).
 package transport
 
 import (
@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// Conn is one connected socket. It never blocks its connection actor: what is not there yet is
-// announced through Events.
+// Conn is one connected socket. It never blocks its connection actor: Events announces input and
+// room that come later.
 //
 // Handshake, Ready, Growth, Fill, Hold, EndSeen, Unread are called on the connection actor's turn,
 // Writev, SendFile, CloseWrite and CloseNotify on the writer actor's, not before the handshake is
@@ -19,13 +19,13 @@ type Conn interface {
 	// everything else but Abort. opened false: a handshake comes first, which Handshake brings
 	// about.
 	Open(events Events) (opened bool)
-	// Handshake goes on with it, as far as that can be done without waiting. ErrAgain: call again,
-	// after Events.Readable. nil: it is over, and in holds what was read behind it, at most room
-	// bytes. It is not called again after nil or an error.
+	// Handshake continues the handshake as far as possible without waiting. ErrAgain: call it
+	// again, after Events.Readable. nil: the handshake is over, and in holds what was read behind
+	// it, at most room bytes. It is not called again after nil or an error.
 	Handshake(in *Input, room int) error
 
-	// Ready reports that input, or the end of input, can be had now, at most room bytes of it. If
-	// not, Events.Readable is called once it can.
+	// Ready reports whether input, or the end of input, can be had now, at most room bytes of it.
+	// If not, Events.Readable is called once it can.
 	Ready(room int) bool
 	// Growth returns by how many bytes a Fill with the same arguments makes the memory of in grow,
 	// at most; it may be negative. It is called where Ready returned true.
@@ -53,7 +53,7 @@ type Conn interface {
 	// and Events.Writable is called when more can be written. It may keep nothing of bufs. It may
 	// block where Blocking says so; Abort frees it.
 	Writev(bufs [][]byte) (n int, err error)
-	// Blocks reports that Writev and SendFile may block their goroutine. It never changes.
+	// Blocks reports whether Writev and SendFile may block their goroutine. It never changes.
 	Blocks() bool
 	// SendFile writes up to n bytes of f from offset, at least one, as Writev does. f's position
 	// stays as it is. ErrNotSent: the kernel does not send this file, or this transport sends none;
@@ -97,17 +97,17 @@ type Events interface {
 	Writable()
 	// Full says that the Writev or SendFile that is under way blocks: the kernel takes no more of
 	// this connection's bytes for now. It is called only during such a call, before the call
-	// returns, from any goroutine. A transport whose Writev does not block returns ErrAgain
+	// returns, from any goroutine. A transport with a Writev that does not block returns ErrAgain
 	// instead.
 	Full()
 }
 
 var (
-	// ErrAgain says that nothing can be had, or no more be taken, without waiting.
+	// ErrAgain says that nothing can be read, or no more written, without waiting.
 	ErrAgain = errors.New("transport: again")
 	// ErrNotSent says that a file can be sent only as a copy of its bytes.
 	ErrNotSent = errors.New("transport: file not sent by the kernel")
-	// ErrRefused ends the handshake of a client that was turned away because of who it is.
+	// ErrRefused ends the handshake of a client that was refused because of its address.
 	ErrRefused = errors.New("berth: client refused")
 	// ErrNoHalfClose says that this kind of connection can only be closed as a whole.
 	ErrNoHalfClose = errors.New("transport: no half-close")

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SocketOptions are set on the listening socket, whose connections inherit them, and on each
+// SocketOptions are set on the listening socket, from which connections inherit them, and on each
 // connection that was in the backlog before. A unix socket's connections inherit nothing; the
 // buffers are set on each.
 type SocketOptions struct {
@@ -114,9 +114,9 @@ func (p probes) set(fd int) {
 	}
 }
 
-// tune sets o on a socket, whose probes were first at first. What the kernel does not know is
-// optional: no delay and probes in any case, as in package net. The error is that of a buffer size
-// that cannot be.
+// tune sets o on a socket; first are the probes that it had at first. Options that the kernel does
+// not know are skipped, no delay and probes in any case, as in package net. The error is that of an
+// impossible buffer size.
 func (o *SocketOptions) tune(fd int, tcp bool, first probes) error {
 	if tcp {
 		noDelay := 0
@@ -161,8 +161,8 @@ func setBuffers(fd, recv, send int) error {
 	return os.NewSyscallError("setsockopt", err)
 }
 
-// optional reports that the socket does not know the option, or that the descriptor is lost, which
-// accept says.
+// optional reports whether the socket does not know the option, or the descriptor is lost, which
+// accept will report.
 func optional(err error) bool {
 	for _, errno := range [...]error{unix.EOPNOTSUPP, unix.ENOPROTOOPT, unix.EBADF, unix.ENOTSOCK} {
 		if errors.Is(err, errno) {
