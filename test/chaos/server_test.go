@@ -149,7 +149,7 @@ func below(system *actor.ActorSystem, pid *actor.PID) (ids []string) {
 	return ids
 }
 
-// descriptors counts the process's open files; 0 where nobody tells.
+// descriptors counts the process's open files; 0 where the system does not tell.
 func descriptors() int {
 	files, _ := os.ReadDir("/proc/self/fd")
 	return len(files)

@@ -6,7 +6,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// answer takes note that somebody heard of an operation. late: by a callback after Closed.
+// answer notes that the outcome of an operation was told. late: by a callback after Closed.
 func (c *conn) answer(o *operation, late bool) {
 	if (o.op == history.Write || o.op == history.File) && !o.mail {
 		return // see G4

@@ -25,8 +25,8 @@ type World struct {
 	Kernel Kernel
 	// Instant: what was sent has arrived at the next Rest, unless the network is parted.
 	Instant bool
-	// RealTime: records come later than what they tell of, by nobody knows how much. Limits in time
-	// are not judged.
+	// RealTime: records come later than the events they describe, by an unknown time. Limits in
+	// time are not judged.
 	RealTime bool
 	// Lossless: a reset by the peer loses nothing that it had sent before, unless the network is
 	// parted.

@@ -98,7 +98,7 @@ func (l *ledger) end(c *conn, o *operation, r *history.Record) {
 	l.bounds(c)
 }
 
-// told is the end of a write by mail that somebody hears of.
+// told ends a write by mail when its outcome is told.
 func (l *ledger) told(c *conn, o *operation) {
 	if o.told > 1 {
 		return // see Answered
@@ -210,7 +210,7 @@ func (l *ledger) surely(c *conn, before int) (count, size int) {
 	return count, size
 }
 
-// settle takes note of a Rest: all mail has been read, and whoever was refused has been told.
+// settle notes a Rest: all mail has been read, and every sender that was refused has been told.
 func (l *ledger) settle(c *conn) {
 	for _, o := range l.mail {
 		if o.outcome == open {

@@ -65,7 +65,8 @@ func (c *conn) refused(o *operation, err error) {
 			c.fail(CountFirst, "%v, with %d writes pending of at most %d", err, sure, options.WriteQueueSize)
 		}
 	case history.DeadLetter:
-		// Of a Write that nobody asked about, for whatever reason; of another after the end.
+		// It is that of a Write without a question, for any reason, or of another one after the
+		// end.
 		if o.asked && c.causes.none(c) {
 			c.fail(RightError, "%v, and nothing has ended it", err)
 		}

@@ -19,7 +19,7 @@ type line struct {
 	tries  int
 }
 
-// choice is a place in the line, with who else could stand there.
+// choice is a place in the line, with the others that could stand there.
 type choice struct {
 	at     int // in received
 	write  int // in writes

@@ -151,5 +151,5 @@ func (c *conn) timeAtRest() {
 	}
 }
 
-// atOnce are the ends that wait for nobody.
+// atOnce are the ends that wait for nothing.
 var atOnce = only(protocol.ReasonLocalAborted) | only(protocol.ReasonStopped)

@@ -18,7 +18,7 @@ type room struct {
 	quietAt     int         // the record of the last Rest outside of a call
 }
 
-// outcome looks at what somebody was told of a write that does not wait.
+// outcome judges the result that was told of a write that does not wait.
 func (rm *room) outcome(c *conn, o *operation, r *history.Record) {
 	dropped := r.Err == protocol.ErrDropped && c.drops()
 	refusal := lacksRoom(r.Err) && (r.What == history.End || o.mail && o.outcome == refused)

@@ -9,7 +9,7 @@ import (
 )
 
 // timeouts are the limits of time that a connection may have: the listener's, or its own, or either
-// while nobody knows which.
+// while it is not known which.
 type timeouts struct {
 	set []setting // by when they came
 }

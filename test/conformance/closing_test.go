@@ -70,7 +70,7 @@ func (a *announcements) await(pid *actor.PID) *connection.Closing {
 
 var errEnough = errors.New("enough")
 
-// orderlyEnds begin an end whose flush takes as long as the peer does not read.
+// orderlyEnds begin an end that flushes, which takes as long as the peer does not read.
 var orderlyEnds = map[protocol.Reason]func(w *world, s *server, p *peer, t *tape){
 	protocol.ReasonLocalClosed: func(_ *world, _ *server, _ *peer, t *tape) { _ = t.socket.Close() },
 	protocol.ReasonPeerClosed:  func(_ *world, _ *server, p *peer, _ *tape) { p.closeWrite() },
@@ -92,7 +92,7 @@ var orderlyEnds = map[protocol.Reason]func(w *world, s *server, p *peer, t *tape
 	},
 }
 
-// obeying is a script whose handler fails as it is told to by a message.
+// obeying is a script with a handler that fails as a message tells it to.
 func obeying() script {
 	return script{message: func(_ *tape, _ actor.Context, message any) error {
 		if message == "panic" {

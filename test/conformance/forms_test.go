@@ -23,7 +23,7 @@ type script struct {
 	closed     func(t *tape)
 }
 
-// factoryOf makes a factory whose handlers play a script.
+// factoryOf makes a factory of handlers that play a script.
 type factoryOf func(s *server, play script) tcpactor.Factory
 
 var factories = map[string]factoryOf{"handlers": handlersForm, "functions": functionsForm, "actors": actorsForm}

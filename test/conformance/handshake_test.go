@@ -21,10 +21,10 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// A8, G11 of the handshake: whatever a client does or leaves in it, accepting does not wait, nobody
-// else does, no handler hears of it, and it ends within HandshakeTimeout.
+// A8, G11 of the handshake: whatever a client does or leaves in it, neither accepting nor any other
+// connection waits for it, no handler is called, and it ends within HandshakeTimeout.
 
-// secured is a server with TLS on a simulated network whose buffers hold so many bytes.
+// secured is a server with TLS on a simulated network with buffers of so many bytes.
 func (w *world) secured(play script, buffer int, o connection.Options) (*server, dial) {
 	w.t.Helper()
 	config, _ := certified()

@@ -43,7 +43,7 @@ func (w *world) partner() *partner {
 	}))
 	<-p.started
 	w.t.Cleanup(func() {
-		if w.registered(p.pid) { // a Stop for nobody would be a dead letter, whose throttle outlives the bubble
+		if w.registered(p.pid) { // a Stop to an actor that is gone would be a dead letter, and its throttle outlives the bubble
 			p.stop()
 		}
 	})

@@ -23,7 +23,7 @@ var quiets = map[string]func(play *script, o *connection.Options){
 	"without demand": func(_ *script, o *connection.Options) { o.ReadMode = connection.Pull },
 }
 
-// quiet starts a listener whose connections show their handlers nothing until they are told.
+// quiet starts a listener with connections that show their handlers nothing until they are told.
 func (w *world) quiet(how string, play script, o connection.Options) *server {
 	w.t.Helper()
 	quiets[how](&play, &o)

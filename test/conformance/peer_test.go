@@ -61,7 +61,7 @@ func (p *peer) patiently() { _ = p.SetDeadline(time.Now().Add(p.w.patience())) }
 func (p *peer) closeWrite() {
 	p.w.t.Helper()
 	if secured, ok := p.Conn.(*tls.Conn); ok {
-		require.NoError(p.w.t, secured.Handshake()) // the server may be further than the client, whose CloseWrite does not wait
+		require.NoError(p.w.t, secured.Handshake()) // the server may be further than the client, and CloseWrite does not wait
 	}
 	require.NoError(p.w.t, p.Conn.(interface{ CloseWrite() error }).CloseWrite())
 }
@@ -80,7 +80,7 @@ func (p *peer) reset() {
 // close closes as a client does that wants nothing more.
 func (p *peer) close() {
 	err := p.Conn.Close()
-	if !p.w.network.secured { // TLS's closeNotify may find nobody
+	if !p.w.network.secured { // TLS's closeNotify may find the peer closed
 		assert.NoError(p.w.t, err)
 	}
 }

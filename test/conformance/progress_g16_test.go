@@ -218,7 +218,7 @@ func TestFINFollowsCloseNotifyWithoutDelay(t *testing.T) {
 	})
 }
 
-// hiding is a listener whose connections have TLS and do not tell: after a write deadline they
+// hiding is a listener of connections that use TLS without showing it: after a write deadline they
 // write no more.
 type hiding struct {
 	net.Listener
@@ -251,7 +251,7 @@ func TestAPeerThatRestsBehindATLSThatIsHiddenEndsAtItsLimitAndNotBefore(t *testi
 			return secured, nil
 		}, script{data: echo}, only(connection.Options{WriteTimeout: limit, WriteBufferSize: size}))
 		p, tape := s.connect()
-		p.send("x") // such a handshake needs somebody who reads
+		p.send("x") // such a handshake needs a peer that reads
 		p.expect("x")
 		return p, tape
 	}

@@ -24,7 +24,7 @@ import (
 // header is what the proxy of a network says of every client.
 const header = "PROXY TCP4 192.0.2.1 198.51.100.1 5555 443\r\n"
 
-// addressed is a simulated listener whose clients have an address that can be trusted.
+// addressed is a simulated listener with clients that have an address that can be trusted.
 type addressed struct{ *simnet.Listener }
 
 func (l addressed) Accept() (net.Conn, error) {

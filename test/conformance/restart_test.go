@@ -27,8 +27,8 @@ func restarting(most int) connection.Options {
 	return connection.Options{RestartHandler: connection.RestartHandler{Max: most}}
 }
 
-// failsOn is a script whose handlers consume the word "fail" and panic, leave what follows it, and
-// take everything else.
+// failsOn is a script with handlers that consume the word "fail" and panic. They leave what follows
+// it, and take everything else.
 func failsOn(word string) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		if strings.HasPrefix(string(b.Bytes()), word) {

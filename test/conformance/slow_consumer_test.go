@@ -254,8 +254,8 @@ func TestDroppingIsForFullQueuesNotForEndedConnections(t *testing.T) {
 	})
 }
 
-// The tapes check that every write whose caller was told that it is accepted completed once, before
-// Closed, and that the books are even, to the byte.
+// The tapes check that every accepted write completed once, before Closed, and that the books are
+// even, to the byte.
 func TestWritesThatAreDroppedWhileTheConnectionEndsCompleteBeforeItOrAreRefused(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{WriteQueueSize: 2, WriteBufferSize: 2 * stallSize, SlowConsumer: connection.SlowDropNewest})

@@ -69,7 +69,7 @@ func (t *tape) record(e event) {
 	t.tell()
 }
 
-// tell wakes who waits. The caller holds mu.
+// tell wakes the goroutines that wait. The caller holds mu.
 func (t *tape) tell() {
 	close(t.news)
 	t.news = make(chan struct{})
@@ -177,8 +177,7 @@ func (t *tape) ended() protocol.Closed {
 	return t.closed
 }
 
-// left waits until the connection is no longer in that state. Nobody announces it, so it looks
-// again and again.
+// left waits until the connection is no longer in that state. No event announces it, so left polls.
 func (t *tape) left(state protocol.State) {
 	t.w.t.Helper()
 	limit := time.Now().Add(t.w.patience())

@@ -40,8 +40,8 @@ var harsh = map[string]faultnet.Toxic{
 	"limit data": faultnet.LimitData{Bytes: 7777},
 }
 
-// underToxics serves an echo whose connections go through toxics. Its limits of time are short, so
-// that those that will never end by themselves do.
+// underToxics serves an echo over connections that go through toxics. Its limits of time are short,
+// so that connections end that would never end by themselves.
 func underToxics(t *testing.T, seed uint64, toxics []faultnet.Toxic, test func(w *world, s *server)) {
 	t.Helper()
 	inBubble(t, func(t *testing.T, w *world) {

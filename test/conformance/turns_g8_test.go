@@ -217,7 +217,7 @@ func TestAPanicInAContinuationCutsNoFlushOff(t *testing.T) {
 	}
 }
 
-// brittle is a listener whose connections panic in Write.
+// brittle is a listener of connections that panic in Write.
 type brittle struct{ net.Listener }
 
 type brittleConn struct{ net.Conn }

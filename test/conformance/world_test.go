@@ -182,7 +182,7 @@ func (s *server) finish(t *testing.T, call func()) {
 	}
 }
 
-// listen starts a listener whose connections play the script through the Go form.
+// listen starts a listener of connections that play the script through the Go form.
 func (w *world) listen(play script, options listener.Options) *server {
 	w.t.Helper()
 	return w.open(handlersForm, play, options)
@@ -194,7 +194,7 @@ func (w *world) serve(play script, options connection.Options) *server {
 	return w.listen(play, listener.Options{Connection: options})
 }
 
-// open starts a listener whose connections play the script through the given factory.
+// open starts a listener of connections that play the script through the given factory.
 func (w *world) open(open factoryOf, play script, options listener.Options) *server {
 	w.t.Helper()
 	s := &server{w: w, accepted: make(chan *tape, 1024)}

@@ -20,8 +20,8 @@ type direction struct {
 	ended  bool    // the end of from is among them
 }
 
-// window is how many bytes of one direction may be under way. At more, nothing is read, which is
-// how who writes feels it.
+// window is how many bytes of one direction may be under way. Beyond it nothing is read, so the
+// writer is held back.
 const window = 64 << 10
 
 // begin prepares the stages.

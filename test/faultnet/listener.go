@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Listener is a net.Listener whose accepts fail as a script says, before anything else happens. Any
-// goroutine may call its methods.
+// Listener is a net.Listener that fails its accepts as a script says, before anything else happens.
+// Any goroutine may call its methods.
 type Listener struct {
 	net.Listener
 	mu     sync.Mutex

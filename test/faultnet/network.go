@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// Network puts toxics between connections and those who use them. Any goroutine may call its
+// Network puts toxics between connections and the code that uses them. Any goroutine may call its
 // methods.
 //
 // Each connection has two goroutines, one for each direction. They end with the connection, that
@@ -24,7 +24,7 @@ type Network struct {
 	running sync.WaitGroup
 }
 
-// NewNetwork returns a network whose connections go through the toxics, in that order in both
+// NewNetwork returns a network that sends its connections through the toxics, in that order in both
 // directions. The same seed makes the same random choices, connection by connection.
 func NewNetwork(seed uint64, toxics ...Toxic) *Network {
 	return &Network{seed: seed, toxics: toxics, relays: map[*relay]struct{}{}}
@@ -50,7 +50,7 @@ func (n *Network) Conn(conn net.Conn) net.Conn {
 	return &toxicConn{Conn: near, outside: conn}
 }
 
-// Listener returns a listener whose connections go through the network.
+// Listener returns a listener of connections that go through the network.
 func (n *Network) Listener(l net.Listener) *Listener {
 	toxic := NewListener(l)
 	toxic.Wrap(n.Conn)

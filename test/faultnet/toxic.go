@@ -15,7 +15,7 @@ type Toxic interface {
 
 // beginning is what a stage is told of its direction.
 type beginning struct {
-	inbound bool // from the outside to who uses the connection
+	inbound bool // from the outside to the user of the connection
 	at      time.Time
 	random  *rand.Rand
 }

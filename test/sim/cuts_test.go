@@ -49,7 +49,7 @@ var ends = map[string]func(w *world){
 	"system stop": func(w *world) { w.system.Root.Stop(w.owner) },
 }
 
-// owned is a simulated network whose listener belongs to an actor of the user's.
+// owned is a simulated network with a listener that belongs to an actor of the user.
 type owned struct{ simulated }
 
 func (o *owned) listen(w *world) (l *listener.Listener, err error) {

@@ -275,7 +275,7 @@ func (w *world) rare() {
 		w.recorder.Note(history.Suspended)
 		w.listener.Suspend()
 		w.sleep(rng, 100*time.Millisecond)
-		_ = w.listener.Resume() // nobody else has taken the address: it was kept
+		_ = w.listener.Resume() // the address is not taken: it was kept
 		w.recorder.Note(history.Resumed)
 	case 1, 2:
 		w.part()

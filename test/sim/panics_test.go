@@ -130,7 +130,7 @@ func (f fragile) Receive(ctx actor.Context) {
 	}
 }
 
-// breakDown has one connection fail at a spot, and looks whether anybody else notices.
+// breakDown has one connection fail at a spot and checks that no other one notices.
 func breakDown(t *testing.T, factory, spot string, failure func(), directive actor.Directive) {
 	var world check.World
 	var records []history.Record
@@ -189,8 +189,8 @@ func echoes(t *testing.T, p *history.Peer) {
 	assert.Equal(t, "still there?", string(b[:n]))
 }
 
-// S5: wherever the user's code fails, its connection ends, and nobody else notices: not the
-// supervisor above either, whatever it would say.
+// S5: wherever the user's code fails, its connection ends and nothing else notices. That includes
+// the supervisor above, whatever its decision would be.
 func TestWhereverAHandlerFailsItsConnectionEndsAlone(t *testing.T) {
 	began, cases := time.Now(), 0
 	for _, factory := range []string{"handlers", "actors"} {

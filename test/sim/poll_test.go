@@ -14,7 +14,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// sockets is the machine's own network, where the clock is everybody's and nobody can tell when all
+// sockets is the machine's own network. Its clock is the real one, and a test cannot tell when all
 // is at rest. It is TCP: the ends of a unix socket have no names by which the history could put
 // them together, and no RST.
 type sockets struct {

@@ -107,8 +107,8 @@ func (s *stage) drain() (wait func()) {
 	return reading.Wait
 }
 
-// finish ends the listener by the given call, if nobody has, and returns the whole history. Nothing
-// may be left.
+// finish ends the listener by the given call, if it has not ended yet, and returns the whole
+// history. Nothing may be left.
 func (s *stage) finish(end func()) []history.Record {
 	s.recorder.Note(history.ShutdownBegun)
 	end()

@@ -167,7 +167,7 @@ func (w *world) gone(socket protocol.Socket) {
 	}
 }
 
-// remembered is how many players whose connection has ended are remembered.
+// remembered is how many players are remembered after their connection has ended.
 const remembered = 3
 
 // any returns one of the players, nil if there is none.

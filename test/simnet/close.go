@@ -100,7 +100,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // before returned.
 func (c *Conn) ResumesWrites() bool { return true }
 
-// set changes what concerns this end's user alone. Whoever is blocked looks at the deadline again.
+// set changes what concerns this end's user alone. Blocked calls look at the deadline again.
 func (c *Conn) set(change func()) error {
 	l := c.link
 	l.Lock()

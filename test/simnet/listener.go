@@ -67,7 +67,7 @@ func (l *Listener) Close() error {
 	l.gate.broadcast()
 	l.gate.Unlock()
 	for _, c := range orphans {
-		_ = c.Reset() // fails only when closed before, and nobody else had it
+		_ = c.Reset() // fails only when closed before, and no other code had it
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (l *Listener) Open() int {
 	return len(l.links)
 }
 
-// forget drops a link whose both ends are closed: nobody is left to notice a partition.
+// forget drops a link with both ends closed: no end is left to notice a partition.
 func (l *Listener) forget(link *link) {
 	l.gate.Lock()
 	defer l.gate.Unlock()

@@ -31,7 +31,7 @@ type Options struct {
 	Latency time.Duration
 
 	// Backlog is how many dialed connections may wait for Accept; 0 or less is 128. Further dials
-	// block, as they do for a client whose SYN finds the queue full. Pipe has no use for it.
+	// block, as in the kernel when a SYN finds the queue full. Pipe has no use for it.
 	Backlog int
 }
 

@@ -75,6 +75,6 @@ func comeAndGo(t *testing.T, l *listener.Listener, n int) {
 }
 
 func openFiles() int {
-	files, _ := os.ReadDir("/proc/self/fd") // none where nobody tells
+	files, _ := os.ReadDir("/proc/self/fd") // none where the system does not tell
 	return len(files)
 }

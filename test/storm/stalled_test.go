@@ -49,7 +49,7 @@ func TestEveryWriteToAStalledPeerIsAnsweredAndMemoryStaysFlat(t *testing.T) {
 		data := make([]byte, 1000)
 		for i := range writes {
 			system.Root.RequestWithCustomSender(socket.PID(), &protocol.Write{Data: data, Ack: i}, sender)
-			if sent := i + 1; sent%1000 == 0 { // a mailbox has no limit: who sends a million looks at the answers now and then
+			if sent := i + 1; sent%1000 == 0 { // a mailbox has no limit: a sender of a million messages looks at the answers now and then
 				require.Eventually(t, func() bool { return told.count() >= sent-queued }, patience, 100*time.Microsecond)
 			}
 			if i%(writes/10+1) == 0 {

@@ -140,7 +140,7 @@ func (r *race) run(t *testing.T, peer *net.TCPConn, total *counter) {
 	case 3:
 		_ = peer.CloseWrite()
 	}
-	if !reads { // else Close would wait for somebody to take what was accepted
+	if !reads { // else Close would wait for the peer to take what was accepted
 		_ = peer.SetLinger(0)
 		_ = peer.Close()
 	}

@@ -14,8 +14,8 @@ const (
 	disturbed
 )
 
-// runBlocking measures paced connections without and with one more connection whose handler
-// sleeps, answers, and is asked again after a pause.
+// runBlocking measures paced connections without and with one more connection. The handler of that
+// one sleeps, answers, and is asked again after a pause.
 func runBlocking(s *session) (report, error) {
 	c := s.job.Case
 	asleep := RepeatedStream(sleepMessage(c.Size))

@@ -37,7 +37,7 @@ func writeRow(text *strings.Builder, cells []string) {
 	text.WriteString("|\n")
 }
 
-// ratio writes a median with its extremes: a ratio whose extremes are far apart says little.
+// ratio writes a median with its extremes: a ratio with extremes far apart says little.
 func ratio(s stats.Spread) string {
 	switch s.Rounds {
 	case 0:
