@@ -73,8 +73,8 @@ func (k kills) total() (n int) {
 	return n
 }
 
-// kill ends an actor below pid at random, all kinds alike, again and again: connections are many,
-// and would be hit almost always.
+// kill repeatedly ends a random actor below pid. It picks the kind first: most actors are
+// connections, and would be hit almost always.
 func kill(system *actor.ActorSystem, pid *actor.PID, random *rand.Rand, lasting time.Duration) kills {
 	killed := kills{}
 	ticker := time.NewTicker(killEvery)
@@ -115,8 +115,8 @@ const (
 
 var kinds = []string{supervisor, acceptor, connections, connected, writer}
 
-// kindOf tells by the path below the listener: "", "/acceptor", "/connections", "/connections/$5",
-// "/connections/$5/$6".
+// kindOf tells the kind by the path below the listener: "", "/acceptor", "/connections",
+// "/connections/$5", "/connections/$5/$6".
 func kindOf(path string) string {
 	switch depth := strings.Count(path, "/"); {
 	case depth == 0:

@@ -20,9 +20,9 @@ import (
 )
 
 // Closing: the handler and the event stream are told at once that a connection has begun to end.
-// That it comes once, after Accepted and before Closed, the tape checks for every connection.
+// For every connection the tape checks that Closing comes once, after Accepted and before Closed.
 
-// announcements collects what the event stream says of connections that begin to end.
+// announcements collects the events of connections that begin to end.
 type announcements struct {
 	w    *world
 	mu   sync.Mutex
@@ -47,14 +47,14 @@ func (w *world) announcements() *announcements {
 	return a
 }
 
-// of returns what was said of the connection so far.
+// of returns the events of the connection so far.
 func (a *announcements) of(pid *actor.PID) []*connection.Closing {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.all[pid.Id])
 }
 
-// await waits until something is said of the connection.
+// await waits until there is an event of the connection.
 func (a *announcements) await(pid *actor.PID) *connection.Closing {
 	a.w.t.Helper()
 	limit := time.After(a.w.patience())

@@ -10,7 +10,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// script is what a handler does. A part left out does nothing; data left out consumes everything.
+// script is what a handler does. A nil part does nothing; a nil data consumes everything.
 type script struct {
 	accepted   func(t *tape) error
 	again      func(t *tape) error // accepted, of a handler that replaces one that panicked

@@ -37,7 +37,7 @@ func (w *world) secured(play script, buffer int, o connection.Options) (*server,
 	return s, func() (net.Conn, error) { return sim.Dial(context.Background()) }
 }
 
-// rationed is a client's socket that sends so many bytes and then no more, without a word.
+// rationed is a client's socket that sends so many bytes and then silently no more.
 type rationed struct {
 	net.Conn
 	left int

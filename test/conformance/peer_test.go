@@ -77,7 +77,7 @@ func (p *peer) reset() {
 	assert.NoError(p.w.t, socket.Close())
 }
 
-// close closes as a client does that wants nothing more.
+// close closes the connection as a client that is finished.
 func (p *peer) close() {
 	err := p.Conn.Close()
 	if !p.w.network.secured { // TLS's closeNotify may find the peer closed
@@ -85,8 +85,8 @@ func (p *peer) close() {
 	}
 }
 
-// drain reads until the end and closes, on a goroutine of its own; the function it returns waits
-// for that and says how much came.
+// drain reads until the end and closes, on a goroutine of its own. The function it returns waits
+// for that and returns the number of bytes.
 func (p *peer) drain() (came func() int) {
 	read := make(chan int, 1)
 	go func() {

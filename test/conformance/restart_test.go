@@ -290,7 +290,8 @@ func TestInPullModeANewHandlerAsksForItsData(t *testing.T) {
 }
 
 // The memory that a call forwarded before it panicked belongs to the write, and not to the
-// connection any more. Built with the tag berthdebug, memory that went back too early shows.
+// connection any more. In a build with the tag berthdebug, the test detects memory that went back
+// too early.
 func TestAPanicAfterForwardLosesAndRepeatsNothing(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		const rounds = 50
@@ -514,7 +515,7 @@ func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
 	})
 }
 
-// What follows is about an actor that is the connection.
+// The tests from here on are about an actor that is the connection.
 
 // successor is an actor with a child that bears a name, which only one at a time can have.
 type successor struct {

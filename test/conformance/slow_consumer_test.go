@@ -17,8 +17,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// SlowConsumer: what becomes of a write that does not fit. A stall fills a queue of one for as long
-// as the peer does not read.
+// SlowConsumer decides what happens to a write that does not fit. A stall fills a queue of one for
+// as long as the peer does not read.
 
 func slow(policy connection.SlowPolicy) connection.Options {
 	return connection.Options{WriteBufferSize: stallSize, WriteQueueSize: 1, WriteTimeout: -1, SlowConsumer: policy}
@@ -217,8 +217,8 @@ func TestASlowConsumerEndsWithinItsCloseTimeout(t *testing.T) {
 	})
 }
 
-// It would not fit into an empty buffer either: the fault is its writer's, and no policy hides
-// that.
+// It would not fit into an empty buffer either: that is an error of the writer, and no policy hides
+// it.
 func TestAWriteLargerThanTheBufferIsRefusedUnderEveryPolicy(t *testing.T) {
 	for name, policy := range map[string]connection.SlowPolicy{
 		"refuse": connection.SlowRefuse, "close": connection.SlowClose, "drop": connection.SlowDropNewest,

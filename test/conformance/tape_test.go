@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// tape records the handler calls of one connection, in order, completions included. What must hold
-// for every connection, whatever a test is about, it checks itself: see verify.
+// tape records the handler calls of one connection, in order, completions included. It checks the
+// rules that hold for every connection in every test: see verify.
 type tape struct {
 	w      *world
 	socket protocol.Socket
@@ -207,7 +207,7 @@ func (t *tape) kinds() (kinds []string) {
 	return kinds
 }
 
-// seen returns what the handler consumed and what it was shown besides.
+// seen returns what the handler consumed and what it was shown beyond that.
 func (t *tape) seen() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -279,7 +279,7 @@ func (t *tape) stall() {
 }
 
 // stallSize is more than a socket's two buffers hold while the peer does not read: sendBuffer, and
-// what the kernel grants a reader that never read.
+// the buffer that the kernel grants a reader that never read.
 const stallSize = 2 << 20
 
 // verify checks what holds for every connection: G1, G4 and the books of G3.

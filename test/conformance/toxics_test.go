@@ -24,7 +24,7 @@ import (
 // The toxics of faultnet between the stream transport and its peers, alone and in pairs. World.end
 // holds G1, G3 and G4 for each connection.
 
-// gentle are the toxics that end no connection: whatever is sent arrives.
+// gentle are the toxics that end no connection: all that is sent arrives.
 var gentle = map[string]faultnet.Toxic{
 	"noop":       faultnet.Noop{},
 	"latency":    faultnet.Latency{Delay: 200 * time.Millisecond, Jitter: 100 * time.Millisecond},

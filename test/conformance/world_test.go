@@ -130,7 +130,8 @@ type server struct {
 	restarting bool     // a handler may replace another, and goes on with its tape
 }
 
-// patience is how long a test waits for what must happen. In a bubble it costs nothing.
+// patience is how long a test waits for an event that must happen. In a bubble it takes no real
+// time.
 func (w *world) patience() time.Duration {
 	if w.network.virtual() {
 		return time.Hour
@@ -157,7 +158,7 @@ func inWorld(t *testing.T, n network, test func(t *testing.T, w *world)) {
 	test(t, w)
 }
 
-// end closes what the test left open and looks whether anything remains.
+// end closes what the test left open and checks that nothing remains.
 func (w *world) end() {
 	for _, s := range w.servers {
 		s.finish(w.t, func() { _ = s.Close() })
@@ -242,9 +243,9 @@ func (s *server) client() *peer {
 	return p
 }
 
-// settle lets whatever is under way happen, where something must not happen. In a bubble that is
-// exact; on a real network it is a number of round trips on another connection, which any defect
-// worth its name does not outlast.
+// settle waits until all that is under way has happened, in tests that something does not happen.
+// In a bubble that is exact. On a real network it is a number of round trips on another connection,
+// enough time for a defect to show.
 func (w *world) settle() {
 	w.t.Helper()
 	if w.network.virtual() {
@@ -256,8 +257,8 @@ func (w *world) settle() {
 	}
 }
 
-// yield lets others run, where a test tries again until there is room. In a bubble the clock must
-// get its turn, too.
+// yield lets other goroutines run, in tests that try again until there is room. In a bubble the
+// clock must be able to advance, too.
 func (w *world) yield() {
 	if w.network.virtual() {
 		time.Sleep(time.Millisecond)
