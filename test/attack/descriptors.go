@@ -16,8 +16,8 @@ type Exhaustion struct {
 	Recovered time.Duration // how long after the crowd had gone a new client was served; 0: never
 }
 
-// Descriptors is n clients against a server with fewer descriptors (RLIMIT_NOFILE) than that. It
-// has to be started so.
+// Descriptors runs n clients against a server with fewer descriptors (RLIMIT_NOFILE) than that. The
+// server must have been started with that limit.
 func Descriptors(t Target, n int) (e Exhaustion, err error) {
 	var served, waiting []net.Conn
 	defer func() { leave(served); leave(waiting) }()

@@ -17,7 +17,7 @@ import (
 type Target struct {
 	Addr string
 	PID  int
-	// Ask makes the request for a line, Answer what comes back for it, where that is not the line
+	// Ask makes the request for a line, and Answer the answer to it, if they are not the line
 	// itself, as with a Redis server.
 	Ask, Answer func(line string) string
 }

@@ -73,8 +73,8 @@ func (k kills) total() (n int) {
 	return n
 }
 
-// kill repeatedly ends a random actor below pid. It picks the kind first: most actors are
-// connections, and would be hit almost always.
+// kill repeatedly ends a random actor below pid. It picks the kind first, as most actors belong to
+// connections.
 func kill(system *actor.ActorSystem, pid *actor.PID, random *rand.Rand, lasting time.Duration) kills {
 	killed := kills{}
 	ticker := time.NewTicker(killEvery)

@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// World is what a judge must know besides the records.
+// World holds the facts that a judge needs besides the records.
 type World struct {
 	// Options of the connections, as they were given.
 	Options connection.Options
@@ -33,8 +33,9 @@ type World struct {
 	Lossless bool
 }
 
-// Kernel is how much a kernel takes at least before it takes no more: so many writes, or so many
-// bytes, whatever comes first. The zero value is not known, and then nothing is concluded from it.
+// Kernel is the least that a kernel takes before it takes no more: so many writes, or so many
+// bytes, whichever comes first. The zero value means unknown, and then nothing is concluded from
+// it.
 type Kernel struct{ Writes, Bytes int }
 
 // Violation is a rule that was broken.

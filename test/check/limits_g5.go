@@ -20,7 +20,7 @@ func (l *ledger) bounds(c *conn) {
 	}
 }
 
-// info looks at what the connection itself says is pending.
+// info judges what the connection itself reports as pending.
 func (l *ledger) info(c *conn, info *protocol.Info) {
 	o := &c.world.Options
 	if info == nil {
@@ -34,7 +34,7 @@ func (l *ledger) info(c *conn, info *protocol.Info) {
 	}
 }
 
-// refused looks at the error of a write that was not accepted: was there a reason for it?
+// refused checks that there was a reason for the error of a write that was not accepted.
 func (c *conn) refused(o *operation, err error) {
 	options := &c.world.Options
 	// All that may have been pending at any time from its beginning to its end, itself excepted.

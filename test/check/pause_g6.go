@@ -52,7 +52,7 @@ func (p *pauses) resume(c *conn, o *operation) {
 	p.ever = p.ever || o.credit > 0
 }
 
-// told takes note of the answer to a Pause or a Resume: it has had its effect.
+// told notes the answer to a Pause or a Resume: it has had its effect.
 func (p *pauses) told(c *conn, o *operation) {
 	o.end = min(o.end, c.at)
 	if o.err != nil && !isClosed(o.err) && o.err != history.DeadLetter {
@@ -73,7 +73,7 @@ func (p *pauses) data(c *conn) {
 	}
 }
 
-// settle takes note of a Rest: all that was sent has been read.
+// settle notes a Rest: all that was sent has been read.
 func (p *pauses) settle(c *conn) {
 	for _, o := range p.open {
 		o.end = min(o.end, c.at)

@@ -49,8 +49,8 @@ func (d *direction) run() {
 	}
 }
 
-// deliver writes what is due: in a healed network everything is, whatever the stages made of it.
-// False: that was the end.
+// deliver writes what is due. In a healed network everything is due, at whatever time the stages
+// set. False: that was the end.
 func (d *direction) deliver() bool {
 	for len(d.queue) > 0 {
 		p, healed := d.queue[0], isClosed(d.relay.healed)

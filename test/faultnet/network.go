@@ -31,7 +31,7 @@ func NewNetwork(seed uint64, toxics ...Toxic) *Network {
 }
 
 // Conn returns a connection that reads and writes conn through the toxics, and owns it from now on.
-// Of what is written, up to some 200 KiB for each direction may be under way.
+// Up to some 200 KiB of written bytes may be under way in each direction.
 func (n *Network) Conn(conn net.Conn) net.Conn {
 	near, far := simnet.Pipe(simnet.Options{})
 	r := &relay{network: n, inside: far, outside: conn, healed: make(chan struct{}), dead: make(chan struct{})}
@@ -57,7 +57,7 @@ func (n *Network) Listener(l net.Listener) *Listener {
 	return toxic
 }
 
-// Heal ends all toxics, also for connections that there are: what was held back comes through at
+// Heal ends all toxics, also for existing connections: bytes that were held back come through at
 // once.
 func (n *Network) Heal() {
 	n.mu.Lock()

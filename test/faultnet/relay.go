@@ -52,7 +52,7 @@ func (r *relay) kill(how ending) {
 	r.network.forget(r)
 }
 
-// ended takes note of the orderly end of one direction.
+// ended notes the orderly end of one direction.
 func (r *relay) ended() {
 	r.mu.Lock()
 	r.over++

@@ -6,7 +6,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Record is one thing that happened. Which fields it has depends on What.
+// Record is one event. Its fields depend on What.
 type Record struct {
 	At   time.Duration // since the beginning of the world
 	What What
@@ -42,7 +42,7 @@ type What uint8
 const (
 	_ What = iota
 
-	// Rest: nothing moves any more, except for clocks: whatever could happen has happened.
+	// Rest: nothing moves any more, except for clocks: all that could happen has happened.
 	Rest
 	// ShutdownBegun: the listener is about to be ended.
 	ShutdownBegun

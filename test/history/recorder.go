@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Recorder is a history that goes on. Any goroutine may call its methods, but Measure, which comes
-// first.
+// Recorder is a history that grows. Any goroutine may call its methods, except Measure, which must
+// be called first.
 type Recorder struct {
 	began time.Time
 	room  Room
@@ -27,7 +27,7 @@ type Recorder struct {
 	pids    map[string]int // by the actor's id
 }
 
-// end is what both ends of a connection know of each other.
+// end holds what the recorder knows of both ends of a connection.
 type end struct {
 	client                   net.Addr
 	dialed, accepted, closed bool

@@ -78,9 +78,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Write returns when all of p is in the buffers between the ends, or with an error and how many
-// bytes of p got there. That they got there does not mean that the peer will see them. On a
-// connection that was reset the error is syscall.ECONNRESET if no call has returned it yet, and
-// otherwise, as after CloseWrite, syscall.EPIPE.
+// bytes of p got there. The peer need not see bytes that got there. On a connection that was reset
+// the error is syscall.ECONNRESET if no call has returned it yet, and otherwise, as after
+// CloseWrite, syscall.EPIPE.
 func (c *Conn) Write(p []byte) (int, error) {
 	l := c.link
 	l.Lock()
@@ -113,8 +113,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // takeTurn waits until no other Write is under way. The turn is a flag and not a mutex, as waiting
-// for it may take long. In line one asks only this end's user: a reset is told once, and the Write
-// that is under way has to hear it.
+// for it may take long. A Write that waits for its turn only checks this end's own state: a reset
+// is told once, and the Write that is under way has to get it.
 func (c *Conn) takeTurn() error {
 	for c.writing {
 		now := time.Now()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// end is one end of a link, as the kernel has it: what it knows of TCP, and nothing of Go's
-// deadlines or blocking. The link's gate guards it.
+// end is one end of a link as the kernel has it. It knows TCP, but not Go's deadlines or blocking.
+// The link's gate guards it.
 //
 // The bytes of one direction are, oldest first, in the receiver's recvq, on the sender's wire, and
 // in the sender's sendq. BufferSize bounds all three together, Window the first two.
@@ -117,7 +117,7 @@ func (e *end) writeErr() error {
 	}
 }
 
-// takeErr tells the error to one caller, and to no other: the kernel does it so.
+// takeErr returns the error to one caller only, as the kernel does.
 func (e *end) takeErr() error {
 	err := e.err
 	e.err = 0

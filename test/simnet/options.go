@@ -16,8 +16,7 @@ type Options struct {
 	Name string
 
 	// BufferSize is how many bytes, per direction, Write accepts that the peer has not read; 0 or
-	// less is 64 KiB. With all of them in use Write blocks, which is how a peer that does not read
-	// is felt.
+	// less is 64 KiB. With all of them in use Write blocks, because the peer does not read.
 	BufferSize int
 
 	// Window is how many of those BufferSize bytes may have left the sender: on the wire or in the

@@ -179,7 +179,7 @@ func ended(err error) bool {
 	return errors.Is(err, protocol.ErrClosed) || connectionReset(err)
 }
 
-// connectionReset reports that err is the network's error for a reset.
+// connectionReset reports that err is an error of the network.
 func connectionReset(err error) bool {
 	_, ok := errors.AsType[*net.OpError](err)
 	return ok
