@@ -32,8 +32,8 @@ func drawSeed(t *testing.T) uint64 {
 	return n
 }
 
-// C1: whatever actor is killed, its connection ends and its client is told; no other one notices;
-// the listener goes on.
+// C1: if any actor is killed, its connection ends and its client is told; no other one notices; the
+// listener goes on.
 func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed := time.Now(), drawSeed(t)

@@ -48,7 +48,7 @@ func (p *peer) rest() string {
 	return string(b)
 }
 
-// all reads until the end, whatever it is. The error is nil for a FIN.
+// all reads until the end of any kind. The error is nil for a FIN.
 func (p *peer) all() ([]byte, error) {
 	p.patiently()
 	return io.ReadAll(p.Conn)

@@ -75,7 +75,7 @@ func (t *tape) tell() {
 	t.news = make(chan struct{})
 }
 
-// show records a Data, plays the handler's part and takes note of what it consumed.
+// show records a Data, plays the handler's part and notes what it consumed.
 func (t *tape) show(b *protocol.Buffer, eof bool, play func(*tape, *protocol.Buffer) error) error {
 	shown := string(b.Bytes())
 	if !strings.HasPrefix(shown, t.unread) {

@@ -17,7 +17,7 @@ const (
 	Commit = "BERTH_COMMIT"
 )
 
-// Row is what one test has to say: a line of the report.
+// Row is the result of one test: a line of the report.
 type Row struct {
 	// ID is the line of the matrix, "D1".
 	ID string `json:"id"`

@@ -49,7 +49,7 @@ func serveBerth(addr string) error {
 	return nil
 }
 
-// serveGoroutines is the final server of a tutorial: it skips an error of Accept, and every
+// serveGoroutines is the final server of a tutorial. It skips an error of Accept, and every
 // connection has a goroutine.
 func serveGoroutines(addr string) error {
 	l, err := net.Listen("tcp", addr)

@@ -38,7 +38,7 @@ func (s Server) TakesPart(c Case) bool {
 // other case that shows it.
 var bulkBuffer = []string{"bulk", "memory-collected"}
 
-// One worker is for the question what a second one costs.
+// One worker shows what a second one costs.
 var oneWorker = []string{"1", "50", "1000", "16deep", "bulk", "churn", "blocking"}
 
 // Servers are all servers, the baseline first.

@@ -16,7 +16,7 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String is the table, or "" if it has no rows. Names lean left, figures right.
+// String is the table, or "" if it has no rows. Names are aligned left, figures right.
 func (t table) String() string {
 	if len(t.rows) == 0 {
 		return ""
