@@ -44,7 +44,7 @@ func ask(t *testing.T, addr, text string) string {
 	return string(answer)
 }
 
-// counter answers each chunk with how many bytes there have been; only Data is required of it.
+// counter answers each chunk with the number of bytes so far; only Data is required of it.
 type counter struct{ bytes int }
 
 func (c *counter) Data(socket berth.Socket, data *berth.Buffer) error {
@@ -95,7 +95,7 @@ func TestTwoServersShareOneSystem(t *testing.T) {
 	require.NoError(t, two.Close())
 }
 
-// What cannot be served is one sentence, and nothing is left.
+// Options that cannot be served give an error of one sentence, and nothing is left.
 func TestListenAndServeSaysWhyItDidNotBegin(t *testing.T) {
 	assert.ErrorContains(t, berth.ListenAndServe("127.0.0.1:65536", berth.HandlerFunc(echo)), "invalid port")
 	assert.EqualError(t, berth.ListenAndServe("127.0.0.1:0", nil), "berth: no handler: give one of Handlers, Functions, Actors")

@@ -47,7 +47,7 @@ func TestTheDocumentationShowsTheFirstProgram(t *testing.T) {
 	assert.Contains(t, strings.ReplaceAll(string(readme), "\r\n", "\n"), "```go\n"+first+"```")
 }
 
-// A module of its own that requires this one, as a user's does, with this import alone.
+// A separate module requires this one, as a user's module does, with this import alone.
 func TestTheFirstProgramServesFromAModuleOfItsOwn(t *testing.T) {
 	root, err := os.Getwd()
 	require.NoError(t, err)

@@ -14,12 +14,12 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// scale is what part of the attackers come: all of them by make attack.
+// scale is the part of the attackers that come: all of them by make attack.
 var scale = flag.Float64("attack.scale", 0.1, "what part of the attackers come, at most 1")
 
 func of(n int) int { return max(1, int(float64(n)**scale)) }
 
-// tell adds what came of an attack to the report.
+// tell adds the result of an attack to the report.
 func tell(t *testing.T, id, holds string, began time.Time, r Result, more ...any) {
 	t.Helper()
 	figures := map[string]any{
@@ -48,8 +48,8 @@ func cheap(t *testing.T, r Result, kb float64) {
 	}
 }
 
-// bearable is the worst that a good client may wait for an answer, on a machine that does other
-// things too.
+// bearable is the longest time that a good client may wait for an answer, on a machine that does
+// other work too.
 const bearable = 2 * time.Second
 
 func TestClientsThatSayNothingHarmNobodyAndAreSentAway(t *testing.T) {

@@ -40,8 +40,8 @@ func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers [
 	if err := errors.Join(err, enough()); err != nil {
 		return r, attackers, err
 	}
-	// Only now: while they come, it is this process as much as the server that keeps the good
-	// client waiting.
+	// Measure only now: while the attackers connect, this process delays the good client as much as
+	// the server does.
 	if r.While, err = good.watch(measured); err != nil {
 		return r, attackers, err
 	}

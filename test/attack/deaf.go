@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Deaf is n clients that ask as long as anything is taken, and never read an answer. kept is how
-// long to look whether the server gets rid of them.
+// Deaf runs n clients that ask as long as anything is taken, and never read an answer. kept is how
+// long to watch whether the server disconnects them.
 func Deaf(t Target, n int, kept time.Duration) (Result, error) {
 	many := bytes.Repeat(t.request(string(bytes.Repeat([]byte("x"), 1000))), 16)
 	before := t.Descriptors()
@@ -23,8 +23,8 @@ func Deaf(t Target, n int, kept time.Duration) (Result, error) {
 		}
 	})
 	defer leave(attackers)
-	// What the server gave up lives on in the kernel, which still has answers for them: only the
-	// server's own files tell.
+	// Connections that the server has closed live on in the kernel, which still has answers for
+	// them. Only the server's own files show that they are closed.
 	for began := time.Now(); err == nil && time.Since(began) < kept; time.Sleep(time.Millisecond) {
 		if t.Descriptors() <= before {
 			r.Gone = time.Since(began)

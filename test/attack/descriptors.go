@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// Exhaustion is what came of more clients than the process has descriptors.
+// Exhaustion is the result of an attack with more clients than the process has descriptors.
 type Exhaustion struct {
-	Served    int           // of the clients, who got an answer
-	Lost      int           // of those, who got none any more during the attack
-	Processor float64       // share of one core that the server used while nobody asked anything
+	Served    int           // clients that got an answer
+	Lost      int           // served clients that got no answer any more during the attack
+	Processor float64       // share of one core that the server used while no client asked anything
 	Recovered time.Duration // how long after the crowd had gone a new client was served; 0: never
 }
 
-// Descriptors is n clients against a server with fewer descriptors (RLIMIT_NOFILE) than that. It
-// has to be started so.
+// Descriptors runs n clients against a server with fewer descriptors (RLIMIT_NOFILE) than that. The
+// server must have been started with that limit.
 func Descriptors(t Target, n int) (e Exhaustion, err error) {
 	var served, waiting []net.Conn
 	defer func() { leave(served); leave(waiting) }()

@@ -50,8 +50,8 @@ func (p *probe) watch(lasting time.Duration) (Latency, error) {
 	return summary(took), nil
 }
 
-// stay asks now and then, so that the server has no reason to send it away, until the function that
-// it returns is called.
+// stay asks now and then, so that the server has no reason to disconnect it, until the function
+// that it returns is called.
 func (p *probe) stay() (enough func() error) {
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {

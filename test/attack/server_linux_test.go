@@ -76,7 +76,7 @@ func serve(text string) error {
 		return err
 	}
 	fmt.Println(l.Addr())
-	_, _ = os.Stdin.Read(make([]byte, 1)) // until who started us has gone
+	_, _ = os.Stdin.Read(make([]byte, 1)) // until the process that started this one has gone
 	return l.Close()
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Silent is n clients that connect and say nothing. kept is how long to look whether the server
-// gets rid of them.
+// Silent runs n clients that connect and send nothing. kept is how long to watch whether the server
+// disconnects them.
 func Silent(t Target, n int, kept time.Duration) (Result, error) {
 	r, attackers, err := raid(t, n, func(net.Conn) error { return nil })
 	defer leave(attackers)

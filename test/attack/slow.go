@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Slow is n clients that send a byte now and then and never finish a line.
+// Slow runs n clients that send a byte now and then and never finish a line.
 func Slow(t Target, n int) (Result, error) {
 	stop := make(chan struct{})
 	var sending sync.WaitGroup

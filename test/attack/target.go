@@ -17,7 +17,7 @@ import (
 type Target struct {
 	Addr string
 	PID  int
-	// Ask makes the request for a line, Answer what comes back for it, where that is not the line
+	// Ask makes the request for a line, and Answer the answer to it, if they are not the line
 	// itself, as with a Redis server.
 	Ask, Answer func(line string) string
 }
@@ -73,7 +73,7 @@ func (t Target) exchange(conn net.Conn, line string) error {
 	return nil
 }
 
-// Memory returns the process's resident memory in bytes, 0 where nobody tells.
+// Memory returns the process's resident memory in bytes, 0 where the system does not tell.
 func (t Target) Memory() int {
 	kilobytes, _ := strconv.Atoi(t.status("VmRSS:"))
 	return kilobytes << 10
@@ -94,14 +94,14 @@ func (t Target) status(field string) string {
 	return ""
 }
 
-// Descriptors counts the files that the process has open, 0 where nobody tells.
+// Descriptors counts the files that the process has open, 0 where the system does not tell.
 func (t Target) Descriptors() int {
 	files, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", t.PID))
 	return len(files)
 }
 
-// Processor returns the processor time that the process has used, user and system, 0 where nobody
-// tells.
+// Processor returns the processor time that the process has used, user and system, 0 where the
+// system does not tell.
 func (t Target) Processor() time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.PID))
 	if err != nil {

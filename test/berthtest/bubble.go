@@ -24,7 +24,7 @@ func patienceFor(o *connection.Options) time.Duration {
 }
 
 // inBubble reports whether the calling goroutine is in a bubble of testing/synctest. Package
-// synctest does not tell; the header of a stack trace does.
+// synctest does not tell, but the header of a stack trace does.
 func inBubble() bool {
 	header := make([]byte, 128)
 	header = header[:runtime.Stack(header, false)]

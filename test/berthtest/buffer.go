@@ -5,11 +5,12 @@ import (
 )
 
 // Buffer is a berth.Buffer for calls of a handler's Data: a test feeds it as the network would. The
-// zero value is empty. What the handler does not consume stays and leads what is fed next.
+// zero value is empty. Bytes that the handler does not consume stay in front of the bytes that are
+// fed next.
 //
 // As in a connection, a slice of the unread bytes is valid until the handler returns. The next Feed
-// or End overwrites the memory, unless the handler took it with Detach or Forward, so that a
-// handler that keeps a slice is found out.
+// or End overwrites the memory, unless the handler took it with Detach or Forward. So a test
+// detects a handler that keeps a slice.
 type Buffer struct {
 	berth.Buffer
 	memory []byte // behind the unread bytes
@@ -45,5 +46,5 @@ func (b *Buffer) show(data string, eof bool) *berth.Buffer {
 	return &b.Buffer
 }
 
-// overwritten is what memory is filled with that a handler must not look at any more.
+// overwritten fills memory that a handler must not look at any more.
 const overwritten = 0xDB

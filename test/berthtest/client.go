@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Client is the other end of a connection. Each method ends the test, with a sentence about what
-// came instead, if what it expects does not happen within the patience of the server. The methods
-// must be called on the test's goroutine.
+// Client is the other end of a connection. If the result that a method expects does not come within
+// the patience of the server, the method ends the test with a sentence about what came instead. The
+// methods must be called on the test's goroutine.
 type Client struct {
 	t        testing.TB
 	conn     net.Conn
@@ -37,8 +37,8 @@ const (
 	broken            // by another error
 )
 
-// NewClient returns a Client of a connection that the test has made, to a server of whatever kind.
-// It is closed with the test.
+// NewClient returns a Client of a connection that the test has made, to any kind of server. The
+// connection is closed with the test.
 func NewClient(t testing.TB, conn net.Conn) *Client {
 	t.Helper()
 	patience := realPatience
@@ -54,12 +54,12 @@ func newClient(t testing.TB, conn net.Conn, patience time.Duration) *Client {
 	return &Client{t: t, conn: conn, patience: patience, key: conn.LocalAddr().String()}
 }
 
-// Conn returns the connection, for what a Client does not offer. What the client has read already
-// does not come there again.
+// Conn returns the connection, for operations that Client does not offer. Bytes that the client has
+// read already do not come there again.
 func (c *Client) Conn() net.Conn { return c.conn }
 
-// TLS makes the connection one of TLS, with this side as the client. It comes before the first
-// Send; with a proxy's header after it.
+// TLS starts TLS on the connection, with this side as the client. It must be called before the
+// first Send, or after the Send of a proxy's header.
 func (c *Client) TLS(config *tls.Config) {
 	c.t.Helper()
 	secured := tls.Client(c.conn, config)
@@ -70,8 +70,9 @@ func (c *Client) TLS(config *tls.Config) {
 	}
 }
 
-// Send writes all of data. It waits while the server does not read: what is larger than the buffers
-// between the two must be expected by another goroutine meanwhile, or be sent by one with Conn.
+// Send writes all of data. It waits while the server does not read. For data larger than the
+// buffers between the two, another goroutine must read the answer meanwhile, or another goroutine
+// must send the data with Conn.
 func (c *Client) Send(data string) {
 	c.t.Helper()
 	c.patiently()
@@ -86,8 +87,8 @@ func (c *Client) Send(data string) {
 	}
 }
 
-// CloseWrite tells the server, by FIN, that no more will come. What the server sends can still be
-// expected.
+// CloseWrite tells the server, by FIN, that no more will come. The client can still expect what the
+// server sends.
 func (c *Client) CloseWrite() {
 	c.t.Helper()
 	half, ok := c.conn.(interface{ CloseWrite() error })
@@ -107,7 +108,7 @@ func (c *Client) Close() {
 	_ = c.conn.Close()
 }
 
-// Reset ends the connection with RST: what is under way in both directions is lost.
+// Reset ends the connection with RST: data under way in both directions is lost.
 func (c *Client) Reset() {
 	c.t.Helper()
 	conn := c.conn

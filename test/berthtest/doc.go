@@ -9,8 +9,8 @@
 //     [Client] with expectations.
 //   - On real sockets: the same with the option [Loopback].
 //
-// Everything works inside a bubble of testing/synctest, except Loopback. There time costs nothing:
-// a test of an IdleTimeout of one hour takes milliseconds.
+// Everything works inside a bubble of testing/synctest, except Loopback. Time in a bubble is
+// virtual: a test of an IdleTimeout of one hour takes milliseconds.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		server := berthtest.Serve(t, handler)

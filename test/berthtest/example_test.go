@@ -47,7 +47,7 @@ func ExampleServe() {
 	// Output:
 }
 
-// What comes instead is in the sentence of the failure.
+// The sentence of the failure tells what came instead.
 func ExampleClient_ExpectLine() {
 	inTest(func(t testing.TB) {
 		client := berthtest.Serve(t, berth.HandlerFunc(shout)).Dial()

@@ -13,7 +13,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Expect reads exactly want. What comes after it stays for the next expectation.
+// Expect reads exactly want. Bytes that come after it stay for the next expectation.
 func (c *Client) Expect(want string) {
 	c.t.Helper()
 	c.patiently()
@@ -101,8 +101,8 @@ func (c *Client) ReadAll() string {
 	return string(p)
 }
 
-// ExpectNothing waits for the time d, in which nothing may come and the connection must stay open.
-// Outside of a bubble this takes as long as it says.
+// ExpectNothing waits for the time d. Meanwhile nothing may come and the connection must stay open.
+// Outside of a bubble this takes d of real time.
 func (c *Client) ExpectNothing(d time.Duration) {
 	c.t.Helper()
 	_ = c.conn.SetDeadline(time.Now().Add(d))
@@ -155,8 +155,8 @@ func (c *Client) ExpectClosed() berth.Reason {
 	return ended.reason
 }
 
-// fill reads what there is, or waits for it. It returns false if nothing more came, because the
-// stream has ended or because the deadline has passed.
+// fill reads the bytes that are there, or waits for some. It returns false if nothing more came,
+// because the stream has ended or because the deadline has passed.
 func (c *Client) fill() bool {
 	c.late = false
 	if c.end != open || c.closed {

@@ -19,7 +19,7 @@ import (
 	"github.com/go-berth/berth/test/berthtest"
 )
 
-// The tests of this file are what docs/testing.md shows.
+// docs/testing.md shows the tests of this file.
 
 // sums answers each number with the sum of all there were.
 type sums struct{ sum int }

@@ -11,9 +11,10 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// This file finds what a server leaves behind. Goroutines are recognised by a label, which every
-// goroutine inherits from the one that starts it. So tests that run at the same time are not taken
-// for leaks of each other. A goroutine that a timer starts has no label and is not found.
+// This file finds the goroutines and actors that a server leaves behind. A goroutine is recognised
+// by its label, which it inherits from the goroutine that starts it. So tests that run at the same
+// time do not report each other's goroutines. A goroutine that a timer starts has no label and is
+// not found.
 
 // labelKey is the key of the goroutines' label.
 const labelKey = "berthtest"

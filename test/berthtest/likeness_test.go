@@ -15,7 +15,8 @@ import (
 	"github.com/go-berth/berth/test/berthtest"
 )
 
-// scripts are what a handler may do, and what it is answered. The fake must answer as a connection.
+// scripts are what a handler may do, with the answers it gets. The fake must answer as a connection
+// does.
 var scripts = map[string]func(t *testing.T, socket berth.Socket) []any{
 	"every write": everyWrite,
 	"after Close": func(t *testing.T, s berth.Socket) []any {

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fake is a testing.TB that keeps what a test would print.
+// fake is a testing.TB that keeps the output of a test.
 type fake struct {
 	testing.TB // the methods below are all that berthtest may use
 

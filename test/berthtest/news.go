@@ -50,7 +50,7 @@ func (n *news) add(event any) {
 	}
 }
 
-// ended is called with mu held.
+// mu must be held in ended.
 func (n *news) ended(client net.Addr, reason berth.Reason, err error) {
 	if client == nil {
 		return
@@ -107,7 +107,7 @@ func (n *news) unexpected() []*connection.HandlerFailed {
 	return n.failures
 }
 
-// await returns what find returns once that is not nil, and nil if it is after patience.
+// await returns the result of find once it is not nil, or nil after patience.
 func await[T any](n *news, patience time.Duration, find func() *T) *T {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()

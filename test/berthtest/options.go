@@ -23,8 +23,8 @@ type config struct {
 	allowed  []string
 }
 
-// With gives the server its options. Default: the zero value. What concerns IP addresses (Allow,
-// Deny, MaxConnectionsPerIP, ProxyProtocol) and the kernel has a meaning on Loopback only.
+// With gives the server its options. Default: the zero value. Options for IP addresses (Allow,
+// Deny, MaxConnectionsPerIP, ProxyProtocol) and for the kernel have a meaning on Loopback only.
 func With(options berth.Options) Option {
 	return func(c *config) { c.server = options }
 }
@@ -47,8 +47,8 @@ func InSystem(system *actor.ActorSystem) Option {
 	return func(c *config) { c.system = system }
 }
 
-// Patience is how long an expectation waits before it fails. Default 20 s. In a bubble, where it
-// passes at once, one hour and three times the longest timeout in the options.
+// Patience is how long an expectation waits before it fails. Default 20 s. In a bubble, which waits
+// no real time, the default is one hour and three times the longest timeout in the options.
 func Patience(patience time.Duration) Option {
 	return func(c *config) { c.patience = patience }
 }
@@ -59,13 +59,13 @@ func AllowFailures() Option {
 	return func(c *config) { c.failures = true }
 }
 
-// AllowGoroutine lets goroutines remain that have the given function on their stacks, named as in a
-// stack trace: "net/http.(*persistConn).readLoop".
+// AllowGoroutine allows goroutines to remain that have the given function on their stacks, named as
+// in a stack trace: "net/http.(*persistConn).readLoop".
 func AllowGoroutine(function string) Option {
 	return func(c *config) { c.allowed = append(c.allowed, function) }
 }
 
-// AllowLeaks does not look for goroutines and actors that remain.
+// AllowLeaks turns off the search for goroutines and actors that remain.
 func AllowLeaks() Option {
 	return func(c *config) { c.leaks = true }
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // Server is a server that lives as long as a test. Its methods must be called on the test's
-// goroutine; those of the berth.Server in it may be called on any.
+// goroutine; those of the embedded berth.Server may be called on any goroutine.
 type Server struct {
 	*berth.Server
 	// System is the actor system that the server runs in.
@@ -41,8 +41,9 @@ type Server struct {
 // servers numbers the servers of a process.
 var servers atomic.Int64
 
-// Serve starts a server and returns once clients can connect. It ends with the test t, or before by
-// Close or Shutdown. In a bubble t must be the one that synctest.Test passes to its function.
+// Serve starts a server and returns once clients can connect. The server ends with the test t, or
+// earlier by Close or Shutdown. In a bubble t must be the one that synctest.Test passes to its
+// function.
 func Serve(t testing.TB, handler berth.Factory, options ...Option) *Server {
 	t.Helper()
 	s := &Server{t: t, bubble: inBubble(), before: map[string]bool{}}
@@ -65,7 +66,8 @@ func Serve(t testing.TB, handler berth.Factory, options ...Option) *Server {
 	return s
 }
 
-// prepare fills in what the options leave open. It returns a sentence about what cannot be.
+// prepare fills in the defaults of the options. It returns a sentence about the problem if the
+// options do not allow a start.
 func (s *Server) prepare() (problem string) {
 	c := &s.config
 	switch {
@@ -159,7 +161,7 @@ func (s *Server) Dial() *Client {
 	return c
 }
 
-// end stops what there is of the server and reports what should not be.
+// end stops the server and reports unexpected failures and leaks.
 func (s *Server) end() {
 	s.t.Helper()
 	defer s.System.EventStream.Unsubscribe(s.events)

@@ -265,7 +265,7 @@ func TestAGoroutineThatIsLeftFailsTheTest(t *testing.T) {
 	})
 }
 
-// What other tests leave, or have not finished yet, is not the server's.
+// Goroutines that other tests leave, or have not finished yet, are not the server's.
 func TestOtherGoroutinesAreNotTheServers(t *testing.T) {
 	everywhere(t, func(t *testing.T, options ...berthtest.Option) {
 		release := make(chan struct{})

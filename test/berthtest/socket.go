@@ -16,10 +16,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Socket is a berth.Socket without a connection. It records what a handler does with it, and a test
-// says what becomes of that: Flush takes the queued writes and runs completions, Refuse lets writes
-// fail, End ends the connection. It calls no handler: events such as Writable are the test's to
-// deliver. Any goroutine may call its methods.
+// Socket is a berth.Socket without a connection. It records what a handler does with it, and the
+// test decides the results: Flush takes the queued writes and runs completions, Refuse lets writes
+// fail, End ends the connection. It calls no handler: the test delivers events such as Writable.
+// Any goroutine may call its methods.
 //
 // The exported fields are set before the handler gets the socket.
 type Socket struct {
@@ -111,13 +111,13 @@ func (s *Socket) changed() (calls []string) {
 	return calls
 }
 
-// wake and the methods below it are called with mu held.
+// mu must be held in wake and in the methods below it.
 func (s *Socket) wake() {
 	close(s.room)
 	s.room = make(chan struct{})
 }
 
-// end keeps what ended the connection first. Only an end that is no orderly one has a cause.
+// end keeps the first cause of the connection's end. An orderly end has no cause.
 func (s *Socket) end(refusal, cause error, reason berth.Reason, state protocol.State) {
 	if s.ended == nil {
 		s.ended = refusal
@@ -134,7 +134,7 @@ func (s *Socket) end(refusal, cause error, reason berth.Reason, state protocol.S
 	s.wake()
 }
 
-// admit decides over a write.
+// admit accepts or refuses a write.
 func (s *Socket) admit() error {
 	switch {
 	case s.ended != nil:
@@ -155,7 +155,7 @@ func (s *Socket) record(call string, err error) {
 	s.calls = append(s.calls, call)
 }
 
-// write accepts or refuses one write of p. Its completion gets failed where that is not nil.
+// write accepts or refuses one write of p. Its completion gets failed if that is not nil.
 func (s *Socket) write(method string, p []byte, failed error, done func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,11 +5,12 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file is what a test says to a Socket, in the place of the kernel and the peer.
+// This file has the methods by which a test acts on a Socket in the place of the kernel and the
+// peer.
 
-// Flush has the kernel take what is queued at this moment, and runs the completions of that, in
-// order, on the calling goroutine. It returns how many there were. After an Abort or an End they
-// get its error. What a completion queues stays for the next Flush.
+// Flush has the kernel take all that is queued at this moment. It runs the completions in order on
+// the calling goroutine and returns their number. After an Abort or an End they get its error.
+// Writes that a completion queues stay for the next Flush.
 func (s *Socket) Flush() int {
 	s.mu.Lock()
 	all := len(s.queued)
@@ -34,7 +35,7 @@ func (s *Socket) FlushOne() bool {
 	return ok
 }
 
-// flush reports whether there was something, and whether that had a completion.
+// flush reports whether there was an entry, and whether that had a completion.
 func (s *Socket) flush() (ran, ok bool) {
 	s.mu.Lock()
 	if len(s.queued) == 0 {
@@ -60,10 +61,11 @@ func (s *Socket) flush() (ran, ok bool) {
 }
 
 // Refuse lets writes fail with err from now on: berth.ErrWriteBufferFull, for example, as if the
-// peer did not read. WriteContext waits meanwhile where err is a lack of room. Accept ends it.
+// peer did not read. WriteContext waits meanwhile if err is a lack of room. Accept ends the
+// refusals.
 func (s *Socket) Refuse(err error) { s.RefuseAfter(0, err) }
 
-// RefuseAfter accepts so many writes more, and then refuses as Refuse does: for a handler that
+// RefuseAfter accepts so many more writes and then refuses as Refuse does. It tests a handler that
 // finds the queue full in the middle of its work.
 func (s *Socket) RefuseAfter(writes int, err error) {
 	s.mu.Lock()
@@ -71,7 +73,7 @@ func (s *Socket) RefuseAfter(writes int, err error) {
 	s.accepts, s.refusal = max(0, writes), err
 }
 
-// Accept says that there is room again.
+// Accept lets writes succeed again.
 func (s *Socket) Accept() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +81,8 @@ func (s *Socket) Accept() {
 	s.wake()
 }
 
-// End ends the connection as the peer or the network does: err is what completions get that have
-// not run, and later writes. Use a *net.OpError for a reset; nil means berth.ErrClosed.
+// End ends the connection as the peer or the network does. Completions that have not run get err,
+// and so do later writes. Use a *net.OpError for a reset; nil means berth.ErrClosed.
 func (s *Socket) End(err error) {
 	if err == nil {
 		err = berth.ErrClosed

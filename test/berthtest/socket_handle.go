@@ -18,7 +18,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file is what a handler calls: the methods of berth.Socket.
+// This file has the methods that a handler calls: those of berth.Socket.
 
 // PID implements berth.Socket. No actor has it.
 func (s *Socket) PID() *actor.PID { return s.pid }
@@ -119,7 +119,7 @@ func (s *Socket) WriteFile(f *os.File, offset, n int64, done func(error)) error 
 	return s.write("WriteFile", p, err, done)
 }
 
-// readFile returns n bytes of f, or what there is and io.ErrUnexpectedEOF.
+// readFile returns n bytes of f, or fewer and io.ErrUnexpectedEOF.
 func readFile(f *os.File, offset, n int64) ([]byte, error) {
 	switch {
 	case n < 0:
@@ -199,7 +199,7 @@ func (s *Socket) doWrite(w *protocol.Write, done func(error)) {
 	s.queued = append(s.queued, queued{err: err, done: done})
 }
 
-// command notes a command and does what of it can be seen.
+// command notes a command and applies its visible effect.
 func (s *Socket) command(command protocol.Command, done func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

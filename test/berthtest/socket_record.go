@@ -7,11 +7,11 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file is what a test asks a Socket afterwards.
+// This file has the methods by which a test asks a Socket what happened.
 
-// Calls returns what the handler did, in order and in words: `Write "hello"`, `WriteOwned "hello"`,
-// `Pause`, `Resume`, `Close`. A write that was refused has its error behind it. Questions, such as
-// Info and Value, are not in it.
+// Calls returns the handler's calls, in order and in words: `Write "hello"`, `WriteOwned "hello"`,
+// `Pause`, `Resume`, `Close`. A refused write has its error behind it. Calls that only read, such
+// as Info and Value, are not included.
 func (s *Socket) Calls() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *Socket) Paused() bool {
 	return s.paused
 }
 
-// Timeouts returns what the last SetTimeouts gave.
+// Timeouts returns the argument of the last SetTimeouts.
 func (s *Socket) Timeouts() protocol.Timeouts {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,11 +10,11 @@ const (
 	mostSplits = 2048 // of one kind, for longer inputs
 )
 
-// Splits calls check with input cut into chunks, for the ways in which a network may cut it. Up to
-// 12 bytes these are all there are. Of a longer input they are the whole, chunks of every size,
-// every cut in two, and cuts in three, each kind spread evenly over the input if there are more
-// than 2,048. No chunk is empty. It stops at the first split with which the test fails, and logs
-// it.
+// Splits calls check with input cut into chunks, in the ways in which a network may cut it. An
+// input of up to 12 bytes is cut in every possible way. A longer input comes whole, in chunks of
+// every size, in every cut in two, and in cuts in three. Each kind is spread evenly over the input
+// if there are more than 2,048. No chunk is empty. It stops at the first split with which the test
+// fails, and logs it.
 func Splits[Bytes ~string | ~[]byte](t testing.TB, input Bytes, check func(chunks []Bytes)) {
 	t.Helper()
 	n := len(input)
@@ -59,8 +59,7 @@ func trySizes(n int, try func(cuts ...int) bool) bool {
 	return true
 }
 
-// step makes the sizes of a long input rarer the larger they are: a large one is much like the
-// next.
+// step skips more sizes of a long input the larger they are, because large sizes differ little.
 func step(size, n int) int {
 	if n <= mostSplits/8 {
 		return 1

@@ -32,8 +32,8 @@ func drawSeed(t *testing.T) uint64 {
 	return n
 }
 
-// C1: whatever actor is killed, its connection ends and its client is told; no other one notices;
-// the listener goes on.
+// C1: if any actor is killed, its connection ends and its client is told; no other one notices; the
+// listener goes on.
 func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed := time.Now(), drawSeed(t)
@@ -73,8 +73,8 @@ func (k kills) total() (n int) {
 	return n
 }
 
-// kill ends an actor below pid at random, all kinds alike, again and again: connections are many,
-// and would be hit almost always.
+// kill repeatedly ends a random actor below pid. It picks the kind first, as most actors belong to
+// connections.
 func kill(system *actor.ActorSystem, pid *actor.PID, random *rand.Rand, lasting time.Duration) kills {
 	killed := kills{}
 	ticker := time.NewTicker(killEvery)
@@ -115,8 +115,8 @@ const (
 
 var kinds = []string{supervisor, acceptor, connections, connected, writer}
 
-// kindOf tells by the path below the listener: "", "/acceptor", "/connections", "/connections/$5",
-// "/connections/$5/$6".
+// kindOf tells the kind by the path below the listener: "", "/acceptor", "/connections",
+// "/connections/$5", "/connections/$5/$6".
 func kindOf(path string) string {
 	switch depth := strings.Count(path, "/"); {
 	case depth == 0:

@@ -41,7 +41,7 @@ func (c *client) run(stop <-chan struct{}) {
 			c.ledger.dialled.Add(1)
 			c.talk(conn.(*net.TCPConn), stop)
 		case errors.Is(err, syscall.ECONNRESET):
-			// Killed before the dial had returned, and told so.
+			// The connection was killed before the dial had returned, and the dial says so.
 		default:
 			c.ledger.violation("G9", "dial: %v", err)
 			return

@@ -23,11 +23,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long anything may take that ought to happen at once. Only a failing test waits
+// patience bounds the time for anything that ought to happen at once. Only a failing test waits
 // that long.
 const patience = 30 * time.Second
 
-// ledger is what was seen to go wrong, and counts of what went well.
+// ledger holds the violations that were seen, and counts of successes.
 type ledger struct {
 	mu         sync.Mutex
 	violations []string
@@ -85,7 +85,7 @@ func (e *echo) Accepted(protocol.Socket) error {
 	return nil
 }
 
-// Data implements tcpactor.Handler. A message that begins with "panic" is obeyed.
+// Data implements tcpactor.Handler. It panics on a message that begins with "panic".
 func (e *echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 	e.enter("Data")
 	defer e.leave()
@@ -120,7 +120,7 @@ func (e *echo) Closed(_ protocol.Socket, closed *protocol.Closed) {
 	e.ledger.ended.Add(1)
 }
 
-// newSystem returns an actor system that says nothing.
+// newSystem returns a silent actor system.
 func newSystem() *actor.ActorSystem {
 	return tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
@@ -130,7 +130,7 @@ func factory(l *ledger) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler { return &echo{ledger: l} })
 }
 
-// overEach runs a test over both transports, where there are two.
+// overEach runs a test over each transport of this system.
 func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport)) {
 	for name, transport := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
 		t.Run(name, func(t *testing.T) { test(t, transport) })
@@ -149,7 +149,7 @@ func below(system *actor.ActorSystem, pid *actor.PID) (ids []string) {
 	return ids
 }
 
-// descriptors counts the process's open files; 0 where nobody tells.
+// descriptors counts the process's open files; 0 where the system does not tell.
 func descriptors() int {
 	files, _ := os.ReadDir("/proc/self/fd")
 	return len(files)

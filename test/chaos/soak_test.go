@@ -23,8 +23,8 @@ var soakFor = flag.Duration("soak.for", 3*time.Second, "how long the server is u
 // grow to their size.
 const samples = 60
 
-// C2: a server that is used in every way at a low rate for a long time: what a process can run out
-// of does not grow.
+// C2: while a server is used in every way at a low rate for a long time, the use of limited
+// resources does not grow.
 func TestALongLifeTakesNoMoreOfAnythingThanAShortOne(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		t.Parallel() // half an hour is long; each measures the process, and so both

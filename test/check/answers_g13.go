@@ -6,7 +6,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// answer takes note that somebody heard of an operation. late: by a callback after Closed.
+// answer notes that the outcome of an operation was told. late: by a callback after Closed.
 func (c *conn) answer(o *operation, late bool) {
 	if (o.op == history.Write || o.op == history.File) && !o.mail {
 		return // see G4
@@ -23,7 +23,7 @@ func (c *conn) answer(o *operation, late bool) {
 	}
 }
 
-// endless reports that an ended connection can do as it is told, as that is so already.
+// endless reports that an operation has its effect on an ended connection already.
 func endless(o *operation) bool {
 	return o.op == history.Close || o.op == history.Abort || o.op == history.Detach
 }
@@ -49,7 +49,7 @@ func prompt(o *operation) bool {
 	return o.op == history.Pause || o.op == history.Resume || o.op == history.Info && o.mail || o.op == history.Send
 }
 
-// token looks at what the sender of a Write was told: a Token comes with a failure.
+// token judges the answer to the sender of a Write: a Token comes with a failure.
 func (c *conn) token(o *operation, r *history.Record) {
 	switch wanted := o.token && r.Err != nil; {
 	case r.Err == history.DeadLetter: // the message itself, with its token

@@ -2,9 +2,8 @@ package check
 
 // permits follows how many connections hold a permit of MaxConnections. A permit is taken before
 // Accepted, and free once the server's FIN is sent, which neither the handler nor the peer sees in
-// that moment. So what is known are two bounds: a connection surely holds its permit until the
-// beginning of its end, and surely not any more once the peer has read the FIN, or Closed has
-// returned.
+// that moment. So two bounds are known: a connection surely holds its permit until the beginning of
+// its end, and surely not any more once the peer has read the FIN, or Closed has returned.
 type permits struct {
 	surely    int
 	maybe     int
@@ -23,7 +22,7 @@ func (p *permits) take(c *conn) {
 	}
 }
 
-// mayGive takes note that the permit may be free from now on.
+// mayGive notes that the permit may be free from now on.
 func (p *permits) mayGive(c *conn) {
 	if c.holds {
 		c.holds = false
@@ -31,7 +30,7 @@ func (p *permits) mayGive(c *conn) {
 	}
 }
 
-// give takes note that it is.
+// give notes that it is.
 func (p *permits) give(c *conn) {
 	p.mayGive(c)
 	if c.mayHold {

@@ -39,7 +39,7 @@ type causes struct {
 
 func (cs *causes) add(reason protocol.Reason) { cs.possible |= only(reason) }
 
-// peer takes note of what the peer does to end it.
+// peer notes what the peer does to end it.
 func (cs *causes) peer(r *history.Record) {
 	switch r.What {
 	case history.Finishing:
@@ -54,7 +54,7 @@ func (cs *causes) peer(r *history.Record) {
 	}
 }
 
-// begin takes note of an operation that ends it.
+// begin notes an operation that ends it.
 func (cs *causes) begin(o *operation) {
 	switch o.op {
 	case history.Close:
@@ -85,12 +85,12 @@ func (cs *causes) surely(at time.Duration) {
 	}
 }
 
-// replaced takes note that a handler that panicked has a successor: the panic has not ended the
+// replaced notes that a handler that panicked has a successor: the panic has not ended the
 // connection.
 func (cs *causes) replaced() { cs.possible &^= only(protocol.ReasonHandlerPanic) }
 
-// ended takes note that a Close or an Abort through the handle has returned. In a handler no Data
-// can be under way by then.
+// ended notes that a Close or an Abort through the handle has returned. In a handler no Data can be
+// under way by then.
 func (cs *causes) ended(c *conn, o *operation) {
 	if o.by == history.Turn(c.number) && (o.op == history.Close || o.op == history.Abort) {
 		cs.decide(o.op.String() + " in a handler")
@@ -103,7 +103,7 @@ func (cs *causes) decide(why string) {
 	}
 }
 
-// left takes note of a handler that failed.
+// left notes a handler that failed.
 func (cs *causes) left(c *conn, r *history.Record) {
 	switch {
 	case r.Failed:
@@ -123,18 +123,18 @@ func (cs *causes) left(c *conn, r *history.Record) {
 	cs.decide("a handler has failed")
 }
 
-// wrote takes note of a write that begins.
+// wrote notes a write that begins.
 func (cs *causes) wrote(c *conn) {
 	if !cs.mayStall {
 		cs.mayStall, cs.writing = true, c.now
 	}
 }
 
-// came takes note of a byte that has come.
+// came notes a byte that has come.
 func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = at, 0 }
 
-// awaits takes note that the peer has waited for the server for d: that does not count as idle, but
-// for what lies between two looks of the sweep.
+// awaits notes that the peer has waited for the server for d: that does not count as idle, but for
+// what lies between two looks of the sweep.
 func (cs *causes) awaits(c *conn, d time.Duration) {
 	limit := cs.timeouts.longest(&c.world.Options)
 	cs.awaited += max(0, d-(overrun(limit)-limit))
@@ -173,7 +173,7 @@ func (cs *causes) byNow(c *conn) reasons {
 // none reports that nothing can have ended the connection yet.
 func (cs *causes) none(c *conn) bool { return cs.byNow(c) == 0 }
 
-// settle takes note of a Rest: what was to end the connection has begun to.
+// settle notes a Rest: what was to end the connection has begun to.
 func (cs *causes) settle(c *conn) {
 	if c.nothingPending() {
 		cs.mayStall = false

@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// World is what a judge must know besides the records.
+// World holds the facts that a judge needs besides the records.
 type World struct {
 	// Options of the connections, as they were given.
 	Options connection.Options
@@ -25,16 +25,17 @@ type World struct {
 	Kernel Kernel
 	// Instant: what was sent has arrived at the next Rest, unless the network is parted.
 	Instant bool
-	// RealTime: records come later than what they tell of, by nobody knows how much. Limits in time
-	// are not judged.
+	// RealTime: records come later than the events they describe, by an unknown time. Limits in
+	// time are not judged.
 	RealTime bool
 	// Lossless: a reset by the peer loses nothing that it had sent before, unless the network is
 	// parted.
 	Lossless bool
 }
 
-// Kernel is how much a kernel takes at least before it takes no more: so many writes, or so many
-// bytes, whatever comes first. The zero value is not known, and then nothing is concluded from it.
+// Kernel is the least that a kernel takes before it takes no more: so many writes, or so many
+// bytes, whichever comes first. The zero value means unknown, and then nothing is concluded from
+// it.
 type Kernel struct{ Writes, Bytes int }
 
 // Violation is a rule that was broken.

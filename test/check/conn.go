@@ -63,7 +63,7 @@ type operation struct {
 	from        int // the sender of mail, 0 if there is none
 	begin, end  int // records; end is that from which on it surely has had its effect, unknown until then
 	at          time.Duration
-	told        int   // how often somebody was told of its outcome
+	told        int   // how often its outcome was told
 	err         error // what was told last
 	credit      int   // of a Resume
 
@@ -243,7 +243,7 @@ func (c *conn) end(r *history.Record) {
 	}
 }
 
-// told takes note that somebody hears of an operation's outcome.
+// told notes that an operation's outcome is told.
 func (c *conn) told(r *history.Record) {
 	id := r.ID
 	if r.What == history.Enter {

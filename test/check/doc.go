@@ -1,6 +1,6 @@
-// Package check judges a history: given what an observer recorded (package history), it returns
-// what of the guarantees was broken. It is a pure function of the records, so that the histories
-// that break each rule can be written by hand.
+// Package check judges a history: from the records of an observer (package history) it returns the
+// rules of the guarantees that were broken. It is a pure function of the records, so that the
+// histories that break each rule can be written by hand.
 //
 //	rules.go          the rules, by name
 //	check.go          the walk over the records
@@ -11,7 +11,7 @@
 //	order_g1.go …     the rules, a file for each guarantee
 //	rest.go           what must have happened when nothing moves any more
 //
-// Records of concurrent goroutines do not tell who was first. Whatever the rules conclude, they
-// conclude from bounds: what surely was so, what may have been. A history that could be innocent
-// is.
+// Records of concurrent goroutines do not tell which goroutine was first. The rules therefore
+// conclude from bounds: what surely was so, and what may have been. A history that may have kept a
+// rule has kept it.
 package check

@@ -124,14 +124,13 @@ func (in *input) peerClosed(c *conn) {
 	in.told = true
 }
 
-// settle takes note of a Rest: every Resume has been read, and one without unread bytes forces
-// nothing.
+// settle notes a Rest: every Resume has been read, and one without unread bytes forces nothing.
 func (in *input) settle() {
 	in.budget = min(in.budget, 1, len(in.unread))
 	in.calls, in.unreadWas = 0, len(in.unread)
 }
 
-// finish looks at an ended connection: was everything shown that had to be?
+// finish checks that an ended connection has shown all that it had to show.
 func (in *input) finish(c *conn) {
 	if c.closed == nil || c.world.NoPeers {
 		return
@@ -140,7 +139,7 @@ func (in *input) finish(c *conn) {
 	switch reason := c.closed.Reason; {
 	case reason == protocol.ReasonPeerClosed && !in.rst:
 	case reason == protocol.ReasonPeerReset, reason == protocol.ReasonPeerClosed: // a reset of which a write was told looks orderly
-		// A handler that wants nothing is waited for, and for as long after each Data.
+		// The connection waits for a handler without demand, and as long again after each Data.
 		limit := c.world.Options.LingerTimeout
 		timely := limit < 0 || c.closedAt-max(in.goneAt, in.shownAt) < limit
 		if !c.world.Lossless || !in.gone || !timely || c.prevented() {
@@ -154,14 +153,14 @@ func (in *input) finish(c *conn) {
 	}
 }
 
-// prevented reports that input may have been kept from the handler: by its own doing, or by an end
-// that does not wait for it.
+// prevented reports that input may have been kept from the handler, by the handler itself or by an
+// end that does not wait for it.
 func (c *conn) prevented() bool {
 	o := &c.world.Options
 	return o.HoldFullReadBuffer || c.shutdown || c.causes.possible&^peerReasons != 0 || c.torn || c.judge.torn
 }
 
-// unreadAtEnd looks at the count of what was not consumed. What is in the kernel may be in it.
+// unreadAtEnd judges the count of unread bytes. Bytes in the kernel may be included.
 func (in *input) unreadAtEnd(c *conn) {
 	unread, read := int(c.closed.Stats.Unread), int(c.closed.Stats.Read)
 	if unread < read-in.consumed || unread > len(in.sent)-in.consumed {

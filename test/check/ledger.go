@@ -20,9 +20,9 @@ const (
 	cutOff                 // accepted, and failed
 )
 
-// ledger holds the writes of a connection. What is pending has two bounds. Surely pending is what
-// the kernel cannot have taken: it lies further behind what the peer has read than the network
-// holds. May be pending is all that was not seen to be gone.
+// ledger holds the writes of a connection. The pending writes have two bounds. A write is surely
+// pending if the kernel cannot have taken it: it lies further behind what the peer has read than
+// the network holds. A write may be pending if it was not seen to be gone.
 type ledger struct {
 	writes []*operation // by Begin
 	sure   []*operation // accepted through the handle, by End: possibly still pending, see surely
@@ -65,7 +65,7 @@ func (l *ledger) begin(c *conn, o *operation) {
 	}
 }
 
-// known takes note that it is known by now whether a write was refused.
+// known notes that it is known by now whether a write was refused.
 func (l *ledger) known(o *operation) {
 	if o.outcome == open && o.op != history.Wait {
 		l.offered--
@@ -98,7 +98,7 @@ func (l *ledger) end(c *conn, o *operation, r *history.Record) {
 	l.bounds(c)
 }
 
-// told is the end of a write by mail that somebody hears of.
+// told ends a write by mail when its outcome is told.
 func (l *ledger) told(c *conn, o *operation) {
 	if o.told > 1 {
 		return // see Answered
@@ -110,7 +110,8 @@ func (l *ledger) told(c *conn, o *operation) {
 		l.refuse(c, o, err)
 		l.total += o.size // as is said of one through the handle
 	case c.mayEndWith(err):
-		// A refusal, or what ended the connection, and then it may have been accepted.
+		// The error is a refusal, or the cause of the connection's end. In the second case the
+		// write may have been accepted.
 		if o.outcome == open {
 			l.known(o)
 			o.outcome = either
@@ -132,7 +133,7 @@ func (o *operation) tooLarge(c *conn, err error) bool {
 	return isTooLarge(err) && o.room() > c.world.Options.WriteBufferSize
 }
 
-// accept takes note that a write by mail surely was accepted.
+// accept notes that a write by mail surely was accepted.
 func (l *ledger) accept(c *conn, o *operation, as outcome) {
 	if o.outcome == open {
 		l.known(o)
@@ -163,7 +164,7 @@ func (l *ledger) refuse(c *conn, o *operation, err error) {
 	c.refused(o, err)
 }
 
-// deny takes note that a write was not accepted.
+// deny notes that a write was not accepted.
 func (l *ledger) deny(o *operation, err error) {
 	if o.outcome == refused {
 		return
@@ -176,7 +177,7 @@ func (l *ledger) deny(o *operation, err error) {
 	}
 }
 
-// release takes note that a write is surely not pending.
+// release notes that a write is surely not pending.
 func (l *ledger) release(o *operation) {
 	if !o.released {
 		o.released = true
@@ -185,8 +186,8 @@ func (l *ledger) release(o *operation) {
 	}
 }
 
-// gone returns the most bytes that the kernel can have taken; from is a bound that never sinks. It
-// takes any number for a peer that has closed: it throws them away.
+// gone returns the most bytes that the kernel can have taken; from is a bound that never decreases.
+// For a peer that has closed the kernel takes any number and discards them.
 func (c *conn) gone() (most, from int) {
 	if c.world.Network == 0 || c.world.NoPeers || c.input.gone {
 		return unknown, 0
@@ -195,7 +196,7 @@ func (c *conn) gone() (most, from int) {
 	return from + c.output.reading, from
 }
 
-// surely returns what is pending for certain, of writes that ended before the given record.
+// surely returns what is certainly pending of the writes that ended before the given record.
 func (l *ledger) surely(c *conn, before int) (count, size int) {
 	most, from := c.gone()
 	for len(l.sure) > 0 && l.sure[0].before+l.sure[0].length() <= from {
@@ -210,7 +211,7 @@ func (l *ledger) surely(c *conn, before int) (count, size int) {
 	return count, size
 }
 
-// settle takes note of a Rest: all mail has been read, and whoever was refused has been told.
+// settle notes a Rest: all mail has been read, and every sender that was refused has been told.
 func (l *ledger) settle(c *conn) {
 	for _, o := range l.mail {
 		if o.outcome == open {

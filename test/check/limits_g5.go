@@ -20,7 +20,7 @@ func (l *ledger) bounds(c *conn) {
 	}
 }
 
-// info looks at what the connection itself says is pending.
+// info judges what the connection itself reports as pending.
 func (l *ledger) info(c *conn, info *protocol.Info) {
 	o := &c.world.Options
 	if info == nil {
@@ -34,7 +34,7 @@ func (l *ledger) info(c *conn, info *protocol.Info) {
 	}
 }
 
-// refused looks at the error of a write that was not accepted: was there a reason for it?
+// refused checks that there was a reason for the error of a write that was not accepted.
 func (c *conn) refused(o *operation, err error) {
 	options := &c.world.Options
 	// All that may have been pending at any time from its beginning to its end, itself excepted.
@@ -65,7 +65,8 @@ func (c *conn) refused(o *operation, err error) {
 			c.fail(CountFirst, "%v, with %d writes pending of at most %d", err, sure, options.WriteQueueSize)
 		}
 	case history.DeadLetter:
-		// Of a Write that nobody asked about, for whatever reason; of another after the end.
+		// It is that of a Write without a question, for any reason, or of another one after the
+		// end.
 		if o.asked && c.causes.none(c) {
 			c.fail(RightError, "%v, and nothing has ended it", err)
 		}

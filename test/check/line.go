@@ -19,14 +19,14 @@ type line struct {
 	tries  int
 }
 
-// choice is a place in the line, with who else could stand there.
+// choice is a place in the line, with the others that could stand there.
 type choice struct {
 	at     int // in received
 	write  int // in writes
 	others []int
 }
 
-// mostTries bounds the search; beyond it the stream is taken as innocent.
+// mostTries bounds the search; beyond it the stream counts as correct.
 const mostTries = 1 << 20
 
 // lay reports whether there is such an order.
@@ -93,7 +93,7 @@ func (l *line) candidates(at int) []int {
 	return append(whole, cut...)
 }
 
-// waiting returns the write that waits of which a part has been placed and the rest has not.
+// waiting returns the waiting write of which a part has been placed and the rest has not.
 func (l *line) waiting() *operation {
 	for i, o := range l.writes {
 		if o.whole != nil && i > 0 && l.placed[i-1] && !l.placed[i] && l.writes[i-1].whole == o.whole {

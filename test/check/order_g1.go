@@ -48,15 +48,15 @@ func (c *conn) wasTold() {
 	}
 }
 
-// toldAtRest looks for an end that has begun and of which the handler has not been told.
+// toldAtRest looks for an end that has begun without a call that tells the handler.
 func (c *conn) toldAtRest() {
 	if c.causes.definite != nil && c.closing == nil {
 		c.fail(ClosingOnce, "it has not come, although %s", c.causes.why)
 	}
 }
 
-// replaced takes note of a handler in the place of one that panicked. What is so, it is told again;
-// and unread bytes are shown again.
+// replaced notes a handler in the place of one that panicked. The new one is told the current state
+// again, and is shown unread bytes again.
 func (c *conn) replaced(r *history.Record) {
 	c.broken = false
 	c.restarts = append(c.restarts, r.At)
@@ -70,7 +70,7 @@ func (c *conn) replaced(r *history.Record) {
 	c.input.budget++
 }
 
-// orderAtEnd looks at a connection of which no more will come.
+// orderAtEnd judges a connection that gets no more records.
 func (c *conn) orderAtEnd() {
 	if c.accepted && c.closed == nil && c.over {
 		c.fail(ClosedLast, "it never came")

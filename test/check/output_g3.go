@@ -62,7 +62,7 @@ func (out *output) peer(c *conn, r *history.Record) {
 	}
 }
 
-// finish looks at an ended connection: is what the peer got what was accepted?
+// finish checks that the peer of an ended connection got what was accepted.
 func (out *output) finish(c *conn) {
 	if !c.accepted {
 		if len(out.received) > 0 {
@@ -103,7 +103,7 @@ func (out *output) finish(c *conn) {
 	}
 }
 
-// flushes reports that nothing can have kept an ended connection from bringing out all that was
+// flushes reports that nothing can have kept an ended connection from sending all that was
 // accepted.
 func (c *conn) flushes() bool {
 	const cuts = 1<<protocol.ReasonLocalAborted | 1<<protocol.ReasonStopped | 1<<protocol.ReasonPeerReset | 1<<protocol.ReasonShutdown |

@@ -11,14 +11,14 @@ import (
 // input is: one that had returned when the last handler call ended, or at the last Rest, has had
 // its effect on the next Data.
 type pauses struct {
-	ever    bool         // somebody has paused or counted
+	ever    bool         // a Pause or a counted Resume has been called
 	sure    *operation   // a Pause that no Resume can have followed
 	open    []*operation // Resumes that may still have to be read
 	recent  []*operation // since the last Rest
 	now     flag         // at the last Rest
 	resumed bool         // since the Rest before it, and nothing else after that
 	credit  int          // the most Data that may have been asked for, in pull mode
-	counted bool         // somebody counts: the demand is not known
+	counted bool         // a counted Resume was called: the demand is not known
 }
 
 // flag is what is known of a connection at rest.
@@ -52,7 +52,7 @@ func (p *pauses) resume(c *conn, o *operation) {
 	p.ever = p.ever || o.credit > 0
 }
 
-// told takes note of the answer to a Pause or a Resume: it has had its effect.
+// told notes the answer to a Pause or a Resume: it has had its effect.
 func (p *pauses) told(c *conn, o *operation) {
 	o.end = min(o.end, c.at)
 	if o.err != nil && !isClosed(o.err) && o.err != history.DeadLetter {
@@ -73,7 +73,7 @@ func (p *pauses) data(c *conn) {
 	}
 }
 
-// settle takes note of a Rest: all that was sent has been read.
+// settle notes a Rest: all that was sent has been read.
 func (p *pauses) settle(c *conn) {
 	for _, o := range p.open {
 		o.end = min(o.end, c.at)
@@ -94,7 +94,7 @@ func (p *pauses) settle(c *conn) {
 	for _, o := range p.recent {
 		credit = credit || o.credit > 0
 		if o.by != last.by {
-			alone = false // who was first?
+			alone = false // the order is not known
 			if o.op != last.op {
 				p.now = doubtful
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// rest looks at a connection when nothing moves any more: whatever could happen has happened.
+// rest judges a connection when nothing moves any more: all that could happen has happened.
 func (c *conn) rest() {
 	c.waits.rest(c)
 	if !c.accepted || c.left || c.inside != 0 {
@@ -16,7 +16,7 @@ func (c *conn) rest() {
 	c.quietFrom = c.at
 	c.ledger.settle(c)
 	c.pauses.settle(c)
-	// One that is to leave soon is not awaited: its pause counts.
+	// A connection that is to end soon is not waited for: its pause counts.
 	leaving := c.shutdown || c.drained > 0 || c.causes.half != nil || c.causes.byNow(c)&only(protocol.ReasonMaxAge) != 0
 	if before := c.rested; before.paused != nil && before.paused == c.pauses.sure && before.calls == c.calls && !leaving {
 		c.causes.awaits(c, c.now-before.at)
@@ -63,7 +63,7 @@ func (c *conn) inputAtRest() {
 }
 
 // gateOpen reports, at a Rest, that the connection's own writes do not hold input back. A write
-// that blocks keeps its whole room, however much of it has gone: so all must have.
+// that blocks keeps its whole room, however much of it has gone, so all must have gone.
 func (c *conn) gateOpen() bool {
 	return c.world.Options.ReadGate == connection.GateOff || c.waits.none() && c.outstanding() <= c.world.Network
 }
@@ -120,11 +120,11 @@ func (c *conn) lingersAtRest() {
 	}
 }
 
-// overrun is what a limit may come to: an eighth more, or 10 ms.
+// overrun is a limit with what it may be exceeded by: an eighth, or 10 ms.
 func overrun(limit time.Duration) time.Duration { return limit + max(limit/8, 10*time.Millisecond) }
 
-// overrunTried is overrun for a limit on a write that waits: what the peer took may be found out
-// one look later, and it is tried once more before the end.
+// overrunTried is overrun for a limit on a write that waits: the sweep may notice one round later
+// what the peer took, and the write is tried once more before the end.
 func overrunTried(limit time.Duration) time.Duration { return limit + 2*(overrun(limit)-limit) }
 
 // timeAtRest looks for a connection that is still there although nothing has moved for longer than
@@ -151,5 +151,5 @@ func (c *conn) timeAtRest() {
 	}
 }
 
-// atOnce are the ends that wait for nobody.
+// atOnce are the ends that wait for nothing.
 var atOnce = only(protocol.ReasonLocalAborted) | only(protocol.ReasonStopped)

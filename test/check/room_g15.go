@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// room follows the refusals of writes for lack of room, and what is told of it.
+// room follows the refusals of writes for lack of room, and the reports of room.
 type room struct {
 	refusedFrom int         // the beginning of the last write that surely was refused
 	readyAt     int         // the record of the last Writable with ready
@@ -18,7 +18,7 @@ type room struct {
 	quietAt     int         // the record of the last Rest outside of a call
 }
 
-// outcome looks at what somebody was told of a write that does not wait.
+// outcome judges the result that was told of a write that does not wait.
 func (rm *room) outcome(c *conn, o *operation, r *history.Record) {
 	dropped := r.Err == protocol.ErrDropped && c.drops()
 	refusal := lacksRoom(r.Err) && (r.What == history.End || o.mail && o.outcome == refused)
@@ -42,9 +42,9 @@ func (rm *room) outcome(c *conn, o *operation, r *history.Record) {
 // may have been refused because the writer got no time.
 const busy = 40 * time.Millisecond
 
-// judge looks whether the kernel can have been full when a write was refused. It was full at the
-// beginning of that moment, if anything was pending: so what it takes by now is no more than what
-// the peer has taken out of it since.
+// judge checks that the kernel can have been full when a write was refused. If anything was
+// pending, it was full at the beginning of that moment. So it takes by now no more than the peer
+// has taken out of it since.
 func (rm *room) judge(c *conn, o *operation, r *history.Record) {
 	if c.input.gone || c.world.NoPeers {
 		return
@@ -58,8 +58,8 @@ func (rm *room) judge(c *conn, o *operation, r *history.Record) {
 	rm.firstFill(c, o, r)
 }
 
-// firstFill looks at a write that was refused before the peer had read anything: was there as much
-// before it as the kernel takes, and the queue?
+// firstFill judges a write that was refused before the peer had read anything. The writes before it
+// must have filled the kernel and the queue.
 func (rm *room) firstFill(c *conn, o *operation, r *history.Record) {
 	kernel, l := c.world.Kernel, &c.ledger
 	if kernel.Writes == 0 || o.got > 0 || c.now-o.at > busy {
@@ -77,8 +77,7 @@ func (rm *room) firstFill(c *conn, o *operation, r *history.Record) {
 	}
 }
 
-// slow looks at the beginning of a slow consumer's end: the write that was refused came after the
-// last Rest.
+// slow judges the beginning of a slow consumer's end: the refused write came after the last Rest.
 func (rm *room) slow(c *conn, r *history.Record) {
 	if r.Room == 0 || c.input.gone || c.world.NoPeers {
 		return
@@ -98,7 +97,7 @@ func (rm *room) mayBeFull(c *conn) bool {
 	return o.SlowConsumer == connection.SlowRefuse && rm.full-rm.reminders < c.ledger.offered+c.ledger.refusals
 }
 
-// writable takes note of a Writable.
+// writable notes a Writable.
 func (rm *room) writable(c *conn, ready bool) {
 	if ready {
 		rm.readyAt = c.at
@@ -107,7 +106,7 @@ func (rm *room) writable(c *conn, ready bool) {
 	}
 }
 
-// replaced takes note of a new handler: none of its writes was refused.
+// replaced notes a new handler: none of its writes was refused.
 func (rm *room) replaced() {
 	rm.refusedFrom = 0
 	rm.reminders++

@@ -10,7 +10,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// tale is a history written by hand, of connection 1 where nothing else is said.
+// tale is a history written by hand, of connection 1 unless another one is named.
 type tale struct {
 	world   World
 	records []history.Record
@@ -161,7 +161,7 @@ func (t *tale) bids(by, from int, text string, id *int) *tale {
 	return t.begin(history.Record{Op: history.Write, By: by, Mail: true, Token: true, From: from, Bytes: []byte(text), N: len(text)}, id)
 }
 
-// comesBack is what its sender is told of its failure.
+// comesBack is the answer to its sender about its failure.
 func (t *tale) comesBack(id int, err error) *tale {
 	return t.add(history.Record{What: history.Answer, ID: id, Err: err, Mail: true, Token: true})
 }

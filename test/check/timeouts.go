@@ -9,7 +9,7 @@ import (
 )
 
 // timeouts are the limits of time that a connection may have: the listener's, or its own, or either
-// while nobody knows which.
+// while it is not known which.
 type timeouts struct {
 	set []setting // by when they came
 }
@@ -37,7 +37,7 @@ func (t *timeouts) all(o *connection.Options) []setting {
 // own reports that the connection may have limits of its own.
 func (t *timeouts) own() bool { return len(t.set) > 1 || len(t.set) == 1 && t.set[0].by != nil }
 
-// begin takes note of limits that may hold from now on. One that changes counts from now.
+// begin notes limits that may hold from now on. One that changes counts from now.
 func (t *timeouts) begin(o *connection.Options, by *operation, limits protocol.Timeouts) {
 	before := t.all(o)
 	listeners := protocol.Timeouts{Idle: o.IdleTimeout, Read: o.ReadTimeout, MaxAge: o.MaxAge}
@@ -62,8 +62,8 @@ func inherit(limit *time.Duration, listeners time.Duration) {
 	}
 }
 
-// end takes note that a call has returned: what was set before it began no longer holds. It may
-// have ended the connection until now.
+// end notes that a call has returned: what was set before it began no longer holds. It may have
+// ended the connection until now.
 func (t *timeouts) end(by *operation, now time.Duration) {
 	for i := range t.set {
 		if s := &t.set[i]; s.by != by && (s.by == nil || s.by.end < by.begin) {

@@ -56,7 +56,7 @@ func (w *waits) expire(o *operation) {
 	}
 }
 
-// shutBy takes note of an operation through the handle that has returned.
+// shutBy notes an operation through the handle that has returned.
 func (w *waits) shutBy(o *operation) {
 	switch o.op {
 	case history.Close, history.CloseWrite, history.Abort:
@@ -79,7 +79,7 @@ func (w *waits) end(c *conn, o *operation, r *history.Record) {
 	}
 }
 
-// settle takes note that n bytes from the beginning of a piece on were accepted, or all of it.
+// settle notes that n bytes from the beginning of a piece on were accepted, or all of it.
 func (w *waits) settle(c *conn, piece *operation, n int, err error) {
 	l := &c.ledger
 	piece.end = c.at

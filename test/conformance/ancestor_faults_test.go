@@ -140,7 +140,7 @@ func TestAThrowableInAHandlerLeavesTheSocketOpen(t *testing.T) {
 	})
 }
 
-// executor is a caller's own, that knows whether it was shut down.
+// executor belongs to the caller, and knows whether it was shut down.
 type executor struct {
 	*tcpactor.Pool
 	closed atomic.Bool

@@ -116,7 +116,7 @@ func TestCloseWriteSendsFINAndReadsOn(t *testing.T) {
 	})
 }
 
-// The end may come inside the call, where the writer has ended before.
+// The end may come inside the call if the writer has ended before.
 func TestWhatAHandlerThatFailsHasDetachedIsItsOwnAndWhatItLeftIsCountedOnce(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		var kept []byte
@@ -296,7 +296,7 @@ func TestWritableAlternatesStrictly(t *testing.T) {
 	})
 }
 
-// lastWritable reports that the last word about the water marks was ready.
+// lastWritable reports that the last Writable said ready.
 func lastWritable(events []event) (ready bool) {
 	for _, e := range events {
 		if e.what == "writable" {
@@ -364,7 +364,7 @@ func TestACloseWhoseFlushMeetsAResetEndsWithItsError(t *testing.T) {
 	})
 }
 
-// The closeNotify of TLS is bytes, for which there may be no room.
+// The closeNotify of TLS consists of bytes, and there may be no room for them.
 func TestACloseNotifyThatIsNotReadEndsAtTheCloseTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const buffer, record = 1000, 5 + 1 + 16 // what a record is longer than its bytes

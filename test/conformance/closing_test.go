@@ -20,9 +20,9 @@ import (
 )
 
 // Closing: the handler and the event stream are told at once that a connection has begun to end.
-// That it comes once, after Accepted and before Closed, the tape checks for every connection.
+// For every connection the tape checks that Closing comes once, after Accepted and before Closed.
 
-// announcements collects what the event stream says of connections that begin to end.
+// announcements collects the events of connections that begin to end.
 type announcements struct {
 	w    *world
 	mu   sync.Mutex
@@ -47,14 +47,14 @@ func (w *world) announcements() *announcements {
 	return a
 }
 
-// of returns what was said of the connection so far.
+// of returns the events of the connection so far.
 func (a *announcements) of(pid *actor.PID) []*connection.Closing {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.all[pid.Id])
 }
 
-// await waits until something is said of the connection.
+// await waits until there is an event of the connection.
 func (a *announcements) await(pid *actor.PID) *connection.Closing {
 	a.w.t.Helper()
 	limit := time.After(a.w.patience())
@@ -70,7 +70,7 @@ func (a *announcements) await(pid *actor.PID) *connection.Closing {
 
 var errEnough = errors.New("enough")
 
-// orderlyEnds begin an end whose flush takes as long as the peer does not read.
+// orderlyEnds begin an end that flushes, which takes as long as the peer does not read.
 var orderlyEnds = map[protocol.Reason]func(w *world, s *server, p *peer, t *tape){
 	protocol.ReasonLocalClosed: func(_ *world, _ *server, _ *peer, t *tape) { _ = t.socket.Close() },
 	protocol.ReasonPeerClosed:  func(_ *world, _ *server, p *peer, _ *tape) { p.closeWrite() },
@@ -92,7 +92,7 @@ var orderlyEnds = map[protocol.Reason]func(w *world, s *server, p *peer, t *tape
 	},
 }
 
-// obeying is a script whose handler fails as it is told to by a message.
+// obeying is a script with a handler that fails as a message tells it to.
 func obeying() script {
 	return script{message: func(_ *tape, _ actor.Context, message any) error {
 		if message == "panic" {

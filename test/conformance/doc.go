@@ -1,6 +1,6 @@
-// Package conformance holds the tests of the contract: one file per guarantee of
-// docs/guarantees.md, one for the faults of the ancestor, and a few for what the guarantees rest
-// on. Every test runs over every network of one table.
+// Package conformance tests the contract: one file per guarantee of docs/guarantees.md, one for the
+// faults of the ancestor, and a few for the basis of the guarantees. Every test runs over every
+// network of one table.
 //
 //	networks_test.go  the table: real sockets by transport, TLS, behind a proxy, and simnet in a synctest bubble
 //	world_test.go     one test's surroundings: actor system, listeners, and what must not be left behind
@@ -8,6 +8,5 @@
 //	tape_test.go      the record of one connection's handler calls, and the checks that hold for every connection
 //	forms_test.go     one script played through each of the three forms
 //
-// On real networks nothing sleeps: a test waits for an event. In a bubble time is virtual, and
-// exact.
+// On real networks no test sleeps: it waits for an event. In a bubble time is virtual and exact.
 package conformance

@@ -17,8 +17,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// What ended a connection is the error of every later write: net.ErrClosed where this side has
-// closed, the error of the network where the peer has reset it.
+// Every later write fails with the cause of the connection's end: net.ErrClosed if this side has
+// closed, the error of the network if the peer has reset it.
 
 // breakOff is a peer that goes without a closeNotify, on every network: where there is no RST, by a
 // close with unread input.
@@ -31,7 +31,7 @@ func (p *peer) breakOff() {
 	p.close()
 }
 
-// theirs checks that err is the peer's doing, with the connection's addresses.
+// theirs checks that the peer caused err, and that it has the connection's addresses.
 func theirs(t *testing.T, tape *tape, name string, err error) {
 	t.Helper()
 	var op *net.OpError
@@ -124,7 +124,7 @@ func TestAWriteAfterOurOwnEndGivesErrClosed(t *testing.T) {
 	}
 }
 
-// failures counts what the event stream says of handlers that failed.
+// failures counts the events of handlers that failed.
 func (w *world) failures() (count func(pid *actor.PID) int) {
 	var mu sync.Mutex
 	failed := map[string]int{}
@@ -220,7 +220,7 @@ func TestAHandlerThatFailsForAnotherReasonHasFailed(t *testing.T) {
 	}
 }
 
-// The error of a write that was refused by CloseWrite is the handler's own doing.
+// The handler itself has caused the error of a write that was refused because of CloseWrite.
 func TestAHandlerThatWritesAfterItsCloseWriteHasFailed(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		failures := w.failures()

@@ -15,19 +15,19 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// Every limit of time against the same four questions, on a clock that is exact: is the connection
-// alive one tick before, has it ended at the limit (and the eighth of it that the sweep may take),
-// does traffic give it more time, and do messages not?
+// Four questions for every limit of time, on an exact clock: Is the connection alive one tick
+// before? Has it ended at the limit (and the eighth of it that the sweep may take)? Does traffic
+// give it more time? Do messages give it none?
 
-// limit is one of them, with a connection that has come to where it counts.
+// limit is one limit, with a connection in the state in which it counts.
 type limit struct {
 	options listener.Options
 	play    script
-	// begin brings the connection there: from then on the time counts.
+	// begin brings the connection into that state: from then on the time counts.
 	begin func(s *subject)
 	// over reports that the limit has ended what it bounds.
 	over func(s *subject) bool
-	// least and most are how long it may take; the same where least is all there is.
+	// least and most bound how long it may take. They are the same if there is only one value.
 	least, most time.Duration
 	// traffic moves a byte; resets says that the time begins anew with it.
 	traffic func(s *subject)
@@ -145,7 +145,7 @@ func limits() map[string]*limit {
 	}
 }
 
-// questions are what is asked of every limit. l begins, and the answer is reported.
+// questions are asked of every limit. l begins, and the answer is reported.
 var questions = map[string]func(t *testing.T, l *limit, s *subject){
 	"one tick before, it is alive": func(t *testing.T, l *limit, s *subject) {
 		time.Sleep(l.least - 1)

@@ -10,7 +10,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// script is what a handler does. A part left out does nothing; data left out consumes everything.
+// script is what a handler does. A nil part does nothing; a nil data consumes everything.
 type script struct {
 	accepted   func(t *tape) error
 	again      func(t *tape) error // accepted, of a handler that replaces one that panicked
@@ -23,7 +23,7 @@ type script struct {
 	closed     func(t *tape)
 }
 
-// factoryOf makes a factory whose handlers play a script.
+// factoryOf makes a factory of handlers that play a script.
 type factoryOf func(s *server, play script) tcpactor.Factory
 
 var factories = map[string]factoryOf{"handlers": handlersForm, "functions": functionsForm, "actors": actorsForm}

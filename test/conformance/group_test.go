@@ -71,7 +71,7 @@ func TestAGroupRefusesNoSocketAndNoBytes(t *testing.T) {
 	assert.Zero(t, d)
 }
 
-// Whichever goroutines write, all members see the same order.
+// All members see the same order, whichever goroutines write.
 func TestAllMembersSeeTheSameOrder(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const writers, lines = 4, 200
@@ -153,7 +153,7 @@ func TestASlowMemberIsTreatedByItsPolicyAndCounted(t *testing.T) {
 	}
 }
 
-// A room hears that a member leaves while the flush of what it was sent still goes on.
+// A room hears that a member leaves while the flush of that member's output still goes on.
 func TestAMemberThatBeginsToCloseLeavesAtOnce(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, roomy())

@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// A connection of which one direction has ended lives on in the other, but not without traffic for
-// longer than HalfCloseTimeout.
+// After one direction has ended, the connection lives on in the other, but for at most
+// HalfCloseTimeout without traffic.
 
 // halves are the ways for one direction to end. Each leaves the other open.
 var halves = map[string]func(p *peer, tape *tape){

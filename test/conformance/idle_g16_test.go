@@ -103,7 +103,7 @@ func TestAConnectionWhoseAnswerIsAwaitedIsNotIdle(t *testing.T) {
 	}
 }
 
-// The time counts from where the server waits for the peer again, whole.
+// The whole time counts again from the moment at which the server waits for the peer again.
 func TestAfterItsAnswerAConnectionHasItsWholeTimeAgain(t *testing.T) {
 	for name, way := range answering {
 		t.Run(name, func(t *testing.T) {
@@ -133,8 +133,8 @@ func TestAfterItsAnswerAConnectionHasItsWholeTimeAgain(t *testing.T) {
 	}
 }
 
-// What is not answered, and not waited for either, does not keep a connection: bytes that were
-// shown are no promise of an answer.
+// Input that is not answered, and not waited for either, does not keep a connection: a handler need
+// not answer the bytes that it was shown.
 func TestAClientThatNobodyAnswersIsIdle(t *testing.T) {
 	for name, factory := range factories {
 		t.Run(name, func(t *testing.T) {
@@ -151,8 +151,8 @@ func TestAClientThatNobodyAnswersIsIdle(t *testing.T) {
 	}
 }
 
-// Messages are no traffic, however long the handler takes for each: the time that it takes does not
-// count, and no more than that.
+// Messages are no traffic, however long the handler takes for each. Only the time that the handler
+// takes does not count.
 func TestMessagesThatKeepAHandlerBusyPutTheIdleTimeoutOffByAsMuch(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const limit = 5 * time.Minute
@@ -170,8 +170,8 @@ func TestMessagesThatKeepAHandlerBusyPutTheIdleTimeoutOffByAsMuch(t *testing.T) 
 	})
 }
 
-// Progress is what the kernel took, not a call that returned: these peers take one byte shortly
-// before each limit, of writes that are much larger.
+// Progress means bytes that the kernel took, not a call that returned. These peers take one byte of
+// a much larger write shortly before each limit.
 func TestAPeerThatTakesOneByteWithinEveryLimitIsNeverEnded(t *testing.T) {
 	const limit, buffer = 30 * time.Second, 1000
 	o := connection.Options{WriteTimeout: limit, IdleTimeout: limit, WriteBufferSize: 2 * stallSize}

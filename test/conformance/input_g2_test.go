@@ -15,8 +15,8 @@ import (
 
 // G2: the bytes shown are exactly a prefix of what the peer sent, in order; everything received
 // before FIN or RST is shown before Closed. Unread bytes lead the next Data, which the tape checks
-// for every Data. No new call without new bytes or a Resume; Resume with unread bytes forces a
-// call, without any none.
+// for every Data. There is no new call without new bytes or a Resume. A Resume forces a call if
+// there are unread bytes, and none otherwise.
 
 func TestTheInputIsWhatThePeerSent(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {

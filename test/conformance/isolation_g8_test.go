@@ -29,7 +29,7 @@ func harmless(w *world, s *server, neighbour *peer, tape *tape) {
 	fresher.sees("me too")
 }
 
-// failing is a script whose handler does what on the word "fail".
+// failing is a script with a handler that calls what on the word "fail".
 func failing(what func() error) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		if string(b.Next(b.Len())) == "fail" {

@@ -14,8 +14,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// After its FIN a connection waits for the peer's, for LingerTimeout, and without a permit among
-// MaxConnections.
+// After its FIN a connection waits for the peer's FIN for at most LingerTimeout. It does not count
+// among MaxConnections then.
 
 // farewell answers what came, and closes.
 var farewell = script{data: func(t *tape, b *protocol.Buffer) error {
@@ -93,7 +93,8 @@ func (s *server) next() *tape {
 	}
 }
 
-// The permit is free from the FIN on, not from the Close: what was accepted is on its way still.
+// The permit is free from the FIN on, not from the Close: accepted output is still on its way
+// before.
 func TestAConnectionHoldsItsPlaceUntilItsFINIsSent(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		o := roomy()

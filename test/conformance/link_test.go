@@ -18,7 +18,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Link: the end of a connection and of any actor are each other's.
+// Link: a connection and a linked actor end together.
 
 // partner is an actor for a connection to be linked to. "fail" makes it fail, and its supervisor
 // start it again.
@@ -43,7 +43,7 @@ func (w *world) partner() *partner {
 	}))
 	<-p.started
 	w.t.Cleanup(func() {
-		if w.registered(p.pid) { // a Stop for nobody would be a dead letter, whose throttle outlives the bubble
+		if w.registered(p.pid) { // a Stop to an actor that is gone would be a dead letter, and its throttle outlives the bubble
 			p.stop()
 		}
 	})
@@ -464,7 +464,7 @@ func (a *watching) Receive(ctx actor.Context) {
 	}
 }
 
-// A handler's Watch and its connection's link to the same actor know nothing of each other.
+// A handler's Watch and its connection's link to the same actor are independent.
 func TestALinkAndAHandlersOwnWatchAreTwoThings(t *testing.T) {
 	const unlinks = true
 	for name, one := range map[string]struct {
@@ -518,8 +518,8 @@ func TestALinkAndAHandlersOwnWatchAreTwoThings(t *testing.T) {
 	}
 }
 
-// Whatever the moment: an actor that was linked ends with the connection, whether the link came in
-// time or too late, and nothing is left.
+// A linked actor ends with the connection at any moment, whether the link came in time or too late,
+// and nothing is left.
 func TestLinksMadeAndUndoneWhileTheConnectionEndsLeaveNoActorBehind(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{CloseTimeout: 10 * time.Millisecond})

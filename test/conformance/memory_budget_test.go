@@ -18,16 +18,16 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// MemoryBudget: the connections of a listener together hold no more than that. The greediest wait
-// first, nobody waits for ever.
+// MemoryBudget: the connections of a listener together hold no more than that. The connections that
+// hold the most wait first. No connection waits for ever.
 
 // budget returns options with so much memory for all; handlers may leave a full read buffer unread.
 func budget(bytes int64) listener.Options {
 	return listener.Options{MemoryBudget: bytes, Connection: connection.Options{HoldFullReadBuffer: true, IdleTimeout: -1}}
 }
 
-// hoarder is a script whose handlers hold what they are shown until they may let it go. What begins
-// with an m is modest, and sent back.
+// hoarder is a script with handlers that hold what they are shown until they may let it go. Input
+// that begins with an m is sent back.
 func hoarder(mayGo *atomic.Bool, look func()) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		look()
@@ -41,7 +41,7 @@ func hoarder(mayGo *atomic.Bool, look func()) script {
 	}}
 }
 
-// free waits until nothing of the budget is held any more, and nobody waits.
+// free waits until nothing of the budget is held any more and no connection waits.
 func (s *server) free() {
 	s.w.t.Helper()
 	s.eventually("an empty budget", func(i protocol.ListenerInfo) bool { return i.BufferedBytes == 0 && i.Throttled == 0 })
@@ -109,8 +109,8 @@ func TestAThousandGreedyClientsStayWithinTheBudgetAndAModestOneIsServed(t *testi
 	})
 }
 
-// Whoever cannot be served because others hold everything is served once the greediest of them have
-// been ended.
+// A connection that cannot be served because others hold the whole budget is served once the
+// largest holders have been ended.
 func TestWhoHoldsTheBudgetAndLetsNothingGoIsEndedForTheOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const clients, greed, total, timeout = 300, 8 << 10, 256 << 10, 7 * time.Second
@@ -135,7 +135,7 @@ func TestWhoHoldsTheBudgetAndLetsNothingGoIsEndedForTheOthers(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(began), timeout+time.Second)
 
 		time.Sleep(100 * timeout)
-		mayGo.Store(true) // of a full buffer that nobody empties not even the end is read
+		mayGo.Store(true) // while a buffer stays full, not even the end is read
 		for i, p := range peers {
 			tapes[i].socket.Resume()
 			_ = p.Close()
@@ -297,8 +297,8 @@ func TestABudgetWithRoomDoesNotChangeWhatAHandlerIsShown(t *testing.T) {
 	})
 }
 
-// In a storm of clients of every kind the budget is kept, everybody gets what is his, and in the
-// end the account is even.
+// In a storm of clients of every kind the budget is kept, every client gets its own bytes, and in
+// the end the account is even.
 func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const total, crowd, rounds = 48 << 10, 24, 8
@@ -365,7 +365,7 @@ func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
 					kind := "eeewphha"[random.IntN(8)]
 					most := 30_000
 					if kind == 'h' || kind == 'a' {
-						most = 7000 // of a full buffer that nobody empties not even the end is read
+						most = 7000 // while a buffer stays full, not even the end is read
 					}
 					s.visit(random, kind, string(kind)+pattern(random.IntN(most)))
 				}

@@ -49,7 +49,7 @@ func (n network) virtual() bool { return n.family == "sim" }
 // available reports that this system has such a network.
 func (n network) available() bool { return n.transport != listener.Poll || runtime.GOOS != "windows" }
 
-// run runs test where the network's clock ticks.
+// run runs test in a bubble if the network is simulated.
 func (n network) run(t *testing.T, test func(t *testing.T)) {
 	if n.virtual() {
 		synctest.Test(t, test)
@@ -58,7 +58,8 @@ func (n network) run(t *testing.T, test func(t *testing.T)) {
 	}
 }
 
-// sendBuffer is the kernel's buffer at the server's side, small enough to be filled in no time.
+// sendBuffer is the size of the kernel's buffer at the server's side, small enough to be filled
+// quickly.
 const sendBuffer = 64 << 10
 
 // dial connects one more client.
@@ -85,7 +86,7 @@ func (n network) listen(w *world, factory tcpactor.Factory, options listener.Opt
 	return l, n.dressing(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
 }
 
-// dressed has a listener expect what comes before the first byte on this network.
+// dressed has a listener expect the preamble of this network, which comes before the first byte.
 func (n network) dressed(options listener.Options) listener.Options {
 	if n.proxied {
 		options.ProxyProtocol = listener.ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
@@ -96,7 +97,7 @@ func (n network) dressed(options listener.Options) listener.Options {
 	return options
 }
 
-// dressing does at the client's side what comes before the first byte.
+// dressing performs that preamble at the client's side.
 func (n network) dressing(connect dial) dial {
 	if n.mute {
 		return connect
@@ -156,7 +157,7 @@ func eachForm(t *testing.T, test func(t *testing.T, w *world, open factoryOf)) {
 	}
 }
 
-// inBubble runs test on the simulated network alone: for what only an exact clock can show.
+// inBubble runs test on the simulated network alone. It is for tests that need an exact clock.
 func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	n := networks[len(networks)-1]

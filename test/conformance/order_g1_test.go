@@ -21,7 +21,7 @@ import (
 
 // G1: Accepted once and first; Closed once and last, also after a panic, an outside Stop, a server
 // stop, a resume after close; handler calls of one connection never overlap. The tape checks order
-// and overlap of every connection of this package at its end; the tests here bring about the ends.
+// and overlap at the end of every connection of this package. The tests here cause the ends.
 
 var errBroken = errors.New("broken")
 

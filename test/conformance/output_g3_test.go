@@ -20,8 +20,8 @@ import (
 )
 
 // G3: every accepted write goes out whole and in order or is counted as unsent in Closed. A refused
-// write puts no byte on the wire. That accepted = written + unsent is checked by the tape for every
-// connection of this package.
+// write puts no byte on the wire. The tape checks accepted = written + unsent for every connection
+// of this package.
 
 func TestAnEchoReturnsEveryByteInOrder(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {

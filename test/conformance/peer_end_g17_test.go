@@ -13,7 +13,7 @@ import (
 )
 
 // G17: a reset ends a connection within 1 s also while it is paused, throttled or has no demand; a
-// FIN starts HalfCloseTimeout there. And G2 there: what the peer sent before is shown first.
+// FIN starts HalfCloseTimeout there. G2 holds there too: what the peer sent before is shown first.
 
 // quiets are the ways for a connection to show its handler nothing.
 var quiets = map[string]func(play *script, o *connection.Options){
@@ -23,7 +23,7 @@ var quiets = map[string]func(play *script, o *connection.Options){
 	"without demand": func(_ *script, o *connection.Options) { o.ReadMode = connection.Pull },
 }
 
-// quiet starts a listener whose connections show their handlers nothing until they are told.
+// quiet starts a listener with connections that show their handlers nothing until they are told.
 func (w *world) quiet(how string, play script, o connection.Options) *server {
 	w.t.Helper()
 	quiets[how](&play, &o)
@@ -159,7 +159,7 @@ func TestAFINAloneDoesNotEndAConnectionThatShowsItsHandlerNothing(t *testing.T) 
 	})
 }
 
-// met are the ways for a connection to meet its peer's reset.
+// met are the ways in which a connection may notice its peer's reset.
 var met = map[string]func(w *world, p *peer, tape *tape){
 	"by a write": func(_ *world, p *peer, tape *tape) {
 		tape.stall()

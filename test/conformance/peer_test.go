@@ -48,7 +48,7 @@ func (p *peer) rest() string {
 	return string(b)
 }
 
-// all reads until the end, whatever it is. The error is nil for a FIN.
+// all reads until the end of any kind. The error is nil for a FIN.
 func (p *peer) all() ([]byte, error) {
 	p.patiently()
 	return io.ReadAll(p.Conn)
@@ -61,7 +61,7 @@ func (p *peer) patiently() { _ = p.SetDeadline(time.Now().Add(p.w.patience())) }
 func (p *peer) closeWrite() {
 	p.w.t.Helper()
 	if secured, ok := p.Conn.(*tls.Conn); ok {
-		require.NoError(p.w.t, secured.Handshake()) // the server may be further than the client, whose CloseWrite does not wait
+		require.NoError(p.w.t, secured.Handshake()) // the server may be further than the client, and CloseWrite does not wait
 	}
 	require.NoError(p.w.t, p.Conn.(interface{ CloseWrite() error }).CloseWrite())
 }
@@ -77,16 +77,16 @@ func (p *peer) reset() {
 	assert.NoError(p.w.t, socket.Close())
 }
 
-// close closes as a client does that wants nothing more.
+// close closes the connection as a client that is finished.
 func (p *peer) close() {
 	err := p.Conn.Close()
-	if !p.w.network.secured { // TLS's closeNotify may find nobody
+	if !p.w.network.secured { // TLS's closeNotify may find the peer closed
 		assert.NoError(p.w.t, err)
 	}
 }
 
-// drain reads until the end and closes, on a goroutine of its own; the function it returns waits
-// for that and says how much came.
+// drain reads until the end and closes, on a goroutine of its own. The function it returns waits
+// for that and returns the number of bytes.
 func (p *peer) drain() (came func() int) {
 	read := make(chan int, 1)
 	go func() {

@@ -17,9 +17,9 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// Progress is what the kernel took or gave, not a call that returned (G16).
+// Progress means bytes that the kernel took or gave, not a call that returned (G16).
 
-// narrow are simulated networks of which the buffers hold less than a record of TLS.
+// narrow are simulated networks with buffers smaller than a record of TLS.
 var narrow = []network{
 	{name: "simnet", family: "sim", buffer: 16},
 	{name: "simnet-tls", family: "sim", buffer: 16, secured: true},
@@ -72,8 +72,7 @@ func (s *server) unhurriedly(pace time.Duration) (*peer, *unhurried, *tape) {
 	return p, u, tape
 }
 
-// undressed has a server's clients come without what the network dresses them with: unhurriedly
-// does it.
+// undressed has a server's clients come without the network's preamble: unhurriedly performs it.
 func (w *world) undressed(play script, options connection.Options) *server {
 	dressed := w.network
 	w.network.secured = false
@@ -128,8 +127,7 @@ func TestAPeerThatSendsAByteWithinEveryLimitIsNeverIdle(t *testing.T) {
 	}
 }
 
-// The bytes that come are no progress of those that are to go out, also where both are seen below
-// TLS.
+// Incoming bytes are no progress of outgoing ones, even if both are seen below TLS.
 func TestAPeerThatOnlySendsEndsAtTheWriteTimeout(t *testing.T) {
 	const limit = 10 * time.Second
 	for _, n := range narrow {
@@ -218,7 +216,7 @@ func TestFINFollowsCloseNotifyWithoutDelay(t *testing.T) {
 	})
 }
 
-// hiding is a listener whose connections have TLS and do not tell: after a write deadline they
+// hiding is a listener of connections that use TLS without showing it: after a write deadline they
 // write no more.
 type hiding struct {
 	net.Listener
@@ -233,8 +231,8 @@ func (h hiding) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{tls.Server(c, h.config)}, nil
 }
 
-// A connection of the user's that cannot be interrupted has its whole time, and ends for the same
-// reason as others.
+// A user's connection that cannot be interrupted gets its whole time, and ends for the same reason
+// as others.
 func TestAPeerThatRestsBehindATLSThatIsHiddenEndsAtItsLimitAndNotBefore(t *testing.T) {
 	const limit, size = 10 * time.Second, 200 << 10
 	text := pattern(size)
@@ -251,7 +249,7 @@ func TestAPeerThatRestsBehindATLSThatIsHiddenEndsAtItsLimitAndNotBefore(t *testi
 			return secured, nil
 		}, script{data: echo}, only(connection.Options{WriteTimeout: limit, WriteBufferSize: size}))
 		p, tape := s.connect()
-		p.send("x") // such a handshake needs somebody who reads
+		p.send("x") // such a handshake needs a peer that reads
 		p.expect("x")
 		return p, tape
 	}

@@ -19,12 +19,13 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// The PROXY protocol. All other tests run behind a proxy too; here is what only they know of one.
+// The PROXY protocol. All other tests run behind a proxy too; those of this file test the proxy's
+// header itself.
 
 // header is what the proxy of a network says of every client.
 const header = "PROXY TCP4 192.0.2.1 198.51.100.1 5555 443\r\n"
 
-// addressed is a simulated listener whose clients have an address that can be trusted.
+// addressed is a simulated listener with clients that have an address that can be trusted.
 type addressed struct{ *simnet.Listener }
 
 func (l addressed) Accept() (net.Conn, error) {
@@ -39,7 +40,7 @@ type addressedConn struct{ *simnet.Conn }
 
 func (addressedConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
 
-// eachProxied runs test on the networks with a proxy, of which it plays the part.
+// eachProxied runs test on the networks with a proxy. The test itself acts as the proxy.
 func eachProxied(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	for _, n := range networks {
@@ -131,7 +132,7 @@ func TestNoByteBehindAHeaderIsLostOrDoubled(t *testing.T) {
 	})
 }
 
-// The first bytes are there before the handler is; what holds for others must hold for them.
+// The first bytes are there before the handler. The same rules must hold for them as for others.
 func TestTheFirstDataWaitsAsAllDataDoes(t *testing.T) {
 	eachProxied(t, func(t *testing.T, w *world) {
 		paused := w.serve(script{accepted: func(t *tape) error { t.socket.Pause(); return nil }}, connection.Options{})

@@ -49,8 +49,8 @@ func TestAPeerThatSendsOneByteWithinTheReadTimeoutIsNeverEnded(t *testing.T) {
 	})
 }
 
-// A download takes as long as it takes: the server does not read meanwhile, so a peer that sends
-// nothing is not silent.
+// A download has no limit of time: the server does not read meanwhile, so a peer that sends nothing
+// does not count as silent.
 func TestAPeerIsNotSilentWhileItTakesWhatIsSent(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const limit = 30 * time.Second
@@ -87,7 +87,7 @@ func TestAfterAHalfCloseOnlyOurOwnKeepsTheReadTimeout(t *testing.T) {
 	})
 }
 
-// 30 seconds to log in, and then as long as it likes.
+// A client has 30 seconds to log in, and no limit after that.
 func TestAHandlerGivesItsConnectionTimeoutsOfItsOwn(t *testing.T) {
 	login := map[string]protocol.Timeouts{
 		"idle": {Idle: 100 * time.Millisecond},

@@ -31,7 +31,7 @@ const longestWait = time.Second
 
 // D5: any faults for a while, then healed. Accepts fail in bursts; connections are slow, cut to
 // pieces, stalled, reset, closed, partitioned; their calls move too little or fail, their Close
-// blocks; clients do as they like. Whatever it was: a client that comes when it is over is served
+// blocks; clients behave at random. In every case a client that comes after the faults is served
 // within the longest back-off.
 func TestAfterAnyFaultsAFreshClientIsServedWithinTheLongestBackOff(t *testing.T) {
 	began := time.Now()
@@ -86,7 +86,7 @@ func newHistory(w *world, seed uint64) *history {
 	return h
 }
 
-// echoInPieces makes several writes of what came, which go out together.
+// echoInPieces answers with several writes, which go out together.
 func echoInPieces(t *tape, b *protocol.Buffer) error {
 	for n := b.Len()/4 + 1; b.Len() > 0; {
 		if err := t.write("piece", string(b.Next(n))); err != nil {
@@ -102,7 +102,7 @@ func (h *history) some(most time.Duration) time.Duration {
 	return time.Millisecond + time.Duration(h.random.Int64N(int64(most)))
 }
 
-// wrapper makes connections sick. Accept calls what it returns, on one goroutine.
+// wrapper makes connections faulty. Accept calls the function it returns, on one goroutine.
 func (h *history) wrapper(random *rand.Rand) func(net.Conn) net.Conn {
 	return func(conn net.Conn) net.Conn {
 		if len(h.networks) > 0 && random.IntN(2) == 0 {

@@ -27,8 +27,8 @@ func restarting(most int) connection.Options {
 	return connection.Options{RestartHandler: connection.RestartHandler{Max: most}}
 }
 
-// failsOn is a script whose handlers consume the word "fail" and panic, leave what follows it, and
-// take everything else.
+// failsOn is a script with handlers that consume the word "fail" and panic. They leave what follows
+// it, and take everything else.
 func failsOn(word string) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		if strings.HasPrefix(string(b.Bytes()), word) {
@@ -290,7 +290,8 @@ func TestInPullModeANewHandlerAsksForItsData(t *testing.T) {
 }
 
 // The memory that a call forwarded before it panicked belongs to the write, and not to the
-// connection any more. Built with the tag berthdebug, memory that went back too early shows.
+// connection any more. In a build with the tag berthdebug, the test detects memory that went back
+// too early.
 func TestAPanicAfterForwardLosesAndRepeatsNothing(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		const rounds = 50
@@ -514,7 +515,7 @@ func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
 	})
 }
 
-// What follows is about an actor that is the connection.
+// The tests from here on are about an actor that is the connection.
 
 // successor is an actor with a child that bears a name, which only one at a time can have.
 type successor struct {

@@ -32,7 +32,7 @@ func (t *tape) fill(piece string) (n int) {
 	}
 }
 
-// The queue may rise and sink while the handler still runs that was refused: it must be told all
+// The queue may fill and drain while the refused handler still runs: the handler must be told all
 // the same.
 func TestRoomIsToldHoweverLongTheRefusedHandlerRuns(t *testing.T) {
 	for _, pause := range []time.Duration{0, 10 * time.Microsecond, time.Millisecond, 5 * time.Millisecond} {
@@ -189,8 +189,8 @@ func TestAPipelinedServerAnswersWithDefaultLimits(t *testing.T) {
 	})
 }
 
-// Two connections that are joined by Writable alone, as a proxy's: what one reads the other writes;
-// where that is refused, it is not read on until the other is writable.
+// Two connections are joined by Writable alone, as in a proxy. What one reads, the other writes. If
+// a write is refused, reading stops until the other is writable.
 func TestTwoConnectionsJoinedByWritableAloneMoveEverything(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		var mu sync.Mutex

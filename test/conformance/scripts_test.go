@@ -26,7 +26,7 @@ func roomy() connection.Options {
 
 func only(o connection.Options) listener.Options { return listener.Options{Connection: o} }
 
-// pattern returns n bytes in which a missing, doubled or swapped piece shows.
+// pattern returns n bytes that make a missing, doubled or swapped piece visible.
 func pattern(n int) string {
 	var b strings.Builder
 	b.Grow(n + 8)
@@ -36,7 +36,7 @@ func pattern(n int) string {
 	return b.String()[:n]
 }
 
-// same compares megabytes, of which a failure shows where they part.
+// same compares megabytes. A failure shows only where they differ first.
 func same(t *testing.T, want, got string) {
 	t.Helper()
 	if want == got {

@@ -19,8 +19,8 @@ import (
 )
 
 // G12: when Shutdown or Close returns, no socket, actor, goroutine, timer or file descriptor of
-// ours remains, whatever the moment; past the deadline the rest is aborted and counted. In a
-// bubble, synctest itself finds a goroutine that is left.
+// ours remains, at any moment. Past the deadline the rest is aborted and counted. In a bubble,
+// synctest itself finds a goroutine that is left.
 
 // actorsOf returns the processes of a listener that are still registered.
 func (w *world) actorsOf(s *server) (left []string) {
@@ -79,7 +79,7 @@ var moments = map[string]func(w *world, s *server){
 	},
 }
 
-// ends are the ways to shut a server down without patience.
+// ends are the ways to shut a server down at once.
 var ends = map[string]func(w *world, s *server){
 	"close": func(w *world, s *server) { assert.NoError(w.t, s.Close()) },
 	"shutdown": func(w *world, s *server) {
@@ -196,7 +196,7 @@ func TestACloseThatHurriesAShutdownEndsBoth(t *testing.T) {
 	})
 }
 
-// underWay are what may be under way on a connection at the deadline of a drain.
+// underWay are the activities that a connection may have at the deadline of a drain.
 var underWay = map[string]struct {
 	before      bool // it is begun before the drain
 	begin       func(p *peer, t *tape)
@@ -213,8 +213,8 @@ var underWay = map[string]struct {
 	}, 1},
 }
 
-// overUnderWay runs a test with each of them, in a drain without a deadline. release lets a handler
-// call return.
+// overUnderWay runs a test with each activity, in a drain without a deadline. release lets a
+// handler call return.
 func overUnderWay(t *testing.T, each func(*testing.T, func(*testing.T, *world)),
 	test func(t *testing.T, w *world, s *server, p *peer, interrupted int, release func()),
 ) {

@@ -16,7 +16,7 @@ import (
 
 // G13: a write to an ended connection is answered with an error or dead-lettered.
 
-// finished returns the tape of a connection that has ended and whose actor is gone.
+// finished returns the tape of a connection that has ended and has no actor any more.
 func (w *world) finished() *tape {
 	w.t.Helper()
 	s := w.serve(script{}, connection.Options{})

@@ -17,8 +17,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// SlowConsumer: what becomes of a write that does not fit. A stall fills a queue of one for as long
-// as the peer does not read.
+// SlowConsumer decides what happens to a write that does not fit. A stall fills a queue of one for
+// as long as the peer does not read.
 
 func slow(policy connection.SlowPolicy) connection.Options {
 	return connection.Options{WriteBufferSize: stallSize, WriteQueueSize: 1, WriteTimeout: -1, SlowConsumer: policy}
@@ -217,8 +217,8 @@ func TestASlowConsumerEndsWithinItsCloseTimeout(t *testing.T) {
 	})
 }
 
-// It would not fit into an empty buffer either: the fault is its writer's, and no policy hides
-// that.
+// It would not fit into an empty buffer either: that is an error of the writer, and no policy hides
+// it.
 func TestAWriteLargerThanTheBufferIsRefusedUnderEveryPolicy(t *testing.T) {
 	for name, policy := range map[string]connection.SlowPolicy{
 		"refuse": connection.SlowRefuse, "close": connection.SlowClose, "drop": connection.SlowDropNewest,
@@ -254,8 +254,8 @@ func TestDroppingIsForFullQueuesNotForEndedConnections(t *testing.T) {
 	})
 }
 
-// The tapes check that every write whose caller was told that it is accepted completed once, before
-// Closed, and that the books are even, to the byte.
+// The tapes check that every accepted write completed once, before Closed, and that the books are
+// even, to the byte.
 func TestWritesThatAreDroppedWhileTheConnectionEndsCompleteBeforeItOrAreRefused(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{WriteQueueSize: 2, WriteBufferSize: 2 * stallSize, SlowConsumer: connection.SlowDropNewest})

@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// tape records the handler calls of one connection, in order, completions included. What must hold
-// for every connection, whatever a test is about, it checks itself: see verify.
+// tape records the handler calls of one connection, in order, completions included. It checks the
+// rules that hold for every connection in every test: see verify.
 type tape struct {
 	w      *world
 	socket protocol.Socket
@@ -69,13 +69,13 @@ func (t *tape) record(e event) {
 	t.tell()
 }
 
-// tell wakes who waits. The caller holds mu.
+// tell wakes the goroutines that wait. The caller holds mu.
 func (t *tape) tell() {
 	close(t.news)
 	t.news = make(chan struct{})
 }
 
-// show records a Data, plays the handler's part and takes note of what it consumed.
+// show records a Data, plays the handler's part and notes what it consumed.
 func (t *tape) show(b *protocol.Buffer, eof bool, play func(*tape, *protocol.Buffer) error) error {
 	shown := string(b.Bytes())
 	if !strings.HasPrefix(shown, t.unread) {
@@ -177,8 +177,7 @@ func (t *tape) ended() protocol.Closed {
 	return t.closed
 }
 
-// left waits until the connection is no longer in that state. Nobody announces it, so it looks
-// again and again.
+// left waits until the connection is no longer in that state. No event announces it, so left polls.
 func (t *tape) left(state protocol.State) {
 	t.w.t.Helper()
 	limit := time.Now().Add(t.w.patience())
@@ -208,7 +207,7 @@ func (t *tape) kinds() (kinds []string) {
 	return kinds
 }
 
-// seen returns what the handler consumed and what it was shown besides.
+// seen returns what the handler consumed and what it was shown beyond that.
 func (t *tape) seen() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -280,7 +279,7 @@ func (t *tape) stall() {
 }
 
 // stallSize is more than a socket's two buffers hold while the peer does not read: sendBuffer, and
-// what the kernel grants a reader that never read.
+// the buffer that the kernel grants a reader that never read.
 const stallSize = 2 << 20
 
 // verify checks what holds for every connection: G1, G4 and the books of G3.

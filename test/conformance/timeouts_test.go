@@ -14,8 +14,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// The limits of time, spec 6, in bubbles: there a limit is kept when the end comes not before it
-// and at most an eighth after it.
+// The limits of time, spec 6, in bubbles. A limit is kept if the end comes not before it and at
+// most an eighth of it later.
 
 func within(t *testing.T, limit, took time.Duration) {
 	t.Helper()

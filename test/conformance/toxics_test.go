@@ -24,7 +24,7 @@ import (
 // The toxics of faultnet between the stream transport and its peers, alone and in pairs. World.end
 // holds G1, G3 and G4 for each connection.
 
-// gentle are the toxics that end no connection: whatever is sent arrives.
+// gentle are the toxics that end no connection: all that is sent arrives.
 var gentle = map[string]faultnet.Toxic{
 	"noop":       faultnet.Noop{},
 	"latency":    faultnet.Latency{Delay: 200 * time.Millisecond, Jitter: 100 * time.Millisecond},
@@ -40,8 +40,8 @@ var harsh = map[string]faultnet.Toxic{
 	"limit data": faultnet.LimitData{Bytes: 7777},
 }
 
-// underToxics serves an echo whose connections go through toxics. Its limits of time are short, so
-// that those that will never end by themselves do.
+// underToxics serves an echo over connections that go through toxics. Its limits of time are short,
+// so that connections end that would never end by themselves.
 func underToxics(t *testing.T, seed uint64, toxics []faultnet.Toxic, test func(w *world, s *server)) {
 	t.Helper()
 	inBubble(t, func(t *testing.T, w *world) {

@@ -106,7 +106,8 @@ func (a *wayward) receive(ctx actor.Context) {
 	}
 }
 
-// waywardServer serves with actors that fail in a way, and returns what is published of it.
+// waywardServer serves with actors that fail in a way, and returns the events that are published of
+// it.
 func waywardServer(w *world, way way, fail func(), o connection.Options) (*server, chan *connection.HandlerFailed) {
 	published := make(chan *connection.HandlerFailed, 64)
 	subscription := w.system.EventStream.Subscribe(func(e any) {
@@ -191,8 +192,8 @@ func TestAGoexitInWhateverAnActorRunsEndsItsConnection(t *testing.T) {
 	})
 }
 
-// What was accepted before is flushed, as after any panic, also where the connection is closing
-// already.
+// Writes that were accepted before are flushed, as after any panic, even if the connection is
+// closing already.
 func TestAPanicInAContinuationCutsNoFlushOff(t *testing.T) {
 	for name, way := range map[string]way{
 		"open": ways["a continuation"],
@@ -217,7 +218,7 @@ func TestAPanicInAContinuationCutsNoFlushOff(t *testing.T) {
 	}
 }
 
-// brittle is a listener whose connections panic in Write.
+// brittle is a listener of connections that panic in Write.
 type brittle struct{ net.Listener }
 
 type brittleConn struct{ net.Conn }

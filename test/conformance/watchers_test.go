@@ -15,7 +15,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// An actor that watches a connection sees its end behind the replies to what it has sent.
+// An actor that watches a connection sees its end after the replies to its own commands.
 
 // busy is an actor that is held up in one message until everything else lies in its mailbox, and
 // records the rest.
@@ -122,7 +122,7 @@ func TestEveryReplyComesBeforeTerminated(t *testing.T) {
 const stop = "stop"
 
 // sends has the actor watch pid, send it the commands, and then wait for hold, all in one message:
-// what comes meanwhile lies in its mailbox.
+// mail that comes meanwhile waits in its mailbox.
 func (b *busy) sends(pid *actor.PID, commands []any) {
 	in := make(chan struct{})
 	b.w.system.Root.Send(b.pid, func(ctx actor.Context) {
@@ -167,7 +167,7 @@ func ackOf(command any) any {
 	return nil
 }
 
-// Commands that lie in the connection's mailbox when it ends are answered before, too.
+// Commands in the connection's mailbox when it ends are answered before its end, too.
 func TestCommandsThatTheEndOvertookAreAnsweredBeforeTerminated(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		release := make(chan struct{})
@@ -227,7 +227,8 @@ func TestAWatchOfAStoppingConnectionIsAnsweredAtItsEnd(t *testing.T) {
 	})
 }
 
-// processes that are no actors get the system message as ever: a future, and one of the test's own.
+// processes that are no actors get the system message as usual: a future, and one of the test's
+// own.
 type recorder struct{ got chan any }
 
 func (r recorder) SendUserMessage(_ *actor.PID, m any)   { r.got <- [2]any{"user", m} }

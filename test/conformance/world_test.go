@@ -130,7 +130,8 @@ type server struct {
 	restarting bool     // a handler may replace another, and goes on with its tape
 }
 
-// patience is how long a test waits for what must happen. In a bubble it costs nothing.
+// patience is how long a test waits for an event that must happen. In a bubble it takes no real
+// time.
 func (w *world) patience() time.Duration {
 	if w.network.virtual() {
 		return time.Hour
@@ -157,7 +158,7 @@ func inWorld(t *testing.T, n network, test func(t *testing.T, w *world)) {
 	test(t, w)
 }
 
-// end closes what the test left open and looks whether anything remains.
+// end closes what the test left open and checks that nothing remains.
 func (w *world) end() {
 	for _, s := range w.servers {
 		s.finish(w.t, func() { _ = s.Close() })
@@ -182,7 +183,7 @@ func (s *server) finish(t *testing.T, call func()) {
 	}
 }
 
-// listen starts a listener whose connections play the script through the Go form.
+// listen starts a listener of connections that play the script through the Go form.
 func (w *world) listen(play script, options listener.Options) *server {
 	w.t.Helper()
 	return w.open(handlersForm, play, options)
@@ -194,7 +195,7 @@ func (w *world) serve(play script, options connection.Options) *server {
 	return w.listen(play, listener.Options{Connection: options})
 }
 
-// open starts a listener whose connections play the script through the given factory.
+// open starts a listener of connections that play the script through the given factory.
 func (w *world) open(open factoryOf, play script, options listener.Options) *server {
 	w.t.Helper()
 	s := &server{w: w, accepted: make(chan *tape, 1024)}
@@ -242,9 +243,9 @@ func (s *server) client() *peer {
 	return p
 }
 
-// settle lets whatever is under way happen, where something must not happen. In a bubble that is
-// exact; on a real network it is a number of round trips on another connection, which any defect
-// worth its name does not outlast.
+// settle waits until all that is under way has happened, in tests that something does not happen.
+// In a bubble that is exact. On a real network it is a number of round trips on another connection,
+// enough time for a defect to show.
 func (w *world) settle() {
 	w.t.Helper()
 	if w.network.virtual() {
@@ -256,8 +257,8 @@ func (w *world) settle() {
 	}
 }
 
-// yield lets others run, where a test tries again until there is room. In a bubble the clock must
-// get its turn, too.
+// yield lets other goroutines run, in tests that try again until there is room. In a bubble the
+// clock must be able to advance, too.
 func (w *world) yield() {
 	if w.network.virtual() {
 		time.Sleep(time.Millisecond)

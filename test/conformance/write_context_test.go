@@ -18,7 +18,7 @@ import (
 
 // WriteContext: a write of any length that waits for room.
 
-// waits writes text by WriteContext and enters what was accepted into the books.
+// waits writes text by WriteContext and enters the accepted bytes into the books.
 func (t *tape) waits(ctx context.Context, text string) error {
 	n, err := t.socket.WriteContext(ctx, []byte(text))
 	t.book(n)

@@ -128,7 +128,7 @@ func TestAFileThatCannotBeSentIsOneSentenceAtOnceAndTakesNoPlace(t *testing.T) {
 	})
 }
 
-// What is known only when the file is read goes to done.
+// An error that is known only when the file is read goes to done.
 func TestAFileThatCannotBeReadFailsItsWriteAlone(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, roomy()).connect()
@@ -152,8 +152,7 @@ func TestAFileThatCannotBeReadFailsItsWriteAlone(t *testing.T) {
 	})
 }
 
-// Files of /proc say that they are empty, and the kernel sends some of them not at all: sendfile
-// says EINVAL.
+// Files of /proc have the size 0, and the kernel cannot send some of them: sendfile returns EINVAL.
 func TestAFileThatTheKernelDoesNotSendIsCopied(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no /proc")
@@ -230,7 +229,7 @@ func TestWhatComesThroughAPipeIsSentAsItComes(t *testing.T) {
 
 func TestASilentPipeHoldsUpNoClose(t *testing.T) {
 	eachPipe(t, func(t *testing.T, w *world, r, from *os.File) {
-		// With the default CloseTimeout, an end by force would be another reason.
+		// With the default CloseTimeout, an end by force would have another reason.
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		require.NoError(t, tape.write("before", "before"))
 		require.NoError(t, tape.sendFile("pipe", r, 0, 100))
@@ -250,7 +249,7 @@ func TestASilentPipeHoldsUpNoClose(t *testing.T) {
 	})
 }
 
-// readsItself requires that nothing else reads the pipe any more, nor has left a deadline there.
+// readsItself requires that nothing else reads the pipe any more or has left a deadline there.
 func readsItself(t *testing.T, r, from *os.File) {
 	t.Helper()
 	_, err := from.WriteString("mine")
@@ -312,7 +311,7 @@ func (w *world) shutdown(s *server, limit time.Duration) {
 	}
 }
 
-// WriteTimeout is about the peer, and the peer is offered nothing.
+// WriteTimeout is about the peer, and nothing is offered to the peer here.
 func TestASilentPipeIsNoStallOfThePeers(t *testing.T) {
 	eachPipe(t, func(t *testing.T, w *world, r, from *os.File) {
 		p, tape := w.serve(script{}, connection.Options{WriteTimeout: 100 * time.Millisecond}).connect()
@@ -325,7 +324,7 @@ func TestASilentPipeIsNoStallOfThePeers(t *testing.T) {
 	})
 }
 
-// silentFor requires that nothing comes for so long, nor the end.
+// silentFor requires that neither bytes nor the end come for so long.
 func (p *peer) silentFor(d time.Duration) {
 	p.w.t.Helper()
 	require.NoError(p.w.t, p.SetReadDeadline(time.Now().Add(d)))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Conn is a net.Conn whose calls play a script. Any goroutine may call its methods.
+// Conn is a net.Conn that plays a script. Any goroutine may call its methods.
 type Conn struct {
 	net.Conn
 	mu     sync.Mutex
@@ -17,7 +17,7 @@ type Conn struct {
 	reset  bool
 	closed bool
 
-	closing                     chan struct{} // closed by Close, which frees who stalls
+	closing                     chan struct{} // closed by Close, which frees the calls that stall
 	readDeadline, writeDeadline deadline
 }
 

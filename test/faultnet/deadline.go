@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deadline is a moment that may be moved while somebody waits for it.
+// deadline is a moment that may be moved while a goroutine waits for it.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer
@@ -14,8 +14,8 @@ type deadline struct {
 
 func (d *deadline) init() { d.over = make(chan struct{}) }
 
-// passed returns a channel that is closed when the deadline has passed, also one that is set while
-// somebody waits.
+// passed returns a channel that is closed when the deadline has passed. That includes a deadline
+// that is set while a goroutine waits.
 func (d *deadline) passed() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()

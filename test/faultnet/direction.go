@@ -20,8 +20,8 @@ type direction struct {
 	ended  bool    // the end of from is among them
 }
 
-// window is how many bytes of one direction may be under way. At more, nothing is read, which is
-// how who writes feels it.
+// window is how many bytes of one direction may be under way. Beyond it nothing is read, so the
+// writer is held back.
 const window = 64 << 10
 
 // begin prepares the stages.
@@ -49,8 +49,8 @@ func (d *direction) run() {
 	}
 }
 
-// deliver writes what is due: in a healed network everything is, whatever the stages made of it.
-// False: that was the end.
+// deliver writes what is due. In a healed network everything is due, at whatever time the stages
+// set. False: that was the end.
 func (d *direction) deliver() bool {
 	for len(d.queue) > 0 {
 		p, healed := d.queue[0], isClosed(d.relay.healed)

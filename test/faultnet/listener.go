@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Listener is a net.Listener whose accepts fail as a script says, before anything else happens. Any
-// goroutine may call its methods.
+// Listener is a net.Listener that fails its accepts as a script says, before anything else happens.
+// Any goroutine may call its methods.
 type Listener struct {
 	net.Listener
 	mu     sync.Mutex
@@ -19,7 +19,7 @@ type Listener struct {
 func NewListener(l net.Listener) *Listener { return &Listener{Listener: l} }
 
 // Fail adds to the script: the next accepts fail with these, one after the other. An accept that
-// waits already is not concerned.
+// waits already is not affected.
 func (l *Listener) Fail(errs ...error) {
 	for _, err := range errs {
 		l.Do(func() error { return err })
@@ -41,8 +41,8 @@ func (l *Listener) Heal() {
 	l.script, l.wrap = nil, nil
 }
 
-// Wrap makes Accept return what wrap makes of a connection. An accept that waits already is
-// concerned.
+// Wrap makes Accept return the result of wrap for each connection. An accept that waits already is
+// affected.
 func (l *Listener) Wrap(wrap func(net.Conn) net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// line is one connection through a network: user is who uses it, peer is outside.
+// line is one connection through a network: user is the end under test, peer is outside.
 type line struct {
 	t          *testing.T
 	network    *faultnet.Network

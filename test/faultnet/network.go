@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// Network puts toxics between connections and those who use them. Any goroutine may call its
+// Network puts toxics between connections and the code that uses them. Any goroutine may call its
 // methods.
 //
 // Each connection has two goroutines, one for each direction. They end with the connection, that
@@ -24,14 +24,14 @@ type Network struct {
 	running sync.WaitGroup
 }
 
-// NewNetwork returns a network whose connections go through the toxics, in that order in both
+// NewNetwork returns a network that sends its connections through the toxics, in that order in both
 // directions. The same seed makes the same random choices, connection by connection.
 func NewNetwork(seed uint64, toxics ...Toxic) *Network {
 	return &Network{seed: seed, toxics: toxics, relays: map[*relay]struct{}{}}
 }
 
 // Conn returns a connection that reads and writes conn through the toxics, and owns it from now on.
-// Of what is written, up to some 200 KiB for each direction may be under way.
+// Up to some 200 KiB of written bytes may be under way in each direction.
 func (n *Network) Conn(conn net.Conn) net.Conn {
 	near, far := simnet.Pipe(simnet.Options{})
 	r := &relay{network: n, inside: far, outside: conn, healed: make(chan struct{}), dead: make(chan struct{})}
@@ -50,14 +50,14 @@ func (n *Network) Conn(conn net.Conn) net.Conn {
 	return &toxicConn{Conn: near, outside: conn}
 }
 
-// Listener returns a listener whose connections go through the network.
+// Listener returns a listener of connections that go through the network.
 func (n *Network) Listener(l net.Listener) *Listener {
 	toxic := NewListener(l)
 	toxic.Wrap(n.Conn)
 	return toxic
 }
 
-// Heal ends all toxics, also for connections that there are: what was held back comes through at
+// Heal ends all toxics, also for existing connections: bytes that were held back come through at
 // once.
 func (n *Network) Heal() {
 	n.mu.Lock()

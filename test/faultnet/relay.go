@@ -13,7 +13,7 @@ type relay struct {
 	outside    net.Conn
 	directions [2]*direction
 
-	mu     sync.Mutex // held by who sets a deadline for reading, so that none is set after Heal has called a reader back
+	mu     sync.Mutex // held while a deadline for reading is set, so that none is set after Heal has called a reader back
 	healed chan struct{}
 	dead   chan struct{} // closed by kill
 	over   int           // directions that have come to an orderly end
@@ -52,7 +52,7 @@ func (r *relay) kill(how ending) {
 	r.network.forget(r)
 }
 
-// ended takes note of the orderly end of one direction.
+// ended notes the orderly end of one direction.
 func (r *relay) ended() {
 	r.mu.Lock()
 	r.over++

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Step is what becomes of one call. The zero value is a call like any other.
+// Step changes one call. The zero value changes nothing.
 type Step struct {
 	// Stall is how long the call waits before it does anything. A deadline, or Close, ends the wait
 	// of a Read or a Write as it would end the call itself.
@@ -14,7 +14,7 @@ type Step struct {
 	// many as it would. None: no byte.
 	Most int
 	// Err is what the call returns, together with what it moved. A Write that was cut short by Most
-	// and has no Err claims success, which no net.Conn should.
+	// and has no Err reports success, which a net.Conn must not do.
 	Err error
 }
 
@@ -25,9 +25,9 @@ const (
 	Forever time.Duration = 1<<63 - 1
 )
 
-// Script is what becomes of a connection's calls.
+// Script changes a connection's calls.
 type Script struct {
-	// Reads and Writes are for the first calls, one step each. All later ones are like any other.
+	// Reads and Writes are for the first calls, one step each. All later ones are not changed.
 	Reads, Writes []Step
 	// Close is for the first Close. It frees calls that stall before it stalls itself; what is
 	// below is closed after that.

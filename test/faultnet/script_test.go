@@ -18,7 +18,7 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// played opens a connection whose user's end plays a script.
+// played opens a connection of which the user's end plays a script.
 func played(t *testing.T, script faultnet.Script, test func(t *testing.T, user *faultnet.Conn, peer *simnet.Conn, since func() time.Duration)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestAStallEndsWithTheDeadlineOrClose(t *testing.T) {
 		require.NoError(t, user.SetDeadline(time.Time{}))
 		go func() {
 			time.Sleep(sec)
-			_ = user.SetDeadline(time.Now().Add(time.Hour)) // moved while somebody waits
+			_ = user.SetDeadline(time.Now().Add(time.Hour)) // moved while a call waits
 			_ = user.SetDeadline(time.Now().Add(sec))
 		}()
 		fails(os.ErrDeadlineExceeded, 4*sec, user.Read)

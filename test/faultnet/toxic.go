@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Toxic is something that a network does to the bytes of a connection, in both directions alike and
-// independently: see Inbound and Outbound. It is one of Latency, Bandwidth, SlowClose, Timeout,
+// Toxic is a fault that a network applies to the bytes of a connection, to both directions alike
+// and independently: see Inbound and Outbound. It is one of Latency, Bandwidth, SlowClose, Timeout,
 // ResetPeer, Slicer, LimitData and Noop, or what those two functions return.
 type Toxic interface {
 	// stage returns what it does to one direction of a connection that begins now.
@@ -15,7 +15,7 @@ type Toxic interface {
 
 // beginning is what a stage is told of its direction.
 type beginning struct {
-	inbound bool // from the outside to who uses the connection
+	inbound bool // from the outside to the user of the connection
 	at      time.Time
 	random  *rand.Rand
 }
@@ -27,8 +27,8 @@ type stage interface {
 	pass(p piece) []piece
 }
 
-// spontaneous is a stage that has a piece of its own before any other has come: something that
-// happens by time alone.
+// spontaneous is a stage that has a piece of its own before any other has come, for an event that
+// only depends on time.
 type spontaneous interface {
 	first() piece
 }

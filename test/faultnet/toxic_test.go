@@ -269,7 +269,8 @@ func TestToxicsWorkOneBehindTheOther(t *testing.T) {
 	}
 }
 
-// Whatever only delays or cuts, in any combination, brings everything in order, the end last.
+// Toxics that only delay or cut, in any combination, deliver everything in order, with the end
+// last.
 func TestToxicsThatEndNothingLoseNothing(t *testing.T) {
 	for seed := range uint64(100) {
 		synctest.Test(t, func(t *testing.T) {

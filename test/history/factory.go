@@ -7,8 +7,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Watch returns a factory whose handlers are those of factory, with every call recorded, and every
-// operation through the sockets they get.
+// Watch returns a factory with the handlers of factory. It records every call, and every operation
+// through the sockets they get.
 func (r *Recorder) Watch(factory tcpactor.Factory) tcpactor.Factory { return &watched{r, factory} }
 
 type watched struct {

@@ -13,8 +13,8 @@ import (
 // Task is a message for a handler.
 type Task struct{ id int }
 
-// Mail sends commands to connections' PIDs and records what becomes of them: answers and dead
-// letters. Actors of its own get them.
+// Mail sends commands to connections' PIDs and records their results: answers and dead letters. Its
+// own actors receive them.
 type Mail struct {
 	recorder *Recorder
 	system   *actor.ActorSystem
@@ -120,7 +120,7 @@ func (m *Mail) begin(s *Socket, record Record) int {
 	return id
 }
 
-// answered takes note of what a sender is told.
+// answered notes what a sender is told.
 func (m *Mail) answered(sender int, message any) {
 	switch answer := message.(type) {
 	case *protocol.Done:
@@ -143,7 +143,7 @@ func known(ack, token any) any {
 	return ack
 }
 
-// returned takes note of a dead letter.
+// returned notes a dead letter.
 func (m *Mail) returned(message any) {
 	switch letter := message.(type) {
 	case *Task:
@@ -155,7 +155,7 @@ func (m *Mail) returned(message any) {
 	}
 }
 
-// answer records what was said about an operation. Its Op is Write or Send where the word says so.
+// answer records an answer about an operation. Its Op is Write or Send if the message says so.
 func (m *Mail) answer(ack any, said Record) {
 	id, ok := ack.(int)
 	if !ok {

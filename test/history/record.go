@@ -6,14 +6,14 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Record is one thing that happened. Which fields it has depends on What.
+// Record is one event. Its fields depend on What.
 type Record struct {
 	At   time.Duration // since the beginning of the world
 	What What
 	Call Call
 	Op   Op
 	Mail bool // an operation by PID, not through the handle
-	// Asked: somebody wants to be told how the operation ended, by a callback or an answer.
+	// Asked: the issuer wants to be told how the operation ended, by a callback or an answer.
 	Asked   bool
 	Token   bool // of a Write by mail: a failure is told, nothing else; of an Answer: the token came with it
 	EOF     bool // of Data
@@ -21,7 +21,7 @@ type Record struct {
 	Failed  bool // Leave: by a panic or runtime.Goexit
 	Expired bool // End of a Wait: its context is done
 	Conn    int  // the connection, from 1; 0 concerns all
-	By      int  // who did it, see Turn: operations of one issuer come one after the other
+	By      int  // the issuer, see Turn: operations of one issuer come one after the other
 	From    int  // the sender of mail, from 1; 0: there is none to be told
 	ID      int  // of the operation; of the call, from its Enter to its Leave
 	Of      int  // Enter of a Completion or a Message: the operation it belongs to
@@ -42,9 +42,9 @@ type What uint8
 const (
 	_ What = iota
 
-	// Rest: nothing moves any more, except for clocks: whatever could happen has happened.
+	// Rest: nothing moves any more, except for clocks: all that could happen has happened.
 	Rest
-	// ShutdownBegun: somebody is about to end the listener.
+	// ShutdownBegun: the listener is about to be ended.
 	ShutdownBegun
 	// Over: nothing of the listener is left.
 	Over

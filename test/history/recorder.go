@@ -12,8 +12,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Recorder is a history that goes on. Any goroutine may call its methods, but Measure, which comes
-// first.
+// Recorder is a history that grows. Any goroutine may call its methods, except Measure, which must
+// be called first.
 type Recorder struct {
 	began time.Time
 	room  Room
@@ -27,7 +27,7 @@ type Recorder struct {
 	pids    map[string]int // by the actor's id
 }
 
-// end is what both ends of a connection know of each other.
+// end holds what the recorder knows of both ends of a connection.
 type end struct {
 	client                   net.Addr
 	dialed, accepted, closed bool
@@ -82,13 +82,13 @@ func (r *Recorder) measureRefusal(conn int, err error) int {
 	return r.measure(conn)
 }
 
-// NewRecorder returns a recorder whose time begins now.
+// NewRecorder returns a recorder. Its time begins now.
 func NewRecorder() *Recorder {
 	return &Recorder{began: time.Now(), conns: make([]end, 1), names: map[string]int{}, pids: map[string]int{}}
 }
 
-// Records returns what was recorded so far. The slice is the recorder's; nobody may record any
-// more.
+// Records returns what was recorded so far. The slice is the recorder's; nothing may be recorded
+// any more.
 func (r *Recorder) Records() []Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,7 +151,7 @@ func (r *Recorder) append(record Record) {
 	r.records = append(r.records, record)
 }
 
-// keep returns a copy of p that nobody changes.
+// keep returns a copy of p that is never changed.
 func (r *Recorder) keep(p []byte) []byte {
 	const piece = 64 << 10
 	if len(p) > piece/4 {
@@ -166,8 +166,8 @@ func (r *Recorder) keep(p []byte) []byte {
 }
 
 // dialed and accepted return the number of a connection. Its two ends find each other by the
-// client's address: whoever comes first makes the number. An address that is used again, or that
-// has no name, is a new connection.
+// client's address: the end that comes first makes the number. An address that is used again, or
+// that has no name, is a new connection.
 func (r *Recorder) dialed(client net.Addr) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Socket is a handle whose calls are recorded, as those of one issuer.
+// Socket is a handle that records its calls, as those of one issuer.
 type Socket struct {
 	protocol.Socket // what is not recorded goes straight to it
 	recorder        *Recorder
@@ -208,7 +208,7 @@ func (s *Socket) Info() protocol.Info {
 	return info
 }
 
-// Stop stops the connection's actor, as anyone who knows its PID can; Poison does it in turn with
+// Stop stops the connection's actor, as any code that has its PID can. Poison does it in turn with
 // its mail.
 func (s *Socket) Stop(system *actor.ActorSystem) {
 	s.command(Stop, 0, func() { system.Root.Stop(s.PID()) })

@@ -1,5 +1,5 @@
-// Package layers_test holds the shape of the module: which package may import which, and that the
-// table of options in docs is the code's.
+// Package layers_test tests the structure of the module: which package may import which, and that
+// the table of options in docs agrees with the code.
 package layers_test
 
 import (
@@ -26,7 +26,8 @@ const (
 	proto  = "github.com/asynkron/protoactor-go/"
 )
 
-// layers are the packages of the core, each with those of ours that its code may import.
+// layers are the packages of the core, each with the packages of this module that its code may
+// import.
 var layers = map[string][]string{
 	"protocol":             nil,
 	"protocol/wire":        {"protocol"},

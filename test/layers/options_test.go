@@ -16,7 +16,7 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// special are the defaults that are no value of the field, or that the code works out when it
+// special are the defaults that are no value of the field, or that the code computes when it
 // starts.
 var special = map[string]string{
 	"Workers":                 "GOMAXPROCS",
@@ -72,8 +72,7 @@ func TestTheTableOfOptionsIsTheCodes(t *testing.T) {
 	}
 }
 
-// The defaults that are in special because they are worked out: here from what the code says of
-// itself.
+// These defaults are in special because they are computed: here from the code's own values.
 func TestTheZeroEnumerationsAreTheOnesTheTableNames(t *testing.T) {
 	assert.Zero(t, connection.GateQuiet)
 	assert.Zero(t, connection.Push)

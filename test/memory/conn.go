@@ -1,5 +1,5 @@
-// Package memory measures what a connection costs, over connections that cost nothing themselves:
-// no descriptor, no allocation after they were made.
+// Package memory measures the memory of a connection. The connections below it have no descriptor
+// and allocate nothing after they were made, so they add nothing to the figures.
 package memory
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Conn is the server's end of a connection whose client is the measuring goroutine: it sends one
+// Conn is the server's end of a connection. The measuring goroutine is the client: it sends one
 // message, of up to 64 bytes, and waits for the answer. Every wait is on a channel that exists from
 // the beginning.
 type Conn struct {

@@ -139,7 +139,7 @@ func TestAnIdleConnectionIsSmall(t *testing.T) {
 }
 
 func BenchmarkIdleConnection(b *testing.B) {
-	heap, stack := idle(b, 2000) // once, whatever b.N: it is no matter of time
+	heap, stack := idle(b, 2000) // once for any b.N: no time is measured
 	b.ReportMetric(heap, "heap-B/conn")
 	b.ReportMetric(stack, "stack-B/conn")
 	b.ReportMetric(0, "ns/op")

@@ -16,8 +16,8 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// On the poll transport a connection needs a socket of the system's. The client's end is a bare
-// descriptor, so that what the heap gained or was asked for is the server's.
+// On the poll transport a connection needs a socket of the system. The client's end is a bare
+// descriptor, so that growth and allocations of the heap are the server's alone.
 
 // Regression bounds, a little above what was measured.
 const (
@@ -55,7 +55,7 @@ func greet(t testing.TB, at *unix.SockaddrInet4, answer []byte) (fd int) {
 	return fd
 }
 
-// part says that nothing will come any more, and waits until the server has said so too.
+// part sends FIN and waits until the server has sent its FIN too.
 func part(t testing.TB, fd int, answer []byte) {
 	must(t, unix.Shutdown(fd, unix.SHUT_WR))
 	if n, err := unix.Read(fd, answer); n != 0 || err != nil {
@@ -112,7 +112,7 @@ func TestAConnectionThatComesAndGoesMakesFewAllocations(t *testing.T) {
 }
 
 func BenchmarkIdlePolledConnection(b *testing.B) {
-	b.ReportMetric(idlePolled(b, 2000), "heap-B/conn") // once, whatever b.N: it is no matter of time
+	b.ReportMetric(idlePolled(b, 2000), "heap-B/conn") // once for any b.N: no time is measured
 	b.ReportMetric(0, "ns/op")
 }
 

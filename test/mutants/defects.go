@@ -18,9 +18,9 @@ type check struct {
 	Tags    string // build tags: berthdebug overwrites memory that was given back
 }
 
-// defects has at least one for each guarantee. They are what goes wrong in servers: an end told
+// defects has at least one for each guarantee. They are typical faults of servers: an end told
 // twice, a write lost between two goroutines, a wake-up that comes a moment too early, a permit
-// that nobody gives back.
+// that is never given back.
 var defects = []defect{
 	{
 		Name: "closed-twice", Guarantee: "G1",

@@ -1,8 +1,8 @@
-// Package mutants puts faults into Berth, one at a time, and runs the tests that must notice: a
-// guarantee counts only if the test that holds it can fail.
+// Package mutants puts faults into Berth, one at a time, and runs the tests that must notice. A
+// guarantee counts only if its test can fail.
 //
 //	make mutants                                                       every defect
-//	go test ./test/mutants -v -run EveryDefectIsCaught -mutants G3      those whose name or guarantee contains this
+//	go test ./test/mutants -v -run EveryDefectIsCaught -mutants G3      those with this in the name or guarantee
 //
 // The faults are in a table, as pairs of texts, and go into the build through go build's -overlay:
 // no file is changed, and no line of the code that users run knows of them.

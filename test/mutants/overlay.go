@@ -17,8 +17,8 @@ func moduleRoot() (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(path))), nil
 }
 
-// overlay writes the file with the defect into dir, and beside it the file for -overlay, whose path
-// it returns.
+// overlay writes the file with the defect into dir, and beside it the file for -overlay. It returns
+// the path of the latter.
 func overlay(root, dir string, d defect) (string, error) {
 	original := filepath.Join(root, filepath.FromSlash(d.File))
 	text, err := os.ReadFile(original)

@@ -72,7 +72,7 @@ func soundWithout(root string, chosen []defect) error {
 }
 
 const (
-	// testTimeout is for a defect by which something never comes.
+	// testTimeout is for a defect that makes a test wait for ever.
 	testTimeout = "20s"
 	// soundTimeout is for tests without one: they pass, however busy the machine is.
 	soundTimeout = "10m"
@@ -101,8 +101,7 @@ func goTest(root string, c check, flags ...string) (output string, passed bool, 
 
 var (
 	failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
-	// What a run without such a line ends with: a deadlock in a synctest bubble, a timeout, a
-	// crash.
+	// These end a run without such a line: a deadlock in a synctest bubble, a timeout, a crash.
 	ended = regexp.MustCompile(`(?m)^(?:panic|fatal error): (.*)$`)
 	// In such a run, the test that was under way.
 	running = regexp.MustCompile(`(?m)^\s+(Test\S+) \(`)

@@ -1,6 +1,6 @@
-// Package report collects the figures that long tests come to. A test adds a row; where the
-// environment variable BERTH_REPORT names a file, the row is appended to it as a line of JSON, for
-// whoever writes test/REPORT.md. It is logged in any case.
+// Package report collects the figures of long tests. A test adds a row. If the environment variable
+// BERTH_REPORT names a file, the row is appended to it as a line of JSON, from which test/REPORT.md
+// is written. The row is logged in any case.
 package report
 
 import (
@@ -17,7 +17,7 @@ const (
 	Commit = "BERTH_COMMIT"
 )
 
-// Row is what one test has to say: a line of the report.
+// Row is the result of one test: a line of the report.
 type Row struct {
 	// ID is the line of the matrix, "D1".
 	ID string `json:"id"`

@@ -8,7 +8,7 @@ import (
 )
 
 // client is a peer with a goroutine that sends and one that reads, so that neither waits for the
-// other. What it is told to do it does in turn; it is stopped by finish, which joins both.
+// other. It does its tasks in turn. finish stops it and joins both goroutines.
 type client struct {
 	*history.Peer
 	sends   chan []byte // nil: FIN
@@ -39,8 +39,8 @@ func (c *client) send() {
 	}
 }
 
-// piece is how much a client that reads until the end reads at once: little, as what it may have
-// read while it does is not known.
+// piece is how much a client that reads until the end reads at once. It is small, because the
+// amount read during such a call is not known.
 const piece = 512
 
 func (c *client) read() {
@@ -57,7 +57,7 @@ func (c *client) read() {
 	}
 }
 
-// tell gives a task to one of its goroutines, unless that has enough to do.
+// tell gives a task to one of its goroutines, unless that one has enough tasks.
 func tell[T any](tasks chan T, task T) bool {
 	select {
 	case tasks <- task:

@@ -16,8 +16,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// scenario is a world that is the same each time: its steps are random, but of one seed, and each
-// is waited for.
+// scenario is a world that is the same each time: its random steps come from one seed, and each is
+// waited for.
 const scenario, scenarioSteps = 7, 200
 
 func scenarioPlan() plan {
@@ -38,8 +38,8 @@ func scenarioPlan() plan {
 	}
 }
 
-// ends are the ways to end a listener: with patience, at once, with a deadline that has passed, and
-// by the end of the actor that owns it.
+// ends are the ways to end a listener: without a deadline, at once, with a deadline that has
+// passed, and by the end of the actor that owns it.
 var ends = map[string]func(w *world){
 	"shutdown": func(w *world) { _ = w.listener.Shutdown(within(20 * time.Second)) },
 	"close":    func(w *world) { _ = w.listener.Close() },
@@ -49,7 +49,7 @@ var ends = map[string]func(w *world){
 	"system stop": func(w *world) { w.system.Root.Stop(w.owner) },
 }
 
-// owned is a simulated network whose listener belongs to an actor of the user's.
+// owned is a simulated network with a listener that belongs to an actor of the user.
 type owned struct{ simulated }
 
 func (o *owned) listen(w *world) (l *listener.Listener, err error) {

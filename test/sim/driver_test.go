@@ -8,10 +8,11 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// driver is the issuer of what the world's own goroutine does; helpers have the numbers after it.
+// driver is the issuer of the operations of the world's own goroutine; helpers have the numbers
+// after it.
 const driver = 1
 
-// step does one thing to the world, and waits for what comes of it, mostly.
+// step performs one operation, and usually waits for its effect.
 func (w *world) step() {
 	rng := w.rng
 	if rng.Float64() < w.plan.fatal {
@@ -98,8 +99,8 @@ func (w *world) sleep(rng *rand.Rand, most time.Duration) {
 	w.ground.sleep(time.Duration(rng.Int64N(int64(most))))
 }
 
-// size returns a size of something: near a limit, or anything up to a little over it. What takes
-// the network many windows to carry is rare enough with small limits.
+// size returns a random size: near a limit, or anything up to a little over it. Sizes of many
+// network windows are rare enough with small limits.
 func (w *world) size(rng *rand.Rand, limit, least int) int {
 	limit = min(limit, 10_000, 20*bufferOf(w.plan.network))
 	switch rng.IntN(8) {
@@ -118,7 +119,7 @@ func (w *world) size(rng *rand.Rand, limit, least int) int {
 	}
 }
 
-// text returns n random bytes, in which a missing, doubled or swapped piece shows.
+// text returns n random bytes, which make a missing, doubled or swapped piece visible.
 func text(rng *rand.Rand, n int) []byte {
 	p := make([]byte, 0, n+8)
 	for len(p) < n {
@@ -148,7 +149,7 @@ func (w *world) write(rng *rand.Rand, socket *history.Socket, p *player) {
 	}
 }
 
-// operate does something to a connection that does not end it, for the issuer that socket is of.
+// operate performs an operation that does not end the connection, for the issuer that socket is of.
 func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 	asked := rng.IntN(4) > 0
 	switch rng.IntN(18) {
@@ -267,7 +268,7 @@ func (w *world) fatal() {
 	}
 }
 
-// rare does what concerns more than one connection, or the network.
+// rare performs an operation on more than one connection, or on the network.
 func (w *world) rare() {
 	rng := w.rng
 	switch rng.IntN(6) {
@@ -275,7 +276,7 @@ func (w *world) rare() {
 		w.recorder.Note(history.Suspended)
 		w.listener.Suspend()
 		w.sleep(rng, 100*time.Millisecond)
-		_ = w.listener.Resume() // nobody else has taken the address: it was kept
+		_ = w.listener.Resume() // the address is not taken: it was kept
 		w.recorder.Note(history.Resumed)
 	case 1, 2:
 		w.part()
@@ -312,7 +313,7 @@ func (w *world) heal() {
 	}
 }
 
-// storm has several goroutines do things to one connection at once.
+// storm has several goroutines operate on one connection at once.
 func (w *world) storm() {
 	p := w.any(w.rng)
 	if p == nil {

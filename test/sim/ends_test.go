@@ -46,7 +46,7 @@ func (cs *clientEnds) full(some []net.Addr) bool {
 	return false
 }
 
-// discovery is longer than a transport takes to find out that a write blocks which it cannot ask. A
+// discovery is longer than a transport that cannot ask takes to find out that a write blocks. A
 // write that finds the queue full waits for that long.
 const discovery = 20 * time.Millisecond
 

@@ -8,11 +8,11 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// fileSize is little enough for parts of the file to lie beyond its end now and then, in bytes.
+// fileSize in bytes is small enough that some of the parts lie beyond the end of the file.
 const fileSize = 40_000
 
-// sharedFile is one file, of which all connections of all worlds send parts. It has no name any
-// more, so nothing is left of it.
+// sharedFile is one file. All connections of all worlds send parts of it. It has no name any more,
+// so nothing is left of it.
 var sharedFile = sync.OnceValue(func() *os.File {
 	f, err := os.CreateTemp("", "berth-sim")
 	if err != nil {

@@ -25,7 +25,7 @@ type player struct {
 	late   atomic.Int64
 }
 
-// errHandler is what a player's handler fails with.
+// errHandler is the error of a player's handler.
 var errHandler = errors.New("handler fails")
 
 func (p *player) accepted(socket protocol.Socket) error {
@@ -126,14 +126,14 @@ func (p *player) end() error {
 	return nil
 }
 
-// ending is what it does when the end has begun.
+// ending acts when the end has begun.
 func (p *player) ending() {
 	if err := p.act(); err != nil {
 		panic(err)
 	}
 }
 
-// done returns a completion that sometimes does something, of all that writes only so often.
+// done returns a completion that sometimes performs an operation, and less often a write.
 func (p *player) done(depth int) func(error) {
 	return func(error) {
 		if p.ended.Load() { // on a goroutine of its own, perhaps at the same time as another

@@ -37,8 +37,8 @@ func skipped(all bool, what string) string {
 	return what
 }
 
-// hang is how long a bubble may take, in real time. Where goroutines wait for each other, synctest
-// says so itself; this is for one that never rests.
+// hang is how long a bubble may take, in real time. If goroutines wait for each other, synctest
+// reports that itself. This limit is for a bubble that never rests.
 const hang = 2 * time.Minute
 
 // inBubble runs f in a bubble of virtual time. An error says that it did not come to an end.

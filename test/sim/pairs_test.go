@@ -102,8 +102,8 @@ func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Clo
 			o.IdleTimeout = limitOfPairs
 		}
 		if by("stall") {
-			// The time begins when a look has seen the write, and one look more has it tried a last
-			// time.
+			// The time begins when a sweep has seen the write, and one more sweep has it tried a
+			// last time.
 			o.WriteTimeout = limitOfPairs - 2*lookOfPairs
 			if by("idle") {
 				o.IdleTimeout = o.WriteTimeout
@@ -161,7 +161,7 @@ func TestOfTwoCausesTheFirstOneWins(t *testing.T) {
 				case closed == nil:
 					t.Errorf("%s: no Closed", name)
 				case first.name == "RST" && closed.Reason == protocol.ReasonPeerClosed && transport.IsReset(closed.Err):
-					// A reset is told once. Where the writer was told, the reader finds the end of
+					// A reset is reported once. If the writer got it, the reader finds the end of
 					// the input, and may be faster.
 				case settled && closed.Reason != first.reason && !(first.clock && second.clock), closed.Reason != first.reason && closed.Reason != second.reason:
 					t.Errorf("%s: %v", name, closed.Reason)

@@ -24,8 +24,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// spots are where the user's code can go wrong, each with what makes it run. The others of an
-// actor's life follow from its end.
+// spots are the places where the user's code can fail, each with an action that makes it run. The
+// other callbacks of an actor's life follow from its end.
 var spots = map[string]func(s *stage, p *history.Peer){
 	"factory":    func(*stage, *history.Peer) {},
 	"Started":    func(*stage, *history.Peer) {},
@@ -60,10 +60,10 @@ var directives = map[string]actor.Directive{
 	"Resume": actor.ResumeDirective, "Restart": actor.RestartDirective, "Stop": actor.StopDirective, "Escalate": actor.EscalateDirective,
 }
 
-// bad returns a callback that fails as the stage says, where it is the spot that is to.
+// bad returns a callback that fails as the stage says, if it is the spot that is to fail.
 func (s *stage) bad(spot string) func(error) { return func(error) { s.fail(spot) } }
 
-// fail fails if this is the spot, once: for the victim, not for its neighbours.
+// fail fails once if this is the spot, for the victim and not for its neighbours.
 func (s *stage) fail(spot string) {
 	if strings.HasPrefix(s.spot, spot) && s.failed.CompareAndSwap(false, true) {
 		s.failure()
@@ -130,7 +130,7 @@ func (f fragile) Receive(ctx actor.Context) {
 	}
 }
 
-// breakDown has one connection fail at a spot, and looks whether anybody else notices.
+// breakDown has one connection fail at a spot and checks that no other one notices.
 func breakDown(t *testing.T, factory, spot string, failure func(), directive actor.Directive) {
 	var world check.World
 	var records []history.Record
@@ -189,8 +189,8 @@ func echoes(t *testing.T, p *history.Peer) {
 	assert.Equal(t, "still there?", string(b[:n]))
 }
 
-// S5: wherever the user's code fails, its connection ends, and nobody else notices: not the
-// supervisor above either, whatever it would say.
+// S5: wherever the user's code fails, its connection ends and nothing else notices. That includes
+// the supervisor above, whatever its decision would be.
 func TestWhereverAHandlerFailsItsConnectionEndsAlone(t *testing.T) {
 	began, cases := time.Now(), 0
 	for _, factory := range []string{"handlers", "actors"} {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// sockets is the machine's own network, where the clock is everybody's and nobody can tell when all
+// sockets is the machine's own network. Its clock is the real one, and a test cannot tell when all
 // is at rest. It is TCP: the ends of a unix socket have no names by which the history could put
 // them together, and no RST.
 type sockets struct {
@@ -44,7 +44,7 @@ func (*sockets) left() string            { return "" }
 // sendBuffer is the size of the server's kernel buffers.
 const sendBuffer = 4 << 10
 
-// realPlan is a plan for a clock that cannot be hurried: its limits are short, or off.
+// realPlan is a plan for a real clock: its limits are short, or off.
 func realPlan(rng *rand.Rand) plan {
 	p := newPlan(rng)
 	o := &p.listener.Connection
@@ -62,7 +62,8 @@ func realPlan(rng *rand.Rand) plan {
 }
 
 // The same worlds over real sockets, with the poll transport and without. Here time is real, so
-// there are fewer, and the judge knows less: not when all is at rest, nor what the network holds.
+// there are fewer worlds. The judge knows less: neither when all is at rest nor what the network
+// holds.
 func TestSimOverRealSockets(t *testing.T) {
 	for name, kind := range map[string]listener.Transport{"poll": listener.Poll, "stream": listener.Stream} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 var sequence = flag.String("sim.sequence", "", "run this sequence alone: letters of WCFRPXS, see sequences_test.go")
 
 // moves are what can happen to a connection, by letter: Write, Close, the peer's FIN, its RST,
-// Pause, a panic of the handler's, Stop.
+// Pause, a panic of the handler, Stop.
 const moves = "WCFRPXS"
 
 const longest = 6

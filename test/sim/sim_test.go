@@ -22,7 +22,7 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// D1: whatever users, peers, the network and the clock do, in whatever order, the guarantees hold.
+// D1: the guarantees hold whatever users, peers, the network and the clock do, in any order.
 func TestSim(t *testing.T) {
 	if *seed != 0 {
 		again(t, *seed)
@@ -127,7 +127,7 @@ func simulate(t *testing.T, seed uint64, steps int) run {
 	return r
 }
 
-// tell fails the test, after it has looked for fewer steps with which the world fails as well.
+// tell fails the test. Before that it searches for fewer steps with which the world fails as well.
 func (r run) tell(t *testing.T) {
 	least := r
 	for low := 0; low+1 < least.steps; {
@@ -154,7 +154,8 @@ func (r run) show(t *testing.T) {
 	}
 }
 
-// fails runs a seed a few times: which of several goroutines runs first is not in the seed.
+// fails runs a seed a few times, because the seed does not decide which of several goroutines runs
+// first.
 func fails(t *testing.T, seed uint64, steps int) (r run) {
 	for range 3 {
 		if r = simulate(t, seed, steps); r.failed() {

@@ -19,8 +19,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// stage is a listener on a simulated network for tests that say themselves what happens, step by
-// step. An actor of the user's owns it.
+// stage is a listener on a simulated network for tests that determine each step themselves. An
+// actor of the user owns it.
 type stage struct {
 	t        *testing.T
 	network  simnet.Options
@@ -64,7 +64,7 @@ func newStage(t *testing.T, network simnet.Options, options listener.Options, fa
 	return s
 }
 
-// met is for handlers to say in Accepted: then the stage has their handle.
+// met is called by handlers in Accepted, and gives the stage their handle.
 func (s *stage) met(socket protocol.Socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,8 +107,8 @@ func (s *stage) drain() (wait func()) {
 	return reading.Wait
 }
 
-// finish ends the listener by the given call, if nobody has, and returns the whole history. Nothing
-// may be left.
+// finish ends the listener by the given call, if it has not ended yet, and returns the whole
+// history. Nothing may be left.
 func (s *stage) finish(end func()) []history.Record {
 	s.recorder.Note(history.ShutdownBegun)
 	end()

@@ -39,7 +39,7 @@ func (ws *waits) begin(ctx context.Context) (_ context.Context, number int, ok b
 	return ctx, ws.begun, true
 }
 
-// cancel cancels one of those that began, perhaps one that has ended.
+// cancel cancels a write that has begun, perhaps one that has ended.
 func (ws *waits) cancel(rng *rand.Rand) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -68,7 +68,7 @@ func (w *world) wait(rng *rand.Rand, socket *history.Socket) {
 
 func (w *world) cancel(rng *rand.Rand) { w.waits.cancel(rng) }
 
-// waitInside is a write that waits in a handler call, but not for ever, unless handlers may block.
+// waitInside is a write that waits in a handler call. It waits for ever only if handlers may block.
 func (w *world) waitInside(rng *rand.Rand, socket *history.Socket) {
 	ctx, end := w.limited(rng)
 	defer end()

@@ -42,7 +42,7 @@ type world struct {
 	players []*player // of open connections, and of some that have ended
 }
 
-// ground is what a world stands on: a network and a clock.
+// ground is the basis of a world: a network and a clock.
 type ground interface {
 	listen(w *world) (*listener.Listener, error)
 	dial() (net.Conn, error)
@@ -146,7 +146,7 @@ func (w *world) join(p *player) {
 	w.players = append(w.players, p)
 }
 
-// gone takes note of the end of a connection: of its players, of which there are more if some have
+// gone notes the end of a connection and of its players. There are several players if some have
 // panicked.
 func (w *world) gone(socket protocol.Socket) {
 	conn := socket.(*history.Socket).Conn()
@@ -167,7 +167,7 @@ func (w *world) gone(socket protocol.Socket) {
 	}
 }
 
-// remembered is how many players whose connection has ended are remembered.
+// remembered is how many players are remembered after their connection has ended.
 const remembered = 3
 
 // any returns one of the players, nil if there is none.
@@ -180,7 +180,7 @@ func (w *world) any(rng *rand.Rand) *player {
 	return w.players[rng.IntN(len(w.players))]
 }
 
-// operations counts what was done to the world, by whomever: not what it answered.
+// operations counts the operations of all issuers on the world, but not its answers.
 func (w *world) operations(records []history.Record) int {
 	n := w.ticks + w.reads
 	for i := range records {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// network is what every address here answers to Network, and what stands in every error.
+// network is the result of Network for every address here, and the network in every error.
 const network = "sim"
 
 // Addr is the address of an end: a name and a number in the form net.SplitHostPort takes, because

@@ -116,7 +116,7 @@ func TestCloseFreesWhoeverIsBlocked(t *testing.T) {
 }
 
 func TestAWriteWaitsForTheOneUnderWayAlsoIfThereIsRoom(t *testing.T) {
-	for range 20 { // who gets the room first is up to the scheduler
+	for range 20 { // which one gets the room first is up to the scheduler
 		synctest.Test(t, func(t *testing.T) {
 			a, b := simnet.Pipe(simnet.Options{BufferSize: 4})
 			underWay := start(func() (int, error) { return io.WriteString(a, "123456789") })

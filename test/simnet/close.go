@@ -13,8 +13,8 @@ import (
 // net.ErrClosed, and so does a second Close.
 func (c *Conn) Close() error { return c.close(false) }
 
-// Reset ends the connection without any order, as SetLinger(0) and then Close do: what is queued
-// here is forgotten and the peer is reset.
+// Reset aborts the connection, as SetLinger(0) and then Close do: queued bytes are discarded and
+// the peer is reset.
 func (c *Conn) Reset() error { return c.close(true) }
 
 func (c *Conn) close(reset bool) error {
@@ -59,7 +59,7 @@ func (c *Conn) CloseRead() error {
 	return c.shutdown(func(time.Time) { c.end.readShut = true })
 }
 
-// shutdown is what CloseRead and CloseWrite have in common. ENOTCONN is the kernel's word for one
+// shutdown is what CloseRead and CloseWrite have in common. ENOTCONN is the kernel's error for one
 // that is over.
 func (c *Conn) shutdown(half func(now time.Time)) error {
 	l := c.link
@@ -100,7 +100,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // before returned.
 func (c *Conn) ResumesWrites() bool { return true }
 
-// set changes what concerns this end's user alone. Whoever is blocked looks at the deadline again.
+// set changes what concerns this end's user alone. Blocked calls look at the deadline again.
 func (c *Conn) set(change func()) error {
 	l := c.link
 	l.Lock()

@@ -11,10 +11,10 @@ import (
 // Conn is one end of a connection. Besides net.Conn it has what *net.TCPConn has for ending one,
 // under the same names and with the same effects on the peer, and Partition and Heal.
 //
-// All methods may be called by any number of goroutines at once. Reads of several goroutines share
-// the input between them; a Write is never interleaved with another. Read and Write alone can
-// block, and do so durably in the sense of testing/synctest; Close, and a deadline set in the past,
-// free whoever is blocked.
+// Any number of goroutines may call all methods at once. Reads of several goroutines share the
+// input between them; a Write is never interleaved with another. Only Read and Write can block, and
+// they do so durably in the sense of testing/synctest. Close, and a deadline set in the past, free
+// the calls that are blocked.
 //
 // Errors are *net.OpError as from a TCP connection, except io.EOF, which is bare.
 type Conn struct {
@@ -31,7 +31,7 @@ type Conn struct {
 
 var _ net.Conn = (*Conn)(nil)
 
-// Pipe returns the two ends of a connection that nobody had to dial. Unlike net.Pipe it has
+// Pipe returns the two ends of a connection without a listener and a dial. Unlike net.Pipe it has
 // buffers.
 func Pipe(opts Options) (*Conn, *Conn) {
 	opts = opts.withDefaults()
@@ -78,9 +78,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Write returns when all of p is in the buffers between the ends, or with an error and how many
-// bytes of p got there. That they got there does not mean that the peer will see them. On a
-// connection that was reset the error is syscall.ECONNRESET if nobody was told yet, and otherwise,
-// as after CloseWrite, syscall.EPIPE.
+// bytes of p got there. The peer need not see bytes that got there. On a connection that was reset
+// the error is syscall.ECONNRESET if no call has returned it yet, and otherwise, as after
+// CloseWrite, syscall.EPIPE.
 func (c *Conn) Write(p []byte) (int, error) {
 	l := c.link
 	l.Lock()
@@ -113,8 +113,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // takeTurn waits until no other Write is under way. The turn is a flag and not a mutex, as waiting
-// for it may take long. In line one asks only this end's user: a reset is told once, and the Write
-// that is under way has to hear it.
+// for it may take long. A Write that waits for its turn only checks this end's own state: a reset
+// is told once, and the Write that is under way has to get it.
 func (c *Conn) takeTurn() error {
 	for c.writing {
 		now := time.Now()
@@ -166,7 +166,7 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // Partition cuts the connection, in both directions: from now on nothing arrives at either end, and
-// Write goes on until the buffer is full. Nobody is told.
+// Write goes on until the buffer is full. Neither end is told.
 func (c *Conn) Partition() { c.link.partition() }
 
 // Heal ends a partition. What was written meanwhile, and what was under way when it began, arrives

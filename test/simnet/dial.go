@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Dial connects to the listener. It returns after one round trip, whether somebody accepts or not;
-// with the backlog full, or across a partition, it blocks until that is over or ctx is done, and
-// then returns the context's error. A listener that is closed, also one that is closed meanwhile,
-// refuses with syscall.ECONNREFUSED.
+// Dial connects to the listener. It returns after one round trip, whether the connection is
+// accepted or not. With the backlog full, or across a partition, it blocks until that is over or
+// ctx is done, and then returns the context's error. A listener that is closed, also one that is
+// closed meanwhile, refuses with syscall.ECONNREFUSED.
 func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	l.gate.Lock()
 	defer l.gate.Unlock()

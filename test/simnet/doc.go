@@ -1,10 +1,10 @@
-// Package simnet is a TCP network in memory whose only clock is package time and whose only way to
-// wait is a channel, so that testing/synctest can run days of it in a moment and see when it has
-// come to rest.
+// Package simnet is a TCP network in memory. Its only clock is package time, and its only way to
+// wait is a channel. So testing/synctest can run days of it in a moment and see when it has come to
+// rest.
 //
-// What happens to a connection here is what Linux does to one on loopback; where the two could
-// differ, a test of this package plays one script on both and compares every result. What follows
-// from that surprises many a server:
+// A connection behaves as one of Linux on loopback. Where the two could differ, a test of this
+// package plays one script on both and compares every result. Servers often do not expect this
+// behaviour:
 //
 //   - A reset leaves what had arrived readable. Then the next call that fails, be it Read or Write,
 //     gets [syscall.ECONNRESET]; that error is told once, and later calls get [io.EOF] or
@@ -16,14 +16,14 @@
 //     there.
 //   - The first write to a peer that has closed succeeds. The reset it provokes fails the next one.
 //
-// It departs from the kernel in four things, each for the sake of tests that repeat exactly. There
-// is no loss and no congestion: a byte takes [Options].Latency, or waits for a partition to heal. A
-// reader's free space is known to the sender at once. Nothing is retried on a timer, so a partition
-// that is never healed is never noticed by the network itself, and a reset sent into one is kept
-// for Heal, where a real one would be lost. SetLinger knows only zero and not zero.
+// It differs from the kernel in four points, each so that tests repeat exactly. There is no loss
+// and no congestion: a byte takes [Options].Latency, or waits for a partition to heal. A reader's
+// free space is known to the sender at once. Nothing is retried on a timer, so a partition that is
+// never healed is never noticed by the network itself, and a reset sent into one is kept for Heal,
+// where a real one would be lost. SetLinger knows only zero and not zero.
 //
-// Nothing here runs on a goroutine or a timer of its own: the state of a connection is worked out
-// by whoever calls a method of it, and whoever is blocked in one holds the timer for what comes
-// next. Hence nothing is left over, whether it was closed or not. Connections and listeners belong
-// to the synctest bubble they were made in.
+// Nothing here runs on a goroutine or a timer of its own. Each call of a method brings the state of
+// its connection up to date, and each blocked call holds the timer for the next event. So nothing
+// is left over, whether a connection was closed or not. Connections and listeners belong to the
+// synctest bubble they were made in.
 package simnet

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// end is one end of a link, as the kernel has it: what it knows of TCP, and nothing of Go's
-// deadlines or blocking. The link's gate guards it.
+// end is one end of a link as the kernel has it. It knows TCP, but not Go's deadlines or blocking.
+// The link's gate guards it.
 //
 // The bytes of one direction are, oldest first, in the receiver's recvq, on the sender's wire, and
 // in the sender's sendq. BufferSize bounds all three together, Window the first two.
@@ -30,8 +30,8 @@ type end struct {
 	err         syscall.Errno // what ended the connection, until a call has told it: the kernel's sk_err
 }
 
-// arrive is the whole of what the network can do to an end. To one whose connection is over it does
-// nothing: either all was said in order, or the peer has sent a reset or will receive one.
+// arrive is all that the network can do to an end. After the connection is over it does nothing:
+// either both ends have closed in order, or the peer has sent a reset or will receive one.
 func (e *end) arrive(p packet) {
 	switch {
 	case e.over():
@@ -44,7 +44,7 @@ func (e *end) arrive(p packet) {
 	case p.kind == fin:
 		e.finReceived = true
 	case e.readShut && e.writeShut:
-		e.abort(p.at) // nobody will read this, and the peer has to know (RFC 1122, 4.2.2.13)
+		e.abort(p.at) // this will never be read, and the peer has to know (RFC 1122, 4.2.2.13)
 		e.err = syscall.ECONNRESET
 	default:
 		e.recvq.Write(p.payload)
@@ -117,7 +117,7 @@ func (e *end) writeErr() error {
 	}
 }
 
-// takeErr tells the error to one caller, and to no other: the kernel does it so.
+// takeErr returns the error to one caller only, as the kernel does.
 func (e *end) takeErr() error {
 	err := e.err
 	e.err = 0
@@ -142,7 +142,7 @@ func (e *end) shut(reset bool, now time.Time) {
 func (e *end) over() bool { return e.dead || e.finReceived && e.peer.finReceived }
 
 // abort sends a reset. What is on the wire arrives before it, except across a partition: there the
-// packets were lost and nobody is left to send them again.
+// packets were lost and no end is left to send them again.
 func (e *end) abort(now time.Time) {
 	if e.link.cut {
 		e.wire, e.onWire = nil, 0

@@ -7,12 +7,12 @@ import (
 
 // gate is a mutex together with a place to wait for what it guards.
 //
-// It is not a sync.Cond because a wait here also ends with a timer or a context. And nobody may
+// It is not a sync.Cond because a wait here also ends with a timer or a context. No goroutine may
 // wait for the mutex for long: a goroutine blocked in Lock does not count as durably blocked, so a
 // bubble's clock would stand still. Therefore nothing that can block is done with the gate locked.
 type gate struct {
 	sync.Mutex
-	changed chan struct{} // closed by the next broadcast; nil while nobody waits, which is nearly always
+	changed chan struct{} // closed by the next broadcast; nil while no goroutine waits, which is nearly always
 }
 
 // broadcast wakes every waiter to look again. The caller holds the gate.

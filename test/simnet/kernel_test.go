@@ -44,8 +44,8 @@ func (tr *transcript) write(c ender, s string) {
 	tr.note(fmt.Sprintf("write %d", n), err)
 }
 
-// writeUntilRefused is for a write whose refusal comes from the other end, so that the kernel may
-// need several.
+// writeUntilRefused is for a write that the other end refuses. The kernel may need several writes
+// until then.
 func (tr *transcript) writeUntilRefused(c ender) {
 	_, err := c.Write([]byte("x"))
 	for err == nil {

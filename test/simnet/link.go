@@ -2,9 +2,9 @@ package simnet
 
 import "time"
 
-// link is what two ends have between them. It is a simulation of discrete events that nobody
-// drives: each packet carries the time of its arrival, and every method of a connection first lets
-// happen what is due.
+// link is what two ends have between them. It is a simulation of discrete events without a driver:
+// each packet carries the time of its arrival, and every method of a connection first handles the
+// events that are due.
 //
 // The gate guards the link and both ends. One for all three, because a reset, a partition, or a
 // read that opens the window changes both ends at once.
@@ -56,7 +56,7 @@ func (l *link) advance(now time.Time) {
 	}
 }
 
-// first returns the end whose packet arrives next, or nil if none will.
+// first returns the end at which the next packet arrives, or nil if none will.
 func (l *link) first() *end {
 	if l.cut {
 		return nil
@@ -70,8 +70,8 @@ func (l *link) first() *end {
 	return first
 }
 
-// settle lets happen what is due and has everybody look at the result. Whoever changed an end calls
-// it.
+// settle handles the events that are due and wakes all waiters to look at the result. Every change
+// of an end is followed by a call of it.
 func (l *link) settle() {
 	l.advance(time.Now())
 	l.broadcast()

@@ -10,8 +10,8 @@ import (
 // Listener is the one server of a network, and its Dial the only way in. It implements
 // net.Listener.
 //
-// All methods may be called by any number of goroutines at once. Accept and Dial alone can block,
-// and do so durably in the sense of testing/synctest.
+// Any number of goroutines may call all methods at once. Only Accept and Dial can block, and they
+// do so durably in the sense of testing/synctest.
 type Listener struct {
 	opts Options
 	gate gate // guards all below; it may be held while a link's gate is taken, never the other way round
@@ -52,8 +52,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close refuses further dials, frees those blocked in Accept or for want of room in Dial, and
-// resets the connections that were not accepted. Those that were go on. A second Close returns
+// Close refuses further dials, frees calls blocked in Accept or, for want of room, in Dial, and
+// resets the connections that were not accepted. Accepted connections go on. A second Close returns
 // net.ErrClosed.
 func (l *Listener) Close() error {
 	l.gate.Lock()
@@ -67,7 +67,7 @@ func (l *Listener) Close() error {
 	l.gate.broadcast()
 	l.gate.Unlock()
 	for _, c := range orphans {
-		_ = c.Reset() // fails only when closed before, and nobody else had it
+		_ = c.Reset() // fails only when closed before, and no other code had it
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (l *Listener) SetDeadline(t time.Time) error {
 }
 
 // Partition cuts every connection of the listener, and those dialed later: their Dial blocks. It
-// and the connections' own Partition and Heal set the same state, and the last word counts.
+// and the connections' own Partition and Heal set the same state, and the last call counts.
 func (l *Listener) Partition() {
 	l.setCut(true, (*link).partition)
 }
@@ -121,7 +121,7 @@ func (l *Listener) Open() int {
 	return len(l.links)
 }
 
-// forget drops a link whose both ends are closed: nobody is left to notice a partition.
+// forget drops a link with both ends closed: no end is left to notice a partition.
 func (l *Listener) forget(link *link) {
 	l.gate.Lock()
 	defer l.gate.Unlock()

@@ -16,8 +16,7 @@ type Options struct {
 	Name string
 
 	// BufferSize is how many bytes, per direction, Write accepts that the peer has not read; 0 or
-	// less is 64 KiB. With all of them in use Write blocks, which is how a peer that does not read
-	// is felt.
+	// less is 64 KiB. With all of them in use Write blocks, because the peer does not read.
 	BufferSize int
 
 	// Window is how many of those BufferSize bytes may have left the sender: on the wire or in the
@@ -31,7 +30,7 @@ type Options struct {
 	Latency time.Duration
 
 	// Backlog is how many dialed connections may wait for Accept; 0 or less is 128. Further dials
-	// block, as they do for a client whose SYN finds the queue full. Pipe has no use for it.
+	// block, as in the kernel when a SYN finds the queue full. Pipe has no use for it.
 	Backlog int
 }
 

@@ -65,7 +65,7 @@ func TestAWriteBlocksInAPartitionOnlyWhenTheBufferIsFull(t *testing.T) {
 		writing := startWrite(a, 1)
 		writing.blocked(t)
 		a.Heal()
-		writing.blocked(t) // the bytes went over, but nobody has read them
+		writing.blocked(t) // the bytes went over, but they have not been read
 		require.Equal(t, "1234", read(t, b))
 		_, err := writing.returned(t)
 		require.NoError(t, err)

@@ -23,7 +23,7 @@ func TestCloseWithNothingUnreadDeliversAll(t *testing.T) {
 	})
 }
 
-// The trap: the same Close, and the peer's last words are cut short, because they were not read.
+// The trap: the same Close cuts the reply short, because the last input was not read.
 func TestCloseWithUnreadInputCutsTheReplyShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := simnet.Pipe(simnet.Options{BufferSize: 10, Window: 4})

@@ -16,8 +16,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// A6: everybody dials at once. However many come, so many and no more are open as may be, and with
-// Wait all are served in the end.
+// A6: all clients dial at once. However many come, exactly as many are open as are allowed, and
+// with Wait all are served in the end.
 func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
 	for name, whenFull := range map[string]listener.WhenFull{"wait": listener.Wait, "reject": listener.Reject} {
 		t.Run(name, func(t *testing.T) {
@@ -40,8 +40,8 @@ func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
 					Transport: transport, MaxConnections: most, WhenFull: whenFull,
 					Connection: connection.Options{CloseTimeout: time.Second},
 				})
-				// They leave once the house is full, so that the peak is reached; who came too late
-				// for that leaves at once.
+				// Clients leave once the server is full, so that the peak is reached. A client that
+				// came too late for that leaves at once.
 				full := make(chan struct{})
 				var once sync.Once
 				var crowd sync.WaitGroup

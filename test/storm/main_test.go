@@ -27,7 +27,7 @@ var (
 	seed  = flag.Uint64("seed", 0, "of all random choices; 0: one is drawn, and printed")
 )
 
-// patience is how long anything may take that ought to happen at once. Only a failing test waits
+// patience bounds the time for anything that ought to happen at once. Only a failing test waits
 // that long.
 const patience = 30 * time.Second
 
@@ -52,7 +52,7 @@ func tell(t *testing.T, row report.Row, began time.Time) {
 	report.Add(t, row)
 }
 
-// overEach runs a test over both transports, where there are two.
+// overEach runs a test over each transport of this system.
 func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport)) {
 	for name, transport := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
 		t.Run(name, func(t *testing.T) { test(t, transport) })

@@ -16,9 +16,9 @@ import (
 )
 
 // S6: what a handler may do with memory. It may change the bytes it is shown during the call, also
-// after it wrote them: Write copies. It may change its own slice after Write, and nobody changes a
-// slice that it gave away by WriteOwned. Built with the tag berthdebug, memory that was given back
-// is overwritten, so whoever still looked at it would answer with other bytes.
+// after it wrote them: Write copies. It may change its own slice after Write, and a slice that it
+// gave away by WriteOwned is not changed. Built with the tag berthdebug, memory that was given back
+// is overwritten, so code that still looked at it would answer with other bytes.
 func TestHandlersThatScribbleOverTheirMemoryChangeNobodysBytes(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		const clients, size = 8, 64

@@ -20,8 +20,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// R1: one side says that it has finished, the other goes on. Everything arrives, in both
-// directions.
+// R1: one side half-closes, the other goes on. Everything arrives, in both directions.
 func TestAfterAHalfCloseTheOtherDirectionIsWhole(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, rounds := time.Now(), of(1000)
@@ -56,7 +55,7 @@ func TestAfterAHalfCloseTheOtherDirectionIsWhole(t *testing.T) {
 	})
 }
 
-// listens is a server that has nothing to say: it finishes at once, and tells what it heard.
+// listens is a server that sends nothing: it half-closes at once, and reports what it received.
 func listens(heard chan<- [sha256.Size]byte) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler {
 		hash := sha256.New()
@@ -68,8 +67,8 @@ func listens(heard chan<- [sha256.Size]byte) tcpactor.Factory {
 	})
 }
 
-// R2: a server closes with a full queue. A peer that reads gets all of it; of one that does not it
-// is known to the byte what was left.
+// R2: a server closes with a full queue. A peer that reads gets all of it. For a peer that does not
+// read, the unsent rest is known to the byte.
 func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, rounds := time.Now(), of(1000)
@@ -106,7 +105,7 @@ func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 	})
 }
 
-// listenUnix listens at a path: what was written there is the peer's to read, also after a reset.
+// listenUnix listens at a path. The peer can read there what was written, even after a reset.
 func listenUnix(t *testing.T, factory tcpactor.Factory, options listener.Options) *listener.Listener {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
@@ -125,12 +124,13 @@ type end struct {
 	accepted uint64
 }
 
-// sent reports that got is exactly what was written of what was accepted.
+// sent reports that got is exactly the written part of what was accepted.
 func (e end) sent(got []byte) bool {
 	return uint64(len(got)) == e.Written && e.Written+e.Unsent == e.accepted && bytes.Equal(got, numbered(0, len(got)))
 }
 
-// numbered is the part of a long text from a place on that tells each place from its neighbours.
+// numbered is the part of a long text from a place on. The text differs at each place from its
+// neighbours.
 func numbered(from, n int) []byte {
 	p := make([]byte, n)
 	for i := range p {
@@ -158,11 +158,11 @@ func fills(ends chan<- end) tcpactor.Factory {
 	})
 }
 
-// reply is what a server sends before it closes while the client still sends.
+// reply is sent by a server before it closes while the client still sends.
 var reply = bytes.Repeat([]byte("reply..."), 64<<10)
 
 // R3: a server answers and closes while there is input that it has not read. The answer arrives
-// whole, which a plain close would not see to.
+// whole. A plain close would not guarantee that.
 func TestAReplyIsWholeAlthoughTheServerClosesWithInputUnread(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, rounds := time.Now(), of(1000)
@@ -200,7 +200,7 @@ func ask(t *testing.T, addr string, rounds int) (truncated int) {
 	return truncated
 }
 
-// naively is the same server as it is written without knowing.
+// naively is the same server with a plain close.
 func naively(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -26,8 +26,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// G15 under load: room is told, healthy peers keep their connections, and what waits for room loses
-// nothing. W1 to W4.
+// G15 under load: room is told, healthy peers keep their connections, and writes that wait for room
+// lose nothing. W1 to W4.
 
 // site is a listener on one network and transport.
 type site struct {
@@ -219,8 +219,8 @@ func TestIOCopyIntoAConnectionKeepsEveryByteAndMemoryFlat(t *testing.T) {
 	})
 }
 
-// W4: two connections joined by Writable alone: what one reads the other writes, and where that is
-// refused it pauses.
+// W4: two connections are joined by Writable alone. What one reads, the other writes. The reader
+// pauses while a write is refused.
 func TestConnectionsJoinedByWritableMoveEverythingBothWays(t *testing.T) {
 	began, size := time.Now(), int64(of(1<<30))
 	seed := drawSeed(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// answers counts what the sender of writes is told.
+// answers counts the answers to the sender of writes.
 type answers struct{ written, failed atomic.Int64 }
 
 // Receive implements actor.Actor.
@@ -30,7 +30,8 @@ func (a *answers) Receive(ctx actor.Context) {
 
 func (a *answers) count() int { return int(a.written.Load() + a.failed.Load()) }
 
-// S9: writes for a peer that does not read. Each is answered; what is not accepted takes no memory.
+// S9: writes for a peer that does not read. Each is answered; a write that is not accepted takes no
+// memory.
 func TestEveryWriteToAStalledPeerIsAnsweredAndMemoryStaysFlat(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, writes := time.Now(), of(1_000_000)
@@ -49,7 +50,7 @@ func TestEveryWriteToAStalledPeerIsAnsweredAndMemoryStaysFlat(t *testing.T) {
 		data := make([]byte, 1000)
 		for i := range writes {
 			system.Root.RequestWithCustomSender(socket.PID(), &protocol.Write{Data: data, Ack: i}, sender)
-			if sent := i + 1; sent%1000 == 0 { // a mailbox has no limit: who sends a million looks at the answers now and then
+			if sent := i + 1; sent%1000 == 0 { // a mailbox has no limit: a sender of a million messages looks at the answers now and then
 				require.Eventually(t, func() bool { return told.count() >= sent-queued }, patience, 100*time.Microsecond)
 			}
 			if i%(writes/10+1) == 0 {

@@ -24,8 +24,8 @@ import (
 )
 
 // W5: goroutines write to one slow peer in every way, by Write, by WriteContext and by PID, while
-// the connection ends in one way or another. Whatever the moment: every accepted byte is written,
-// unsent or dropped, every write by PID is answered, and none of them goes on waiting.
+// the connection ends in one way or another. At every moment of the end, every accepted byte is
+// written, unsent or dropped, every write by PID is answered, and no write goes on waiting.
 func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(10_000)
@@ -81,7 +81,7 @@ type slowRace struct {
 	answered atomic.Int64 // writes by PID
 }
 
-// told takes note of what the sender of writes by PID is told.
+// told counts the answers to the sender of writes by PID.
 func (r *slowRace) told(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *protocol.Written:
@@ -179,7 +179,7 @@ func ended(err error) bool {
 	return errors.Is(err, protocol.ErrClosed) || connectionReset(err)
 }
 
-// connectionReset reports that err is what the network made of the connection.
+// connectionReset reports that err is an error of the network.
 func connectionReset(err error) bool {
 	_, ok := errors.AsType[*net.OpError](err)
 	return ok

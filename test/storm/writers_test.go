@@ -21,9 +21,9 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// S1: goroutines write while the connection ends in one way or another. Whatever the moment: every
-// accepted write is written or counted as unsent, completes once and before Closed, and reaches the
-// peer whole and in order if it reaches it at all, but for the last.
+// S1: goroutines write while the connection ends in one way or another. At every moment of the end,
+// every accepted write is written or counted as unsent, and completes once and before Closed.
+// Writes that reach the peer come whole and in order, except that the last one may be cut.
 func TestWritersThatRaceWithTheEndOfTheirConnectionLoseNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(100_000)
@@ -140,7 +140,7 @@ func (r *race) run(t *testing.T, peer *net.TCPConn, total *counter) {
 	case 3:
 		_ = peer.CloseWrite()
 	}
-	if !reads { // else Close would wait for somebody to take what was accepted
+	if !reads { // else Close would wait for the peer to take what was accepted
 		_ = peer.SetLinger(0)
 		_ = peer.Close()
 	}

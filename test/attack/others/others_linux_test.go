@@ -19,7 +19,8 @@ import (
 
 var scale = flag.Float64("attack.scale", 0, "what part of the attackers come, at most 1; 0: none")
 
-// These tell this program that it is a server, which, where, and how many files it may open.
+// These variables tell this program that it is a server, which one, at which address, and how many
+// files it may open.
 const nameVariable, addrVariable, filesVariable = "BERTH_OTHER", "BERTH_OTHER_ADDR", "BERTH_OTHER_FILES"
 
 func TestMain(m *testing.M) {
@@ -68,10 +69,10 @@ func TestEveryServerAnswersALineWithTheSameLine(t *testing.T) {
 
 func of(n int) int { return max(1, int(float64(n)**scale)) }
 
-// look is how long to look whether a server sends attackers away.
+// look is how long to watch whether a server disconnects attackers.
 const look = 20 * time.Second
 
-// attacks are turned on every server. Each says what came of it in words.
+// attacks are run against every server. Each returns its result in words.
 var attacks = []struct {
 	id, what string
 	files    int // RLIMIT_NOFILE; 0: as it is

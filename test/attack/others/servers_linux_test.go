@@ -49,8 +49,8 @@ func serveBerth(addr string) error {
 	return nil
 }
 
-// serveGoroutines is what a tutorial ends with: an error of Accept is skipped, and every connection
-// has a goroutine.
+// serveGoroutines is the final server of a tutorial. It skips an error of Accept, and every
+// connection has a goroutine.
 func serveGoroutines(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

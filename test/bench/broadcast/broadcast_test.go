@@ -84,8 +84,8 @@ func broadcast(b *testing.B, r room) {
 	b.ReportMetric(float64(b.N)*members*lines/b.Elapsed().Seconds(), "lines/s")
 }
 
-// group is Berth's. Its members wait for room: every line must arrive, as with the channels, which
-// block.
+// group is a Group of Berth. Its members wait for room: every line must arrive, as with the
+// channels, which block.
 type group struct {
 	*listener.Listener
 	connection.Group

@@ -1,6 +1,7 @@
 // Command generator does one job of the load generator: it reads a load.Job as JSON from standard
-// input and writes a load.Result as JSON to standard output. It is a process of its own so that
-// neither the server's nor the orchestrator's garbage collector, threads or clock meet its own.
+// input and writes a load.Result as JSON to standard output. It is a process of its own, so that
+// the garbage collector, threads and CPU clock of the server and of the orchestrator are separate
+// from its own.
 package main
 
 import (

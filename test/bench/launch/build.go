@@ -1,5 +1,5 @@
 // Package launch builds the servers and the load generator, and runs them as processes of their
-// own. Servers that cannot be built here are reported with a sentence, never left out silently.
+// own. Servers that cannot be built here are reported with the reason, and never left out silently.
 package launch
 
 import (
@@ -53,7 +53,8 @@ func Build(ctx context.Context, names []string) (*Binaries, error) {
 	return b, nil
 }
 
-// build makes one server. An up-to-date binary of an earlier run costs the go command no link.
+// build makes one server. With an up-to-date binary of an earlier run the go command does not link
+// again.
 func (b *Binaries) build(ctx context.Context, root, name string) error {
 	switch name {
 	case c:
@@ -93,7 +94,7 @@ func goBuild(ctx context.Context, dir, target, pkg string, flags ...string) erro
 	return nil
 }
 
-// complaint is the first line that says something: the go command heads its lists with "# package".
+// complaint is the first line with a message: the go command heads its lists with "# package".
 func complaint(output string, err error) string {
 	for line := range strings.Lines(output) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "go: downloading") {

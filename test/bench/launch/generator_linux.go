@@ -12,7 +12,7 @@ import (
 	"github.com/go-berth/berth/test/bench/load"
 )
 
-// Generate has the load generator do a job. What it says on standard error is the error.
+// Generate has the load generator do a job. The generator's standard error is the error.
 func (b *Binaries) Generate(ctx context.Context, job load.Job) (load.Result, error) {
 	input, err := json.Marshal(job)
 	if err != nil {

@@ -93,7 +93,7 @@ func (s *Server) await(ctx context.Context, output io.Reader) error {
 	}
 }
 
-// Died says whether the process has ended by itself, and with which words.
+// Died says whether the process has ended by itself, and with which message.
 func (s *Server) Died() error {
 	select {
 	case <-s.ended:
@@ -103,7 +103,7 @@ func (s *Server) Died() error {
 	}
 }
 
-// Stop asks the process to end, and after stopTimeout makes it. A signal fails only if the process
+// Stop asks the process to end, and kills it after stopTimeout. A signal fails only if the process
 // has ended already.
 func (s *Server) Stop() {
 	_ = s.command.Process.Signal(syscall.SIGTERM)
@@ -112,8 +112,8 @@ func (s *Server) Stop() {
 	<-s.ended
 }
 
-// environment is ours without what tunes a Go runtime, plus what the case sets: a GOGC in the
-// user's shell must not decide a comparison with servers that are not in Go.
+// environment is ours without the variables that tune a Go runtime, plus those that the case sets:
+// a GOGC in the user's shell must not decide a comparison with servers that are not in Go.
 func environment(additional []string) []string {
 	tuning := []string{"GOGC=", "GOMEMLIMIT=", "GODEBUG=", "GOMAXPROCS=", "GOTRACEBACK="}
 	kept := slices.DeleteFunc(os.Environ(), func(variable string) bool {

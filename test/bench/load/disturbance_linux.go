@@ -14,8 +14,8 @@ const (
 	disturbed
 )
 
-// runBlocking measures paced connections without and with one more connection whose handler
-// sleeps, answers, and is asked again after a pause.
+// runBlocking measures paced connections without and with one more connection. The handler of that
+// one sleeps, answers, and is asked again after a pause.
 func runBlocking(s *session) (report, error) {
 	c := s.job.Case
 	asleep := RepeatedStream(sleepMessage(c.Size))
@@ -97,7 +97,7 @@ func (s *session) measureCalm() (span, error) {
 	return s.measure(calm, s.job.Duration)
 }
 
-// flooded waits until the flooders have got rid of nothing for a tenth of a second, or for 3 s.
+// flooded waits until the flooders have sent nothing for a tenth of a second, or for 3 s.
 func (s *session) flooded() error {
 	last := int64(-1)
 	for range 30 {

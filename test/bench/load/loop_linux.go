@@ -130,7 +130,7 @@ func (l *loop) obey() error {
 	return nil
 }
 
-// handle brings one event to its connection. An error of the connection is its role's to judge.
+// handle brings one event to its connection. The role of the connection judges an error.
 func (l *loop) handle(c *conn, events uint32) error {
 	if c.fd < 0 {
 		return nil // closed earlier in the same batch

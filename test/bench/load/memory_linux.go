@@ -7,8 +7,8 @@ import (
 	"github.com/go-berth/berth/test/bench/proc"
 )
 
-// runMemory compares the server's memory with a tenth of the connections open and with all of
-// them on top: what the server needs once, whatever it serves, cancels out.
+// runMemory compares the server's memory with a tenth of the connections open and with all of them
+// on top. Memory that the server needs once, for any number of connections, cancels out.
 func runMemory(s *session) (report, error) {
 	c := s.job.Case
 	s.begin()

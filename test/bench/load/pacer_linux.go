@@ -22,7 +22,7 @@ func (p pacer) tick(l *loop, c *conn, now int64) error {
 	if c.since == 0 || now < c.since || c.starts.count > 0 || l.stage != running {
 		return nil
 	}
-	// That we are late ourselves, by up to a tick, is not the server's doing.
+	// The generator itself is late by up to a tick, which the server does not cause.
 	return p.send(l, c, now)
 }
 

@@ -3,7 +3,7 @@ package load
 // role is what a connection does. A role holds no state of a connection, so one value serves all
 // connections of its kind; all its calls come from the connection's loop.
 type role interface {
-	// depth is the most messages a connection has under way whose times are kept.
+	// depth is the most messages under way on a connection with their times kept.
 	depth() int
 	// start is called once when the load begins, and for a connection that opens later when it
 	// opens.

@@ -107,7 +107,7 @@ func (s *session) record(window int) {
 // more comes than that.
 func (s *session) finish(timeout time.Duration) error {
 	s.command(func(l *loop) error { l.stage = stopping; return nil })
-	// A command is obeyed within a loop's longest sleep; only then does "nothing under way" count.
+	// A loop runs a command within its longest sleep; only then does "nothing under way" count.
 	if err := s.pause(4 * idleWait * time.Millisecond); err != nil {
 		return err
 	}

@@ -46,8 +46,7 @@ func connect(fd int, to netip.AddrPort, number int) error {
 	return nil
 }
 
-// rawRead and rawWrite go past the scheduler: the sockets do not block, so there is nothing to
-// tell it.
+// rawRead and rawWrite bypass the scheduler: the sockets do not block, so it need not be told.
 func rawRead(fd int, p []byte) (int, syscall.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 	return int(n), errno

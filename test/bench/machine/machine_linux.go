@@ -18,7 +18,8 @@ func Kernel() string {
 	return unix.ByteSliceToString(name.Release[:])
 }
 
-// Load is the load average over the last minute, or "unknown": whether others were at work here.
+// Load is the load average over the last minute, or "unknown". It shows whether other programs ran
+// at the same time.
 func Load() string {
 	averages, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

@@ -15,7 +15,7 @@ const (
 	Echo     Kind = "echo"     // every connection keeps Depth messages under way
 	Churn    Kind = "churn"    // connect, one echo, close, and again
 	Memory   Kind = "memory"   // connections that are idle after one message
-	Blocking Kind = "blocking" // paced connections beside one whose handler sleeps
+	Blocking Kind = "blocking" // paced connections beside one with a handler that sleeps
 	Stalled  Kind = "stalled"  // paced connections beside some that send and never read
 )
 

@@ -19,7 +19,7 @@ type Server struct {
 	Family Family   `json:"family"`
 	Binary string   `json:"binary"` // what is built for it; see package launch
 	Args   []string `json:"args,omitempty"`
-	Module string   `json:"module,omitempty"` // the module whose version the row carries
+	Module string   `json:"module,omitempty"` // the module that gives the row its version
 	Sleeps bool     `json:"sleeps"`           // it has -sleep: its handler can be made to block
 	Burns  bool     `json:"burns,omitempty"`  // its handler computes; it takes part in the group burning, and nowhere else
 	// Only are the cases it takes part in; none: all.
@@ -38,7 +38,7 @@ func (s Server) TakesPart(c Case) bool {
 // other case that shows it.
 var bulkBuffer = []string{"bulk", "memory-collected"}
 
-// One worker is for the question what a second one costs.
+// One worker shows what a second one costs.
 var oneWorker = []string{"1", "50", "1000", "16deep", "bulk", "churn", "blocking"}
 
 // Servers are all servers, the baseline first.

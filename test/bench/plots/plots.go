@@ -1,5 +1,5 @@
-// Package plots draws a report: bars for what is compared between servers, lines for what grows
-// with the number of connections. Every figure is written as SVG and as PNG.
+// Package plots draws a report: bars for comparisons between servers, lines for figures over the
+// number of connections. Every figure is written as SVG and as PNG.
 package plots
 
 import (

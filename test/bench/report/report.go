@@ -49,7 +49,7 @@ type Measurement struct {
 	Failed  string                `json:"failed,omitempty"`  // it was measured, and something was wrong
 }
 
-// Failures are the sentences of what went wrong.
+// Failures are the sentences about failures.
 func (r Report) Failures() []string {
 	return sentences(r.Measurements, func(m Measurement) string { return m.Failed })
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/go-berth/berth/test/bench/stats"
 )
 
-// Rivalry is one of Berth's rows in a case, held against the baseline, the best Go peer and C.
+// Rivalry is one of Berth's rows in a case, compared with the baseline, the best Go peer and C.
 type Rivalry struct {
 	Case  plan.Case
 	Berth plan.Server

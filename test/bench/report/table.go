@@ -16,7 +16,7 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String is the table, or "" if it has no rows. Names lean left, figures right.
+// String is the table, or "" if it has no rows. Names are aligned left, figures right.
 func (t table) String() string {
 	if len(t.rows) == 0 {
 		return ""
@@ -37,7 +37,7 @@ func writeRow(text *strings.Builder, cells []string) {
 	text.WriteString("|\n")
 }
 
-// ratio writes a median with its extremes: a ratio whose extremes are far apart says little.
+// ratio writes a median with its extremes: a ratio with extremes far apart says little.
 func ratio(s stats.Spread) string {
 	switch s.Rounds {
 	case 0:

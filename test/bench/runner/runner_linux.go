@@ -25,7 +25,7 @@ type Runner struct {
 	Threads  int           // of the generator; 0: its own choice
 }
 
-// Measure takes one measurement. What goes wrong becomes a sentence in it.
+// Measure takes one measurement. A failure becomes a sentence in it.
 func (r Runner) Measure(ctx context.Context, step plan.Step) report.Measurement {
 	m := report.Measurement{Round: step.Round, Case: step.Case.ID, Server: step.Server.ID}
 	if err := r.possible(step); err != nil {

@@ -1,6 +1,6 @@
-// Package cepoll holds the C server the Go servers are held against and compiles it where the
-// machine has a C compiler. The source has a directory of its own: the go command takes no .c file
-// beside Go files without cgo.
+// Package cepoll holds the C server that the Go servers are compared with, and compiles it where
+// the machine has a C compiler. The source has a directory of its own: the go command takes no .c
+// file beside Go files without cgo.
 package cepoll
 
 import (
