@@ -58,10 +58,10 @@ func (c *Connection) limitsInForce(s state, now time.Duration) protocol.Timeouts
 		*seen = c.shared.options.timeouts()
 	}
 	if t.Idle != seen.Idle {
-		c.timing.trafficAt = now
+		c.timing.idleFrom(now)
 	}
 	if t.Read != seen.Read {
-		c.timing.since = now
+		c.timing.waitFrom(now)
 	}
 	*seen = t
 	return t

@@ -13,7 +13,7 @@ type timing struct {
 	spread    uint16 // where in MaxAge's tolerance this connection's own limit lies; it never changes
 	aged      bool   // MaxAge was signalled
 	idle      bool   // nothing was pending
-	held      uint8  // the limits for which time did not count
+	held      uint8  // the limits for which time did not count; see hold
 	retried   uint8  // for which kinds of progress the last try was made, since the last progress of that kind
 	traffic   uint32 // bytes; the low bits tell that there are more
 	written   uint32 // of those, written
@@ -31,9 +31,8 @@ func newTiming(now time.Duration, spread uint16) timing {
 }
 
 // checkTimeouts signals what took too long. Only network traffic counts: messages to the actor do
-// not keep a connection alive. step is how long ago the last look was: that time is not counted
-// where one of the two looks found the handler at work, so no limit comes early. One goroutine
-// sweeps, so nothing here is shared.
+// not keep a connection alive. step is how long ago the last look was; see hold for when that time
+// does not count. One goroutine sweeps, so nothing here is shared.
 func (c *Connection) checkTimeouts(now, step time.Duration) {
 	w, o := &c.timing, &c.shared.options
 	phase := c.phase.Load()
@@ -101,21 +100,20 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	went += c.written.Load()
 	if phase := uint16(phase & observed); phase != w.phase {
 		if s == open && phase&^w.phase&uint16(halfClosed) != 0 { // a half-close, which may come before the first look
-			w.trafficAt = now
+			w.idleFrom(now)
 		}
-		w.phase, w.since = phase, now
+		w.phase = phase
+		w.waitFrom(now)
 	} else if s == open && came&math.MaxUint32 != uint64(w.traffic-w.written) {
-		w.since = now
-		w.moved(heldRead)
+		w.waitFrom(now)
 	}
 	written := uint32(went)
 	switch traffic := uint32(came) + written; {
 	case s == opening:
 		w.trafficAt = notOpen
 	case traffic != w.traffic || w.trafficAt == notOpen:
-		w.trafficAt = now
+		w.idleFrom(now)
 		w.retried &^= anyProgress
-		w.moved(heldIdle)
 	}
 	w.traffic = uint32(came) + written
 	if written != w.written || idle || w.idle { // what was not pending at the last look counts from now
@@ -124,8 +122,7 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	} else {
 		c.socket.Retry(false) // the kernel may have a little room, and not tell
 	}
-	w.moved(heldWrite)
-	if w.hold(heldWrite, c.writer.ordered(starved)) {
+	if starves := c.writer.ordered(starved); w.swap(heldWrite, starves) || starves {
 		w.writtenAt = now // the peer was offered nothing
 	}
 	w.written, w.idle = written, idle
@@ -136,8 +133,8 @@ const (
 	heldIdle uint8 = 1 << iota
 	heldRead
 	heldWrite
-	// The same, shifted: since the last progress the time between such a look and the next one has
-	// been left out once.
+	// leftOut shifts them: since the limit's time began, the time between a look that found it held
+	// and the next one has been left out once.
 	leftOut = 4
 )
 
@@ -146,21 +143,34 @@ const (
 // where it was held at the look before. A handler that works often would otherwise be found at work
 // twice as often as it is.
 func (w *timing) hold(limit uint8, held bool) bool {
-	before := w.held & limit
-	w.held &^= limit
-	switch {
-	case held:
-		w.held |= limit
-		return true
-	case before == 0 || w.held&(limit<<leftOut) != 0:
-		return false
+	if before := w.swap(limit, held); held || !before || w.held&(limit<<leftOut) != 0 {
+		return held
 	}
 	w.held |= limit << leftOut
 	return true
 }
 
-// moved takes note of progress: the time of these limits begins anew.
-func (w *timing) moved(limits uint8) { w.held &^= limits << leftOut }
+// swap notes whether a limit is held, and reports whether it was at the look before.
+func (w *timing) swap(limit uint8, held bool) (before bool) {
+	before = w.held&limit != 0
+	w.held &^= limit
+	if held {
+		w.held |= limit
+	}
+	return before
+}
+
+// idleFrom begins the time of IdleTimeout, HalfCloseTimeout and DrainQuiet anew.
+func (w *timing) idleFrom(now time.Duration) {
+	w.trafficAt = now
+	w.held &^= heldIdle << leftOut
+}
+
+// waitFrom begins the time of ReadTimeout, and of the limits of a phase, anew.
+func (w *timing) waitFrom(now time.Duration) {
+	w.since = now
+	w.held &^= heldRead << leftOut
+}
 
 // lastWords is how long a connection that cannot send FIN without closing waits for what its peer
 // may have sent.

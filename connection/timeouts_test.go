@@ -371,6 +371,20 @@ func TestAPeerIsNotSilentWhileWeWouldNotRead(t *testing.T) {
 	}
 }
 
+// A handler that works often is not found at work more often than it is, and no limit comes early.
+func TestEveryWaitCountsOnceHoweverOftenAHandlerWorks(t *testing.T) {
+	c := newConnection(Options{IdleTimeout: 10 * second}, &taker{})
+	for now := second; now <= 13*second; now += second {
+		if now%(4*second) == 0 {
+			c.mailbox.Schedule()
+			assert.Zero(t, signalledAsItIs(c, now))
+		} else {
+			assert.Zero(t, signalled(c, now), "%v", now)
+		}
+	}
+	assert.Equal(t, signalIdle, signalled(c, 14*second), "3 looks found it at work, and one step was left out")
+}
+
 func TestAConnectionsOwnTimeoutsHoldFromTheCallOn(t *testing.T) {
 	c := newConnection(Options{IdleTimeout: 100 * second, ReadTimeout: 100 * second, MaxAge: 1000 * second, MaxAgeGrace: -1, DrainQuiet: -1}, &taker{})
 	c.timing.spread = 1 << 15
