@@ -61,7 +61,7 @@ tidy: ## gofmt and go mod tidy would change nothing
 sim: ## ten million random operations in virtual time, every sequence of six moves, a shutdown at every step (15 minutes)
 	go test -count=1 -v -timeout 90m ./test/sim -sim.scale 1 -sim.seeds 7500 -sim.ops 1500
 
-mutants: ## defects put in on purpose: each must be caught (5 minutes)
+mutants: ## defects put in on purpose: each must be caught (12 minutes)
 	go test -count=1 -v -timeout 60m -run '^TestEveryDefectIsCaught$$' ./test/mutants -mutants all
 
 storm: ## what goes wrong once in a thousand times, a hundred thousand times

@@ -111,13 +111,15 @@ func (c *Connection) tellClosing(ctx actor.Context) {
 	c.deliver(ctx, &protocol.Closing{Socket: c, Reason: why.reason, Err: why.err})
 }
 
-// publishClosingApart is publishClosing for a goroutine that is not the connection's turn.
+// publishClosingApart is publishClosing for a goroutine that is not the connection's turn. There is
+// one at most, because an end has one cause.
 func (c *Connection) publishClosingApart() {
-	c.makeRare().publishing.Do(func() {
-		if c.phase.Or(announced)&announced == 0 {
-			c.announce()
-		}
-	})
+	published := make(chan struct{})
+	defer close(published)
+	c.makeRare().published = published // before the bit, behind which the turn reads it
+	if c.phase.Or(announced)&announced == 0 {
+		c.announce()
+	}
 }
 
 // publishClosing publishes that the end has begun, on the connection's turn. Where another
@@ -125,8 +127,8 @@ func (c *Connection) publishClosingApart() {
 func (c *Connection) publishClosing() {
 	if c.phase.Or(announced)&announced == 0 {
 		c.announce()
-	} else if r := c.rare.Load(); r != nil {
-		r.publishing.Do(func() {})
+	} else {
+		<-c.rare.Load().published
 	}
 }
 

@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -31,7 +30,7 @@ type rare struct {
 
 	timeoutsSeen protocol.Timeouts // the limits that were in force at the last look; the sweep's
 
-	publishing sync.Once // of Closing, by a goroutine that is not the connection's turn
+	published chan struct{} // closed once another goroutine than the turn has published Closing; see publishClosing
 
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
 

@@ -53,14 +53,14 @@ const (
 	fewSockets = 16
 	// leastKernel is what a connection has however many there are. Less would cost much speed.
 	leastKernel = 16 << 10
-	// mostKernel is no limit: the kernel's own choice is seldom more.
+	// mostKernel and more is no limit: a budget that large leaves room for the kernel's own choice.
 	mostKernel = 1 << 20
 )
 
 // kernelShare returns what the kernel may hold of one more connection, in each direction whose
-// buffer the options do not name: a share of the MemoryBudget, the less the more are open. The
-// shares of all come to little more than the budget, but for leastKernel each. 0: as much as it
-// likes.
+// buffer the options do not name: a quarter of the MemoryBudget divided by the connections that are
+// open, and leastKernel at least. A connection keeps the share of the moment when it was accepted,
+// so the shares of n connections come to about half the budget times 1+ln(n/16). 0: no limit.
 func (s *server) kernelShare(o *Options) (recv, send int) {
 	if o.MemoryBudget <= 0 || o.RecvBufferSize != 0 && o.SendBufferSize != 0 {
 		return 0, 0

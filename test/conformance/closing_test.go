@@ -162,6 +162,33 @@ func TestEverySuddenEndIsToldBeforeClosed(t *testing.T) {
 	}
 }
 
+func TestClosedComesAfterASubscriberThatIsToldOnAnotherGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		works, told, goesOn := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		p, tape := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {
+			b.Discard(b.Len())
+			<-works
+			return nil
+		}}, connection.Options{}).connect()
+		subscription := w.system.EventStream.Subscribe(func(event any) {
+			if closing, ok := event.(*connection.Closing); ok && closing.PID.Equal(tape.socket.PID()) {
+				close(told)
+				<-goesOn
+			}
+		})
+		defer w.system.EventStream.Unsubscribe(subscription)
+		p.send("x")
+		w.settle()
+		tape.socket.Abort() // the handler holds the turn, so another goroutine publishes
+		<-told
+		close(works)
+		w.settle()
+		assert.Zero(t, tape.count("closed"))
+		close(goesOn)
+		tape.ended()
+	})
+}
+
 func TestTheEventStreamIsToldWhileTheHandlerBlocks(t *testing.T) {
 	for name, end := range map[string]func(s *server, t *tape){
 		"Close": func(_ *server, t *tape) { _ = t.socket.Close() },

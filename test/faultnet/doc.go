@@ -6,7 +6,8 @@
 // ResetPeer, Slicer, LimitData, Noop. A Network puts any number of them between its connections and
 // the outside, one behind the other, and can be healed.
 //
-//	network := faultnet.NewNetwork(seed, faultnet.Latency{Delay: time.Second}, faultnet.Slicer{Size: 3})
+//	slow, cut := faultnet.Latency{Delay: time.Second}, faultnet.Slicer{Size: 3}
+//	network := faultnet.NewNetwork(seed, slow, cut)
 //	l := network.Listener(inner) // what it accepts goes through the toxics
 //
 // All random choices come from the network's seed, and all delays from package time: in a bubble of

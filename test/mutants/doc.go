@@ -2,7 +2,7 @@
 // guarantee counts only if its test can fail.
 //
 //	make mutants                                                       every defect
-//	go test ./test/mutants -v -run EveryDefectIsCaught -mutants G3      those with this in the name or guarantee
+//	go test ./test/mutants -v -run EveryDefectIsCaught -mutants G3      name or guarantee
 //
 // The faults are in a table, as pairs of texts, and go into the build through go build's -overlay:
 // no file is changed, and no line of the code that users run knows of them.

@@ -73,7 +73,7 @@ func soundWithout(root string, chosen []defect) error {
 
 const (
 	// testTimeout is for a defect that makes a test wait for ever.
-	testTimeout = "20s"
+	testTimeout = "60s"
 	// soundTimeout is for tests without one: they pass, however busy the machine is.
 	soundTimeout = "10m"
 )

@@ -6,8 +6,8 @@
 //	handler_test.go    handlers that behave at random, behind each of the three forms
 //	waits_test.go      writes that wait for room, in handlers and outside of them
 //	client_test.go     the peers
-//	ends_test.go       the state of the network at their ends: whether it takes more, and when all is at rest
-//	sim_test.go        many seeds, over a simulated network in a bubble of virtual time; how to run one again
+//	ends_test.go       the network at their ends: whether it takes more, and when all is at rest
+//	sim_test.go        many seeds over a simulated network in virtual time; how to run one again
 //	poll_test.go       fewer, over real sockets
 //
 //	sequences_test.go  every short sequence of what can happen to one connection
