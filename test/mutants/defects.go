@@ -334,6 +334,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "closed-overtakes-closing", Guarantee: "G1",
+		What: "Closed comes while another goroutine still publishes Closing",
+		File: "connection/closing.go",
+		Old:  "		<-c.rare.Load().published\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestClosedComesAfterASubscriberThatIsToldOnAnotherGoroutine$"},
+		},
+	},
+	{
 		Name: "mail-lost-behind-closing", Guarantee: "G13",
 		What: "the message at hand is lost where Closing ends the goroutine",
 		File: "connection/connection.go",
