@@ -262,8 +262,14 @@ func (w *writer) settle(n, bytes int, err error) {
 	w.c.giveBack(w.queue.first, n)
 	w.c.roomChanged()
 	w.c.writesReleased()
+	var spent *entry
 	for range n {
-		w.complete(w.queue.pop(), err)
+		e := w.queue.pop()
+		w.complete(e, err)
+		e.next, spent = spent, e
+	}
+	if spent != nil {
+		entries.Put(spent)
 	}
 }
 
@@ -274,7 +280,7 @@ func (w *writer) await() {
 	}
 }
 
-// complete tells the caller or sender that asked to be told, and gives the entry back.
+// complete tells the caller or sender that asked to be told, and empties the entry.
 func (w *writer) complete(e *entry, err error) {
 	if f := e.file(); f != nil {
 		f.end()
@@ -286,7 +292,7 @@ func (w *writer) complete(e *entry, err error) {
 	if r := e.rest; r != nil && r.sender != nil {
 		answerWrite(w.c.system(), r.sender, r.ack, r.token, err)
 	}
-	e.free()
+	e.clear()
 }
 
 // post hands a reserved entry to the writer.
