@@ -81,7 +81,7 @@ func (w *writer) stuck() bool { return w.orders.Load()&(blocked|orderWritable) =
 // full notes that a write under way waits, because the kernel takes no more for now.
 func (w *writer) full() {
 	w.orders.Or(blocked)
-	w.c.roomChanged()
+	w.c.roomFull()
 }
 
 // Receive implements actor.Actor.
@@ -193,7 +193,9 @@ func (w *writer) write() {
 	}
 	w.wrote(n)
 	switch {
-	case err == nil, again:
+	case err == nil:
+	case again:
+		w.c.roomFull()
 	case isFileError(err):
 		w.failFile(err)
 	case transport.IsReset(err):
@@ -260,7 +262,9 @@ func (w *writer) settle(n, bytes int, err error) {
 		w.c.signal(signalWater)
 	}
 	w.c.giveBack(w.queue.first, n)
-	w.c.roomChanged()
+	if n > 0 || bytes > 0 {
+		w.c.roomMade()
+	}
 	w.c.writesReleased()
 	var spent *entry
 	for range n {
