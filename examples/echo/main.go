@@ -27,8 +27,8 @@ type echo struct {
 	burn  time.Duration // of the processor, before every chunk
 }
 
-// Data gives all bytes back. Forward hands the memory over instead of copying it. Data may block: no
-// other connection waits for it.
+// Data gives all bytes back. Forward hands the memory over instead of copying it. A call may block:
+// no other connection waits for it.
 func (e echo) Data(socket berth.Socket, buffer *berth.Buffer) error {
 	if e.sleep > 0 && bytes.HasPrefix(buffer.Bytes(), []byte("sleep")) {
 		time.Sleep(e.sleep)
