@@ -47,7 +47,7 @@ type (
 )
 
 // Messages that any goroutine and any actor of this process may send to a connection's PID, as
-// pointers, and their answers. An answer comes to the sender, with the Ack of the message. Package
+// pointers, and their answers. An answer comes to the sender and repeats the message's Ack. Package
 // protocol has more of both.
 type (
 	// Write asks for its Data to be sent. The sender must not change the bytes afterwards.
@@ -59,8 +59,9 @@ type (
 	WriteFailed = protocol.WriteFailed
 	// WriteReady follows a WriteFailed for lack of room, once there is room again.
 	WriteReady = protocol.WriteReady
-	// Pause stops the Data, and Resume allows it again.
-	Pause  = protocol.Pause
+	// Pause stops the Data.
+	Pause = protocol.Pause
+	// Resume allows it again; with a Credit, so many times.
 	Resume = protocol.Resume
 	// Close flushes what was accepted, then closes.
 	Close = protocol.Close
