@@ -32,6 +32,8 @@ type rare struct {
 
 	published chan struct{} // closed once another goroutine than the turn has published Closing; see publishClosing
 
+	opened chan struct{} // closed once a dialled connection is open; nil: it was accepted
+
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
 
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's

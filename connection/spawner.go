@@ -32,6 +32,7 @@ type Spawner struct {
 	shortest       atomic.Int64             // of the limits that any connection may have been given; see Interval
 	own            atomic.Int64             // of those that SetTimeouts gave, 0 if there are none; see noteOwn
 	closing        atomic.Bool              // LingerTimeout bounds a wait, as far as is known; see noteClosing
+	noting         sync.Mutex               // held while shortest and shortestLinger are lowered
 	shortestLinger atomic.Int64             // the shortest LingerTimeout that any connection may have been given
 	sooner         func()                   // has the sweep look at its interval again; nil: it need not
 	dealt          atomic.Uint32            // see spread
@@ -148,8 +149,12 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, permit *Permit) *Connec
 	if permit.Admit != nil {
 		socket = transport.NewProxied(socket, permit.Admit)
 	}
+	return s.spawn(s.newConnection(s.current.Load(), socket, permit), lane)
+}
+
+// newConnection returns a connection that has no actor yet.
+func (s *Spawner) newConnection(shared *settings, socket transport.Conn, permit *Permit) *Connection {
 	now := s.now()
-	shared := s.current.Load()
 	c := &Connection{shared: shared, socket: socket, permit: permit, born: now, timing: newTiming(s.clock.now(now), s.spread())}
 	if shared.options.ReadMode == Push {
 		c.demand.Store(unlimited)
@@ -161,9 +166,13 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, permit *Permit) *Connec
 	c.writer.orders.Store(blocked)
 	c.mailbox.InitMortal(c)
 	c.writer.mailbox.InitMortal(&c.writer)
+	return c
+}
+
+func (s *Spawner) spawn(c *Connection, lane int) *Connection {
 	s.spawning.Lock()
 	defer s.spawning.Unlock()
-	s.next, s.nextLane = c, shared.lanes[lane]
+	s.next, s.nextLane = c, c.shared.lanes[lane]
 	id, writerID := tcpactor.NewIDs(s.parent, "writer")
 	s.writerID = writerID
 	// The id is new, so the name cannot exist: the only error there is cannot happen.

@@ -129,6 +129,9 @@ func (c *Connection) open(ctx actor.Context) {
 		return // aborted meanwhile; no handler has seen this connection
 	}
 	c.setState(open)
+	if r := c.rare.Load(); r != nil && r.opened != nil {
+		close(r.opened)
+	}
 	c.read.Add(uint64(c.input.Len()))
 	c.flags.forced = c.input.Len() > 0
 	c.writer.open()

@@ -259,6 +259,8 @@ func (s *Spawner) shortestLimit() time.Duration {
 // noteLimits makes the sweep often enough for connections with these options. They may live for
 // long, so later options do not make it less often.
 func (s *Spawner) noteLimits(o *Options) {
+	s.noting.Lock()
+	defer s.noting.Unlock()
 	shortest := 4 * time.Second
 	if s.budget != nil {
 		lower(&shortest, s.budget.limits.Timeout)

@@ -2,7 +2,6 @@ package listener
 
 import (
 	"net"
-	"syscall"
 	"time"
 
 	"github.com/go-berth/berth/connection"
@@ -63,15 +62,11 @@ func (s *server) accepted(conn net.Conn) {
 func (s *server) stream(conn net.Conn, permit *connection.Permit) {
 	o := s.options()
 	s.tune(conn, o)
-	if recv, send := s.kernelShare(o); recv+send > 0 {
-		if socket, ok := below[syscall.Conn](conn); ok {
-			transport.Limit(socket.(net.Conn), recv, send)
-		}
-	}
+	s.limitKernel(conn, o)
 	if o.TLSConfig != nil {
-		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), 0, permit)
+		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), s.streamLane(), permit)
 	} else {
-		s.spawn(transport.NewStream(conn, &s.readers), 0, permit)
+		s.spawn(transport.NewStream(conn, &s.readers), s.streamLane(), permit)
 	}
 }
 
@@ -109,6 +104,9 @@ func (s *server) holdNobodyWhileRefusing() {
 		s.intake.letGo()
 	}
 }
+
+// streamLane is the number of the dispatcher for connections that are not polled.
+func (s *server) streamLane() int { return len(s.dispatchers) - 1 }
 
 // spawn makes a connection that runs on the given one of the dispatchers.
 func (s *server) spawn(conn transport.Conn, lane int, permit *connection.Permit) {

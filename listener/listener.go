@@ -101,19 +101,43 @@ func serve(
 	spawner actor.SpawnerContext, sockets []net.Listener, factory tcpactor.Factory, given Options, bind func() (net.Listener, error),
 ) (*Listener, error) {
 	l := sockets[0]
+	s := newServer(spawner.ActorSystem(), l.Addr(), given, len(sockets))
+	s.bind, s.origin, s.factory = bind, originOf(l), factory
+	if bind == nil {
+		s.config = configOf(l)
+	}
+	options := s.options()
+	polls, err := options.polls(l)
+	if err == nil {
+		err = options.ProxyProtocol.suits(s.addr)
+	}
+	if err == nil {
+		err = s.equip(polls, options.Acceptors)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.install(s.filled(false), sockets); err != nil {
+		if s.polling != nil {
+			s.polling.close()
+		}
+		return nil, err
+	}
+	return s.start(spawner, "listener"), nil
+}
+
+// newServer returns a server for so many listening sockets, without any yet. The options are valid.
+func newServer(system *actor.ActorSystem, addr net.Addr, given Options, slots int) *server {
 	given = given.clone()
 	options := given.withDefaults()
 	s := &server{
-		system:    spawner.ActorSystem(),
-		addr:      l.Addr(),
-		bind:      bind,
-		origin:    originOf(l),
-		factory:   factory,
+		system:    system,
+		addr:      addr,
 		owner:     options.Owner,
 		pool:      tcpactor.NewPool(),
 		resumed:   make(chan struct{}),
 		changing:  make(chan struct{}, 1),
-		slots:     make([]slot, len(sockets)),
+		slots:     make([]slot, slots),
 		sooner:    make(chan struct{}, 1),
 		ended:     make(chan struct{}, 1),
 		asked:     make(chan struct{}),
@@ -125,44 +149,40 @@ func serve(
 		stopped:   make(chan struct{}),
 		done:      make(chan struct{}),
 	}
+	s.life, s.endLife = context.WithCancel(context.Background())
 	s.given.Store(&given)
 	s.current.Store(&options)
 	s.config = options.ListenConfig
-	if bind == nil {
-		s.config = configOf(l)
-	}
 	s.budget = s.newBudget()
 	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge(); s.serveQueueSoon() }, s.refused)
 	s.counter.alarms.run, s.counter.alarms.call = s.pool.Schedule, s.call
 	s.counter.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
 	s.counter.setAlarms(options.Alarms)
 	close(s.resumed)
-	s.dispatchers = []actor.Dispatcher{s.pool}
-	polls, err := options.polls(l)
-	if err == nil {
-		err = options.ProxyProtocol.suits(s.addr)
-	}
-	if err != nil {
-		return nil, err
-	}
+	return s
+}
+
+// equip gives the server its transport: the intake, and the dispatchers of connections. The last of
+// them is the pool, for connections that are not polled.
+func (s *server) equip(polls bool, acceptors int) (err error) {
 	s.intake = newStreaming(s, len(s.slots))
 	if polls {
-		if s.polling, err = newPolling(s, options.Acceptors, len(s.slots)); err != nil {
-			return nil, err
+		if s.polling, err = newPolling(s, acceptors, len(s.slots)); err != nil {
+			return err
 		}
 		s.intake, s.dispatchers = s.polling, s.polling.dispatchers()
 	}
-	if err := s.install(s.filled(false), sockets); err != nil {
-		if s.polling != nil {
-			s.polling.close()
-		}
-		return nil, err
-	}
+	s.dispatchers = append(s.dispatchers, s.pool)
+	return nil
+}
+
+// start spawns the supervisor.
+func (s *server) start(spawner actor.SpawnerContext, prefix string) *Listener {
 	s.sweeping.Add(1)
 	go s.reap()
 	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{server: s} },
 		actor.WithDispatcher(s.pool))
-	return &Listener{server: s, pid: spawner.SpawnPrefix(props, "listener")}, nil
+	return &Listener{server: s, pid: spawner.SpawnPrefix(props, prefix)}
 }
 
 // Addr returns the bound address.

@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/connection/transport"
 )
 
 var errNoPolling = errors.New("berth: no poll transport on this platform")
@@ -20,3 +22,5 @@ func pollable(net.Listener) bool { return false }
 
 func (*polling) dispatchers() []actor.Dispatcher { return nil }
 func (*polling) close()                          {}
+
+func (*polling) adopt(net.Conn) (transport.Conn, int, error) { return nil, 0, errNoPolling }

@@ -79,6 +79,14 @@ func (p *polling) dispatchers() (all []actor.Dispatcher) {
 	return all
 }
 
+// adopt polls a socket that this side has opened.
+func (p *polling) adopt(conn net.Conn) (transport.Conn, int, error) {
+	lane := p.lane()
+	p.dealt.Add(1)
+	socket, err := transport.Adopt(p.loops[lane].set, conn)
+	return socket, lane, err
+}
+
 // lane returns the number of the event loop that the next connection goes to.
 func (p *polling) lane() int { return int(p.dealt.Load() % uint64(len(p.loops))) }
 

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"sync"
@@ -68,12 +69,14 @@ type server struct {
 	orphans      atomic.Bool   // the end of a connection may come to nobody: gone can no longer be relied on
 	ended        chan struct{} // signalled when one ends; room for one signal
 
-	asked     chan struct{}  // closed when the end is asked for
-	asking    sync.Once      // closes it
-	absent    atomic.Int64   // callbacks that the end waits for no longer
-	deadlines chan time.Time // a shutdown's deadline, and every earlier one that hurries it
-	begun     chan struct{}  // closed when connections can be made
-	closing   chan struct{}  // closed when accepting ends for good
+	asked     chan struct{}   // closed when the end is asked for
+	asking    sync.Once       // closes it
+	absent    atomic.Int64    // callbacks that the end waits for no longer
+	deadlines chan time.Time  // a shutdown's deadline, and every earlier one that hurries it
+	begun     chan struct{}   // closed when connections can be made
+	closing   chan struct{}   // closed when accepting ends for good
+	life      context.Context // cancelled at the same moment
+	endLife   context.CancelFunc
 	draining  chan struct{}  // closed when the connections know that they drain
 	intent    atomic.Uint32  // see begins
 	cut       ShutdownError  // what the end cut off; written before drained is closed, as outcome

@@ -101,6 +101,9 @@ func (s *supervisor) await(number int, err error) (count int) {
 
 // seatAll makes the acceptors that are missing, and stops those that are too many.
 func (s *supervisor) seatAll(ctx actor.Context) {
+	if len(s.server.slots) == 0 {
+		return // a dialer
+	}
 	number := s.server.options().Acceptors
 	switch err := s.server.resize(number); {
 	case errors.Is(err, ErrClosed):

@@ -297,6 +297,7 @@ func (s *server) stopAccepting() {
 	s.gate.Lock()
 	open := s.mode.Load() == accepting
 	close(s.closing)
+	s.endLife()
 	s.intake.halt()
 	s.gate.Unlock()
 	s.admission.close()

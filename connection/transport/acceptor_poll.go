@@ -66,12 +66,11 @@ func (a *Acceptor) duplicate(l net.Listener) error {
 	if !ok {
 		return fmt.Errorf("a %T has no descriptor", l)
 	}
-	conn, err := raw.SyscallConn()
-	if err != nil {
-		return err
+	fd, err := duplicate(raw)
+	if err == nil {
+		a.fd = fd
 	}
-	controlErr := conn.Control(func(fd uintptr) { a.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
-	return errors.Join(err, controlErr)
+	return err
 }
 
 // ready implements watcher.

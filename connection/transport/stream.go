@@ -18,6 +18,7 @@ import (
 type Stream struct {
 	socket net.Conn    // as it was given
 	config *tls.Config // Handshake puts TLS over it; nil: it has, or does not
+	client bool        // at the client's side
 	conn   net.Conn    // what is read and written: socket, or TLS over it
 	events Events
 	joined *sync.WaitGroup

@@ -18,6 +18,13 @@ func NewTLSStream(conn net.Conn, config *tls.Config, joined *sync.WaitGroup) *St
 	return s
 }
 
+// NewTLSClientStream is NewTLSStream at the client's side.
+func NewTLSClientStream(conn net.Conn, config *tls.Config, joined *sync.WaitGroup) *Stream {
+	s := NewTLSStream(conn, config, joined)
+	s.client = true
+	return s
+}
+
 // handshaker is what a tls.Conn has, ours or one that came from a listener of the user's.
 type handshaker interface {
 	HandshakeContext(ctx context.Context) error
@@ -36,7 +43,11 @@ const handshake = -1
 func (s *Stream) Handshake(in *Input, _ int) error {
 	if s.config != nil {
 		s.below.Conn = precede(in, s.socket)
-		s.conn = tls.Server(s.below, s.config)
+		if s.client {
+			s.conn = tls.Client(s.below, s.config)
+		} else {
+			s.conn = tls.Server(s.below, s.config)
+		}
 		s.config = nil
 	}
 	if !secured(s.conn) {

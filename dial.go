@@ -1,0 +1,48 @@
+package berth
+
+import (
+	"context"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/listener"
+)
+
+// Dialer opens outgoing connections that run as those of a Server do.
+type Dialer = listener.Dialer
+
+// DialOptions are those of one outgoing connection.
+type DialOptions = listener.DialOptions
+
+// Dial opens a connection to addr ("host:port", a path for unix sockets) that runs as those of a
+// Server do: its handler is called one event at a time, and may block. Dial returns once the
+// connection is open: over TLS, once the handshake is done. The error says why it is not; it is
+// package net's where the socket could not be opened. ctx bounds the dial, not the connection.
+//
+// The connection has an event loop of its own, which ends with it. A program that opens many makes
+// a Dialer, or calls Dial of its Server. Any goroutine may call Dial, handlers included.
+func Dial(ctx context.Context, addr string, handler Factory, options DialOptions) (Socket, error) {
+	dialer, err := NewDialer(Options{Workers: 1})
+	if err != nil {
+		return nil, err
+	}
+	socket, err := dialer.Dial(ctx, addr, handler, options)
+	if err != nil {
+		_ = dialer.Close()
+		return nil, err
+	}
+	go func() { // ends with the connection
+		_ = dialer.WaitConnections(context.Background(), func(open int) bool { return open == 0 })
+		_ = dialer.Close()
+	}()
+	return socket, nil
+}
+
+// NewDialer returns a Dialer in the actor system of this package, with event loops of its own. Of
+// the options those count that are about connections; any other one is an error.
+func NewDialer(options Options) (*Dialer, error) { return NewDialerIn(ownSystem().Root, options) }
+
+// NewDialerIn is to NewDialer what ListenIn is to Listen.
+func NewDialerIn(spawner actor.SpawnerContext, options Options) (*Dialer, error) {
+	return listener.NewDialer(spawner, options)
+}

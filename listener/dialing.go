@@ -1,0 +1,186 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
+)
+
+// DialOptions are those of one outgoing connection.
+type DialOptions struct {
+	// Network is tcp, tcp4, tcp6 or unix. Default tcp.
+	Network string
+	// Dialer opens the socket: local address, resolver, both address families at once (Happy
+	// Eyeballs, RFC 6555), Control, keep-alive probes. Its Timeout and the context both count.
+	// Default of Timeout: 30 s, unless the context has a deadline. Negative: none.
+	Dialer net.Dialer
+	// TLSConfig, if not nil, puts TLS over the connection, at the client's side. Without a
+	// ServerName the host of the address is taken. HandshakeTimeout bounds the handshake, as the
+	// context does. TLS needs the stream transport: such a connection has a reader goroutine.
+	TLSConfig *tls.Config
+	// Connection, if not nil, are the options of this connection, instead of those of the listener
+	// or dialer. Its Dispatcher must be nil.
+	Connection *connection.Options
+}
+
+func (o *DialOptions) validate(factory tcpactor.Factory) error {
+	if err := checkFactory(factory); err != nil {
+		return err
+	}
+	switch o.Network {
+	case "", "tcp", "tcp4", "tcp6", "unix":
+	default:
+		return fmt.Errorf("berth: Network %q is none of tcp, tcp4, tcp6, unix", o.Network)
+	}
+	if o.Connection == nil {
+		return nil
+	}
+	if o.Connection.Dispatcher != nil {
+		return errors.New("berth: Dispatcher is an option of the listener or dialer, not of one dialled connection")
+	}
+	return o.Connection.Validate()
+}
+
+// Dial opens a connection from this process to addr ("host:port", a path for unix sockets). It runs
+// on the listener's event loops, below its supervisor, and is drained with it; MaxConnections and
+// other limits of clients do not count it. Its handler is made by factory.
+//
+// Dial blocks the calling goroutine until the connection is open: over TLS, until the handshake is
+// done. A handler may call it. The socket is returned before, during or after the handler's
+// Accepted. The error is package net's for a socket that could not be opened, what ended the
+// connection before it was open, ctx's, or ErrClosed once the end of the listener has begun; then
+// nothing is left of the connection.
+func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
+	if err := options.validate(factory); err != nil {
+		return nil, err
+	}
+	if options.Network == "" {
+		options.Network = "tcp"
+	}
+	dialer := options.Dialer
+	if _, limited := ctx.Deadline(); dialer.Timeout == 0 && dialer.Deadline.IsZero() && !limited {
+		dialer.Timeout = defaultDialTimeout
+	}
+	dialer.Timeout = max(dialer.Timeout, 0)
+	ctx, cancel := l.server.untilClosing(ctx)
+	defer cancel()
+	conn, err := dialer.DialContext(ctx, options.Network, addr)
+	if err != nil {
+		if l.server.shutDown() {
+			return nil, ErrClosed
+		}
+		return nil, err
+	}
+	if options.TLSConfig != nil && options.TLSConfig.ServerName == "" && !options.TLSConfig.InsecureSkipVerify {
+		if host, _, err := net.SplitHostPort(addr); err == nil {
+			options.TLSConfig = options.TLSConfig.Clone()
+			options.TLSConfig.ServerName = host
+		}
+	}
+	return l.server.adopt(ctx, conn, factory, &options)
+}
+
+// Adopt makes a connection of conn, which some other code has opened: dialled through a proxy, one
+// end of a pipe, a *tls.Conn. It belongs to the connection from now on, also where there is an
+// error. A socket of package net's is polled where the listener polls; any other has a reader
+// goroutine. Network and Dialer have no meaning here. All else is as with Dial.
+func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
+	if conn == nil {
+		return nil, errors.New("berth: no net.Conn to adopt")
+	}
+	if err := options.validate(factory); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	ctx, cancel := l.server.untilClosing(ctx)
+	defer cancel()
+	return l.server.adopt(ctx, conn, factory, &options)
+}
+
+// untilClosing returns ctx, cancelled when the end of the listener begins. It waits until the
+// listener has begun: Dial may be called at once.
+func (s *server) untilClosing(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.life, func() { cancel(ErrClosed) })
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+	}
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// adopt makes a connection of conn and waits until it is open.
+func (s *server) adopt(ctx context.Context, conn net.Conn, factory tcpactor.Factory, options *DialOptions) (protocol.Socket, error) {
+	c, err := s.dialled(conn, factory, options)
+	if err == nil {
+		err = c.AwaitOpen(ctx)
+	}
+	switch {
+	case err == nil:
+		return c, nil
+	case s.shutDown():
+		return nil, ErrClosed
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	}
+	return nil, err
+}
+
+// dialled spawns the connection of conn, which is closed where there is an error.
+func (s *server) dialled(conn net.Conn, factory tcpactor.Factory, options *DialOptions) (c *connection.Connection, err error) {
+	settled := false
+	defer func() { // a net.Conn of the user's may panic
+		if !settled {
+			_ = conn.Close()
+		}
+	}()
+	if !s.enter() {
+		return nil, ErrClosed
+	}
+	defer s.leave()
+	o := s.options()
+	s.tune(conn, o)
+	s.limitKernel(conn, o)
+	socket, lane, err := s.transportOf(conn, options.TLSConfig)
+	if err != nil {
+		return nil, err
+	}
+	settled = true
+	own := s.spawner.Load().Options()
+	if options.Connection != nil {
+		own = options.Connection.WithDefaults()
+	}
+	s.spawned.Add(1)
+	return s.spawner.Load().SpawnDialled(socket, lane, factory, own), nil
+}
+
+// transportOf returns the transport of a connection that this side has opened, and its lane.
+func (s *server) transportOf(conn net.Conn, config *tls.Config) (transport.Conn, int, error) {
+	switch {
+	case config != nil:
+		return transport.NewTLSClientStream(conn, config, &s.readers), s.streamLane(), nil
+	case s.polling != nil && transport.Adoptable(conn):
+		return s.polling.adopt(conn)
+	}
+	return transport.NewStream(conn, &s.readers), s.streamLane(), nil
+}
+
+// limitKernel bounds what the kernel holds of a connection of package net's; see kernelShare.
+func (s *server) limitKernel(conn net.Conn, o *Options) {
+	if recv, send := s.kernelShare(o); recv+send > 0 {
+		if socket, ok := below[syscall.Conn](conn); ok {
+			transport.Limit(socket.(net.Conn), recv, send)
+		}
+	}
+}
