@@ -120,7 +120,7 @@ func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 }
 
 // The turns behind one that ends its goroutine belong to other actors.
-func TestATurnThatEndsItsGoroutineTakesNobodysTurnWithItAfterCloseEither(t *testing.T) {
+func TestAfterCloseATurnThatEndsItsGoroutineTakesNoOtherTurnWithIt(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		closed, ran := make(chan struct{}), 0
 		c.Schedule(func() { <-closed; runtime.Goexit() })

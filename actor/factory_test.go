@@ -148,7 +148,7 @@ func TestAMessageGoesToTheHandlerThatWantsItWithItsSender(t *testing.T) {
 	assert.Equal(t, []string{"accepted", "hello"}, f.calls)
 }
 
-func TestAMessageThatNobodyWantsIsADeadLetter(t *testing.T) {
+func TestAnUnwantedMessageIsADeadLetter(t *testing.T) {
 	for name, factory := range map[string]tcpactor.Factory{
 		"Handlers":  tcpactor.Handlers(func() tcpactor.Handler { return &plain{} }),
 		"Functions": tcpactor.Functions[int]{},

@@ -106,7 +106,7 @@ func TestALightChildSpawnsOneOfItsOwnUnderTheIdThatWasMadeForIt(t *testing.T) {
 	receive(t, ended)
 }
 
-func TestWhoAdoptsAnActorWaitsForItsEnd(t *testing.T) {
+func TestAnActorThatAdoptsAnotherWaitsForItsEnd(t *testing.T) {
 	system := newSystem()
 	parent, _, children := family(t, system)
 	ending, release := make(chan struct{}), make(chan struct{})

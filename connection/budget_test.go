@@ -71,7 +71,7 @@ func TestTheMoreAConnectionHoldsTheEarlierItWaits(t *testing.T) {
 	assert.Equal(t, b.limits.HighWater, b.ceiling(8<<10, writing), "who holds a share gets no more for writes either")
 }
 
-func TestBelowTheHighWaterNobodyIsRefused(t *testing.T) {
+func TestBelowTheHighWaterNoConnectionIsRefused(t *testing.T) {
 	b := newBudget()
 	var s share
 	assert.True(t, b.take(&s, 80<<10, reading), "also all of it at once")

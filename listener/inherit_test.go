@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const meant = "LISTEN_PID=$$" // as the shell reads it: for the process itself
+const meant = "LISTEN_PID=$$" // the shell puts in the number of the process itself
 
 // sockets are a TCP and a unix one, listening, and their descriptors.
 func sockets(t *testing.T) (listeners []net.Listener, files []*os.File) {

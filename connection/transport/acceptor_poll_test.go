@@ -14,7 +14,7 @@ import (
 
 // A shutdown accepts waiting clients, beside the acceptor's own turn. It must be told the kernel's
 // answer, not that the acceptor is just asking.
-func TestWhoIsToldThatNobodyWaitsFindsNobodyWaiting(t *testing.T) {
+func TestAfterAnAcceptThatFindsNoClientNoneWaits(t *testing.T) {
 	const rounds, clients = 100, 32
 	set, err := NewPollSet()
 	require.NoError(t, err)

@@ -88,7 +88,7 @@ func TestAfterItsEndAPollRefusesEverything(t *testing.T) {
 }
 
 // A socket that could not be entered in the poll set would wait for events that never come.
-func TestASocketThatCannotBeWatchedSaysSoToWhoeverReads(t *testing.T) {
+func TestReadsFromASocketThatCannotBeWatchedFail(t *testing.T) {
 	h := newHarbour(t, "tcp4", "127.0.0.1:0", transport.SocketOptions{})
 	h.socket.Close()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -304,7 +304,7 @@ func TestAnotherProtocolIsNotWaitedFor(t *testing.T) {
 	require.ErrorIs(t, negotiate(100, transport.ErrAgain, "\r\n\r\n\r\n").err, proxyproto.ErrNoProxyProtocol)
 }
 
-func TestWhoNeverComesToTheEndOfAHeaderTakesNoMoreThanAHeader(t *testing.T) {
+func TestAHeaderWithoutAnEndTakesNoMoreThanAHeader(t *testing.T) {
 	const room = 1000
 	line := negotiate(room, transport.ErrAgain, strings.Repeat("PROXY TCP4 ", 10000))
 	require.Error(t, line.err)
@@ -334,7 +334,7 @@ func TestTheAddressesAreTheSocketsUntilTheHeaderIsKnown(t *testing.T) {
 	assert.Zero(t, in.Len())
 }
 
-func TestWhoIsNotAdmittedEndsWithThatError(t *testing.T) {
+func TestAClientThatIsNotAdmittedEndsWithThatError(t *testing.T) {
 	asked := 0
 	p := transport.NewProxied(&pieces{left: []string{headers["v2 TCP4"].text}}, func(client net.Addr) error {
 		asked++

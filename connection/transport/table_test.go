@@ -58,7 +58,7 @@ func socketPair(t *testing.T) (int, int) {
 }
 
 // The model is a map. A watcher that was removed, or replaced, is found under no generation.
-func TestATableFindsWhoWasEnteredLastUntilHeIsRemoved(t *testing.T) {
+func TestATableFindsTheLastEntryUntilItIsRemoved(t *testing.T) {
 	type entry struct {
 		who        *watching
 		generation uint32

@@ -52,7 +52,7 @@ func cheap(t *testing.T, r Result, kb float64) {
 // other work too.
 const bearable = 2 * time.Second
 
-func TestClientsThatSayNothingHarmNobodyAndAreSentAway(t *testing.T) {
+func TestClientsThatSayNothingHarmNoOtherAndAreSentAway(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began := time.Now()
 		r, err := Silent(start(t, strict(transport)), of(5000), 20*time.Second)
@@ -65,7 +65,7 @@ func TestClientsThatSayNothingHarmNobodyAndAreSentAway(t *testing.T) {
 	})
 }
 
-func TestClientsThatNeverFinishALineHarmNobody(t *testing.T) {
+func TestClientsThatNeverFinishALineHarmNoOther(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began := time.Now()
 		r, err := Slow(start(t, strict(transport)), of(2000))
@@ -77,7 +77,7 @@ func TestClientsThatNeverFinishALineHarmNobody(t *testing.T) {
 	})
 }
 
-func TestClientsThatNeverReadHarmNobodyAndAreSentAway(t *testing.T) {
+func TestClientsThatNeverReadHarmNoOtherAndAreSentAway(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began := time.Now()
 		r, err := Deaf(start(t, strict(transport)), of(1000), 20*time.Second)
@@ -107,7 +107,7 @@ func TestWithoutDescriptorsTheLiveOnesGoOnAndOthersAreServedOnceSomeAreFree(t *t
 	})
 }
 
-func TestAFloodOfResetsHarmsNobodyAndLeavesNothing(t *testing.T) {
+func TestAFloodOfResetsHarmsNoClientAndLeavesNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began := time.Now()
 		r, left, err := Resets(start(t, strict(transport)), time.Duration(of(20))*time.Second)
@@ -119,7 +119,7 @@ func TestAFloodOfResetsHarmsNobodyAndLeavesNothing(t *testing.T) {
 	})
 }
 
-func TestANeighbourAtFullSpeedKeepsNobodyWaiting(t *testing.T) {
+func TestANeighbourAtFullSpeedKeepsNoClientWaiting(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began := time.Now()
 		r, err := Neighbour(start(t, strict(transport)), of(200))

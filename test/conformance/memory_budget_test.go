@@ -111,7 +111,7 @@ func TestAThousandGreedyClientsStayWithinTheBudgetAndAModestOneIsServed(t *testi
 
 // A connection that cannot be served because others hold the whole budget is served once the
 // largest holders have been ended.
-func TestWhoHoldsTheBudgetAndLetsNothingGoIsEndedForTheOthers(t *testing.T) {
+func TestAConnectionThatHoldsTheBudgetAndLetsNothingGoIsEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const clients, greed, total, timeout = 300, 8 << 10, 256 << 10, 7 * time.Second
 		o := budget(total)
@@ -227,7 +227,7 @@ func TestAWriteBeyondTheBudgetIsRefusedAndOthersAreServed(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsForMemoryGoesOnWithinAnInterval(t *testing.T) {
+func TestAConnectionThatWaitsForMemoryGoesOnWithinAnInterval(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const total = 256 << 10
 		o := budget(total)

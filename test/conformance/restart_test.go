@@ -639,7 +639,7 @@ func TestWhatComesUpDuringARestartIsNotForTheOldHandler(t *testing.T) {
 	})
 }
 
-func TestWhileTheFactoryPanicsNobodyIsToldTwice(t *testing.T) {
+func TestWhileTheFactoryPanicsNothingIsToldTwice(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		life := make(chan string, 100)
 		made := 0

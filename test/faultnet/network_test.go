@@ -136,7 +136,7 @@ func TestAConnectionOfAHealedNetworkIsLikeAnyOther(t *testing.T) {
 	})
 }
 
-func TestWhoWritesToANetworkThatHoldsEverythingBackIsHeldUp(t *testing.T) {
+func TestAWriteToANetworkThatHoldsEverythingBackIsHeldUp(t *testing.T) {
 	eachWay(t, func(l *line, from, _ net.Conn) {
 		require.NoError(l.t, from.SetWriteDeadline(time.Now().Add(sec)))
 		n, err := from.Write(make([]byte, 10<<20))

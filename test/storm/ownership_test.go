@@ -19,7 +19,7 @@ import (
 // after it wrote them: Write copies. It may change its own slice after Write, and a slice that it
 // gave away by WriteOwned is not changed. Built with the tag berthdebug, memory that was given back
 // is overwritten, so code that still looked at it would answer with other bytes.
-func TestHandlersThatScribbleOverTheirMemoryChangeNobodysBytes(t *testing.T) {
+func TestHandlersThatScribbleOverTheirMemoryChangeNoOtherBytes(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		const clients, size = 8, 64
 		began, messages := time.Now(), of(1_000_000)/clients
