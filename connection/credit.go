@@ -79,8 +79,8 @@ func (c *credit) reserve(n int, l *limits) (crossed bool, err error) {
 	}
 }
 
-// refuse marks that a write of n bytes does not fit, so that the release that makes room tells.
-// False: it fits by now, or never will.
+// refuse marks that a write of n bytes does not fit, so that the release that makes room reports
+// it. It returns false if the write fits by now, or never will.
 func (c *credit) refuse(n int, l *limits) bool {
 	for {
 		word := c.word.Load()

@@ -84,8 +84,8 @@ func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 	}})
 }
 
-// Whatever closes the credit, nothing is accepted afterwards: writes that were reserved before are
-// counted, all others get the error.
+// After the credit is closed, nothing is accepted. Writes that were reserved before are counted,
+// all others get the error.
 func TestNothingIsAcceptedAfterClose(t *testing.T) {
 	const rounds, writers = 500, 4
 	l := limits{writes: 1000, bytes: 1000, highWater: 1 << 20}

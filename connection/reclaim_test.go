@@ -10,8 +10,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// scene is a budget of 100 KiB, high water 80, low water 60, and connections of which each holds so
-// many KiB.
+// scene is a budget of 100 KiB, high water 80, low water 60, and connections that each hold a given
+// number of KiB.
 type scene struct {
 	*Budget
 	all    []*Connection
@@ -31,7 +31,7 @@ func newScene(held ...int) *scene {
 	return s
 }
 
-// waits lets a connection wait for so many KiB, as affords does.
+// waits makes a connection wait for a number of KiB, as affords does.
 func (s *scene) waits(who, kib int) {
 	claim := s.all[who].share()
 	claim.need.Store(int64(kib << 10))

@@ -33,7 +33,7 @@ type Spawner struct {
 	own            atomic.Int64             // of those that SetTimeouts gave, 0 if there are none; see noteOwn
 	closing        atomic.Bool              // LingerTimeout bounds a wait, as far as is known; see noteClosing
 	shortestLinger atomic.Int64             // the shortest LingerTimeout that any connection may have been given
-	sooner         func()                   // has the sweep look at its interval again; nil: it need not
+	sooner         func()                   // makes the sweep look at its interval again; nil: not needed
 	dealt          atomic.Uint32            // see spread
 
 	spawning sync.Mutex
@@ -58,7 +58,7 @@ type Spawner struct {
 	behind  time.Duration // by how much clock was behind then
 }
 
-// settings are shared by the connections that were spawned while they were in force.
+// settings are shared by the connections that are spawned while they are in force.
 type settings struct {
 	*Spawner
 	factory tcpactor.Factory
@@ -67,8 +67,8 @@ type settings struct {
 	lanes   []lane // one for each of the dispatchers
 }
 
-// lane is where connections and their writers run. Props are shared: what differs between two
-// connections is handed out by the producer.
+// lane is the place where connections and their writers run. Props are shared; the producer gives
+// out what differs between two connections.
 type lane struct{ connection, writer *actor.Props }
 
 // Config has the parts of a Spawner.
@@ -90,7 +90,7 @@ type Config struct {
 	Ended func(*Connection)
 	// Counted is called at every change of Len, in order: it must not wait, nor call back.
 	Counted func(open int)
-	// Publish tells the subscribers of the event stream, whatever their code does. Any goroutine
+	// Publish tells the subscribers of the event stream, even if their code fails. Any goroutine
 	// calls it.
 	Publish func(event any)
 }
@@ -172,8 +172,8 @@ func (s *Spawner) Spawn(socket transport.Conn, lane int, permit *Permit) *Connec
 	return c
 }
 
-// initialise runs before the connection's first turn: by then it has its PID and its writer, and is
-// listed.
+// initialise runs before the connection's first turn. It gives the connection its PID and its
+// writer, and lists it.
 func (s *Spawner) initialise(ctx actor.Context) {
 	s.next.pid = ctx.Self()
 	s.next.register()

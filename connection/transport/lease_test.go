@@ -30,8 +30,8 @@ func TestTheLastHolderOfALeaseCloses(t *testing.T) {
 	assert.False(t, l.take())
 }
 
-// What a descriptor's number must never be: in use after it was closed, closed twice, or not closed
-// at all.
+// A descriptor's number must never be in use after it was closed, closed twice, or not closed at
+// all.
 func TestInAStormOfCallsAndEndsADescriptorIsClosedOnceAndByItsLastUser(t *testing.T) {
 	const rounds, users, enders = 2000, 4, 2
 	for range rounds {

@@ -120,8 +120,8 @@ func TestReadsFromASocketThatCannotBeWatchedFail(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
-// bystander opens and closes files of its own all the time. Were one of our descriptors closed
-// twice, the second close would hit a file that was given its number meanwhile.
+// bystander opens and closes files of its own all the time. If a descriptor of a Poll were closed
+// twice, the second close would hit a file that got its number meanwhile.
 func bystander(stop <-chan struct{}, hit chan<- error) {
 	for {
 		select {

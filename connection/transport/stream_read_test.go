@@ -74,7 +74,7 @@ func TestReadyAnnouncesOnceWhatItCouldNotGive(t *testing.T) {
 	})
 }
 
-// The demand of one that strict pause rests on: what is not asked for stays with the kernel.
+// Strict pause rests on a demand of one: bytes that are not asked for stay with the kernel.
 func TestNothingIsReadThatWasNotAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reads := &counted{reads: make(chan int, 100)}

@@ -22,8 +22,8 @@ func (w *watching) ready(what readiness) {
 	}
 }
 
-// The kernel gives a number away again at once. An event that was fetched for the one before must
-// not come to the one after.
+// The kernel gives a number away again at once. An event that was fetched for the previous
+// descriptor must not come to the next one.
 func TestAnEventForADescriptorThatWasClosedDoesNotReachTheNextWithItsNumber(t *testing.T) {
 	set, err := NewPollSet()
 	require.NoError(t, err)

@@ -16,8 +16,7 @@ import (
 // over; the two may run at the same time. Everything else may be called from any goroutine.
 type Conn interface {
 	// Open begins the conversation; events are announced from now on. It is called once, before
-	// everything else but Abort. opened false: a handshake comes first, which Handshake brings
-	// about.
+	// everything else but Abort. opened is false if a handshake comes first, which Handshake does.
 	Open(events Events) (opened bool)
 	// Handshake continues the handshake as far as possible without waiting. ErrAgain: call it
 	// again, after Events.Readable. nil: the handshake is over, and in holds what was read behind
@@ -46,7 +45,7 @@ type Conn interface {
 	// LookForEnd asks for the end where Hold returned false. It does not wait, and any goroutine
 	// may call it. Where the socket is none of the system's it finds nothing.
 	LookForEnd() (finished, broken bool)
-	// Unread returns how many bytes have come and were not fetched, as far as is known.
+	// Unread returns how many bytes have come and were not fetched, as far as known.
 	Unread() int
 
 	// Writev writes bufs in order and returns how many bytes the kernel took. ErrAgain: not all,
@@ -63,8 +62,8 @@ type Conn interface {
 
 	// CloseWrite sends FIN. It returns ErrNoHalfClose where there is no such thing.
 	CloseWrite() error
-	// CloseNotify says, where CloseWrite has not, what is due before the FIN that Close sends:
-	// TLS's close_notify. It may block as Writev.
+	// CloseNotify sends TLS's close_notify, which is due before the FIN that Close sends, unless
+	// CloseWrite has sent it. It may block as Writev does.
 	CloseNotify() error
 	// Close releases the socket after an orderly end.
 	Close() error
@@ -77,7 +76,7 @@ type Conn interface {
 	// only their changes have a meaning. They are 0 where every byte is returned as soon as it
 	// moves.
 	Progress() (read, written uint64)
-	// Retry has a Writev that waits for room try once more, without an announcement of room. A
+	// Retry makes a Writev that waits for room try once more, without an announcement of room. A
 	// kernel may have a little room long before it announces it: Linux waits until a third of the
 	// send buffer is free. last: otherwise the connection is ended, so that the try may cost it:
 	// some kinds of net.Conn write no more after they were interrupted. Retry does not wait.
