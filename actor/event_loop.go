@@ -13,7 +13,7 @@ import (
 type Poller interface {
 	// Wait returns the number of events there are; without block at once, otherwise when there is
 	// one or Wake was called. One worker calls it at a time: with edge-triggered events a second
-	// one would see nothing and sleep, while the first is about to find forty actors work.
+	// one would see nothing and sleep, while the first is about to schedule forty actors.
 	Wait(block bool) int
 	// Dispatch schedules the actors that the n events of the last Wait concern. It does not run
 	// them.
@@ -28,7 +28,7 @@ type Poller interface {
 //
 // There are as many workers as the load gains from (see policy), at most Options.Workers, and more
 // while handlers block: a worker found inside the same turn at two ticks of the monitor in a row is
-// counted out and another takes its place. Nothing is moved: the blocked one goes on when its
+// counted out and another takes its place. No turn is moved: the blocked worker goes on when its
 // handler returns. Blocked workers have no limit: each holds the turn of one actor, so there are at
 // most as many as actors.
 //
@@ -40,7 +40,7 @@ type EventLoop struct {
 	mu        sync.Mutex
 	queue     turns
 	workers   []*worker // all that have a goroutine, for the monitor
-	parked    []*worker // of those, the ones that wait to be needed; last in, first out
+	parked    []*worker // of those, the ones that wait for work; last in, first out
 	awake     int       // of those, the ones that neither are parked nor sleep in the poller
 	blocked   int       // of the awake ones, those the monitor counts out
 	target    int       // how many may be awake and not blocked; the policy's
@@ -78,10 +78,10 @@ const (
 	// loopThroughput is how many messages an actor handles before it goes to the end of the queue.
 	loopThroughput = 64
 	// pollEvery bounds the turns between two polls while the queue never runs empty. It is more
-	// than one poll brings in, reads and writes: or the queue would grow to all connections there
-	// are, and each be cold when its turn comes.
+	// turns than one poll adds. Otherwise the queue would grow to all connections, and each would
+	// be cold when its turn comes.
 	pollEvery = 256
-	// parkedFor is how long a worker waits to be needed before it ends.
+	// parkedFor is how long a parked worker waits for work before it ends.
 	parkedFor = 10 * time.Second
 )
 
@@ -138,8 +138,8 @@ func (c *EventLoop) schedule(t turn) {
 // held, as for engage, reinforce and bringIn.
 func (c *EventLoop) active() int { return c.awake - c.blocked }
 
-// engage finds one more worker for the queue; true: the one in the poller, which the caller must
-// wake after unlocking.
+// engage finds one more worker for the queue. It returns true if that is the worker in the poller,
+// which the caller must wake after unlocking.
 func (c *EventLoop) engage() (wakePoller bool) {
 	if c.sleeping {
 		wakePoller = !c.waking
@@ -182,7 +182,7 @@ func (c *EventLoop) work(w *worker) {
 		if !finished { // a handler ended the goroutine by runtime.Goexit
 			c.mu.Lock()
 			c.dismiss(w)
-			if !c.closed || c.queue.len() > 0 { // what waits behind it must not wait for ever
+			if !c.closed || c.queue.len() > 0 { // the turns behind it must not wait for ever
 				c.reinforce(1)
 			}
 			c.mu.Unlock()
@@ -201,8 +201,8 @@ func (c *EventLoop) work(w *worker) {
 	}
 }
 
-// next returns what w does next: a turn, after having polled or been parked in between. nil: w has
-// been dismissed.
+// next returns the next turn of w, which may poll or be parked before. It returns nil if w has been
+// dismissed.
 func (c *EventLoop) next(w *worker) turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -274,6 +274,6 @@ func (c *EventLoop) poll() {
 	c.polling = false
 }
 
-// skipAfter: when so many polls in a row found nothing, as with one client that waits for its
-// answer, the system call is saved.
+// skipAfter is the number of polls in a row that find nothing, after which the system call is
+// saved. This happens with one client that waits for its answer.
 const skipAfter = 4

@@ -22,7 +22,8 @@ func (b *bare) Schedule(func())        {}
 
 var _ actor.Dispatcher = (*bare)(nil)
 
-// BenchmarkMailbox is a turn of an actor: so many messages posted, and all handled.
+// BenchmarkMailbox measures a turn of an actor in which a number of messages are posted and
+// handled.
 func BenchmarkMailbox(b *testing.B) {
 	for _, mail := range []int{0, 1, 2, 16} {
 		b.Run(fmt.Sprintf("%d messages", mail), func(b *testing.B) {

@@ -10,7 +10,7 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 )
 
-// family is a parent that tells which of its children ended, and what it was asked for.
+// family is a parent that reports which of its children ended, and what it was asked for.
 func family(t *testing.T, system *actor.ActorSystem) (parent *actor.PID, ended chan *actor.PID, children func() int) {
 	ended = make(chan *actor.PID, 10)
 	counts := make(chan int)
