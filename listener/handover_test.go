@@ -166,7 +166,7 @@ func TestThePathOfAUnixSocketStaysWithTheProcessThatHasTheSocket(t *testing.T) {
 			end  func(t *testing.T, l *Listener)
 			stay bool
 		}{
-			"nobody else":                  {func(*testing.T, *Listener) {}, false},
+			"no other process":             {func(*testing.T, *Listener) {}, false},
 			"a duplicate that is not used": {func(t *testing.T, l *Listener) { elsewhere(t, l) }, false},
 			"another process":              {func(t *testing.T, l *Listener) { require.NoError(t, l.HandedOver()) }, true},
 			"not another process after all": {func(t *testing.T, l *Listener) {

@@ -37,7 +37,7 @@ func TestAProcessInheritsTheSocketsOfAServiceManager(t *testing.T) {
 		{"without names", []string{meant, "LISTEN_FDS=2"},
 			[]socketDescription{{"unknown", "tcp", tcp, true}, {"unknown", "unix", local, true}}},
 		{"meant for another process", []string{"LISTEN_PID=1", "LISTEN_FDS=2"}, nil},
-		{"meant for nobody", []string{"LISTEN_FDS=2"}, nil},
+		{"meant for no process", []string{"LISTEN_FDS=2"}, nil},
 		{"handed over by another process", []string{"LISTEN_FDS=2", `BERTH_HANDOVER='{"parent":1}'`}, nil},
 		{"none", []string{meant, "LISTEN_FDS=0", "LISTEN_FDNAMES="}, nil},
 		{"not spoken of", nil, nil},

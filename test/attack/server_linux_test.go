@@ -22,7 +22,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// serverVariable tells this program that it is the server under attack, and how.
+// serverVariable tells this program that it is the server under attack, and its setting.
 const serverVariable = "BERTH_ATTACKED"
 
 // setting is how the server is started.
@@ -104,7 +104,7 @@ func start(t *testing.T, s setting) Target {
 	return Target{Addr: strings.TrimSpace(addr), PID: command.Process.Pid}
 }
 
-// strict is a server that strangers can reach.
+// strict is a server with the limits of one on the open network.
 func strict(transport listener.Transport) setting {
 	s := setting{Transport: transport}
 	s.Connection.IdleTimeout, s.Connection.WriteTimeout = 2*time.Second, 2*time.Second

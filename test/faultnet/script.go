@@ -38,7 +38,7 @@ type Script struct {
 	ResetAfter int
 }
 
-// call calls an optional method of what a wrapper has below.
+// call calls an optional method of the value that a wrapper contains.
 func call[M any](below any, method func(M) error) error {
 	m, ok := below.(M)
 	if !ok {

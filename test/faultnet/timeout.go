@@ -2,8 +2,8 @@ package faultnet
 
 import "time"
 
-// Timeout lets nothing through, and closes the connection after After; 0: never. What it held back
-// comes when it is gone.
+// Timeout lets nothing through, and closes the connection after After; 0: never. The bytes that it
+// held back come through when it is removed.
 type Timeout struct{ After time.Duration }
 
 func (t Timeout) stage(d beginning) stage { return newHold(d, t.After, closed) }
