@@ -7,8 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// bare is an actor that does nothing, behind a mailbox that runs a turn at once when the benchmark
-// says so.
+// bare is an actor that does nothing. Its mailbox runs a turn when the benchmark asks for it.
 type bare struct{ turn turn }
 
 func (*bare) Pull() any                { return nil }

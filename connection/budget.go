@@ -157,7 +157,8 @@ type share struct {
 // share returns the connection's share; there must be a budget.
 func (c *Connection) share() *share { return c.rare.Load().share }
 
-// affords takes the memory that reading room bytes needs. False: the connection waits for it.
+// affords takes the memory that a read of room bytes needs. If it returns false, the connection
+// waits for the memory.
 func (c *Connection) affords(room int) bool {
 	b := c.shared.budget
 	if b == nil {
@@ -261,7 +262,7 @@ func (c *Connection) leaveBudget() {
 	}
 }
 
-// want notes that a write of so much memory was refused, so that its connection is told of room.
+// want notes that a write of the given memory was refused, so that its connection is told of room.
 // Any goroutine may call it.
 func (b *Budget) want(s *share, memory int) {
 	for size := int64(memory) + 1; ; {
@@ -348,8 +349,8 @@ func (c *Connection) pieces(room int) (ahead, now int) {
 
 // readsAhead is a transport that may read before it is fetched, into memory of its own.
 type readsAhead interface {
-	// Ahead returns how much memory it would take to read room bytes ahead; 0: it reads already.
-	// reads false: it never does.
+	// Ahead returns how much memory it would take to read room bytes ahead; 0 means that it reads
+	// already. reads is false if it never does.
 	Ahead(room int) (memory int, reads bool)
 	// Shrink copies what was read to memory that is no larger than it needs to be.
 	Shrink()

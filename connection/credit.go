@@ -117,7 +117,7 @@ func (l *limits) low(word uint64, fits int) bool {
 	return bytes <= l.lowWater && (fits == 0 || writes <= l.writes/2 && bytes+fits-1 <= l.bytes)
 }
 
-// close refuses everything from now on. What was reserved stays reserved until it is released.
+// close refuses everything from now on. Reserved credit stays reserved until it is released.
 func (c *credit) close() { c.word.Or(creditClosed) }
 
 // pending returns the writes and bytes the kernel has not taken yet.

@@ -19,9 +19,9 @@ import (
 
 var creditOperations = flag.Int("credit.operations", 240_000, "how often the storm asks for credit")
 
-// F1: many writers at once, and at every instant neither limit is exceeded. What a writer holds is
-// counted after its reserve and before its release, so the true count is never below the one that
-// is checked.
+// F1: many writers at once, and at every instant neither limit is exceeded. The credit of a writer
+// is counted after its reserve and before its release, so the true count is never below the one
+// that is checked.
 func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 	const writers = 8
 	began, each := time.Now(), *creditOperations/writers

@@ -59,9 +59,9 @@ type Options struct {
 	// stop reading until the answer is written: a request that was shown to the handler does not
 	// stop the clock. Messages are no traffic.
 	IdleTimeout time.Duration
-	// ReadTimeout ends a connection when its peer sent no byte for that long. What the server sends
-	// does not count, and messages do not. Default off. Time does not count while the server would
-	// not read: while a handler call runs or is due, reading is stopped or held back as for
+	// ReadTimeout ends a connection when its peer sent no byte for that long. Bytes that the server
+	// sends do not count, and messages do not. Default off. Time does not count while the server
+	// would not read: while a handler call runs or is due, reading is stopped or held back as for
 	// IdleTimeout, or ReadGate waits for own writes. Time after the peer's FIN does not count
 	// either; see HalfCloseTimeout.
 	ReadTimeout time.Duration

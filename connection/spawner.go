@@ -83,7 +83,7 @@ type Config struct {
 	// Budget, if not nil, bounds their memory.
 	Budget *Budget
 	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come
-	// sooner (see Interval): it must not wait. nil: it is not.
+	// sooner (see Interval): it must not wait. It may be nil.
 	Sooner func()
 	// Ended is called once for each connection, when nothing of it is left but its actor's
 	// Terminated to the parent.
@@ -197,8 +197,8 @@ type HandlerFailed struct {
 	PID    *actor.PID
 	Reason protocol.Reason // ReasonHandlerPanic or ReasonHandlerError
 	Err    error           // a *protocol.PanicError for a panic
-	// Restarted: a new handler takes its place on the same socket (see RestartHandler), unless the
-	// connection ends before. False: the connection ends, or was ending already.
+	// Restarted says that a new handler takes its place on the same socket (see RestartHandler),
+	// unless the connection ends before. Otherwise the connection ends, or was ending already.
 	Restarted bool
 }
 

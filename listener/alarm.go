@@ -62,8 +62,8 @@ type alarmState struct {
 	again       delay
 }
 
-// look sounds the alarms that so many connections set off, now that one has come. It does not wait,
-// and reads the clock only when one is reached.
+// look sounds the alarms that the given number of connections sets off, after one has come. It does
+// not wait, and reads the clock only when one is reached.
 func (t *counter) lookAtAlarms(open int) {
 	for _, one := range t.alarms.all {
 		if open >= one.Threshold && !one.missed {

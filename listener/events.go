@@ -82,7 +82,7 @@ type (
 // Log turns events into log records until the returned subscription is given to the EventStream's
 // Unsubscribe. It is all the logging there is.
 //
-// What a client can bring about at will is at level Info (a client that is rejected, a handshake
+// Events that a client can cause at will are at level Info (a client that is rejected, a handshake
 // that fails) or Warn (a handler that returns an error), never at Error.
 func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
 	return system.EventStream.Subscribe(func(event any) {

@@ -96,7 +96,7 @@ func checkFactory(factory tcpactor.Factory) error {
 }
 
 // serve starts a listener at sockets, which have one address; its options are valid. bind opens
-// another there in place of one that was closed; nil: that cannot be done.
+// another there in place of one that was closed; nil means that this cannot be done.
 func serve(
 	spawner actor.SpawnerContext, sockets []net.Listener, factory tcpactor.Factory, given Options, bind func() (net.Listener, error),
 ) (*Listener, error) {

@@ -97,7 +97,7 @@ func (w *world) acceptors(l *Listener) (all []*actor.PID) {
 	return all
 }
 
-// find waits for the one actor below a listener whose path has so many parts
+// find waits for the one actor below a listener whose path has the given number of parts
 // ("listener$1/connections/$5": 3) and ends in suffix.
 func (w *world) find(t *testing.T, l *Listener, parts int, suffix string) *actor.PID {
 	t.Helper()

@@ -62,7 +62,7 @@ const (
 // kernelShare returns what the kernel may hold of one more connection, in each direction whose
 // buffer the options do not name: a quarter of the MemoryBudget divided by the connections that are
 // open, and leastKernel at least. A connection keeps the share of the moment when it was accepted,
-// so the shares of n connections come to about half the budget times 1+ln(n/16). 0: no limit.
+// so the shares of n connections come to about half the budget times 1+ln(n/16). 0 means no limit.
 func (s *server) kernelShare(o *Options) (recv, send int) {
 	if o.MemoryBudget <= 0 || o.RecvBufferSize != 0 && o.SendBufferSize != 0 {
 		return 0, 0

@@ -67,7 +67,7 @@ type Options struct {
 	// clients are accepted, and wait in a queue of the listener's. The first of them gets the next
 	// permit. Each holds a descriptor: at most 1,024 wait, and no more than half of the descriptors
 	// that MaxConnections leaves of the process's limit; a client beyond that is turned away at
-	// once. Default off: clients wait in the backlog, for as long as they like.
+	// once. Default off: clients wait in the backlog, without a limit.
 	MaxWait time.Duration
 	// RejectMessage is sent, with Reject or a MaxWait, to a client that is turned away because of
 	// MaxConnections, MaxConnectionsPerIP or AcceptRate. FIN follows it. It is written in one

@@ -10,7 +10,7 @@ import (
 // guards it.
 type pace struct{ limiter *rate.Limiter }
 
-// set changes the bound; 0 means none. What was saved up or used up before stays.
+// set changes the bound; 0 means none. Permits that were saved up or used up before stay so.
 func (p *pace) set(perSecond float64, burst int) {
 	switch {
 	case perSecond <= 0:
@@ -23,7 +23,7 @@ func (p *pace) set(perSecond float64, burst int) {
 	}
 }
 
-// wait returns how long it is until the next connection may begin; 0: it may now.
+// wait returns how long it is until the next connection may begin; 0 means that it may begin now.
 func (p *pace) wait() time.Duration {
 	if p.limiter == nil {
 		return 0

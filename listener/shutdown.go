@@ -55,8 +55,8 @@ const (
 	joinGrace = 5 * time.Second
 )
 
-// stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from
-// now.
+// stopBy sets the deadline of the shutdown, or hurries one that goes on. Zero means ShutdownTimeout
+// from now.
 func (s *server) stopBy(deadline time.Time) {
 	s.asking.Do(func() { close(s.asked) })
 	if deadline.IsZero() {

@@ -12,7 +12,7 @@ import (
 //	supervisor ─┬─ acceptor      accepts; there may be several
 //	            └─ connections ─── connection ─── writer, for every socket
 //
-// What must survive a restart of it lies in the server. A child that ends, by a failure or by a
+// State that must survive a restart of it is in the server. A child that ends, by a failure or by a
 // stop, is made anew; see supervision.go.
 type supervisor struct {
 	server   *server

@@ -17,8 +17,8 @@ import (
 
 func always(room int) func() int { return func() int { return room } }
 
-// drained requires that nothing is there to be read, however often an event says so: the socket's
-// first one may come with, or after, the first bytes.
+// drained requires that there is nothing to read, however many events come: the socket's first one
+// may come with, or after, the first bytes.
 func drained(t *testing.T, p *transport.Poll) {
 	t.Helper()
 	_, err := p.Fill(new(transport.Input), 10)

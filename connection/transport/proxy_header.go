@@ -44,8 +44,8 @@ func proxyHeaderSize(p []byte) (int, error) {
 	return 0, badProxyHeader(proxyproto.ErrNoProxyProtocol)
 }
 
-// proxyLineSize is proxyHeaderSize for version 1. A line ends with CRLF. Of an UNKNOWN one
-// everything before that is ignored, also a line feed by itself.
+// proxyLineSize is proxyHeaderSize for version 1. A line ends with CRLF. In an UNKNOWN header
+// everything before it is ignored, also a line feed by itself.
 func proxyLineSize(p []byte) (int, error) {
 	p = p[:min(len(p), maxProxyLine)]
 	end, feed := bytes.Index(p, crlf), bytes.IndexByte(p, '\n')
@@ -90,7 +90,7 @@ func (h *ProxyHeader) readLine() error {
 	return err
 }
 
-// Of version 2 the 13th byte is the version and the command, the 14th the family and the protocol.
+// In version 2 the 13th byte is the version and the command, the 14th the family and the protocol.
 const (
 	proxyCommand = 12
 	proxyFamily  = 13

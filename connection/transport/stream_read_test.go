@@ -102,7 +102,7 @@ func TestNothingIsReadThatWasNotAskedFor(t *testing.T) {
 	})
 }
 
-// counted is a connection with endless input that tells of its reads.
+// counted is a connection with endless input that reports its reads.
 type counted struct {
 	net.Conn
 	reads chan int

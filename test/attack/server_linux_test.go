@@ -104,7 +104,7 @@ func start(t *testing.T, s setting) Target {
 	return Target{Addr: strings.TrimSpace(addr), PID: command.Process.Pid}
 }
 
-// strict is a server with the limits of one on the open network.
+// strict is a server with short timeouts.
 func strict(transport listener.Transport) setting {
 	s := setting{Transport: transport}
 	s.Connection.IdleTimeout, s.Connection.WriteTimeout = 2*time.Second, 2*time.Second

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Close ends both directions and returns at once. What was written still goes out, followed by the
-// end of the stream, unless there is unread input, or more comes: then the peer is reset and what
-// was still queued here is lost. After SetLinger(0) the reset is certain. Blocked calls return
+// Close ends both directions and returns at once. Written bytes still go out, followed by the end
+// of the stream, unless there is unread input, or more comes: then the peer is reset and what was
+// still queued here is lost. After SetLinger(0) the reset is certain. Blocked calls return
 // net.ErrClosed, and so does a second Close.
 func (c *Conn) Close() error { return c.close(false) }
 

@@ -169,9 +169,9 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 // Write goes on until the buffer is full. Neither end is told.
 func (c *Conn) Partition() { c.link.partition() }
 
-// Heal ends a partition. What was written meanwhile, and what was under way when it began, arrives
-// after one Latency, so that nothing is lost, unless an end was reset: then its peer receives only
-// that.
+// Heal ends a partition. The bytes that were written meanwhile, or were under way when it began,
+// arrive after one Latency, so that nothing is lost, unless an end was reset: then its peer
+// receives only that.
 func (c *Conn) Heal() { c.link.heal() }
 
 func (c *Conn) failed(op string, err error) error {

@@ -141,7 +141,7 @@ func (e *end) shut(reset bool, now time.Time) {
 // over reports whether the connection has ended, in order or not.
 func (e *end) over() bool { return e.dead || e.finReceived && e.peer.finReceived }
 
-// abort sends a reset. What is on the wire arrives before it, except across a partition: there the
+// abort sends a reset. Packets on the wire arrive before it, except across a partition: there the
 // packets were lost and no end is left to send them again.
 func (e *end) abort(now time.Time) {
 	if e.link.cut {

@@ -86,7 +86,8 @@ func (l *link) await(deadline time.Time) {
 	l.wait(deadline, nil)
 }
 
-// partition keeps from now on everything where it is. What was due before is not affected.
+// partition keeps all packets where they are from now on. Packets that were due before are not
+// affected.
 func (l *link) partition() {
 	l.Lock()
 	defer l.Unlock()
