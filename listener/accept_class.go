@@ -11,7 +11,8 @@ import (
 type AcceptClass uint8
 
 const (
-	// AcceptUnknown: an error that is in no list. It is retried like the others.
+	// AcceptUnknown: an error that is in no list. It is retried too: an end of the listener would
+	// be worse.
 	AcceptUnknown AcceptClass = iota
 	// AcceptExhausted: the process, the machine or the kernel is out of something. The state
 	// passes.

@@ -28,9 +28,9 @@ import (
 // command is the program; nil means the running one's file, with its arguments, environment,
 // directory and standard files. The file is that of os.Executable. A new file under the same name
 // is used. A renamed file is found again under its new name, and of a symbolic link the file that
-// it led to is used. A new version that comes by a rename or by a symbolic link needs a command. It
-// must not have been started and must not have ExtraFiles, and the new process must be its own, not
-// a child of it.
+// it led to is used. A new version that comes by a rename or by a symbolic link needs a command.
+// The command must not have been started and must not have ExtraFiles, and the new process must be
+// its own, not a child of it.
 //
 // With an error nothing has changed: this process goes on serving. If the new process ended before
 // it was ready, the error says how. If ctx was over first, or a listener was shut down meanwhile,
