@@ -15,9 +15,6 @@ type (
 	// Buffer shows the unread bytes. What the handler does not consume stays and leads the next
 	// call.
 	Buffer = protocol.Buffer
-	// Data is the event by which an actor that is a connection is shown the bytes; package protocol
-	// has the others.
-	Data = protocol.Data
 	// Closed says why a connection ended, and counts its bytes.
 	Closed = protocol.Closed
 	// Closing says what has begun to end a connection.
@@ -32,6 +29,46 @@ type (
 	Info = protocol.Info
 	// State is how far a connection has come: Info.State.
 	State = protocol.State
+)
+
+// The other events of a connection, which come to its actor's Receive as pointers, one at a time.
+// An event is valid during the call that delivers it. Closing and Closed are events too.
+type (
+	// Accepted is the first event.
+	Accepted = protocol.Accepted
+	// Data shows the unread bytes.
+	Data = protocol.Data
+	// PeerClosed tells of the peer's FIN, with KeepOpenOnPeerClosed.
+	PeerClosed = protocol.PeerClosed
+	// Writable says on which side of its limits the write queue is.
+	Writable = protocol.Writable
+	// Draining tells of a shutdown, or of the connection's MaxAge.
+	Draining = protocol.Draining
+)
+
+// Messages that any goroutine and any actor of this process may send to a connection's PID, as
+// pointers, and their answers. An answer comes to the sender and repeats the message's Ack. Package
+// protocol has more of both.
+type (
+	// Write asks for its Data to be sent. The sender must not change the bytes afterwards.
+	Write = protocol.Write
+	// Written answers a Write with an Ack: the kernel has taken all its bytes.
+	Written = protocol.Written
+	// WriteFailed answers a Write that was refused, or whose bytes could not all be sent. Err says
+	// why.
+	WriteFailed = protocol.WriteFailed
+	// WriteReady follows a WriteFailed for lack of room, once there is room again.
+	WriteReady = protocol.WriteReady
+	// Pause stops the Data.
+	Pause = protocol.Pause
+	// Resume allows it again; with a Credit, so many times.
+	Resume = protocol.Resume
+	// Close flushes what was accepted, then closes.
+	Close = protocol.Close
+	// Abort resets the connection at once.
+	Abort = protocol.Abort
+	// Done answers Pause, Resume, Close and Abort with an Ack.
+	Done = protocol.Done
 )
 
 // Types by which a program defines what its connections do.

@@ -207,3 +207,24 @@ func TestTheServersOwnSystemIsQuiet(t *testing.T) {
 	assert.NotContains(t, log.String(), "INFO")
 	assert.NotContains(t, log.String(), "level=info")
 }
+
+// The records of the package's own system are those of servers that are given no system.
+func TestServersWithoutASystemAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	stop := berth.Log(nil, slog.New(slog.NewTextHandler(&log, nil)))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server, err := berth.Serve(l, berth.HandlerFunc(echo), berth.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, "hello", ask(t, l.Addr().String(), "hello"))
+	require.NoError(t, server.Shutdown(t.Context()))
+	stop()
+	assert.Contains(t, log.String(), "msg=listening addr="+l.Addr().String())
+	assert.Contains(t, log.String(), "msg=stopped addr="+l.Addr().String())
+
+	told := log.Len()
+	server, err = berth.Listen("127.0.0.1:0", berth.HandlerFunc(echo), berth.Options{})
+	require.NoError(t, err)
+	require.NoError(t, server.Close())
+	assert.Equal(t, told, log.Len(), "no record comes after stop")
+}

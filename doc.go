@@ -17,7 +17,7 @@
 //
 // ListenAndServe serves until the server ends. Listen returns a Server that can be queried and
 // stopped. ListenIn makes the server a child in a supervision tree. Group sends one payload to many
-// connections.
+// connections. Inherited, Serve, Reexec and Ready replace a process while it serves.
 //
 // Users import this package. Its types are aliases of those in protocol (messages), actor (mailbox
 // and dispatchers), connection (one socket) and listener (many sockets).

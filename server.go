@@ -3,6 +3,7 @@ package berth
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -35,6 +36,18 @@ func ListenIn(spawner actor.SpawnerContext, addr string, handler Factory, option
 	return listener.Listen(spawner, addr, handler, options)
 }
 
+// Serve is Listen for a listening socket that is there: of Inherited, of tls.Listen, or any other
+// net.Listener. l belongs to the server from now on, unless there is an error. Options.Network and
+// Options.ListenConfig are not used.
+func Serve(l net.Listener, handler Factory, options Options) (*Server, error) {
+	return ServeIn(ownSystem().Root, l, handler, options)
+}
+
+// ServeIn is to Serve what ListenIn is to Listen.
+func ServeIn(spawner actor.SpawnerContext, l net.Listener, handler Factory, options Options) (*Server, error) {
+	return listener.Serve(spawner, l, handler, options)
+}
+
 // Handlers makes a Factory of a function that returns a new Handler for each connection.
 func Handlers(newHandler func() Handler) Factory { return tcpactor.Handlers(newHandler) }
 
@@ -52,6 +65,20 @@ func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
 // NewSystem returns an actor system for ListenIn that suits many short-lived actors.
 func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	return tcpactor.NewSystem(options...)
+}
+
+// Log writes what happens to the servers of an actor system to logger, until stop is called. A nil
+// system is that of ListenAndServe, Listen and Serve. Records begin with the call: it comes before
+// Listen where the record of the start is wanted. Any goroutine may call Log and stop.
+//
+// What a client can bring about at will is at level Info (a client that is rejected, a handshake
+// that fails) or Warn (a handler that returns an error), never at Error.
+func Log(system *actor.ActorSystem, logger *slog.Logger) (stop func()) {
+	if system == nil {
+		system = ownSystem()
+	}
+	subscription := listener.Log(system, logger)
+	return func() { system.EventStream.Unsubscribe(subscription) }
 }
 
 // ownSystem makes the actor system of this package, once: one costs about 5 ms, and none can be

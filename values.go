@@ -6,6 +6,20 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
+// Types of the values below.
+type (
+	// WhenFull is Options.WhenFull: what happens to a client beyond MaxConnections.
+	WhenFull = listener.WhenFull
+	// Transport is Options.Transport: how bytes move.
+	Transport = listener.Transport
+	// Gate is ConnectionOptions.ReadGate: when pending writes hold Data back.
+	Gate = connection.Gate
+	// Mode is ConnectionOptions.ReadMode: whether Data comes by itself.
+	Mode = connection.Mode
+	// SlowPolicy is ConnectionOptions.SlowConsumer: what happens to a write that does not fit.
+	SlowPolicy = connection.SlowPolicy
+)
+
 // Values of Options.
 const (
 	// Wait leaves a client in the kernel's backlog while the server is full: the default.

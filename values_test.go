@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A value of an option, or a reason, that is missing in package berth would need a second import.
+// A value of an option or its type, or a reason, that is missing in package berth would need a
+// second import.
 func TestEveryValueOfAnOptionAndEveryReasonIsHere(t *testing.T) {
 	text, err := os.ReadFile("values.go")
 	require.NoError(t, err)
@@ -22,6 +23,11 @@ func TestEveryValueOfAnOptionAndEveryReasonIsHere(t *testing.T) {
 	for folder, types := range map[string]string{
 		"listener": "WhenFull Transport", "connection": "Gate Mode SlowPolicy", "protocol": "Reason",
 	} {
+		for name := range strings.FieldsSeq(types) {
+			if name != "Reason" { // a handler is told it: berth.go
+				assert.Contains(t, string(text), " = "+folder+"."+name+"\n")
+			}
+		}
 		for _, name := range constants(t, folder, strings.Fields(types)) {
 			assert.Contains(t, string(text), " = "+folder+"."+name+"\n")
 			found++

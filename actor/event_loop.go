@@ -1,6 +1,7 @@
 package tcpactor
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,7 @@ type EventLoop struct {
 	waking    bool      // and was called back
 	sincePoll int       // turns taken since the last poll
 	empty     int       // polls without block, in a row, that found nothing
+	outside   int       // how many more sleeps in the poller give other goroutines the processor first
 	closed    bool
 	late      int // turns under way that were scheduled after Close
 
@@ -143,7 +145,7 @@ func (c *EventLoop) active() int { return c.awake - c.blocked }
 func (c *EventLoop) engage() (wakePoller bool) {
 	if c.sleeping {
 		wakePoller = !c.waking
-		c.waking = true
+		c.waking, c.outside = true, yieldsAfter
 		return wakePoller
 	}
 	c.reinforce(1)
@@ -254,6 +256,15 @@ func (c *EventLoop) poll() {
 			c.empty = 0
 		}
 	}
+	if n == 0 && c.queue.len() == 0 && c.outside > 0 {
+		c.outside--
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+		if c.queue.len() > 0 {
+			c.outside = yieldsAfter
+		}
+	}
 	if n == 0 && c.queue.len() == 0 && !c.closed {
 		c.sleeping = true
 		c.awake--
@@ -277,3 +288,9 @@ func (c *EventLoop) poll() {
 // skipAfter is the number of polls in a row that find nothing, after which the system call is
 // saved. This happens with one client that waits for its answer.
 const skipAfter = 4
+
+// yieldsAfter is the number of sleeps that give other goroutines the processor first, once another
+// goroutine gave the loop work while it slept or was about to. A turn may have handed work to them.
+// A worker that sleeps in a system call at once keeps the processor from them until the runtime
+// notices, 20 us to 10 ms later, and their answer has to wake it.
+const yieldsAfter = 16

@@ -32,11 +32,19 @@ type rest struct {
 }
 
 var (
-	entries = sync.Pool{New: func() any { return new(entry) }}
+	entries = sync.Pool{New: func() any { return new(entry) }} // of chains, so that a writer gives back all at once
 	rests   = sync.Pool{New: func() any { return new(rest) }}
 )
 
-func newEntry() *entry { return entries.Get().(*entry) }
+// newEntry takes the first entry of a pooled chain.
+func newEntry() *entry {
+	e := entries.Get().(*entry)
+	if e.next != nil {
+		entries.Put(e.next)
+		e.next = nil
+	}
+	return e
+}
 
 // makeRest returns the rest, and makes it if there is none.
 func (e *entry) makeRest() *rest {
@@ -63,8 +71,8 @@ func (e *entry) buffers(bufs [][]byte, n int) {
 	}
 }
 
-// free gives the entry and its memory back.
-func (e *entry) free() {
+// clear gives back what the entry holds.
+func (e *entry) clear() {
 	if e.chunk != nil {
 		e.chunk.Release()
 	}
@@ -73,6 +81,11 @@ func (e *entry) free() {
 		rests.Put(e.rest)
 	}
 	*e = entry{}
+}
+
+// free gives the entry back.
+func (e *entry) free() {
+	e.clear()
 	entries.Put(e)
 }
 

@@ -135,7 +135,7 @@ func (b *Budget) tellRoom(live []*Connection) {
 		wants := s.wants.Load()
 		if wants > 0 && b.Held()+wants-1 <= b.ceiling(s.held.Load(), writing) && b.wanted(s) {
 			c.signal(signalRefused)
-			c.roomChanged()
+			c.roomMade()
 		}
 	}
 }

@@ -22,47 +22,57 @@ type room struct {
 	fits    atomic.Int64  // the largest refused write plus 1; 0: none was refused since the handler was told of room
 	writing chan struct{} // has room for one: the WriteContext under way; see WriteContext
 
-	mu      sync.Mutex
-	changed chan struct{} // closed at the next change; nil: no caller waits for it
+	made notice // room was made, or can no longer be made
+	full notice // the writer found that the kernel takes no more, or that a file gives nothing
 
 	refused senders // of refused writes, to be told of room; the connection's turn only
 }
 
-// change returns a channel that is closed once room may have been made, or can no longer be made.
-func (r *room) change() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.changed == nil {
-		r.changed = make(chan struct{})
-	}
-	return r.changed
+// notice is something that callers wait for. The zero value is ready; any goroutine may use it.
+type notice struct {
+	mu   sync.Mutex
+	next chan struct{} // closed when it comes next; nil: no caller waits
 }
 
-// wake tells the callers that wait to look again.
-func (r *room) wake() {
-	if r.waiters.Load() == 0 {
-		return
+// wait returns a channel that is closed when the notice comes next.
+func (n *notice) wait() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next == nil {
+		n.next = make(chan struct{})
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
+	return n.next
+}
+
+func (n *notice) give() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next != nil {
+		close(n.next)
+		n.next = nil
 	}
 }
 
-// roomChanged is called after credit was released, after the kernel was found to take no more, and
-// after the last write was accepted. Any goroutine may call it.
-func (c *Connection) roomChanged() {
-	if r := c.rare.Load(); r != nil {
-		r.room.wake()
+// roomMade is called after credit was released, and after the last write was accepted. Any
+// goroutine may call it, as roomFull.
+func (c *Connection) roomMade() {
+	if r := c.rare.Load(); r != nil && r.room.waiters.Load() > 0 {
+		r.room.made.give()
+	}
+}
+
+// roomFull is called after the writer found that it cannot go on for now. A WriteContext that waits
+// for room does not wait for this: it makes the writer look itself, and would wake itself for ever.
+func (c *Connection) roomFull() {
+	if r := c.rare.Load(); r != nil && r.room.waiters.Load() > 0 {
+		r.room.full.give()
 	}
 }
 
 // refuseWrites refuses every write from now on. Any goroutine may call it.
 func (c *Connection) refuseWrites() {
 	c.credit.close()
-	c.roomChanged()
+	c.roomMade()
 }
 
 func lacksRoom(err error) bool {
@@ -93,7 +103,7 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 	defer patience.Stop()
 	over := false
 	for {
-		change := r.change() // before the question: what changes after it must not be missed
+		made, full := r.made.wait(), r.full.wait() // before the question: what comes after it must not be missed
 		crossed, err = c.reserve(n, memory)
 		if err == nil || !lacksRoom(err) {
 			return crossed, err
@@ -105,12 +115,13 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 		switch outcome {
 		case underWay:
 			select {
-			case <-change:
+			case <-made:
+			case <-full:
 			case <-patience.C:
 				over = true
 			}
 		case fileAwaited:
-			c.awaitFile(change)
+			c.awaitFile(made)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (c *Connection) awaitRoom(ctx context.Context, n, memory int) (crossed bool
 	r.waiters.Add(1)
 	defer r.waiters.Add(-1)
 	for {
-		change := r.change()
+		made := r.made.wait()
 		crossed, err = c.reserve(n, memory)
 		switch {
 		case err == nil:
@@ -77,7 +77,7 @@ func (c *Connection) awaitRoom(ctx context.Context, n, memory int) (crossed bool
 			continue
 		}
 		select {
-		case <-change:
+		case <-made:
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}

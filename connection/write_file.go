@@ -103,7 +103,7 @@ func (w *writer) askFile() { w.c.makeRare().fileAsked.Store(int64(w.c.shared.now
 // starve notes that the file that is first in the queue has not given the next piece yet.
 func (w *writer) starve() {
 	if w.orders.Or(blocked|starved)&starved == 0 {
-		w.c.roomChanged()
+		w.c.roomFull()
 	}
 }
 
@@ -113,12 +113,12 @@ func (c *Connection) fileSilence() time.Duration {
 	return c.shared.now() - time.Duration(c.makeRare().fileAsked.Load())
 }
 
-// awaitFile waits for a change, but not for longer than a file may be silent.
-func (c *Connection) awaitFile(change <-chan struct{}) {
+// awaitFile waits for room, but not for longer than a file may be silent.
+func (c *Connection) awaitFile(made <-chan struct{}) {
 	timer := time.NewTimer(silence - c.fileSilence())
 	defer timer.Stop()
 	select {
-	case <-change:
+	case <-made:
 	case <-timer.C:
 	}
 }

@@ -81,7 +81,7 @@ func (w *writer) stuck() bool { return w.orders.Load()&(blocked|orderWritable) =
 // full notes that a write under way waits, because the kernel takes no more for now.
 func (w *writer) full() {
 	w.orders.Or(blocked)
-	w.c.roomChanged()
+	w.c.roomFull()
 }
 
 // Receive implements actor.Actor.
@@ -193,7 +193,9 @@ func (w *writer) write() {
 	}
 	w.wrote(n)
 	switch {
-	case err == nil, again:
+	case err == nil:
+	case again:
+		w.c.roomFull()
 	case isFileError(err):
 		w.failFile(err)
 	case transport.IsReset(err):
@@ -260,10 +262,18 @@ func (w *writer) settle(n, bytes int, err error) {
 		w.c.signal(signalWater)
 	}
 	w.c.giveBack(w.queue.first, n)
-	w.c.roomChanged()
+	if n > 0 || bytes > 0 {
+		w.c.roomMade()
+	}
 	w.c.writesReleased()
+	var spent *entry
 	for range n {
-		w.complete(w.queue.pop(), err)
+		e := w.queue.pop()
+		w.complete(e, err)
+		e.next, spent = spent, e
+	}
+	if spent != nil {
+		entries.Put(spent)
 	}
 }
 
@@ -274,7 +284,7 @@ func (w *writer) await() {
 	}
 }
 
-// complete tells the caller or sender that asked to be told, and gives the entry back.
+// complete tells the caller or sender that asked to be told, and empties the entry.
 func (w *writer) complete(e *entry, err error) {
 	if f := e.file(); f != nil {
 		f.end()
@@ -286,7 +296,7 @@ func (w *writer) complete(e *entry, err error) {
 	if r := e.rest; r != nil && r.sender != nil {
 		answerWrite(w.c.system(), r.sender, r.ack, r.token, err)
 	}
-	e.free()
+	e.clear()
 }
 
 // post hands a reserved entry to the writer.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth"
 )
 
 // config is the command line.
@@ -18,7 +18,7 @@ type config struct {
 	addr    string
 	sleep   time.Duration // how long a chunk that begins with "sleep" keeps its handler
 	burn    time.Duration // how long every chunk keeps its handler busy
-	options listener.Options
+	options berth.Options
 }
 
 // parse reads the command line. What is wrong with it is one sentence.
@@ -49,14 +49,14 @@ func parse(args []string) (c config, err error) {
 			o.ProxyProtocol, err = trusted(list)
 			return err
 		})
-	oneOf(flags, &o.Transport, "transport", "how bytes move", []choice[listener.Transport]{
-		{"auto", listener.Auto},
-		{"poll", listener.Poll},
-		{"stream", listener.Stream},
+	oneOf(flags, &o.Transport, "transport", "how bytes move", []choice[berth.Transport]{
+		{"auto", berth.Auto},
+		{"poll", berth.Poll},
+		{"stream", berth.Stream},
 	})
-	oneOf(flags, &o.WhenFull, "when-full", "what becomes of a client beyond -max-connections", []choice[listener.WhenFull]{
-		{"wait", listener.Wait},
-		{"reject", listener.Reject},
+	oneOf(flags, &o.WhenFull, "when-full", "what becomes of a client beyond -max-connections", []choice[berth.WhenFull]{
+		{"wait", berth.Wait},
+		{"reject", berth.Reject},
 	})
 
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -75,9 +75,9 @@ func parse(args []string) (c config, err error) {
 	return c, nil
 }
 
-// trusted reads whom to take PROXY headers from.
-func trusted(list string) (listener.ProxyProtocol, error) {
-	p := listener.ProxyProtocol{Enabled: true}
+// trusted reads which peers are proxies.
+func trusted(list string) (berth.ProxyProtocol, error) {
+	p := berth.ProxyProtocol{Enabled: true}
 	for peers := range strings.SplitSeq(list, ",") {
 		if peers == "unix" {
 			p.TrustUnix = true

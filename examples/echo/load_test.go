@@ -52,7 +52,7 @@ func exchange(conn *net.TCPConn, data []byte) (back string, n int64, err error) 
 
 func assertExchange(t *testing.T, addr string, data []byte) {
 	t.Helper()
-	back, n, err := exchange(dial(t, addr), data)
+	back, n, err := exchange(program.DialTCP(t, addr), data)
 	assert.NoError(t, err)
 	assert.EqualValues(t, len(data), n)
 	assert.Equal(t, sum(data), back, "what came back is not what was sent")
@@ -80,14 +80,14 @@ func survivesDeafClients(t *testing.T, echo starter) {
 	const clients = 50
 	p := echo()
 	addr := p.Addr(t)
-	good := dial(t, addr)
+	good := program.DialTCP(t, addr)
 	assertEchoes(t, good, "before")
 	before := residentKB(t, p.PID())
 
 	var stuck, ended sync.WaitGroup
 	var conns []net.Conn
 	for range clients {
-		conn := dial(t, addr)
+		conn := program.DialTCP(t, addr)
 		conns = append(conns, conn)
 		stuck.Add(1)
 		ended.Go(func() { sendForEver(conn, stuck.Done) })
@@ -114,11 +114,11 @@ func keepsItsBudget(t *testing.T, echo starter) {
 	const clients = 50
 	p := echo("-memory-budget", "98304", "-read-buffer-size", "2048")
 	addr := p.Addr(t)
-	good := dial(t, addr)
+	good := program.DialTCP(t, addr)
 	var stuck, ended sync.WaitGroup
 	var conns []net.Conn
 	for range clients {
-		conn := dial(t, addr)
+		conn := program.DialTCP(t, addr)
 		conns = append(conns, conn)
 		stuck.Add(1)
 		ended.Go(func() { sendForEver(conn, stuck.Done) })
@@ -195,7 +195,7 @@ func forgetsResets(t *testing.T, echo starter) {
 	}
 	p := echo()
 	addr := p.Addr(t)
-	assertEchoes(t, dial(t, addr), "warm")
+	assertEchoes(t, program.DialTCP(t, addr), "warm")
 	descriptors := func() int {
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID()))
 		require.NoError(t, err)

@@ -18,24 +18,18 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
-// echo is the Go form: one value per connection.
+// echo is the handler: one value for each connection.
 type echo struct {
 	sleep time.Duration // before a chunk that begins with "sleep"
 	burn  time.Duration // of the processor, before every chunk
 }
 
-func (echo) Accepted(protocol.Socket) error { return nil }
-
-// Data gives all bytes back. Forward hands the memory over instead of copying it. It may block:
-// nobody else waits for it.
-func (e echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
+// Data gives all bytes back. Forward hands the memory over instead of copying it. A call may block:
+// no other connection waits for it.
+func (e echo) Data(socket berth.Socket, buffer *berth.Buffer) error {
 	if e.sleep > 0 && bytes.HasPrefix(buffer.Bytes(), []byte("sleep")) {
 		time.Sleep(e.sleep)
 	}
@@ -45,8 +39,6 @@ func (e echo) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 	_, err := socket.Forward(buffer)
 	return err
 }
-
-func (echo) Closed(protocol.Socket, *protocol.Closed) {}
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
@@ -67,13 +59,11 @@ func run(args []string, stdout, stderr io.Writer) error {
 	defer stop()
 
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	}))
-	listener.Log(system, logger)
+	slog.SetDefault(logger) // warnings of the actor system go there
+	berth.Log(nil, logger)
 
-	factory := tcpactor.Handlers(func() tcpactor.Handler { return echo{sleep: c.sleep, burn: c.burn} })
-	server, err := listener.Listen(system.Root, c.addr, factory, c.options)
+	handler := berth.Handlers(func() berth.Handler { return echo{sleep: c.sleep, burn: c.burn} })
+	server, err := berth.Listen(c.addr, handler, c.options)
 	if err != nil {
 		return err
 	}

@@ -36,11 +36,11 @@ func TestEcho(t *testing.T) {
 			{"takes the client's address from a trusted proxy", servesProxies},
 			{"turns clients away with -when-full reject", rejects},
 			{"lets a client wait for -max-wait", letsWait},
-			{"closes who is idle", closesIdle},
+			{"closes idle clients", closesIdle},
 			{"closes silent clients", closesSilent},
 			{"resets clients that never read", resetsDeaf},
 			{"serves the next client while one does not close", servesTheNext},
-			{"delays only whose handler sleeps", sleeps},
+			{"delays only the client whose handler sleeps", sleeps},
 			{"sends 20 MB in random pieces back", sendsEverything},
 			{"sends whole replies after a half-close", repliesAfterHalfClose},
 			{"is not harmed by clients that never read", survivesDeafClients},
@@ -62,33 +62,23 @@ func TestEcho(t *testing.T) {
 // starter runs the program on a free port, unless the arguments say otherwise.
 type starter func(arguments ...string) *program.Program
 
-// dial connects, with a deadline for everything: a test fails rather than hangs.
-func dial(t *testing.T, addr string) *net.TCPConn {
-	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, program.Limit)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(program.Limit)))
-	return conn.(*net.TCPConn)
-}
-
-// servesProxies: the header is not sent back, what follows it is, and who is no proxy is turned
-// away.
+// servesProxies: the header is not sent back, what follows it is, and a peer that is no proxy is
+// turned away.
 func servesProxies(t *testing.T, echo starter) {
 	p := echo("-proxy-protocol", "192.0.2.0/24,127.0.0.0/8")
-	conn := dial(t, p.Addr(t))
+	conn := program.DialTCP(t, p.Addr(t))
 	_, err := io.WriteString(conn, "PROXY TCP4 203.0.113.9 198.51.100.1 5555 443\r\nhello\n")
 	require.NoError(t, err)
 	answer, err := bufio.NewReader(conn).ReadString('\n')
 	require.NoError(t, err)
 	assert.Equal(t, "hello\n", answer)
-	_, err = io.WriteString(dial(t, p.Addr(t)), "hello\n")
+	_, err = io.WriteString(program.DialTCP(t, p.Addr(t)), "hello\n")
 	require.NoError(t, err)
 	p.AwaitStderr(t, `level=INFO msg="handshake failed"`)
 	p.AwaitStderr(t, "proxy protocol signature not present")
 
 	q := echo("-proxy-protocol", "192.0.2.0/24")
-	_, err = io.Copy(io.Discard, dial(t, q.Addr(t)))
+	_, err = io.Copy(io.Discard, program.DialTCP(t, q.Addr(t)))
 	assert.NoError(t, err, "closed, without having sent anything")
 	q.AwaitStderr(t, `reason="no trusted proxy"`)
 }
@@ -98,7 +88,7 @@ func servesProxies(t *testing.T, echo starter) {
 func says(t *testing.T, echo starter) {
 	p := echo()
 	addr := p.Addr(t)
-	conn := dial(t, addr)
+	conn := program.DialTCP(t, addr)
 	lines := bufio.NewReader(conn)
 	for _, line := range []string{"hello\n", "\n", "a line that comes\r\n"} {
 		_, err := io.WriteString(conn, line)
@@ -120,7 +110,7 @@ func ignoresHurry(t *testing.T, echo starter) {
 	p := echo()
 	addr := p.Addr(t)
 	for range 100 {
-		conn := dial(t, addr)
+		conn := program.DialTCP(t, addr)
 		_, err := conn.Write(make([]byte, 20<<10))
 		require.NoError(t, err)
 		_, err = conn.Read(make([]byte, 1))
@@ -136,10 +126,7 @@ func servesUnix(t *testing.T, echo starter) {
 	socket := filepath.Join(t.TempDir(), "s")
 	p := echo("-network", "unix", "-addr", socket)
 	assert.Equal(t, socket, p.Addr(t))
-	conn, err := net.Dial("unix", socket)
-	require.NoError(t, err)
-	defer conn.Close()
-	assertEchoes(t, conn, "over a path")
+	assertEchoes(t, program.Dial(t, "unix", socket), "over a path")
 	if runtime.GOOS != "linux" {
 		return
 	}
@@ -148,10 +135,7 @@ func servesUnix(t *testing.T, echo starter) {
 	require.FileExists(t, socket)
 	p = echo("-network", "unix", "-addr", socket)
 	assert.Equal(t, socket, p.Addr(t), "the path that the killed process left is taken over")
-	conn, err = net.Dial("unix", socket)
-	require.NoError(t, err)
-	defer conn.Close()
-	assertEchoes(t, conn, "over the same path")
+	assertEchoes(t, program.Dial(t, "unix", socket), "over the same path")
 }
 
 func assertEchoes(t *testing.T, conn net.Conn, text string) {
@@ -216,9 +200,9 @@ func refuses(t *testing.T, path string) {
 func rejects(t *testing.T, echo starter) {
 	p := echo("-max-connections", "1", "-when-full", "reject")
 	addr := p.Addr(t)
-	first := dial(t, addr)
+	first := program.DialTCP(t, addr)
 	assertEchoes(t, first, "first")
-	_, err := dial(t, addr).Read(make([]byte, 1))
+	_, err := program.DialTCP(t, addr).Read(make([]byte, 1))
 	assert.Error(t, err, "the second client is turned away")
 	p.AwaitStderr(t, "rejected")
 	assertEchoes(t, first, "still here")
@@ -227,15 +211,15 @@ func rejects(t *testing.T, echo starter) {
 // letsWait: a permit that comes free in time is the client's, and without one it is turned away.
 func letsWait(t *testing.T, echo starter) {
 	p := echo("-max-connections", "1", "-max-wait", "30s", "-send-buffer-size", "65536", "-recv-buffer-size", "65536")
-	first, second := dial(t, p.Addr(t)), dial(t, p.Addr(t))
+	first, second := program.DialTCP(t, p.Addr(t)), program.DialTCP(t, p.Addr(t))
 	assertEchoes(t, first, "first")
 	first.Close()
 	assertEchoes(t, second, "second")
 
 	p = echo("-max-connections", "1", "-max-wait", "100ms")
-	first = dial(t, p.Addr(t))
+	first = program.DialTCP(t, p.Addr(t))
 	assertEchoes(t, first, "first")
-	_, err := io.Copy(io.Discard, dial(t, p.Addr(t)))
+	_, err := io.Copy(io.Discard, program.DialTCP(t, p.Addr(t)))
 	assert.NoError(t, err, "closed")
 	p.AwaitStderr(t, "rejected")
 	assertEchoes(t, first, "still here")
@@ -251,12 +235,11 @@ func closesIdle(t *testing.T, echo starter) {
 		addr = echo("-idle-timeout", "500ms", "-network", network, "-addr", addr).Addr(t)
 		best := program.Limit // of three: a busy machine may be late, but hardly every time
 		for range 3 {
-			conn, err := net.Dial(network, addr)
-			require.NoError(t, err)
+			conn := program.Dial(t, network, addr)
 			began := time.Now()
 			assertEchoes(t, conn, "not idle yet")
 			idle := time.Now()
-			_, err = conn.Read(make([]byte, 1))
+			_, err := conn.Read(make([]byte, 1))
 			assert.Equal(t, io.EOF, err, "an idle connection ends in an orderly way")
 			assert.Greater(t, time.Since(began), 400*time.Millisecond, network)
 			best = min(best, time.Since(idle))
@@ -269,7 +252,7 @@ func closesIdle(t *testing.T, echo starter) {
 
 func closesSilent(t *testing.T, echo starter) {
 	addr := echo("-read-timeout", "200ms", "-idle-timeout", "-1s").Addr(t)
-	conn := dial(t, addr)
+	conn := program.DialTCP(t, addr)
 	assertEchoes(t, conn, "not silent yet")
 	_, err := conn.Read(make([]byte, 1))
 	assert.Equal(t, io.EOF, err, "in an orderly way")
@@ -277,7 +260,7 @@ func closesSilent(t *testing.T, echo starter) {
 
 func resetsDeaf(t *testing.T, echo starter) {
 	addr := echo("-write-timeout", "200ms", "-idle-timeout", "-1s").Addr(t)
-	conn := dial(t, addr)
+	conn := program.DialTCP(t, addr)
 	require.NoError(t, conn.SetReadBuffer(4<<10))
 	sendForEver(conn, func() {}) // returns once the connection has ended
 }
@@ -285,7 +268,7 @@ func resetsDeaf(t *testing.T, echo starter) {
 // servesTheNext: there is one permit, and the client that had it does not close.
 func servesTheNext(t *testing.T, echo starter) {
 	addr := echo("-max-connections", "1", "-idle-timeout", "200ms", "-close-timeout", "-1s", "-linger-timeout", "-1s").Addr(t)
-	first, second := dial(t, addr), dial(t, addr)
+	first, second := program.DialTCP(t, addr), program.DialTCP(t, addr)
 	_, err := first.Read(make([]byte, 1))
 	assert.Equal(t, io.EOF, err)
 	assertEchoes(t, second, "the permit is free")
@@ -296,11 +279,11 @@ func servesTheNext(t *testing.T, echo starter) {
 func sleeps(t *testing.T, echo starter) {
 	const nap = 500 * time.Millisecond
 	addr := echo("-sleep", nap.String()).Addr(t)
-	other := dial(t, addr)
+	other := program.DialTCP(t, addr)
 	assertEchoes(t, other, "awake")
 	var sleepers []net.Conn
 	for range 8 {
-		conn := dial(t, addr)
+		conn := program.DialTCP(t, addr)
 		_, err := io.WriteString(conn, "sleep well")
 		require.NoError(t, err)
 		sleepers = append(sleepers, conn)

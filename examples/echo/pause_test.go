@@ -49,7 +49,7 @@ func outlivesAPause(t *testing.T, echo starter) {
 	var ended atomic.Int64
 	stopped, going, enough := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	for n := range *pauseClients {
-		conn := dial(t, addr)
+		conn := program.DialTCP(t, addr)
 		ready.Add(1)
 		clients.Go(func() {
 			request, answer := fmt.Appendf(nil, "client %d\n", n), make([]byte, 32)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-berth/berth/examples/internal/program"
 )
 
 // drains: 20 clients are in the middle of what they send when the signal comes. Each gets every
@@ -26,7 +28,7 @@ func drains(t *testing.T, echo starter) {
 	middle := newBarrier(clients)
 	var ended sync.WaitGroup
 	for range clients {
-		conn := dial(t, addr)
+		conn := program.DialTCP(t, addr)
 		assertEchoes(t, conn, "accepted, not only in the kernel's backlog")
 		ended.Go(func() {
 			sent := make(chan error, 1)
@@ -77,7 +79,7 @@ func (b *barrier) pass()   { close(b.open) }
 func abortsOnSecondSignal(t *testing.T, echo starter) {
 	p := echo()
 	addr := p.Addr(t)
-	conn := dial(t, addr)
+	conn := program.DialTCP(t, addr)
 	stuck, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)

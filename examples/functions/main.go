@@ -17,17 +17,14 @@ import (
 	"syscall"
 	"time"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
 // count is the state: a plain value, one per connection.
 type count struct{ lines, bytes int }
 
 // accept makes the first state.
-func accept(socket protocol.Socket) (count, error) {
+func accept(socket berth.Socket) (count, error) {
 	_, err := fmt.Fprintln(socket, "type lines, and a dot to end")
 	return count{}, err
 }
@@ -35,7 +32,7 @@ func accept(socket protocol.Socket) (count, error) {
 // read takes every complete line and returns the next state. What comes after the last line end
 // stays in the buffer and leads the next call. The answers go out as one write, so a burst of short
 // lines takes one place in the write queue. An error ends the connection, with it as the reason.
-func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, error) {
+func read(c count, socket berth.Socket, buffer *berth.Buffer) (count, error) {
 	var answer bytes.Buffer
 	end := false
 	for {
@@ -60,7 +57,7 @@ func read(c count, socket protocol.Socket, buffer *protocol.Buffer) (count, erro
 }
 
 // ended gets the last state, whatever ended the connection.
-func ended(c count, closed *protocol.Closed) {
+func ended(c count, closed *berth.Closed) {
 	log.Printf("%s after %d lines", closed.Reason, c.lines)
 }
 
@@ -76,9 +73,9 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	factory := tcpactor.Functions[count]{Accept: accept, Read: read, Close: ended}
-	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
-	server, err := listener.Listen(tcpactor.NewSystem().Root, *addr, factory, options)
+	handler := berth.Functions[count]{Accept: accept, Read: read, Close: ended}
+	options := berth.Options{Connection: berth.ConnectionOptions{IdleTimeout: 5 * time.Minute}}
+	server, err := berth.Listen(*addr, handler, options)
 	if err != nil {
 		return err
 	}

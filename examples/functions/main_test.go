@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"io"
-	"net"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,11 +16,11 @@ func TestFunctionsThreadAStatePerConnection(t *testing.T) {
 	p := program.Start(t, program.Build(t, "."), "-addr", "127.0.0.1:0")
 	addr := p.Addr(t)
 
-	other := dial(t, addr) // has a count of its own
+	other := program.DialTCP(t, addr) // has a count of its own
 	_, err := io.WriteString(other, "alone\n")
 	require.NoError(t, err)
 
-	conn := dial(t, addr)
+	conn := program.DialTCP(t, addr)
 	for _, piece := range []string{"one\ntw", "o\r\n\nfo", "ur\n.\nafter the end\n"} {
 		_, err := io.WriteString(conn, piece)
 		require.NoError(t, err)
@@ -47,20 +45,11 @@ func TestFunctionsThreadAStatePerConnection(t *testing.T) {
 // a reason.
 func TestALineWithoutEndEndsTheConnection(t *testing.T) {
 	p := program.Start(t, program.Build(t, "."), "-addr", "127.0.0.1:0")
-	conn := dial(t, p.Addr(t))
+	conn := program.DialTCP(t, p.Addr(t))
 	_, err := conn.Write(bytes.Repeat([]byte("x"), 9000))
 	require.NoError(t, err)
 	_, err = io.ReadAll(conn)
 	require.NoError(t, err)
 	conn.Close()
 	p.AwaitStderr(t, "read buffer full after 0 lines")
-}
-
-func dial(t *testing.T, addr string) *net.TCPConn {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(program.Limit)))
-	return conn.(*net.TCPConn)
 }

@@ -19,9 +19,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth"
 )
 
 func main() {
@@ -36,11 +34,11 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	system := tcpactor.NewSystem()
+	system := berth.NewSystem()
 	room := system.Root.Spawn(actor.PropsFromProducer(newRoom))
-	factory := tcpactor.Actors(func() actor.Actor { return newMember(room) })
-	options := listener.Options{Connection: connection.Options{IdleTimeout: 5 * time.Minute}}
-	server, err := listener.Listen(system.Root, *addr, factory, options)
+	members := berth.Actors(func() actor.Actor { return newMember(room) })
+	options := berth.Options{Connection: berth.ConnectionOptions{IdleTimeout: 5 * time.Minute}}
+	server, err := berth.ListenIn(system.Root, *addr, members, options)
 	if err != nil {
 		return err
 	}

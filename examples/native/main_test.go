@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,7 +67,7 @@ func TestAMemberWhoDoesNotReadIsLetGo(t *testing.T) {
 	require.Fail(t, "deaf is still here")
 }
 
-// client is somebody with a terminal.
+// client is the other end of a connection, line by line.
 type client struct {
 	t     *testing.T
 	conn  net.Conn
@@ -77,10 +76,7 @@ type client struct {
 
 func enter(t *testing.T, addr, name string) *client {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(program.Limit)))
+	conn := program.Dial(t, "tcp", addr)
 	c := &client{t, conn, bufio.NewScanner(conn)}
 	c.reads("your name?")
 	c.types(name)

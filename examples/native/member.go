@@ -7,10 +7,10 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
-// member is the actor of one connection. It is a stranger until its first line, which is its name,
+// member is the actor of one connection. It has no name until its first line, which is its name;
 // then it chats.
 type member struct {
 	behavior actor.Behavior
@@ -20,18 +20,18 @@ type member struct {
 
 func newMember(room *actor.PID) actor.Actor {
 	m := &member{behavior: actor.NewBehavior(), room: room}
-	m.behavior.Become(m.stranger)
+	m.behavior.Become(m.nameless)
 	return m
 }
 
 // Receive gets the connection's events, messages of other actors, and Proto.Actor's own.
 func (m *member) Receive(ctx actor.Context) { m.behavior.Receive(ctx) }
 
-func (m *member) stranger(ctx actor.Context) {
+func (m *member) nameless(ctx actor.Context) {
 	switch event := ctx.Message().(type) {
-	case *protocol.Accepted:
+	case *berth.Accepted:
 		_, _ = fmt.Fprintln(event.Socket, "your name?") // the write queue is empty
-	case *protocol.Data:
+	case *berth.Data:
 		line, ok := event.Buffer.ReadLine()
 		if !ok {
 			return
@@ -45,7 +45,7 @@ func (m *member) stranger(ctx actor.Context) {
 
 func (m *member) chatting(ctx actor.Context) {
 	switch event := ctx.Message().(type) {
-	case *protocol.Data:
+	case *berth.Data:
 		for {
 			line, ok := event.Buffer.ReadLine()
 			if !ok {
@@ -53,7 +53,7 @@ func (m *member) chatting(ctx actor.Context) {
 			}
 			m.obey(ctx, event.Socket, string(line))
 		}
-	case *protocol.Closing: // whatever ends the connection; it may still be busy with its end for seconds
+	case *berth.Closing: // whatever ends the connection; it may still be busy with its end for seconds
 		ctx.Request(m.room, &leave{})
 	case *remind: // from a child
 		ctx.Send(m.room, &say{m.name, event.text})
@@ -61,7 +61,7 @@ func (m *member) chatting(ctx actor.Context) {
 }
 
 // obey does what a line asks for. Everything but a command is said to the room.
-func (m *member) obey(ctx actor.Context, socket protocol.Socket, line string) {
+func (m *member) obey(ctx actor.Context, socket berth.Socket, line string) {
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
 	case "/every": // /every 2s hello

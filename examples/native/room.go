@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
 // What members say to the room.
@@ -31,9 +31,9 @@ func (r *room) Receive(ctx actor.Context) {
 		r.tell(ctx, "* "+m.name+" is here")
 	case *say:
 		r.tell(ctx, m.name+": "+m.text)
-	case *protocol.WriteFailed:
+	case *berth.WriteFailed:
 		if member := m.Ack.(*actor.PID); r.members.Contains(member) { // its queue is full: it does not read, so there is nothing to wait for
-			ctx.Send(member, &protocol.Abort{})
+			ctx.Send(member, &berth.Abort{})
 		}
 	case *leave:
 		name := r.names[ctx.Sender().Id]
@@ -44,10 +44,10 @@ func (r *room) Receive(ctx actor.Context) {
 }
 
 // tell writes a line to every connection. What does not fit into a member's queue comes back as
-// WriteFailed, with the Ack that says whose.
+// WriteFailed, with the member as its Ack.
 func (r *room) tell(ctx actor.Context, line string) {
 	data := []byte(line + "\n")
 	r.members.ForEach(func(_ int, member *actor.PID) {
-		ctx.Request(member, &protocol.Write{Data: data, Ack: member})
+		ctx.Request(member, &berth.Write{Data: data, Ack: member})
 	})
 }

@@ -6,17 +6,15 @@ import (
 	"io"
 	"time"
 
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
 // lines is the handler. It has no state: what was asked before is answered by the time that a call
 // returns.
 type lines struct{ process int }
 
-func (lines) Accepted(protocol.Socket) error { return nil }
-
 // Data answers every complete line, all in one write.
-func (l lines) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
+func (l lines) Data(socket berth.Socket, buffer *berth.Buffer) error {
 	var answer bytes.Buffer
 	for {
 		line, ok := buffer.ReadLine()
@@ -31,9 +29,7 @@ func (l lines) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 
 // Draining tells the client. A handler that has this method decides itself when to close, and this
 // one leaves that to the client: Data goes on answering what it had sent before it read this.
-func (lines) Draining(socket protocol.Socket, _ time.Time) error {
+func (lines) Draining(socket berth.Socket, _ time.Time) error {
 	_, err := io.WriteString(socket, "reconnect\n")
 	return err
 }
-
-func (lines) Closed(protocol.Socket, *protocol.Closed) {}

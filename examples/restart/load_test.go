@@ -162,7 +162,7 @@ func (c *crowd) leave() {
 	c.running.Wait()
 }
 
-// streak is who has answered a client last, and how often in a row.
+// streak is the process that has answered a client last, and how often in a row.
 type streak struct {
 	process string
 	answers int

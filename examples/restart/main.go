@@ -45,11 +45,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth"
 )
 
 func main() {
@@ -79,25 +75,24 @@ func run(args []string, stdout, stderr io.Writer) error {
 	first, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	}))
-	listener.Log(system, slog.New(slog.NewTextHandler(stderr, nil)).With("process", os.Getpid()))
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	slog.SetDefault(logger) // warnings of the actor system go there
+	berth.Log(nil, logger.With("process", os.Getpid()))
 
-	options := listener.Options{Network: *network, Connection: connection.Options{
+	options := berth.Options{Network: *network, Connection: berth.ConnectionOptions{
 		IdleTimeout: 5 * time.Minute,
 		// As many lines as can be read at once are answered at once: a line of one byte makes an
 		// answer of nine.
 		ReadBufferSize: 4 << 10, WriteBufferSize: 64 << 10,
 	}}
 	if *stream {
-		options.Transport = listener.Stream
+		options.Transport = berth.Stream
 	}
-	server, err := serve(system, *addr, options)
+	server, err := serve(*addr, options)
 	if err != nil {
 		return err
 	}
-	if err := listener.Ready(); err != nil {
+	if err := berth.Ready(); err != nil {
 		return errors.Join(err, server.Close())
 	}
 	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
@@ -120,25 +115,25 @@ func run(args []string, stdout, stderr io.Writer) error {
 }
 
 // serve listens at addr, unless the process was given a socket.
-func serve(system *actor.ActorSystem, addr string, options listener.Options) (*listener.Listener, error) {
-	factory := tcpactor.Handlers(func() tcpactor.Handler { return lines{process: os.Getpid()} })
-	inherited, err := listener.Inherited()
+func serve(addr string, options berth.Options) (*berth.Server, error) {
+	handler := berth.Handlers(func() berth.Handler { return lines{process: os.Getpid()} })
+	inherited, err := berth.Inherited()
 	switch {
 	case err != nil:
 		return nil, err
 	case len(inherited) == 0:
-		return listener.Listen(system.Root, addr, factory, options)
+		return berth.Listen(addr, handler, options)
 	case len(inherited) > 1:
 		return nil, fmt.Errorf("restart: it was given %d sockets and serves one", len(inherited))
 	}
-	return listener.Serve(system.Root, inherited[0], factory, options)
+	return berth.Serve(inherited[0], handler, options)
 }
 
 // replace starts the new process. If that fails, this one serves on.
-func replace(ctx context.Context, server *listener.Listener, stdout, stderr io.Writer) bool {
+func replace(ctx context.Context, server *berth.Server, stdout, stderr io.Writer) bool {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	process, err := listener.Reexec(ctx, nil, server)
+	process, err := berth.Reexec(ctx, nil, server)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return false

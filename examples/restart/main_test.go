@@ -46,14 +46,6 @@ func hangUp(t *testing.T, p *program.Program, process int) int {
 	return next
 }
 
-func dial(t *testing.T, network, addr string) net.Conn {
-	t.Helper()
-	conn, err := net.Dial(network, addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
 // TestRestart uses the program as its user would: it is built once, and every test starts it anew.
 func TestRestart(t *testing.T) {
 	path := program.Build(t, ".")
@@ -73,7 +65,7 @@ func TestRestart(t *testing.T) {
 
 func answersEveryLine(t *testing.T, path string) {
 	p := start(t, path, "-addr", "127.0.0.1:0")
-	conn := dial(t, "tcp", p.Addr(t))
+	conn := program.Dial(t, "tcp", p.Addr(t))
 	// As many and as short lines as a read brings.
 	_, err := io.WriteString(conn, "one\ntw"+"o\r\n"+strings.Repeat("\n", 20_000))
 	require.NoError(t, err)
@@ -96,7 +88,7 @@ func servesOn(t *testing.T, path string) {
 	require.NoError(t, syscall.Kill(p.PID(), syscall.SIGHUP))
 	p.AwaitStderr(t, "berth: fork/exec "+path+": no such file or directory")
 	require.NoError(t, os.Rename(spare, path))
-	conn := dial(t, "tcp", addr)
+	conn := program.Dial(t, "tcp", addr)
 	fmt.Fprintln(conn, "still here")
 	answer, err := bufio.NewReader(conn).ReadString('\n')
 	require.NoError(t, err)
@@ -112,7 +104,7 @@ func keepsThePath(t *testing.T, path string) {
 	for range 2 {
 		next := hangUp(t, p, last)
 		p.AwaitStdout(t, fmt.Sprintf("process %d has ended", last))
-		conn := dial(t, "unix", socket)
+		conn := program.Dial(t, "unix", socket)
 		fmt.Fprintln(conn, "hello")
 		answer, err := bufio.NewReader(conn).ReadString('\n')
 		require.NoError(t, err)
@@ -145,7 +137,7 @@ func waitsForTheNext(t *testing.T, path string) {
 		p := activate()
 		assert.Equal(t, kept.Addr().String(), p.Addr(t))
 		if waiting == nil {
-			waiting = dial(t, "tcp", kept.Addr().String())
+			waiting = program.Dial(t, "tcp", kept.Addr().String())
 			fmt.Fprintln(waiting, "hello")
 		}
 		answer, err := bufio.NewReader(waiting).ReadString('\n')
@@ -154,7 +146,7 @@ func waitsForTheNext(t *testing.T, path string) {
 		require.NoError(t, waiting.Close())
 		p.Signal(t, syscall.SIGTERM)
 		assert.Zero(t, p.Wait(t))
-		waiting = dial(t, "tcp", kept.Addr().String())
+		waiting = program.Dial(t, "tcp", kept.Addr().String())
 		fmt.Fprintln(waiting, "hello")
 	}
 }

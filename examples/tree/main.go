@@ -1,6 +1,6 @@
 // Tree is a listener in a supervised tree. It shows that a listener is an actor like any other: a
-// child of the actor that called Listen, stopped and drained with it, started again by it. The
-// program has two accidents and ends by itself:
+// child of the actor whose context ListenIn was given, stopped and drained with it, started again
+// by it. The program has two accidents and ends by itself:
 //
 //	guardian ─── service ─── listener ─┬─ acceptor
 //	                                   └─ connections ─── connection ─── writer
@@ -21,8 +21,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth"
 )
 
 func main() {
@@ -32,13 +31,13 @@ func main() {
 }
 
 func run() error {
-	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+	system := berth.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.DiscardHandler) // what happens is told on standard output
 	}))
-	listener.Log(system, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	berth.Log(system, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 
-	// Whoever spawns an actor at the root supervises it by a guardian. This one restarts it, at
-	// most three times in ten seconds.
+	// A guardian supervises the actors at the root. This one restarts the service, at most three
+	// times in ten seconds.
 	guardian := actor.NewOneForOneStrategy(3, 10*time.Second, func(any) actor.Directive { return actor.RestartDirective })
 	outside := &outside{addr: "127.0.0.1:0", bound: make(chan net.Addr, 1), stopped: make(chan struct{})}
 	pid := system.Root.WithGuardian(guardian).Spawn(actor.PropsFromProducer(func() actor.Actor {

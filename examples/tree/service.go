@@ -6,16 +6,14 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
 // service is the user's own actor, the listener's owner.
 type service struct {
 	*outside
-	listener *listener.Listener
-	ending   bool
+	server *berth.Server
+	ending bool
 }
 
 // outside is what survives a restart of the service, because it lies outside of the actor.
@@ -26,7 +24,7 @@ type outside struct {
 }
 
 type (
-	kill struct{} // stop the listener, as a stranger might
+	kill struct{} // stop the listener, as any actor may
 	fail struct{} // panic
 )
 
@@ -38,7 +36,7 @@ func (s *service) Receive(ctx actor.Context) {
 		s.listen(ctx)
 	case *kill:
 		fmt.Println("the listener is killed")
-		ctx.Stop(s.listener.PID())
+		ctx.Stop(s.server.PID())
 	case *fail:
 		fmt.Println("the service panics")
 		panic("an accident") // the guardian restarts us; Proto.Actor stops our children first, the listener among them
@@ -46,7 +44,7 @@ func (s *service) Receive(ctx actor.Context) {
 		s.ending = true
 	case *actor.Terminated: // a parent is told of its children's end without a Watch
 		// Not while we end ourselves: Proto.Actor would wait for the new child for ever.
-		if m.Who.Equal(s.listener.PID()) && !s.ending {
+		if m.Who.Equal(s.server.PID()) && !s.ending {
 			fmt.Println("the listener has ended, the service listens again")
 			s.listen(ctx)
 		}
@@ -57,15 +55,15 @@ func (s *service) Receive(ctx actor.Context) {
 
 // listen makes the listener a child of this actor: that is what the context says.
 func (s *service) listen(ctx actor.Context) {
-	server, err := listener.Listen(ctx, s.addr, tcpactor.Functions[struct{}]{Read: echo}, listener.Options{})
+	server, err := berth.ListenIn(ctx, s.addr, berth.HandlerFunc(echo), berth.Options{})
 	if err != nil {
 		panic(err) // as every failure here: for the guardian to decide
 	}
-	s.listener, s.addr = server, server.Addr().String()
+	s.server, s.addr = server, server.Addr().String()
 	s.bound <- server.Addr()
 }
 
-func echo(state struct{}, socket protocol.Socket, buffer *protocol.Buffer) (struct{}, error) {
+func echo(socket berth.Socket, buffer *berth.Buffer) error {
 	_, err := socket.Forward(buffer)
-	return state, err
+	return err
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -53,7 +53,7 @@ func cheap(t *testing.T, r Result, kb float64) {
 const bearable = 2 * time.Second
 
 func TestClientsThatSayNothingHarmNoOtherAndAreSentAway(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Silent(start(t, strict(transport)), of(5000), 20*time.Second)
 		require.NoError(t, err)
@@ -66,7 +66,7 @@ func TestClientsThatSayNothingHarmNoOtherAndAreSentAway(t *testing.T) {
 }
 
 func TestClientsThatNeverFinishALineHarmNoOther(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Slow(start(t, strict(transport)), of(2000))
 		require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestClientsThatNeverFinishALineHarmNoOther(t *testing.T) {
 }
 
 func TestClientsThatNeverReadHarmNoOtherAndAreSentAway(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Deaf(start(t, strict(transport)), of(1000), 20*time.Second)
 		require.NoError(t, err)
@@ -91,7 +91,7 @@ func TestClientsThatNeverReadHarmNoOtherAndAreSentAway(t *testing.T) {
 }
 
 func TestWithoutDescriptorsTheLiveOnesGoOnAndOthersAreServedOnceSomeAreFree(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		e, err := Descriptors(start(t, setting{Transport: transport, MaxConnections: -1, Files: 64}), 120)
 		require.NoError(t, err)
@@ -108,7 +108,7 @@ func TestWithoutDescriptorsTheLiveOnesGoOnAndOthersAreServedOnceSomeAreFree(t *t
 }
 
 func TestAFloodOfResetsHarmsNoClientAndLeavesNothing(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, left, err := Resets(start(t, strict(transport)), time.Duration(of(20))*time.Second)
 		require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestAFloodOfResetsHarmsNoClientAndLeavesNothing(t *testing.T) {
 }
 
 func TestANeighbourAtFullSpeedKeepsNoClientWaiting(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Neighbour(start(t, strict(transport)), of(200))
 		require.NoError(t, err)

@@ -12,14 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
 // serverVariable tells this program that it is the server under attack, and its setting.
@@ -27,7 +23,7 @@ const serverVariable = "BERTH_ATTACKED"
 
 // setting is how the server is started.
 type setting struct {
-	Transport      listener.Transport
+	Transport      berth.Transport
 	MaxConnections int
 	Connection     struct{ IdleTimeout, WriteTimeout time.Duration }
 	Files          uint64 // RLIMIT_NOFILE; 0: as it is
@@ -55,32 +51,30 @@ func serve(text string) error {
 			return err
 		}
 	}
-	lines := tcpactor.Functions[struct{}]{
-		Read: func(_ struct{}, socket protocol.Socket, buffer *protocol.Buffer) (struct{}, error) {
-			for {
-				line, ok := buffer.ReadLine()
-				if !ok {
-					return struct{}{}, nil
-				}
-				if _, err := fmt.Fprintf(socket, "%s\n", line); err != nil {
-					return struct{}{}, err
-				}
-			}
-		},
-	}
-	l, err := listener.Listen(tcpactor.NewSystem(actor.WithLoggerFactory(quiet)).Root, "127.0.0.1:0", lines, listener.Options{
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	server, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(lines), berth.Options{
 		Transport: s.Transport, MaxConnections: s.MaxConnections,
-		Connection: connection.Options{IdleTimeout: s.Connection.IdleTimeout, WriteTimeout: s.Connection.WriteTimeout},
+		Connection: berth.ConnectionOptions{IdleTimeout: s.Connection.IdleTimeout, WriteTimeout: s.Connection.WriteTimeout},
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.Addr())
+	fmt.Println(server.Addr())
 	_, _ = os.Stdin.Read(make([]byte, 1)) // until the process that started this one has gone
-	return l.Close()
+	return server.Close()
 }
 
-func quiet(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }
+func lines(socket berth.Socket, buffer *berth.Buffer) error {
+	for {
+		line, ok := buffer.ReadLine()
+		if !ok {
+			return nil
+		}
+		if _, err := fmt.Fprintf(socket, "%s\n", line); err != nil {
+			return err
+		}
+	}
+}
 
 // start starts the server; it ends with the test.
 func start(t *testing.T, s setting) Target {
@@ -105,15 +99,15 @@ func start(t *testing.T, s setting) Target {
 }
 
 // strict is a server with short timeouts.
-func strict(transport listener.Transport) setting {
+func strict(transport berth.Transport) setting {
 	s := setting{Transport: transport}
 	s.Connection.IdleTimeout, s.Connection.WriteTimeout = 2*time.Second, 2*time.Second
 	return s
 }
 
 // overEach runs a test over both transports.
-func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport)) {
-	for name, transport := range map[string]listener.Transport{"poll": listener.Poll, "stream": listener.Stream} {
+func overEach(t *testing.T, test func(t *testing.T, transport berth.Transport)) {
+	for name, transport := range map[string]berth.Transport{"poll": berth.Poll, "stream": berth.Stream} {
 		t.Run(name, func(t *testing.T) { test(t, transport) })
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
-	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/berthtest"
 	"github.com/go-berth/berth/test/simnet"
 )
@@ -60,16 +59,16 @@ func TestExpectationsHold(t *testing.T) {
 		client.Send("close\n")
 		assert.Equal(t, "st", client.ReadAll())
 		client.ExpectEOF()
-		assert.Equal(t, protocol.ReasonLocalClosed, client.ExpectClosed())
+		assert.Equal(t, berth.ReasonLocalClosed, client.ExpectClosed())
 
 		reset := server.Dial()
 		reset.Send("abort\n")
 		reset.ExpectReset()
-		assert.Equal(t, protocol.ReasonLocalAborted, reset.ExpectClosed())
+		assert.Equal(t, berth.ReasonLocalAborted, reset.ExpectClosed())
 
 		half := server.Dial()
 		half.CloseWrite()
-		assert.Equal(t, protocol.ReasonPeerClosed, half.ExpectClosed())
+		assert.Equal(t, berth.ReasonPeerClosed, half.ExpectClosed())
 
 		gone := server.Dial()
 		gone.Send("say hi\n")
@@ -245,7 +244,7 @@ func TestAClientOfAConnectionOfTheTestsOwn(t *testing.T) {
 		require.NoError(t, err)
 		client.ExpectLine("hello")
 		require.NoError(t, far.Close())
-		assert.Equal(t, protocol.ReasonNone, client.ExpectClosed())
+		assert.Equal(t, berth.ReasonNone, client.ExpectClosed())
 	})
 }
 

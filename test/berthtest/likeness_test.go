@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
-	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/berthtest"
 )
 
@@ -94,12 +93,12 @@ func TestTheFakeCompletesAsAConnection(t *testing.T) {
 			return func(err error) { completed <- fmt.Sprint(name, " ", err) }
 		}
 		assert.NoError(t, socket.WriteOwned([]byte("a"), done("write")))
-		socket.Do(&protocol.Write{Data: []byte("b")}, done("write by Do"))
-		socket.Do(&protocol.Pause{}, done("pause"))
-		socket.Do(&protocol.Resume{}, done("resume"))
+		socket.Do(&berth.Write{Data: []byte("b")}, done("write by Do"))
+		socket.Do(&berth.Pause{}, done("pause"))
+		socket.Do(&berth.Resume{}, done("resume"))
 		flush()
-		socket.Do(&protocol.Close{}, done("close"))
-		socket.Do(&protocol.Write{Data: []byte("c")}, done("late write"))
+		socket.Do(&berth.Close{}, done("close"))
+		socket.Do(&berth.Write{Data: []byte("c")}, done("late write"))
 		flush()
 		close(completed)
 		for answer := range completed {

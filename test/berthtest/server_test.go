@@ -19,7 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
-	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/berthtest"
 	"github.com/go-berth/berth/test/simnet"
@@ -34,7 +33,7 @@ func TestAnHourOfIdleTimeoutTakesMilliseconds(t *testing.T) {
 		client.Send("hello")
 		client.Expect("hello")
 		client.ExpectNothing(time.Hour)
-		assert.Equal(t, protocol.ReasonIdleTimeout, client.ExpectClosed())
+		assert.Equal(t, berth.ReasonIdleTimeout, client.ExpectClosed())
 		assert.InDelta(t, time.Hour, time.Since(began), float64(time.Hour/8))
 	})
 }
@@ -71,7 +70,7 @@ func TestTheServerCanBeStoppedByTheTest(t *testing.T) {
 		client.Send("hello")
 		client.Expect("hello")
 		require.NoError(t, server.Close())
-		assert.Equal(t, protocol.ReasonShutdown, client.ExpectClosed())
+		assert.Equal(t, berth.ReasonShutdown, client.ExpectClosed())
 	})
 }
 
@@ -86,7 +85,7 @@ func TestPatienceOutlastsTheTimeouts(t *testing.T) {
 		var options berth.Options
 		options.Connection.IdleTimeout = 3 * time.Hour
 		client := berthtest.Serve(t, obeys, berthtest.With(options)).Dial()
-		assert.Equal(t, protocol.ReasonIdleTimeout, client.ExpectClosed())
+		assert.Equal(t, berth.ReasonIdleTimeout, client.ExpectClosed())
 	})
 }
 
@@ -129,7 +128,7 @@ func TestTLS(t *testing.T) {
 		client.Expect("hello")
 		client.CloseWrite()
 		client.ExpectEOF()
-		assert.Equal(t, protocol.ReasonPeerClosed, client.ExpectClosed())
+		assert.Equal(t, berth.ReasonPeerClosed, client.ExpectClosed())
 		gone := server.Dial()
 		gone.TLS(config)
 		gone.Reset()
@@ -189,12 +188,12 @@ func TestAHandlerThatFailsFailsTheTest(t *testing.T) {
 		assert.Equal(t, "a handler failed: handler error: no such user", fails(t, func(t testing.TB) {
 			client := berthtest.Serve(t, obeys, options...).Dial()
 			client.Send("fail no such user\n")
-			assert.Equal(t, protocol.ReasonHandlerError, client.ExpectClosed())
+			assert.Equal(t, berth.ReasonHandlerError, client.ExpectClosed())
 		}))
 		says := fails(t, func(t testing.TB) {
 			client := berthtest.Serve(t, obeys, options...).Dial()
 			client.Send("panic attack\n")
-			assert.Equal(t, protocol.ReasonHandlerPanic, client.ExpectClosed())
+			assert.Equal(t, berth.ReasonHandlerPanic, client.ExpectClosed())
 		})
 		assert.Regexp(t, `(?s)^a handler failed: berth: handler panicked: attack\ngoroutine .*client_test.go`, says)
 	})
@@ -226,7 +225,7 @@ func TestAFailureThatIsExpected(t *testing.T) {
 func TestARestartedHandlerHasFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var options berth.Options
-		options.Connection.RestartHandler = connection.RestartHandler{Max: 1}
+		options.Connection.RestartHandler = berth.RestartHandler{Max: 1}
 		server := berthtest.Serve(t, obeys, berthtest.With(options))
 		client := server.Dial()
 		client.Send("panic once\n")

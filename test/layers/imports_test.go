@@ -93,6 +93,22 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
+// What an example needs of this module is in package berth, as it is for every program.
+func TestTheExamplesImportBerthAlone(t *testing.T) {
+	programs, err := filepath.Glob(filepath.Join(root, "examples", "*", "main.go"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(programs), 5)
+	for _, program := range programs {
+		folder, err := filepath.Rel(root, filepath.Dir(program))
+		require.NoError(t, err)
+		for file, paths := range imports(t, folder) {
+			for _, path := range paths {
+				assert.False(t, strings.HasPrefix(path, module), "%s must not import %s", file, path)
+			}
+		}
+	}
+}
+
 func TestTheCoreImportsOfOthersOnlyProtoActorsActorAndSystemCalls(t *testing.T) {
 	allowed := func(folder, path string) bool {
 		for prefix, folders := range foreign {

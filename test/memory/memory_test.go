@@ -12,10 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/memory"
 )
 
@@ -24,17 +21,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // writer answers with Write, which copies; forwarder with the memory of its input.
 type (
 	writer    struct{}
-	forwarder struct{ writer }
+	forwarder struct{}
 )
 
-func (writer) Accepted(protocol.Socket) error { return nil }
-func (writer) Data(s protocol.Socket, b *protocol.Buffer) error {
+func (writer) Data(s berth.Socket, b *berth.Buffer) error {
 	_, err := s.Write(b.Next(b.Len()))
 	return err
 }
-func (writer) Closed(protocol.Socket, *protocol.Closed) {}
 
-func (forwarder) Data(s protocol.Socket, b *protocol.Buffer) error {
+func (forwarder) Data(s berth.Socket, b *berth.Buffer) error {
 	_, err := s.Forward(b)
 	return err
 }
@@ -42,15 +37,15 @@ func (forwarder) Data(s protocol.Socket, b *protocol.Buffer) error {
 var quiet = actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) })
 
 // serve starts a server over connections in memory.
-func serve(t testing.TB, handler tcpactor.Handler, budget int64) (conns chan<- *memory.Conn, stop func()) {
+func serve(t testing.TB, handler berth.Handler, budget int64) (conns chan<- *memory.Conn, stop func()) {
 	makeSystem := actor.NewActorSystem
 	if strconv.IntSize < 64 {
-		makeSystem = tcpactor.NewSystem
+		makeSystem = berth.NewSystem
 	}
 	system := makeSystem(quiet)
 	sockets := memory.Listen()
-	l, err := listener.Serve(system.Root, sockets, tcpactor.Handlers(func() tcpactor.Handler { return handler }),
-		listener.Options{MemoryBudget: budget, Connection: connection.Options{WriteTimeout: -1}})
+	l, err := berth.ServeIn(system.Root, sockets, berth.Handlers(func() berth.Handler { return handler }),
+		berth.Options{MemoryBudget: budget, Connection: berth.ConnectionOptions{WriteTimeout: -1}})
 	require.NoError(t, err)
 	return sockets.Conns, func() { require.NoError(t, l.Close()) }
 }
@@ -67,7 +62,7 @@ func TestNoMessageMakesAnAllocation(t *testing.T) {
 	if raced {
 		t.Skip("the race detector's pools drop at random")
 	}
-	for name, handler := range map[string]tcpactor.Handler{"Write": writer{}, "Forward": forwarder{}} {
+	for name, handler := range map[string]berth.Handler{"Write": writer{}, "Forward": forwarder{}} {
 		for _, budget := range []int64{0, 1 << 20} {
 			conns, stop := serve(t, handler, budget)
 			c := memory.NewConn()
@@ -80,7 +75,7 @@ func TestNoMessageMakesAnAllocation(t *testing.T) {
 }
 
 func BenchmarkEcho(b *testing.B) {
-	for name, handler := range map[string]tcpactor.Handler{"Write": writer{}, "Forward": forwarder{}} {
+	for name, handler := range map[string]berth.Handler{"Write": writer{}, "Forward": forwarder{}} {
 		b.Run(name, func(b *testing.B) {
 			conns, stop := serve(b, handler, 0)
 			defer stop()

@@ -11,9 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/connection/transport"
-	"github.com/go-berth/berth/listener"
 )
 
 // On the poll transport a connection needs a socket of the system. The client's end is a bare
@@ -26,12 +25,12 @@ const (
 )
 
 // listen starts a server on the poll transport, on an actor system made for it.
-func listen(t testing.TB, handler tcpactor.Handler) (at *unix.SockaddrInet4, stop func()) {
+func listen(t testing.TB, handler berth.Handler) (at *unix.SockaddrInet4, stop func()) {
 	if !transport.PollSupported {
 		t.Skip("no poll transport here")
 	}
-	l, err := listener.Listen(tcpactor.NewSystem(quiet).Root, "127.0.0.1:0", tcpactor.Handlers(func() tcpactor.Handler { return handler }),
-		listener.Options{Transport: listener.Poll})
+	l, err := berth.ListenIn(berth.NewSystem(quiet).Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return handler }),
+		berth.Options{Transport: berth.Poll})
 	require.NoError(t, err)
 	at = &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
 	return at, func() { require.NoError(t, l.Close()) }

@@ -8,20 +8,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
 // S7: a handler that does not return does not keep a shutdown beyond its deadline, and is named.
 func TestAShutdownNamesTheHandlerThatDoesNotReturn(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
-		entered, release := make(chan protocol.Socket, 1), make(chan struct{})
-		l, system := listenOnly(t, "127.0.0.1:0", factoryOf(handler{data: func(s protocol.Socket, _ *protocol.Buffer) error {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
+		entered, release := make(chan berth.Socket, 1), make(chan struct{})
+		l, system := listenOnly(t, "127.0.0.1:0", factoryOf(handler{data: func(s berth.Socket, _ *berth.Buffer) error {
 			entered <- s
 			<-release
 			return nil
-		}}), listener.Options{Transport: transport})
+		}}), berth.Options{Transport: transport})
 		peer := dial(t, l)
 		defer peer.Close()
 		_, err := peer.Write([]byte("x"))
@@ -34,7 +33,7 @@ func TestAShutdownNamesTheHandlerThatDoesNotReturn(t *testing.T) {
 		defer cancel()
 		err = l.Shutdown(ctx)
 		took := time.Since(began)
-		var late *listener.ShutdownError
+		var late *berth.ShutdownError
 		require.ErrorAs(t, err, &late)
 		require.Len(t, late.Stuck, 1)
 		assert.True(t, late.Stuck[0].Equal(stuck.PID()))

@@ -12,18 +12,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
 // S8: many clients connect, are all connected at once, and leave. The listener goes on, and nothing
 // of them is left.
 func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began, clients := time.Now(), of(10_000)
-		echo := handler{data: func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err }}
-		l, system := listen(t, factoryOf(echo), listener.Options{Transport: transport})
+		echo := handler{data: func(s berth.Socket, b *berth.Buffer) error { _, err := s.Forward(b); return err }}
+		l, system := listen(t, factoryOf(echo), berth.Options{Transport: transport})
 		wave := min(clients, 4000) // both ends are in this process, and its files have a limit
 		comeAndGo(t, l, min(wave, 100))
 		actors, files, goroutines := system.ProcessRegistry.LocalPIDs, openFiles(), runtime.NumGoroutine()
@@ -52,7 +51,7 @@ func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
 }
 
 // comeAndGo connects n clients, waits for an answer to each, and disconnects them.
-func comeAndGo(t *testing.T, l *listener.Listener, n int) {
+func comeAndGo(t *testing.T, l *berth.Server, n int) {
 	conns := make([]net.Conn, n)
 	var coming sync.WaitGroup
 	for part := range 16 {

@@ -10,22 +10,20 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
 // A6: all clients dial at once. The peak of open connections is exactly the limit, and with Wait
 // all clients are served in the end.
 func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
-	for name, whenFull := range map[string]listener.WhenFull{"wait": listener.Wait, "reject": listener.Reject} {
+	for name, whenFull := range map[string]berth.WhenFull{"wait": berth.Wait, "reject": berth.Reject} {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, transport listener.Transport) {
+			overEach(t, func(t *testing.T, transport berth.Transport) {
 				began, clients := time.Now(), of(10_000)
 				most := max(5, clients/20)
 				var open, peak, served atomic.Int64
-				enter := func(protocol.Socket) error {
+				enter := func(berth.Socket) error {
 					for now := open.Add(1); ; {
 						if was := peak.Load(); now <= was || peak.CompareAndSwap(was, now) {
 							return nil
@@ -34,11 +32,11 @@ func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
 				}
 				l, _ := listen(t, factoryOf(handler{
 					accepted: enter,
-					data:     func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err },
-					closed:   func(*protocol.Closed) { open.Add(-1) },
-				}), listener.Options{
+					data:     func(s berth.Socket, b *berth.Buffer) error { _, err := s.Forward(b); return err },
+					closed:   func(*berth.Closed) { open.Add(-1) },
+				}), berth.Options{
 					Transport: transport, MaxConnections: most, WhenFull: whenFull,
-					Connection: connection.Options{CloseTimeout: time.Second},
+					Connection: berth.ConnectionOptions{CloseTimeout: time.Second},
 				})
 				// Clients leave once the server is full, so that the peak is reached. A client that
 				// came too late for that leaves at once.
@@ -71,7 +69,7 @@ func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
 					"when full": name, "clients": clients, "may be open": most, "peak": peak.Load(), "served": served.Load(), "refused": refused,
 				}}, began)
 				assert.EqualValues(t, most, peak.Load())
-				if whenFull == listener.Wait {
+				if whenFull == berth.Wait {
 					require.EqualValues(t, clients, served.Load())
 				} else {
 					require.EqualValues(t, clients, uint64(served.Load())+refused)

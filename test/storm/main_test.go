@@ -14,9 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -53,14 +51,14 @@ func tell(t *testing.T, row report.Row, began time.Time) {
 }
 
 // overEach runs a test over each transport of this system.
-func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport)) {
-	for name, transport := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
+func overEach(t *testing.T, test func(t *testing.T, transport berth.Transport)) {
+	for name, transport := range map[string]berth.Transport{"auto": berth.Auto, "stream": berth.Stream} {
 		t.Run(name, func(t *testing.T) { test(t, transport) })
 	}
 }
 
 // listen starts a listener on a free port; it is closed with the test.
-func listen(t *testing.T, factory tcpactor.Factory, options listener.Options) (*listener.Listener, *actor.ActorSystem) {
+func listen(t *testing.T, factory berth.Factory, options berth.Options) (*berth.Server, *actor.ActorSystem) {
 	t.Helper()
 	l, system := listenOnly(t, "127.0.0.1:0", factory, options)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
@@ -68,16 +66,16 @@ func listen(t *testing.T, factory tcpactor.Factory, options listener.Options) (*
 }
 
 // listenOnly leaves the end to the test.
-func listenOnly(t *testing.T, addr string, factory tcpactor.Factory, options listener.Options) (*listener.Listener, *actor.ActorSystem) {
+func listenOnly(t *testing.T, addr string, factory berth.Factory, options berth.Options) (*berth.Server, *actor.ActorSystem) {
 	t.Helper()
-	system := tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	system := berth.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
-	l, err := listener.Listen(system.Root, addr, factory, options)
+	l, err := berth.ListenIn(system.Root, addr, factory, options)
 	require.NoError(t, err)
 	return l, system
 }
 
-func dial(t testing.TB, l *listener.Listener) *net.TCPConn {
+func dial(t testing.TB, l *berth.Server) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -87,52 +85,52 @@ func dial(t testing.TB, l *listener.Listener) *net.TCPConn {
 
 // handler is a handler made of functions. A nil function does nothing.
 type handler struct {
-	accepted func(protocol.Socket) error
-	data     func(protocol.Socket, *protocol.Buffer) error
-	closed   func(*protocol.Closed)
-	writable func(protocol.Socket, bool) error
-	message  func(protocol.Socket, any) error
+	accepted func(berth.Socket) error
+	data     func(berth.Socket, *berth.Buffer) error
+	closed   func(*berth.Closed)
+	writable func(berth.Socket, bool) error
+	message  func(berth.Socket, any) error
 }
 
-// Writable implements tcpactor.WritableHandler.
-func (h handler) Writable(s protocol.Socket, ready bool) error {
+// Writable implements berth.WritableHandler.
+func (h handler) Writable(s berth.Socket, ready bool) error {
 	if h.writable == nil {
 		return nil
 	}
 	return h.writable(s, ready)
 }
 
-// Message implements tcpactor.MessageHandler.
-func (h handler) Message(_ actor.Context, s protocol.Socket, message any) error {
+// Message implements berth.MessageHandler.
+func (h handler) Message(_ actor.Context, s berth.Socket, message any) error {
 	if h.message == nil {
 		return nil
 	}
 	return h.message(s, message)
 }
 
-// Accepted implements tcpactor.Handler.
-func (h handler) Accepted(s protocol.Socket) error {
+// Accepted implements berth.AcceptedHandler.
+func (h handler) Accepted(s berth.Socket) error {
 	if h.accepted == nil {
 		return nil
 	}
 	return h.accepted(s)
 }
 
-// Data implements tcpactor.Handler.
-func (h handler) Data(s protocol.Socket, b *protocol.Buffer) error {
+// Data implements berth.Handler.
+func (h handler) Data(s berth.Socket, b *berth.Buffer) error {
 	if h.data == nil {
 		return nil
 	}
 	return h.data(s, b)
 }
 
-// Closed implements tcpactor.Handler.
-func (h handler) Closed(_ protocol.Socket, c *protocol.Closed) {
+// Closed implements berth.ClosedHandler.
+func (h handler) Closed(_ berth.Socket, c *berth.Closed) {
 	if h.closed != nil {
 		h.closed(c)
 	}
 }
 
-func factoryOf(h handler) tcpactor.Factory {
-	return tcpactor.Handlers(func() tcpactor.Handler { return h })
+func factoryOf(h handler) berth.Factory {
+	return berth.Handlers(func() berth.Handler { return h })
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -20,12 +19,12 @@ import (
 // slice that it gave away by WriteOwned is not changed. Built with the tag berthdebug, memory that
 // was given back is overwritten, so code that still read it would answer with other bytes.
 func TestHandlersThatScribbleOverTheirMemoryChangeNoOtherBytes(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		const clients, size = 8, 64
 		began, messages := time.Now(), of(1_000_000)/clients
 		var mu sync.Mutex
 		own := map[string][]byte{} // slices given away, by content
-		l, _ := listen(t, factoryOf(handler{data: func(s protocol.Socket, b *protocol.Buffer) error {
+		l, _ := listen(t, factoryOf(handler{data: func(s berth.Socket, b *berth.Buffer) error {
 			shown := b.Bytes()
 			if len(shown) < size {
 				return nil
@@ -45,7 +44,7 @@ func TestHandlersThatScribbleOverTheirMemoryChangeNoOtherBytes(t *testing.T) {
 			clear(shown)
 			b.Discard(size)
 			return nil
-		}}), listener.Options{Transport: transport})
+		}}), berth.Options{Transport: transport})
 		var asking sync.WaitGroup
 		for c := range clients {
 			asking.Go(func() {

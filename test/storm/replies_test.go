@@ -13,21 +13,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
 // R1: one side half-closes, the other goes on. Everything arrives, in both directions.
 func TestAfterAHalfCloseTheOtherDirectionIsWhole(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began, rounds := time.Now(), of(1000)
 		heard := make(chan [sha256.Size]byte, 1)
-		echo := handler{data: func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err }}
-		echoes, _ := listen(t, factoryOf(echo), listener.Options{Transport: transport})
-		hears, _ := listen(t, listens(heard), listener.Options{Transport: transport, Connection: connection.Options{KeepOpenOnPeerClosed: true}})
+		echo := handler{data: func(s berth.Socket, b *berth.Buffer) error { _, err := s.Forward(b); return err }}
+		echoes, _ := listen(t, factoryOf(echo), berth.Options{Transport: transport})
+		hears, _ := listen(t, listens(heard), berth.Options{Transport: transport, Connection: berth.ConnectionOptions{KeepOpenOnPeerClosed: true}})
 		data := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
 		truncated := 0
 		for range rounds {
@@ -56,13 +53,13 @@ func TestAfterAHalfCloseTheOtherDirectionIsWhole(t *testing.T) {
 }
 
 // listens is a server that sends nothing: it half-closes at once, and reports what it received.
-func listens(heard chan<- [sha256.Size]byte) tcpactor.Factory {
-	return tcpactor.Handlers(func() tcpactor.Handler {
+func listens(heard chan<- [sha256.Size]byte) berth.Factory {
+	return berth.Handlers(func() berth.Handler {
 		hash := sha256.New()
 		return handler{
-			accepted: func(s protocol.Socket) error { s.CloseWrite(); return nil },
-			data:     func(_ protocol.Socket, b *protocol.Buffer) error { hash.Write(b.Next(b.Len())); return nil },
-			closed:   func(*protocol.Closed) { heard <- [sha256.Size]byte(hash.Sum(nil)) },
+			accepted: func(s berth.Socket) error { s.CloseWrite(); return nil },
+			data:     func(_ berth.Socket, b *berth.Buffer) error { hash.Write(b.Next(b.Len())); return nil },
+			closed:   func(*berth.Closed) { heard <- [sha256.Size]byte(hash.Sum(nil)) },
 		}
 	})
 }
@@ -70,12 +67,12 @@ func listens(heard chan<- [sha256.Size]byte) tcpactor.Factory {
 // R2: a server closes with a full queue. A peer that reads gets all of it. For a peer that does not
 // read, the unsent rest is known to the byte.
 func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began, rounds := time.Now(), of(1000)
 		ends := make(chan end, 1)
-		o := listener.Options{
+		o := berth.Options{
 			Network: "unix", Transport: transport, SendBufferSize: 8 << 10, // a quarter of the queue
-			Connection: connection.Options{CloseTimeout: 20 * time.Millisecond},
+			Connection: berth.ConnectionOptions{CloseTimeout: 20 * time.Millisecond},
 		}
 		stalled := listenUnix(t, fills(ends), o)
 		o.Connection.CloseTimeout = 0
@@ -106,7 +103,7 @@ func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 }
 
 // listenUnix listens at a path. The peer can read written bytes there, even after a reset.
-func listenUnix(t *testing.T, factory tcpactor.Factory, options listener.Options) *listener.Listener {
+func listenUnix(t *testing.T, factory berth.Factory, options berth.Options) *berth.Server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
 	require.NoError(t, err)
@@ -120,7 +117,7 @@ func listenUnix(t *testing.T, factory tcpactor.Factory, options listener.Options
 
 // end holds the facts about a connection that has ended.
 type end struct {
-	protocol.Stats
+	berth.Stats
 	accepted uint64
 }
 
@@ -140,11 +137,11 @@ func numbered(from, n int) []byte {
 }
 
 // fills is a server that writes until no more fits, and closes.
-func fills(ends chan<- end) tcpactor.Factory {
-	return tcpactor.Handlers(func() tcpactor.Handler {
+func fills(ends chan<- end) berth.Factory {
+	return berth.Handlers(func() berth.Handler {
 		accepted := 0
 		return handler{
-			accepted: func(s protocol.Socket) error {
+			accepted: func(s berth.Socket) error {
 				for {
 					n, err := s.Write(numbered(accepted, 1000))
 					if err != nil {
@@ -153,7 +150,7 @@ func fills(ends chan<- end) tcpactor.Factory {
 					accepted += n
 				}
 			},
-			closed: func(c *protocol.Closed) { ends <- end{c.Stats, uint64(accepted)} },
+			closed: func(c *berth.Closed) { ends <- end{c.Stats, uint64(accepted)} },
 		}
 	})
 }
@@ -164,15 +161,15 @@ var reply = bytes.Repeat([]byte("reply..."), 64<<10)
 // R3: a server answers and closes while there is input that it has not read. The answer arrives
 // whole. A plain close would not guarantee that.
 func TestAReplyIsWholeAlthoughTheServerClosesWithInputUnread(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began, rounds := time.Now(), of(1000)
-		answers := handler{data: func(s protocol.Socket, _ *protocol.Buffer) error {
+		answers := handler{data: func(s berth.Socket, _ *berth.Buffer) error {
 			if err := s.WriteOwned(reply, nil); err != nil {
 				return err
 			}
 			return s.Close()
 		}}
-		l, _ := listen(t, factoryOf(answers), listener.Options{Transport: transport, Connection: connection.Options{WriteBufferSize: len(reply)}})
+		l, _ := listen(t, factoryOf(answers), berth.Options{Transport: transport, Connection: berth.ConnectionOptions{WriteBufferSize: len(reply)}})
 		truncated := ask(t, l.Addr().String(), rounds)
 		naive := ask(t, naively(t), rounds)
 		tell(t, report.Row{ID: "R3", Holds: "G3", Figures: map[string]any{"rounds": rounds, "truncated": truncated, "truncated by a plain close": naive}}, began)

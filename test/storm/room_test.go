@@ -20,9 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -31,7 +29,7 @@ import (
 
 // site is a listener on one network and transport.
 type site struct {
-	*listener.Listener
+	*berth.Server
 	system *actor.ActorSystem
 }
 
@@ -44,8 +42,8 @@ func (s *site) dial(t *testing.T) net.Conn {
 }
 
 // overSites runs a test over TCP and unix sockets, over both transports.
-func overSites(t *testing.T, h handler, o connection.Options, test func(t *testing.T, s *site)) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+func overSites(t *testing.T, h handler, o berth.ConnectionOptions, test func(t *testing.T, s *site)) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		for _, network := range []string{"tcp", "unix"} {
 			t.Run(network, func(t *testing.T) {
 				address := "127.0.0.1:0"
@@ -58,7 +56,7 @@ func overSites(t *testing.T, h handler, o connection.Options, test func(t *testi
 					t.Cleanup(func() { _ = os.RemoveAll(dir) })
 					address = filepath.Join(dir, "s")
 				}
-				l, system := listenOnly(t, address, factoryOf(h), listener.Options{Network: network, Transport: transport, Connection: o})
+				l, system := listenOnly(t, address, factoryOf(h), berth.Options{Network: network, Transport: transport, Connection: o})
 				t.Cleanup(func() { require.NoError(t, l.Close()) })
 				test(t, &site{l, system})
 			})
@@ -75,7 +73,7 @@ func TestNoRefusedWriterStalls(t *testing.T) {
 			began, rounds := time.Now(), max(10, of(200))
 			refused := make(chan struct{}, 1)
 			h := handler{
-				data: func(s protocol.Socket, b *protocol.Buffer) error {
+				data: func(s berth.Socket, b *berth.Buffer) error {
 					b.Discard(b.Len())
 					for {
 						if _, err := s.Write(make([]byte, 1000)); err != nil {
@@ -87,14 +85,14 @@ func TestNoRefusedWriterStalls(t *testing.T) {
 					}
 					return nil
 				},
-				writable: func(s protocol.Socket, ready bool) error {
+				writable: func(s berth.Socket, ready bool) error {
 					if ready {
 						return s.Close()
 					}
 					return nil
 				},
 			}
-			overSites(t, h, connection.Options{}, func(t *testing.T, s *site) {
+			overSites(t, h, berth.ConnectionOptions{}, func(t *testing.T, s *site) {
 				stalled := 0
 				for range rounds {
 					conn := s.dial(t)
@@ -118,8 +116,8 @@ func TestNoRefusedWriterStalls(t *testing.T) {
 func TestNoBurstClosesAHealthyPeer(t *testing.T) {
 	began, connections := time.Now(), max(10, of(100))
 	line := []byte("a line as it is said in a room\n")
-	sockets := make(chan protocol.Socket, 1)
-	burst := func(s protocol.Socket, n int) error {
+	sockets := make(chan berth.Socket, 1)
+	burst := func(s berth.Socket, n int) error {
 		for i := range n {
 			if _, err := s.Write(line); err != nil {
 				return fmt.Errorf("write %d of %d: %w", i, n, err)
@@ -128,16 +126,16 @@ func TestNoBurstClosesAHealthyPeer(t *testing.T) {
 		return nil
 	}
 	h := handler{
-		accepted: func(s protocol.Socket) error { sockets <- s; return nil },
-		message:  func(s protocol.Socket, message any) error { return burst(s, message.(int)) },
+		accepted: func(s berth.Socket) error { sockets <- s; return nil },
+		message:  func(s berth.Socket, message any) error { return burst(s, message.(int)) },
 	}
-	overSites(t, h, connection.Options{SlowConsumer: connection.SlowClose}, func(t *testing.T, s *site) {
-		for way, write := range map[string]func(protocol.Socket, int){
-			"Socket":  func(socket protocol.Socket, n int) { _ = burst(socket, n) },
-			"handler": func(socket protocol.Socket, n int) { s.system.Root.Send(socket.PID(), n) },
-			"PID": func(socket protocol.Socket, n int) {
+	overSites(t, h, berth.ConnectionOptions{SlowConsumer: berth.SlowClose}, func(t *testing.T, s *site) {
+		for way, write := range map[string]func(berth.Socket, int){
+			"Socket":  func(socket berth.Socket, n int) { _ = burst(socket, n) },
+			"handler": func(socket berth.Socket, n int) { s.system.Root.Send(socket.PID(), n) },
+			"PID": func(socket berth.Socket, n int) {
 				for range n {
-					s.system.Root.Send(socket.PID(), &protocol.Write{Data: line})
+					s.system.Root.Send(socket.PID(), &berth.Write{Data: line})
 				}
 			},
 		} {
@@ -192,22 +190,22 @@ func TestIOCopyIntoAConnectionKeepsEveryByteAndMemoryFlat(t *testing.T) {
 	began, size := time.Now(), int64(of(1<<30))
 	seed := drawSeed(t)
 	want := sum(t, stream(seed, size))
-	copyTo := func(s protocol.Socket) error {
+	copyTo := func(s berth.Socket) error {
 		_, err := io.Copy(s.Writer(context.Background()), struct{ io.Reader }{stream(seed, size)})
 		return errors.Join(err, s.Close())
 	}
-	sockets := make(chan protocol.Socket, 1)
+	sockets := make(chan berth.Socket, 1)
 	h := handler{
-		accepted: func(s protocol.Socket) error { sockets <- s; return nil },
-		data: func(s protocol.Socket, b *protocol.Buffer) error {
+		accepted: func(s berth.Socket) error { sockets <- s; return nil },
+		data: func(s berth.Socket, b *berth.Buffer) error {
 			b.Discard(b.Len())
 			return copyTo(s)
 		},
 	}
-	overSites(t, h, connection.Options{}, func(t *testing.T, s *site) {
-		for where, start := range map[string]func(protocol.Socket, net.Conn){
-			"handler":           func(_ protocol.Socket, conn net.Conn) { _, _ = conn.Write([]byte("?")) },
-			"another goroutine": func(socket protocol.Socket, _ net.Conn) { go func() { assert.NoError(t, copyTo(socket)) }() },
+	overSites(t, h, berth.ConnectionOptions{}, func(t *testing.T, s *site) {
+		for where, start := range map[string]func(berth.Socket, net.Conn){
+			"handler":           func(_ berth.Socket, conn net.Conn) { _, _ = conn.Write([]byte("?")) },
+			"another goroutine": func(socket berth.Socket, _ net.Conn) { go func() { assert.NoError(t, copyTo(socket)) }() },
 		} {
 			check := flat(t, 64<<20)
 			conn := s.dial(t)
@@ -225,32 +223,32 @@ func TestConnectionsJoinedByWritableMoveEverythingBothWays(t *testing.T) {
 	began, size := time.Now(), int64(of(1<<30))
 	seed := drawSeed(t)
 	var pairs sync.Map // socket to socket
-	sockets := make(chan protocol.Socket, 2)
+	sockets := make(chan berth.Socket, 2)
 	var refused atomic.Int64
-	other := func(s protocol.Socket) protocol.Socket {
+	other := func(s berth.Socket) berth.Socket {
 		to, _ := pairs.Load(s)
-		return to.(protocol.Socket)
+		return to.(berth.Socket)
 	}
 	h := handler{
-		accepted: func(s protocol.Socket) error { sockets <- s; return nil },
-		data: func(s protocol.Socket, b *protocol.Buffer) error {
+		accepted: func(s berth.Socket) error { sockets <- s; return nil },
+		data: func(s berth.Socket, b *berth.Buffer) error {
 			s.Pause() // before the write: the other's Writable may come before this call goes on
 			_, err := other(s).Forward(b)
-			if errors.Is(err, protocol.ErrWriteBufferFull) || errors.Is(err, protocol.ErrWriteQueueFull) {
+			if errors.Is(err, berth.ErrWriteBufferFull) || errors.Is(err, berth.ErrWriteQueueFull) {
 				refused.Add(1)
 				return nil
 			}
 			s.Resume()
 			return err
 		},
-		writable: func(s protocol.Socket, ready bool) error {
+		writable: func(s berth.Socket, ready bool) error {
 			if ready {
 				other(s).Resume()
 			}
 			return nil
 		},
 	}
-	overSites(t, h, connection.Options{ReadGate: connection.GateOff}, func(t *testing.T, s *site) {
+	overSites(t, h, berth.ConnectionOptions{ReadGate: berth.GateOff}, func(t *testing.T, s *site) {
 		refused.Store(0)
 		a, one := s.dial(t), <-sockets
 		b, two := s.dial(t), <-sockets

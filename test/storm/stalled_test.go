@@ -10,8 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -21,9 +20,9 @@ type answers struct{ written, failed atomic.Int64 }
 // Receive implements actor.Actor.
 func (a *answers) Receive(ctx actor.Context) {
 	switch ctx.Message().(type) {
-	case *protocol.Written:
+	case *berth.Written:
 		a.written.Add(1)
-	case *protocol.WriteFailed:
+	case *berth.WriteFailed:
 		a.failed.Add(1)
 	}
 }
@@ -33,10 +32,10 @@ func (a *answers) count() int { return int(a.written.Load() + a.failed.Load()) }
 // S9: writes for a peer that does not read. Each is answered; a write that is not accepted takes no
 // memory.
 func TestEveryWriteToAStalledPeerIsAnsweredAndMemoryStaysFlat(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began, writes := time.Now(), of(1_000_000)
-		sockets := make(chan protocol.Socket, 1)
-		l, system := listen(t, factoryOf(handler{accepted: func(s protocol.Socket) error { sockets <- s; return nil }}), listener.Options{
+		sockets := make(chan berth.Socket, 1)
+		l, system := listen(t, factoryOf(handler{accepted: func(s berth.Socket) error { sockets <- s; return nil }}), berth.Options{
 			Transport: transport, SendBufferSize: 4 << 10,
 		})
 		peer := dial(t, l)
@@ -49,7 +48,7 @@ func TestEveryWriteToAStalledPeerIsAnsweredAndMemoryStaysFlat(t *testing.T) {
 		before, most := heap(), uint64(0)
 		data := make([]byte, 1000)
 		for i := range writes {
-			system.Root.RequestWithCustomSender(socket.PID(), &protocol.Write{Data: data, Ack: i}, sender)
+			system.Root.RequestWithCustomSender(socket.PID(), &berth.Write{Data: data, Ack: i}, sender)
 			if sent := i + 1; sent%1000 == 0 { // a mailbox has no limit: a sender of a million messages looks at the answers now and then
 				require.Eventually(t, func() bool { return told.count() >= sent-queued }, patience, 100*time.Microsecond)
 			}

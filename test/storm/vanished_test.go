@@ -12,10 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 	"github.com/go-berth/berth/test/simnet"
 )
@@ -26,27 +23,27 @@ func TestAPeerBehindACutNetworkIsGivenUpInTimeAndLosesNothingIfItHeals(t *testin
 	for name, c := range map[string]struct {
 		asks   bool          // whether the server has something to send when the network is cut
 		cut    time.Duration // how long; 0: for ever
-		reason protocol.Reason
+		reason berth.Reason
 		within time.Duration
 	}{
-		"silent, for ever":      {false, 0, protocol.ReasonIdleTimeout, idle},
-		"writing, for ever":     {true, 0, protocol.ReasonWriteTimeout, stall},
-		"silent, for a moment":  {false, idle / 2, protocol.ReasonPeerClosed, 0},
-		"writing, for a moment": {true, stall / 2, protocol.ReasonPeerClosed, 0},
+		"silent, for ever":      {false, 0, berth.ReasonIdleTimeout, idle},
+		"writing, for ever":     {true, 0, berth.ReasonWriteTimeout, stall},
+		"silent, for a moment":  {false, idle / 2, berth.ReasonPeerClosed, 0},
+		"writing, for a moment": {true, stall / 2, berth.ReasonPeerClosed, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+				system := berth.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 					return slog.New(slog.NewTextHandler(io.Discard, nil))
 				}))
 				net := simnet.Listen(simnet.Options{})
-				sockets, ends := make(chan protocol.Socket, 1), make(chan protocol.Closed, 1)
-				l, err := listener.Serve(system.Root, net, factoryOf(handler{
-					accepted: func(s protocol.Socket) error { sockets <- s; return nil },
-					data:     func(s protocol.Socket, b *protocol.Buffer) error { _, err := s.Forward(b); return err },
-					closed:   func(c *protocol.Closed) { ends <- *c },
-				}), listener.Options{Connection: connection.Options{IdleTimeout: idle, WriteTimeout: stall, CloseTimeout: time.Second, WriteBufferSize: 8 << 20}})
+				sockets, ends := make(chan berth.Socket, 1), make(chan berth.Closed, 1)
+				l, err := berth.ServeIn(system.Root, net, factoryOf(handler{
+					accepted: func(s berth.Socket) error { sockets <- s; return nil },
+					data:     func(s berth.Socket, b *berth.Buffer) error { _, err := s.Forward(b); return err },
+					closed:   func(c *berth.Closed) { ends <- *c },
+				}), berth.Options{Connection: berth.ConnectionOptions{IdleTimeout: idle, WriteTimeout: stall, CloseTimeout: time.Second, WriteBufferSize: 8 << 20}})
 				require.NoError(t, err)
 				peer, err := net.Dial(context.Background())
 				require.NoError(t, err)

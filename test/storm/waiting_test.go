@@ -17,9 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -27,21 +25,21 @@ import (
 // the connection ends in one way or another. At every moment of the end, every accepted byte is
 // written, unsent or dropped, every write by PID is answered, and no write goes on waiting.
 func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(10_000)
-		policies := []connection.SlowPolicy{connection.SlowRefuse, connection.SlowClose, connection.SlowDropNewest}
+		policies := []berth.SlowPolicy{berth.SlowRefuse, berth.SlowClose, berth.SlowDropNewest}
 		var total slowCounter
 		var racing sync.WaitGroup
 		tracks := len(policies)
 		for track := range tracks {
-			r := &slowRace{random: rand.New(rand.NewPCG(seed, uint64(track))), sockets: make(chan protocol.Socket, 1), ends: make(chan protocol.Closed, 1)}
+			r := &slowRace{random: rand.New(rand.NewPCG(seed, uint64(track))), sockets: make(chan berth.Socket, 1), ends: make(chan berth.Closed, 1)}
 			h := handler{
-				accepted: func(s protocol.Socket) error { r.sockets <- s; return nil },
-				closed:   func(c *protocol.Closed) { r.ends <- *c },
+				accepted: func(s berth.Socket) error { r.sockets <- s; return nil },
+				closed:   func(c *berth.Closed) { r.ends <- *c },
 			}
-			l, system := listen(t, factoryOf(h), listener.Options{
+			l, system := listen(t, factoryOf(h), berth.Options{
 				Transport: transport, SendBufferSize: 4 << 10,
-				Connection: connection.Options{WriteBufferSize: 8 << 10, WriteQueueSize: 8, SlowConsumer: policies[track]},
+				Connection: berth.ConnectionOptions{WriteBufferSize: 8 << 10, WriteQueueSize: 8, SlowConsumer: policies[track]},
 			})
 			r.system = system
 			r.sender = system.Root.Spawn(actor.PropsFromFunc(r.told))
@@ -70,8 +68,8 @@ type slowCounter struct{ accepted, refused, cut, violations atomic.Int64 }
 // slowRace is a series of rounds, one connection each.
 type slowRace struct {
 	random  *rand.Rand
-	sockets chan protocol.Socket
-	ends    chan protocol.Closed
+	sockets chan berth.Socket
+	ends    chan berth.Closed
 	system  *actor.ActorSystem
 	sender  *actor.PID
 
@@ -84,10 +82,10 @@ type slowRace struct {
 // told counts the answers to the sender of writes by PID.
 func (r *slowRace) told(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
-	case *protocol.Written:
+	case *berth.Written:
 		r.accepted.Add(int64(m.Ack.(int)))
 		r.answered.Add(1)
-	case *protocol.WriteFailed:
+	case *berth.WriteFailed:
 		r.unsure.Add(int64(m.Token.(int)))
 		r.answered.Add(1)
 	case *actor.DeadLetterResponse:
@@ -176,7 +174,7 @@ func (r *slowRace) joins(t *testing.T, writing *sync.WaitGroup) {
 }
 
 func ended(err error) bool {
-	return errors.Is(err, protocol.ErrClosed) || connectionReset(err)
+	return errors.Is(err, berth.ErrClosed) || connectionReset(err)
 }
 
 // connectionReset reports that err is an error of the network.
@@ -186,11 +184,11 @@ func connectionReset(err error) bool {
 }
 
 func lacksRoom(err error) bool {
-	return errors.Is(err, protocol.ErrWriteQueueFull) || errors.Is(err, protocol.ErrWriteBufferFull)
+	return errors.Is(err, berth.ErrWriteQueueFull) || errors.Is(err, berth.ErrWriteBufferFull)
 }
 
 // writes writes without waiting.
-func (r *slowRace) writes(t *testing.T, socket protocol.Socket, total *slowCounter) {
+func (r *slowRace) writes(t *testing.T, socket berth.Socket, total *slowCounter) {
 	for i := range 40 {
 		p := make([]byte, 1+i*i)
 		n, err := socket.Write(p)
@@ -210,7 +208,7 @@ func (r *slowRace) writes(t *testing.T, socket protocol.Socket, total *slowCount
 }
 
 // waits writes more than fits at once.
-func (r *slowRace) waits(ctx context.Context, t *testing.T, socket protocol.Socket, total *slowCounter) {
+func (r *slowRace) waits(ctx context.Context, t *testing.T, socket berth.Socket, total *slowCounter) {
 	for i := range 6 {
 		n, err := socket.WriteContext(ctx, make([]byte, 1+i*4<<10))
 		r.accepted.Add(int64(n))
@@ -227,10 +225,10 @@ func (r *slowRace) waits(ctx context.Context, t *testing.T, socket protocol.Sock
 }
 
 // mails writes by PID.
-func (r *slowRace) mails(socket protocol.Socket, writes int) {
+func (r *slowRace) mails(socket berth.Socket, writes int) {
 	for i := range writes {
 		n := 1 + 50*i
-		r.system.Root.RequestWithCustomSender(socket.PID(), &protocol.Write{Data: make([]byte, n), Ack: n, Token: n}, r.sender)
+		r.system.Root.RequestWithCustomSender(socket.PID(), &berth.Write{Data: make([]byte, n), Ack: n, Token: n}, r.sender)
 	}
 }
 

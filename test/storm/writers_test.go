@@ -16,8 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -25,14 +24,14 @@ import (
 // every accepted write is written or counted as unsent, and completes once and before Closed.
 // Writes that reach the peer come whole and in order, except that the last one may be cut.
 func TestWritersThatRaceWithTheEndOfTheirConnectionLoseNothing(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began, seed, rounds := time.Now(), drawSeed(t), of(100_000)
 		var total counter
 		var racing sync.WaitGroup
 		tracks := 2 * runtime.GOMAXPROCS(0)
 		for track := range tracks {
-			r := &race{random: rand.New(rand.NewPCG(seed, uint64(track))), sockets: make(chan protocol.Socket, 1), ends: make(chan protocol.Closed, 1)}
-			l, _ := listen(t, factoryOf(handler{accepted: r.open, closed: r.end}), listener.Options{Transport: transport})
+			r := &race{random: rand.New(rand.NewPCG(seed, uint64(track))), sockets: make(chan berth.Socket, 1), ends: make(chan berth.Closed, 1)}
+			l, _ := listen(t, factoryOf(handler{accepted: r.open, closed: r.end}), berth.Options{Transport: transport})
 			racing.Go(func() {
 				for range (rounds + tracks - 1) / tracks {
 					if t.Failed() {
@@ -54,18 +53,18 @@ type counter struct{ accepted, refused, violations atomic.Int64 }
 // race is a series of rounds, one connection each.
 type race struct {
 	random  *rand.Rand
-	sockets chan protocol.Socket
-	ends    chan protocol.Closed
+	sockets chan berth.Socket
+	ends    chan berth.Closed
 	ended   atomic.Bool
 }
 
-func (r *race) open(s protocol.Socket) error {
+func (r *race) open(s berth.Socket) error {
 	r.ended.Store(false)
 	r.sockets <- s
 	return nil
 }
 
-func (r *race) end(c *protocol.Closed) {
+func (r *race) end(c *berth.Closed) {
 	r.ended.Store(true)
 	r.ends <- *c
 }
@@ -108,8 +107,8 @@ func (r *race) run(t *testing.T, peer *net.TCPConn, total *counter) {
 				case err == nil:
 					accepted.Add(1)
 					bytes.Add(int64(size))
-				case errors.Is(err, protocol.ErrClosed), errors.As(err, &reset),
-					errors.Is(err, protocol.ErrWriteBufferFull), errors.Is(err, protocol.ErrWriteQueueFull):
+				case errors.Is(err, berth.ErrClosed), errors.As(err, &reset),
+					errors.Is(err, berth.ErrWriteBufferFull), errors.Is(err, berth.ErrWriteQueueFull):
 					total.refused.Add(1)
 					return // a gap in the order would look like a loss
 				default:

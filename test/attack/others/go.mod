@@ -5,7 +5,6 @@ go 1.26.0
 replace github.com/go-berth/berth => ../../..
 
 require (
-	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9
 	github.com/go-berth/berth v0.0.0-00010101000000-000000000000
 	github.com/panjf2000/gnet/v2 v2.9.8
 	github.com/stretchr/testify v1.12.1
@@ -14,6 +13,7 @@ require (
 
 require (
 	github.com/Workiva/go-datastructures v1.1.3 // indirect
+	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.2.0 // indirect
 	github.com/emirpasic/gods v1.18.1 // indirect

@@ -8,14 +8,10 @@ import (
 	"net"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/panjf2000/gnet/v2"
 	"github.com/tidwall/redcon"
 
-	tcpactor "github.com/go-berth/berth/actor"
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/listener"
-	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth"
 )
 
 // servers serve addr until their process is ended.
@@ -24,28 +20,26 @@ var servers = map[string]func(addr string) error{
 }
 
 func serveBerth(addr string) error {
-	lines := tcpactor.Functions[struct{}]{
-		Read: func(_ struct{}, socket protocol.Socket, buffer *protocol.Buffer) (struct{}, error) {
-			for {
-				line, ok := buffer.ReadLine()
-				if !ok {
-					return struct{}{}, nil
-				}
-				if _, err := fmt.Fprintf(socket, "%s\n", line); err != nil {
-					return struct{}{}, err
-				}
+	lines := berth.HandlerFunc(func(socket berth.Socket, buffer *berth.Buffer) error {
+		for {
+			line, ok := buffer.ReadLine()
+			if !ok {
+				return nil
 			}
-		},
-	}
-	quiet := actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })
-	l, err := listener.Listen(actor.NewActorSystem(quiet).Root, addr, lines, listener.Options{
+			if _, err := fmt.Fprintf(socket, "%s\n", line); err != nil {
+				return err
+			}
+		}
+	})
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	server, err := berth.Listen(addr, lines, berth.Options{
 		MaxConnections: -1, // as with the others: the kernel's limit is the only one
-		Connection:     connection.Options{IdleTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second},
+		Connection:     berth.ConnectionOptions{IdleTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second},
 	})
 	if err != nil {
 		return err
 	}
-	<-l.Done()
+	<-server.Done()
 	return nil
 }
 

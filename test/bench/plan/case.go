@@ -73,6 +73,8 @@ func Cases() []Case {
 		// At 50,000 messages a second a window of one would hold five messages of each connection.
 		scaling(Case{ID: "scaling-10000", Title: "10,000 active", Conns: 10000, Window: 3}),
 		burning(Case{ID: "burning", Title: "a handler computes for 50 us", Conns: 50}),
+		handoff(Case{ID: "handoff-1", Title: "1 conn", Conns: 1}),
+		handoff(Case{ID: "handoff-50", Title: "50 conns", Conns: 50}),
 		blocking(Case{ID: "blocking", Title: "a handler blocks"}),
 		stalled(Case{ID: "stalled", Title: "peers do not read"}),
 	}
@@ -106,6 +108,12 @@ func scaling(c Case) Case {
 func burning(c Case) Case {
 	c.Group, c.Kind, c.Baseline = "burning", Echo, "berth-burn-1w"
 	c.Metrics = []metric.ID{metric.Rate, metric.CPU, metric.P50, metric.P99, metric.Busy}
+	return withDefaults(c)
+}
+
+func handoff(c Case) Case {
+	c.Group, c.Kind, c.Baseline = "handoff", Echo, "gonet-handoff"
+	c.Metrics = []metric.ID{metric.CPU, metric.Rate, metric.P50, metric.P99, metric.Busy}
 	return withDefaults(c)
 }
 

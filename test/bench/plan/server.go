@@ -21,14 +21,20 @@ type Server struct {
 	Args   []string `json:"args,omitempty"`
 	Module string   `json:"module,omitempty"` // the module that gives the row its version
 	Sleeps bool     `json:"sleeps"`           // it has -sleep: its handler can be made to block
-	Burns  bool     `json:"burns,omitempty"`  // its handler computes; it takes part in the group burning, and nowhere else
+	// Group is the one group of cases that it takes part in, as its handler does something of its
+	// own. Empty: it takes part in the other cases.
+	Group string `json:"group,omitempty"`
 	// Only are the cases it takes part in; none: all.
 	Only []string `json:"only,omitempty"`
 }
 
 // TakesPart says whether the server is measured in the case.
 func (s Server) TakesPart(c Case) bool {
-	if c.Kind == Blocking && !s.Sleeps || s.Burns != (c.Group == "burning") {
+	group := ""
+	if c.Group == "burning" || c.Group == "handoff" {
+		group = c.Group
+	}
+	if c.Kind == Blocking && !s.Sleeps || s.Group != group {
 		return false
 	}
 	return len(s.Only) == 0 || slices.Contains(s.Only, c.ID)
@@ -55,8 +61,11 @@ func Servers() []Server {
 		{ID: "berth", Title: "Berth", Family: Berth, Binary: "berth", Sleeps: true},
 		{ID: "berth-64k", Title: "Berth, 64 KiB buffers", Family: Berth, Binary: "berth", Args: []string{"-read-buffer-size", "65536", "-write-buffer-size", "131072"}, Sleeps: true, Only: bulkBuffer},
 		{ID: "berth-1w", Title: "Berth, one worker", Family: Berth, Binary: "berth", Args: []string{"-workers", "1"}, Sleeps: true, Only: oneWorker},
-		{ID: "berth-burn-1w", Title: "Berth, one worker", Family: Berth, Binary: "berth", Args: []string{"-burn", "50us", "-workers", "1"}, Burns: true},
-		{ID: "berth-burn-2w", Title: "Berth, two workers", Family: Berth, Binary: "berth", Args: []string{"-burn", "50us", "-workers", "2"}, Burns: true},
+		{ID: "berth-burn-1w", Title: "Berth, one worker", Family: Berth, Binary: "berth", Args: []string{"-burn", "50us", "-workers", "1"}, Group: "burning"},
+		{ID: "berth-burn-2w", Title: "Berth, two workers", Family: Berth, Binary: "berth", Args: []string{"-burn", "50us", "-workers", "2"}, Group: "burning"},
 		{ID: "berth-stream", Title: "Berth, stream transport", Family: Berth, Binary: "berth", Args: []string{"-transport", "stream"}, Sleeps: true},
+		{ID: "gonet-handoff", Title: "plain Go, another goroutine writes", Family: Go, Binary: "gonet", Args: []string{"-handoff"}, Group: "handoff"},
+		{ID: "berth-handoff", Title: "Berth, another goroutine writes", Family: Berth, Binary: "handoff", Group: "handoff"},
+		{ID: "berth-handoff-stream", Title: "Berth, stream transport, another goroutine writes", Family: Berth, Binary: "handoff", Args: []string{"-stream"}, Group: "handoff"},
 	}
 }

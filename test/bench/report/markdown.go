@@ -26,6 +26,8 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 	section(&text, "Idle memory", "Anonymous server memory per idle connection after one message, in bytes.", r.memory())
 	section(&text, "A handler that computes",
 		"50 connections whose handler computes for 50 us before it answers. Medians; the ratio is of the rates, round by round: more is better.", r.burning())
+	section(&text, "A handler that hands over",
+		"The handler gives its bytes to another goroutine, which writes them. Medians; the ratio is of the CPU per message, round by round: less is better.", r.handoff())
 	section(&text, "A handler that blocks",
 		"50 paced connections before and while one more connection's handler sleeps.", r.figures(r.group("blocking")))
 	section(&text, "Peers that do not read",
@@ -124,6 +126,20 @@ func (r Report) burning() table {
 			if row, ok := r.row(c.ID, server.ID); ok {
 				v := row.Values
 				t.add(server.Title, median(v[metric.Rate]), median(v[metric.CPU]), median(v[metric.P99]), median(v[metric.Busy]), ratio(row.Ratio))
+			}
+		}
+	}
+	return t
+}
+
+// handoff is the price of work that another goroutine does.
+func (r Report) handoff() table {
+	t := table{headings: []string{"", "case", metric.CPU.Heading(), metric.Rate.Heading(), metric.P99.Heading(), metric.Busy.Heading(), "CPU to plain Go's"}}
+	for _, c := range r.group("handoff") {
+		for _, server := range r.Servers {
+			if row, ok := r.row(c.ID, server.ID); ok {
+				v := row.Values
+				t.add(server.Title, c.Title, median(v[metric.CPU]), median(v[metric.Rate]), median(v[metric.P99]), median(v[metric.Busy]), ratio(row.Ratio))
 			}
 		}
 	}

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"flag"
 	"net"
 
 	"github.com/go-berth/berth/test/bench/servers/peer"
 )
+
+var handoff = flag.Bool("handoff", false, "another goroutine writes what is read")
 
 func main() {
 	options := peer.Parse()
@@ -20,7 +23,11 @@ func main() {
 		if err != nil {
 			peer.Fail(err)
 		}
-		go echo(conn, options)
+		if *handoff {
+			go handOff(conn, options)
+		} else {
+			go echo(conn, options)
+		}
 	}
 }
 
@@ -36,5 +43,25 @@ func echo(conn net.Conn, options peer.Options) {
 		if _, err := conn.Write(buffer[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// handOff gives what it reads to a goroutine of the connection, which writes it.
+func handOff(conn net.Conn, options peer.Options) {
+	defer conn.Close()
+	pieces := make(chan []byte)
+	defer close(pieces)
+	go func() {
+		for piece := range pieces {
+			_, _ = conn.Write(piece) // the reader sees the end as well
+		}
+	}()
+	buffer := make([]byte, options.ReadBufferSize)
+	for {
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		pieces <- append([]byte(nil), buffer[:n]...)
 	}
 }
