@@ -397,7 +397,7 @@ var defects = []defect{
 		Name: "waiting-write-forgotten", Guarantee: "G15",
 		What: "a write that waits for room is not woken when the kernel takes bytes again",
 		File: "connection/writer.go",
-		Old:  "	w.c.giveBack(w.queue.first, n)\n	w.c.roomChanged()\n",
+		Old:  "	w.c.giveBack(w.queue.first, n)\n	w.c.roomMade()\n",
 		New:  "	w.c.giveBack(w.queue.first, n)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys$"},
