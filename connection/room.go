@@ -121,7 +121,7 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 				over = true
 			}
 		case fileAwaited:
-			c.awaitFile(made)
+			c.awaitFile(made, full)
 		}
 	}
 }

@@ -113,12 +113,14 @@ func (c *Connection) fileSilence() time.Duration {
 	return c.shared.now() - time.Duration(c.makeRare().fileAsked.Load())
 }
 
-// awaitFile waits for room, but not for longer than a file may be silent.
-func (c *Connection) awaitFile(made <-chan struct{}) {
+// awaitFile waits for news of the file that is first in the queue, but not for longer than it may be
+// silent.
+func (c *Connection) awaitFile(made, full <-chan struct{}) {
 	timer := time.NewTimer(silence - c.fileSilence())
 	defer timer.Stop()
 	select {
 	case <-made:
+	case <-full:
 	case <-timer.C:
 	}
 }
