@@ -113,8 +113,8 @@ func (c *Connection) fileSilence() time.Duration {
 	return c.shared.now() - time.Duration(c.makeRare().fileAsked.Load())
 }
 
-// awaitFile waits for news of the file that is first in the queue, but not for longer than it may be
-// silent.
+// awaitFile waits for a change at the file that is first in the queue, but not for longer than it
+// may be silent.
 func (c *Connection) awaitFile(made, full <-chan struct{}) {
 	timer := time.NewTimer(silence - c.fileSilence())
 	defer timer.Stop()
