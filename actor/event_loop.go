@@ -14,7 +14,7 @@ import (
 type Poller interface {
 	// Wait returns the number of events there are; without block at once, otherwise when there is
 	// one or Wake was called. One worker calls it at a time: with edge-triggered events a second
-	// one would see nothing and sleep, while the first is about to find forty actors work.
+	// one would see nothing and sleep, while the first is about to schedule forty actors.
 	Wait(block bool) int
 	// Dispatch schedules the actors that the n events of the last Wait concern. It does not run
 	// them.
@@ -29,7 +29,7 @@ type Poller interface {
 //
 // There are as many workers as the load gains from (see policy), at most Options.Workers, and more
 // while handlers block: a worker found inside the same turn at two ticks of the monitor in a row is
-// counted out and another takes its place. Nothing is moved: the blocked one goes on when its
+// counted out and another takes its place. No turn is moved: the blocked worker goes on when its
 // handler returns. Blocked workers have no limit: each holds the turn of one actor, so there are at
 // most as many as actors.
 //
@@ -41,7 +41,7 @@ type EventLoop struct {
 	mu        sync.Mutex
 	queue     turns
 	workers   []*worker // all that have a goroutine, for the monitor
-	parked    []*worker // of those, the ones that wait to be needed; last in, first out
+	parked    []*worker // of those, the ones that wait for work; last in, first out
 	awake     int       // of those, the ones that neither are parked nor sleep in the poller
 	blocked   int       // of the awake ones, those the monitor counts out
 	target    int       // how many may be awake and not blocked; the policy's
@@ -80,10 +80,10 @@ const (
 	// loopThroughput is how many messages an actor handles before it goes to the end of the queue.
 	loopThroughput = 64
 	// pollEvery bounds the turns between two polls while the queue never runs empty. It is more
-	// than one poll brings in, reads and writes: or the queue would grow to all connections there
-	// are, and each be cold when its turn comes.
+	// turns than one poll adds. Otherwise the queue would grow to all connections, and each would
+	// be cold when its turn comes.
 	pollEvery = 256
-	// parkedFor is how long a worker waits to be needed before it ends.
+	// parkedFor is how long a parked worker waits for work before it ends.
 	parkedFor = 10 * time.Second
 )
 
@@ -140,8 +140,8 @@ func (c *EventLoop) schedule(t turn) {
 // held, as for engage, reinforce and bringIn.
 func (c *EventLoop) active() int { return c.awake - c.blocked }
 
-// engage finds one more worker for the queue; true: the one in the poller, which the caller must
-// wake after unlocking.
+// engage finds one more worker for the queue. It returns true if that is the worker in the poller,
+// which the caller must wake after unlocking.
 func (c *EventLoop) engage() (wakePoller bool) {
 	if c.sleeping {
 		wakePoller = !c.waking
@@ -184,7 +184,7 @@ func (c *EventLoop) work(w *worker) {
 		if !finished { // a handler ended the goroutine by runtime.Goexit
 			c.mu.Lock()
 			c.dismiss(w)
-			if !c.closed || c.queue.len() > 0 { // what waits behind it must not wait for ever
+			if !c.closed || c.queue.len() > 0 { // the turns behind it must not wait for ever
 				c.reinforce(1)
 			}
 			c.mu.Unlock()
@@ -203,8 +203,8 @@ func (c *EventLoop) work(w *worker) {
 	}
 }
 
-// next returns what w does next: a turn, after having polled or been parked in between. nil: w has
-// been dismissed.
+// next returns the next turn of w, which may poll or be parked before. It returns nil if w has been
+// dismissed.
 func (c *EventLoop) next(w *worker) turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -285,12 +285,12 @@ func (c *EventLoop) poll() {
 	c.polling = false
 }
 
-// skipAfter: when so many polls in a row found nothing, as with one client that waits for its
-// answer, the system call is saved.
+// skipAfter is the number of polls in a row that find nothing, after which the system call is
+// saved. This happens with one client that waits for its answer.
 const skipAfter = 4
 
-// yieldsAfter: once another goroutine gave the loop work while it slept or was about to, so many
-// sleeps give other goroutines the processor first. A turn may have handed work to them. A worker
-// that sleeps in a system call at once keeps the processor from them until the runtime notices, 20 us
-// to 10 ms later, and their answer has to wake it.
+// yieldsAfter is the number of sleeps that give other goroutines the processor first, once another
+// goroutine gave the loop work while it slept or was about to. A turn may have handed work to them.
+// A worker that sleeps in a system call at once keeps the processor from them until the runtime
+// notices, 20 us to 10 ms later, and their answer has to wake it.
 const yieldsAfter = 16

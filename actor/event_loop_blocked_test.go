@@ -12,8 +12,8 @@ import (
 // G14 within the event loop, in virtual time: a turn may block, and the others wait for one to two
 // ticks.
 
-// after schedules a turn and returns how long it had to wait. Afterwards all workers have done what
-// there was to do.
+// after schedules a turn and returns how long it had to wait. Afterwards all workers have done
+// their work.
 func after(c *EventLoop) time.Duration {
 	began, ran := time.Now(), make(chan time.Duration)
 	c.Schedule(func() { ran <- time.Since(began) })

@@ -39,7 +39,7 @@ func TestABurstOfTurnsThatBlockHoldsTheOthersUpForFewTicks(t *testing.T) {
 	}
 }
 
-// What a burst brought in goes back: two calm ticks later one worker serves as before.
+// The workers that a burst brought in end again: two calm ticks later one worker serves as before.
 func TestAfterABurstOneWorkerServesAsBefore(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		batches(b)

@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// That nothing is left is what inBubble looks for: a goroutine or timer that remains fails the
-// test.
+// inBubble checks that nothing is left: a goroutine or timer that remains fails the test.
 
 func TestCloseEndsAnEventLoopWhateverItsWorkersAreDoing(t *testing.T) {
 	for name, before := range map[string]func(c *EventLoop, b *bell){
@@ -72,8 +71,8 @@ func TestWhatWasScheduledBeforeCloseIsRun(t *testing.T) {
 	}
 }
 
-// A handler that returns late has an actor to end, which takes some more turns. They belong to what
-// Wait waits for.
+// A handler that returns late has an actor to end, which takes some more turns. Wait waits for them
+// too.
 func TestCloseWaitsForABlockedTurnThatReturnsLaterAndForWhatFollowsFromIt(t *testing.T) {
 	for _, counted := range []bool{true, false} {
 		inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
@@ -120,7 +119,7 @@ func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 }
 
 // The turns behind one that ends its goroutine belong to other actors.
-func TestATurnThatEndsItsGoroutineTakesNobodysTurnWithItAfterCloseEither(t *testing.T) {
+func TestAfterCloseATurnThatEndsItsGoroutineTakesNoOtherTurnWithIt(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		closed, ran := make(chan struct{}), 0
 		c.Schedule(func() { <-closed; runtime.Goexit() })

@@ -4,8 +4,8 @@ import "time"
 
 // This file ends the workers of an event loop: parked, dismissed, closed.
 
-// park waits until w is needed. false: w has been dismissed. c.mu must be held; park releases it
-// while it waits.
+// park waits until w is needed. It returns false if w has been dismissed. c.mu must be held; park
+// releases it while it waits.
 func (c *EventLoop) park(w *worker) bool {
 	if c.closed {
 		c.dismiss(w)

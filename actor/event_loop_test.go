@@ -116,7 +116,7 @@ func end(c *EventLoop) {
 	c.Wait()
 }
 
-// census is what an event loop consists of.
+// census counts the parts of an event loop.
 type census struct {
 	workers, parked, awake, blocked int
 	sleeping, closed                bool
@@ -128,14 +128,14 @@ func look(c *EventLoop) census {
 	return census{len(c.workers), len(c.parked), c.awake, c.blocked, c.sleeping, c.closed}
 }
 
-// grow makes an event loop as large as it may become, as a load would that gains from it.
+// grow makes an event loop as large as it may become under a load that gains from it.
 func grow(c *EventLoop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.target, c.policy.target = c.policy.most, c.policy.most
 }
 
-// asleep is an event loop that has nothing to do.
+// asleep is an event loop without work.
 var asleep = census{workers: 1, sleeping: true}
 
 func TestAnEventLoopWithNothingToDoIsOneWorkerAsleepInThePoller(t *testing.T) {

@@ -28,13 +28,13 @@ func (c *counter) Data(socket protocol.Socket, buffer *protocol.Buffer) error {
 
 func (c *counter) Closed(protocol.Socket, *protocol.Closed) {}
 
-// The Go form: an interface with three methods, more where they are wanted.
+// The Go form is an interface with three methods. More are optional.
 func ExampleHandlers() {
 	converse(tcpactor.Handlers(func() tcpactor.Handler { return &counter{} }))
 	// Output: welcome; 1: hello
 }
 
-// The ancestor's form: three functions that thread a state. Any of them but Read may be missing.
+// The ancestor's form is three functions that thread a state. Any of them but Read may be missing.
 func ExampleFunctions() {
 	converse(tcpactor.Functions[int]{
 		Accept: func(socket protocol.Socket) (int, error) {
@@ -54,7 +54,7 @@ func ExampleFunctions() {
 	// peer closed after 1 calls
 }
 
-// The Proto.Actor form: the actor is the connection.
+// In the Proto.Actor form the actor is the connection.
 func ExampleActors() {
 	converse(tcpactor.Actors(func() actor.Actor {
 		calls := 0

@@ -21,6 +21,6 @@ type Receiver interface {
 	Receive(ctx actor.Context, message any) error
 }
 
-// Drainer is the optional part of a Receiver that decides itself when to close on a shutdown, or at
-// the connection's MaxAge; the others are closed once they are quiet.
+// Drainer is an optional part of a Receiver. With it the Receiver itself decides when to close on a
+// shutdown, or at the connection's MaxAge. Other connections are closed once they are quiet.
 type Drainer interface{ Drains() bool }

@@ -21,8 +21,8 @@ var (
 	errUser = errors.New("the handler's own")
 )
 
-// behind is a connection without a socket: it gives what is sent to it to a factory's receiver and
-// keeps the errors.
+// behind is a connection without a socket: it gives messages to a factory's receiver and keeps the
+// errors.
 type behind struct {
 	t      *testing.T
 	system *actor.ActorSystem
@@ -52,7 +52,7 @@ func makeHandler(t *testing.T, factory tcpactor.Factory) *behind {
 	return b
 }
 
-// tell sends a message and returns what the receiver made of it.
+// tell sends a message and returns the receiver's result.
 func (b *behind) tell(message any) error {
 	b.t.Helper()
 	b.system.Root.Send(b.pid, message)
@@ -148,7 +148,7 @@ func TestAMessageGoesToTheHandlerThatWantsItWithItsSender(t *testing.T) {
 	assert.Equal(t, []string{"accepted", "hello"}, f.calls)
 }
 
-func TestAMessageThatNobodyWantsIsADeadLetter(t *testing.T) {
+func TestAnUnwantedMessageIsADeadLetter(t *testing.T) {
 	for name, factory := range map[string]tcpactor.Factory{
 		"Handlers":  tcpactor.Handlers(func() tcpactor.Handler { return &plain{} }),
 		"Functions": tcpactor.Functions[int]{},

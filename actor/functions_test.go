@@ -74,8 +74,8 @@ func TestTheUsersActorReceivesEventsAndMessagesAlike(t *testing.T) {
 	assert.Empty(t, b.dead)
 }
 
-// As connection.Connection does: an event comes up while another message is handled, and comes back
-// by way of Receive.
+// An event comes up while another message is handled, and comes back through Receive, as with
+// connection.Connection.
 func TestAnEventInsideAnotherMessageIsTheContextsMessageToo(t *testing.T) {
 	got := make(chan any, 1)
 	receiver := tcpactor.Actors(func() actor.Actor { return userActor{got} }).Open()

@@ -9,8 +9,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Handler shows the bytes of one connection to a value of its own, one call at a time. It may
-// block: only its own connection waits.
+// Handler gets the bytes of one connection, one call at a time. Each connection has a value of its
+// own. A handler may block: only its own connection waits.
 //
 // More methods are optional: those of AcceptedHandler, ClosedHandler, ClosingHandler,
 // PeerClosedHandler, WritableHandler, DrainingHandler and MessageHandler. A value that wraps a

@@ -19,19 +19,19 @@ type Source interface {
 	Drop(message any)
 }
 
-// FailureTaker is the optional part of a Source that wants to know of failures on its turn which no
-// Receive caught.
+// FailureTaker is the optional part of a Source that gets failures on its turn which no Receive
+// caught.
 type FailureTaker interface {
 	// Failed gets what the actor's code panicked with, nil for runtime.Goexit, and the message that
-	// it was invoked with, nil for Pull. It runs on the actor's turn, the panic's frames still on
-	// the stack. False: the failure goes to the supervisor.
+	// it was invoked with, nil for Pull. It runs on the actor's turn, with the panic's frames still
+	// on the stack. If it returns false, the failure goes to the supervisor.
 	Failed(ctx actor.Context, message, reason any) (taken bool)
 }
 
 // WatchTaker is the optional part of a Source that keeps its watchers itself.
 type WatchTaker interface {
-	// TakeWatch gets each *actor.Watch and *actor.Unwatch, on the actor's turn. False: Proto.Actor
-	// handles it as ever.
+	// TakeWatch gets each *actor.Watch and *actor.Unwatch, on the actor's turn. If it returns
+	// false, Proto.Actor handles the message.
 	TakeWatch(message any) (taken bool)
 }
 
@@ -151,10 +151,10 @@ func (m *Mailbox) Run() {
 	}
 }
 
-// RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that one is
-// taken over, and finds nothing left to do. False: a turn is under way on another goroutine (or on
-// this one, further up its stack), and nothing was done. It is for a caller that needs the actor's
-// work done before it can go on, and for actors with turns that do not block.
+// RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that turn is
+// taken over, and finds no work left. It returns false, and does nothing, if a turn is under way on
+// another goroutine, or on this one, further up its stack. It is for a caller that needs the
+// actor's work done before it can go on, and for actors with turns that do not block.
 func (m *Mailbox) RunNow() bool {
 	m.mu.Lock()
 	if m.inside {
@@ -196,8 +196,8 @@ func (m *Mailbox) Close() {
 	}
 }
 
-// Take removes the oldest user message, for an actor that must see its mail before the turn would
-// bring it.
+// Take removes the oldest user message, for an actor that must see its mail before its turn
+// delivers it.
 func (m *Mailbox) Take() (message any, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -207,9 +207,9 @@ func (m *Mailbox) Take() (message any, ok bool) {
 // run is a turn that was scheduled.
 func (m *Mailbox) run() { m.turn(true) }
 
-// turn is one turn: system messages, then mail, then what the source has; until nothing is left or
-// the throughput is used up. One that was scheduled may have been taken over meanwhile; then there
-// is nothing to do.
+// turn is one turn: system messages, then mail, then messages of the source, until nothing is left
+// or the throughput is used up. A scheduled turn may have been taken over meanwhile; then there is
+// no work.
 func (m *Mailbox) turn(scheduled bool) {
 	var message any
 	var what kind
@@ -260,9 +260,9 @@ func (m *Mailbox) turn(scheduled bool) {
 	}
 }
 
-// failed ends a turn in which the actor panicked, or called runtime.Goexit: then reason is nil. The
-// message at hand is lost. The rest goes on in a turn of its own, if the actor does not take the
-// failure after the supervisor has decided (EscalateFailure suspends the mailbox).
+// failed ends a turn in which the actor panicked, or called runtime.Goexit; for that reason is nil.
+// The message at hand is lost. The rest goes on in a turn of its own, if the actor does not take
+// the failure after the supervisor has decided (EscalateFailure suspends the mailbox).
 func (m *Mailbox) failed(message, reason any) {
 	taken := false
 	defer func() { // also where the code that takes the failure fails in turn
@@ -282,8 +282,8 @@ func (m *Mailbox) failed(message, reason any) {
 	}
 }
 
-// RunsUserCode reports whether Proto.Actor calls code of the user's for message by itself, and not
-// by the actor's Receive: a continuation of ReenterAfter, or a message that answers for itself.
+// RunsUserCode reports whether Proto.Actor itself calls the user's code for message, not through
+// the actor's Receive: a continuation of ReenterAfter, or a message that answers for itself.
 func RunsUserCode(message any) bool {
 	switch m := actor.UnwrapEnvelopeMessage(message).(type) {
 	case actor.AutoRespond:
@@ -297,8 +297,8 @@ func RunsUserCode(message any) bool {
 	}
 }
 
-// stop hands a Stop on. An actor that failed while it was stopping already goes on with it: what it
-// still waits for may be mail.
+// stop hands a Stop on. An actor that failed while it was stopping already goes on with the stop:
+// it may still wait for mail.
 func (m *Mailbox) stop() {
 	m.setSuspended(false)
 	m.invoker.InvokeSystemMessage(stopMessage)
@@ -315,9 +315,9 @@ func (m *Mailbox) goOn() {
 	m.scheduler.schedule(m)
 }
 
-// next returns what the turn does next. With none the turn is over: the mailbox has been marked as
-// not running. begins: the turn was scheduled and begins here, unless another goroutine has taken
-// it over.
+// next returns the turn's next message. With none the turn is over, and the mailbox has been marked
+// as not running. begins says that the turn was scheduled and begins here, unless another goroutine
+// has taken it over.
 func (m *Mailbox) next(begins bool) (any, kind) {
 	for {
 		m.mu.Lock()

@@ -7,8 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// bare is an actor that does nothing, behind a mailbox that runs a turn at once when the benchmark
-// says so.
+// bare is an actor that does nothing. Its mailbox runs a turn when the benchmark asks for it.
 type bare struct{ turn turn }
 
 func (*bare) Pull() any                { return nil }
@@ -22,7 +21,8 @@ func (b *bare) Schedule(func())        {}
 
 var _ actor.Dispatcher = (*bare)(nil)
 
-// BenchmarkMailbox is a turn of an actor: so many messages posted, and all handled.
+// BenchmarkMailbox measures a turn of an actor in which a number of messages are posted and
+// handled.
 func BenchmarkMailbox(b *testing.B) {
 	for _, mail := range []int{0, 1, 2, 16} {
 		b.Run(fmt.Sprintf("%d messages", mail), func(b *testing.B) {

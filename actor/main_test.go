@@ -29,7 +29,8 @@ func newSystem() *actor.ActorSystem {
 		actor.WithDeadLetterThrottleInterval(time.Millisecond))
 }
 
-// patience is how long a test waits for what comes at once; only a failing test waits that long.
+// patience is how long a test waits for things that come at once. Only a failing test waits that
+// long.
 const patience = 20 * time.Second
 
 // receive returns the next value, and fails the test if none comes.

@@ -59,9 +59,8 @@ func (c *EventLoop) monitor() {
 // ticksIn returns how many ticks went by between two looks.
 func ticksIn(d time.Duration) int { return max(1, int((d+tick/2)/tick)) }
 
-// doze says that the monitor does not look from now on, unless a worker has been active since the
-// last look: the turn that this worker took may block, and it did not see that the monitor must be
-// woken.
+// doze stops the monitor's looks, unless a worker has been active since the last look: the turn
+// that this worker took may block, and the worker did not see that the monitor must be woken.
 func (c *EventLoop) doze() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,10 +112,10 @@ func (c *EventLoop) look(ticks int) (busy bool) {
 	return busy
 }
 
-// growExtra decides how many more workers may come in, now that a tick found so many blocked. Where
-// most of the extra ones were blocked too, more of the same waits in the queue or in the poller,
-// and the number multiplies. It takes up to two ticks to find a blocked worker, so one tick without
-// is no end of the row.
+// growExtra decides how many more workers may come in after a tick that found blocked workers. If
+// most of the extra workers were blocked too, more turns that block wait in the queue or in the
+// poller, and the number multiplies. It takes up to two ticks to find a blocked worker, so one tick
+// without a find does not end the row.
 func (c *EventLoop) growExtra(found int) {
 	if found == 0 {
 		if c.calm++; c.calm > 1 {

@@ -45,8 +45,8 @@ func TestADozingMonitorIsWokenByWorkWhereverItComesFrom(t *testing.T) {
 	}
 }
 
-// While a handler sleeps for long there may be nothing else to do. The monitor dozes, and is there
-// for the next one.
+// While a handler sleeps for long there may be no other work. The monitor dozes, and wakes for the
+// next handler that blocks.
 func TestTheMonitorDozesBesideATurnThatWasTakenOver(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		release := make(chan struct{})
@@ -88,7 +88,7 @@ func TestWorkThatComesAtTheMomentTheMonitorGoesToSleepIsNoticed(t *testing.T) {
 	}
 }
 
-// The whole of it, load, monitor and policy: turns that take half a tick each, more than one worker
+// Load, monitor and policy work together here. Turns take half a tick each, more than one worker
 // can do.
 func TestALoadGetsAsManyWorkersAsItGainsFrom(t *testing.T) {
 	const most = 4
@@ -127,7 +127,7 @@ func TestALoadGetsAsManyWorkersAsItGainsFrom(t *testing.T) {
 
 func TestALoadThatGainsNothingFromMoreWorkersIsLeftToOne(t *testing.T) {
 	inBubble(t, 4, func(t *testing.T, c *EventLoop, _ *bell) {
-		only := make(chan struct{}, 1) // what they all need
+		only := make(chan struct{}, 1) // all of them need it
 		var stop atomic.Bool
 		var turn func()
 		turn = func() {

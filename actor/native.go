@@ -12,8 +12,8 @@ import (
 // become. To end the connection it sends a command through the Socket, or panics.
 //
 // With connection.RestartHandler an actor that panics gets Restarting, its children are stopped,
-// and once they have ended a new actor gets Started and Accepted. What the old one watched stays
-// watched.
+// and once they have ended a new actor gets Started and Accepted. The actors that the old one
+// watched stay watched.
 func Actors(newActor func() actor.Actor) Factory { return actors(newActor) }
 
 type actors func() actor.Actor

@@ -12,9 +12,9 @@ const (
 	kinds
 )
 
-// overflow is what waits in a mailbox behind the message that it holds itself. Most mailboxes have
-// none most of the time, so it is lent to them: a ring of its own for the burst that may come would
-// cost every idle actor more than all the rest of its mailbox.
+// overflow holds the messages that wait in a mailbox behind the one that the mailbox itself holds.
+// Most mailboxes have none most of the time, so it is pooled: a ring of its own for a burst would
+// cost every idle actor more than the rest of its mailbox.
 type overflow [kinds]ring
 
 var overflows = sync.Pool{New: func() any { return new(overflow) }}
@@ -48,7 +48,7 @@ func (m *Mailbox) push(k kind, message any) {
 	m.overflow[k].push(message)
 }
 
-// popNext returns what the actor is to handle next, none if there is nothing.
+// popNext returns the next message that the actor is to handle, none if there is none.
 func (m *Mailbox) popNext() (any, kind) {
 	if message, ok := m.pop(system); ok {
 		return message, system

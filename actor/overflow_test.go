@@ -71,7 +71,7 @@ func TestAMailboxIsAQueueForEachKind(t *testing.T) {
 	})
 }
 
-// assertEmpty: nothing that waited is still reachable.
+// assertEmpty requires that no message that waited is still reachable.
 func assertEmpty(t require.TestingT, m *Mailbox) {
 	assert.Equal(t, none, m.held)
 	assert.Nil(t, m.message)

@@ -1,9 +1,10 @@
 package tcpactor
 
-// policy decides how many workers an event loop's load is worth. More are not better: a worker that
-// only takes turns away from another costs wake-ups and cache misses. So it tries one more while
-// the event loop never sleeps, and keeps it only if more gets done; and, because on a machine that
-// others use too that may have been chance, only if less gets done once it is taken away again.
+// policy decides how many workers pay off for an event loop's load. More workers are not always
+// better: a worker that only takes turns away from another costs wake-ups and cache misses. So
+// policy tries one more while the event loop never sleeps, and keeps it only if more turns are run.
+// On a shared machine that may be chance, so it keeps the worker only if fewer turns are run once
+// it is taken away again.
 //
 // It gets one tick at a time and does not depend on time or goroutines.
 type policy struct {

@@ -33,7 +33,7 @@ func (l *load) window(done uint64, asleep int) int {
 	return l.target
 }
 
-// busy is so many windows without sleep; perWorker turns are run for each worker.
+// busy is a number of windows without sleep, in which each worker runs perWorker turns.
 func (l *load) busy(windows int, perWorker uint64) int {
 	for range windows {
 		l.window(perWorker*uint64(l.target), 0)
@@ -99,7 +99,8 @@ func TestOneTickThatFoundTheEventLoopAsleepPutsTheTrialOff(t *testing.T) {
 	assert.Equal(t, 2, l.window(100, 0))
 }
 
-// With n workers one brings an nth of the turns; the next must bring at least a quarter of that.
+// With n workers each runs an nth of the turns. The next worker must add at least a quarter of
+// that.
 func TestAWorkerIsKeptThatBringsAQuarterOfAnothersShare(t *testing.T) {
 	for others := 1; others <= 8; others++ {
 		before := uint64(400 * others)
@@ -163,8 +164,7 @@ func TestFailedTrialsRestTwiceAsLongEachUpToEightSeconds(t *testing.T) {
 	assert.InDelta(t, 8, (mostWait * window * tick).Seconds(), 0.5)
 }
 
-// keeps brings a second worker, which is on trial, to where it is kept: with it twice as much gets
-// done.
+// keeps runs a second worker's trial until the worker is kept: with it twice as many turns are run.
 func (l *load) keeps(t *testing.T) {
 	t.Helper()
 	require.Equal(t, fullFor, l.trial)
@@ -185,7 +185,7 @@ func TestAWorkerThatIsKeptIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-// With it more got done, but no less without it afterwards.
+// With the worker more turns were run, but no fewer without it afterwards.
 func TestAWorkerThatBroughtMoreByChanceIsTakenAwayAgain(t *testing.T) {
 	l := newLoad(2)
 	l.busy(fullFor, 100)
@@ -225,7 +225,7 @@ func TestSlackTakesOneWorkerAwayAWindow(t *testing.T) {
 	assert.Equal(t, 1, l.window(1000, window))
 }
 
-// Whatever the event loop does, there is a worker, and no more than there may be.
+// For any load there is at least one worker, and no more than the limit.
 func TestThereAreNeverFewerThanOneNorMoreThanMostWorkers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(-1, 5).Draw(t, "most")

@@ -26,7 +26,7 @@ const (
 	// throughput is how many messages an actor handles before others get their turn. Proto.Actor's
 	// own default.
 	throughput = 300
-	// maxIdle bounds the goroutines that wait for work; the others end. A parked one costs its
+	// maxIdle bounds the goroutines that wait for work; the others end. An idle one costs its
 	// stack, 8 KiB or so.
 	maxIdle = 64
 )

@@ -16,8 +16,8 @@ type scheduler interface {
 	schedule(t turn)
 }
 
-// schedulerOf makes one of any dispatcher. Where it is none of ours, the mailbox needs memory for
-// the function that it hands over.
+// schedulerOf makes a scheduler of any dispatcher. If the dispatcher is none of this package's, the
+// mailbox needs memory for the function that it hands over.
 func schedulerOf(d actor.Dispatcher, t turn) scheduler {
 	if s, ok := d.(scheduler); ok {
 		return s

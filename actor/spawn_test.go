@@ -10,7 +10,7 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 )
 
-// family is a parent that tells which of its children ended, and what it was asked for.
+// family is a parent that reports which of its children ended, and what it was asked for.
 func family(t *testing.T, system *actor.ActorSystem) (parent *actor.PID, ended chan *actor.PID, children func() int) {
 	ended = make(chan *actor.PID, 10)
 	counts := make(chan int)
@@ -106,7 +106,7 @@ func TestALightChildSpawnsOneOfItsOwnUnderTheIdThatWasMadeForIt(t *testing.T) {
 	receive(t, ended)
 }
 
-func TestWhoAdoptsAnActorWaitsForItsEnd(t *testing.T) {
+func TestAnActorThatAdoptsAnotherWaitsForItsEnd(t *testing.T) {
 	system := newSystem()
 	parent, _, children := family(t, system)
 	ending, release := make(chan struct{}), make(chan struct{})

@@ -9,7 +9,7 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 )
 
-func TestAnEventIsHeardIfAnybodyButTheActorSystemSubscribes(t *testing.T) {
+func TestAnEventIsHeardIfThereIsAnotherSubscriberThanTheActorSystem(t *testing.T) {
 	for _, system := range []*actor.ActorSystem{newSystem(), tcpactor.NewSystem(), actor.NewActorSystem(actor.WithDeadLetterThrottleCount(0))} {
 		assert.EqualValues(t, 3, system.EventStream.Length(), "its own")
 		assert.False(t, tcpactor.Heard(system))

@@ -11,7 +11,7 @@ import (
 // stock one is 32,768 small maps: 2.8 MB that every collection scans, 150 bytes for an entry, and a
 // cache miss or two for each look-up; this one is 512.
 //
-// Berth runs on any actor system; this is one to create where nothing asks for another. A running
+// Berth runs on any actor system. This one is the choice if nothing asks for another. A running
 // system's registry must not be replaced.
 //
 // On 32-bit platforms it is the only one that works: the stock registry takes a hash for an index,
@@ -23,7 +23,7 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	for i := range compact.LocalPIDs {
 		compact.LocalPIDs[i] = cmap.New()
 	}
-	for _, bucket := range old.LocalPIDs { // what there is, is the system's own: the dead letters, the event stream
+	for _, bucket := range old.LocalPIDs { // the existing entries are the system's own: the dead letters, the event stream
 		bucket.IterCb(func(id string, process any) { compact.GetBucket(id).Set(id, process) })
 	}
 	system.ProcessRegistry.LocalPIDs = compact
@@ -33,8 +33,8 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 // registryMaps is how many maps of 32 shards each the registry has. From 1 to 64 an entry costs the
 // same, about 60 bytes at 10,000 connections; with 16 the shards' locks rarely meet.
 //
-// Of one map the index is 0, also where Proto.Actor makes a negative number of the name's hash: an
-// int of 32 bits.
+// With one map the index is always 0, even if an int has 32 bits and Proto.Actor makes a negative
+// number of the name's hash.
 func registryMaps() int {
 	if strconv.IntSize < 64 {
 		return 1

@@ -1,7 +1,7 @@
 package tcpactor
 
-// turns is an event loop's run queue: a ring that grows by doubling. Memory that a burst added is
-// given back when the queue runs empty.
+// turns is an event loop's run queue: a ring that grows by doubling. When the queue runs empty, it
+// gives back the memory that a burst added.
 type turns struct {
 	slots []turn
 	head  int

@@ -11,7 +11,7 @@ import (
 // numbered returns a turn that can be told from others: it writes its number.
 func numbered(n int, to *int) turn { return function(func() { *to = n }) }
 
-// The model is a slice. Bursts are long, so that the ring wraps, grows and is given back.
+// The model is a slice. Bursts are long, so that the ring wraps, grows and gives back its memory.
 func TestTheRunQueueIsAQueueWhateverItGrowsTo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var q turns

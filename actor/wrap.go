@@ -12,10 +12,9 @@ type ReceiverFunc func(ctx actor.Context, message any) error
 // Receive implements Receiver.
 func (f ReceiverFunc) Receive(ctx actor.Context, message any) error { return f(ctx, message) }
 
-// Wrap puts code around the handlers that factory makes, of whatever form. around is called for
-// each of them with the handler as it is; what it returns sees every message of the connection
-// first, and calls next to go on. What a handler has besides Receive is kept, so no optional method
-// is lost.
+// Wrap puts code around the handlers that factory makes, of any form. around is called for each
+// handler, as next. The Receiver that it returns gets every message of the connection first, and
+// calls next to go on. Optional methods of a handler are kept.
 func Wrap(factory Factory, around func(next Receiver) Receiver) Factory {
 	return wrapped{factory, around}
 }
@@ -44,8 +43,9 @@ type wrappedReceiver struct {
 	event        any // the event under way; nil: none
 }
 
-// Receive implements Receiver. An event that comes up during another message reaches an actor by
-// way of the connection, and so comes here a second time: then it has passed the outer one.
+// Receive implements Receiver. An event that comes up during another message reaches an actor
+// through the connection, and so comes here a second time. Then it has passed the outer Receiver
+// already.
 func (r *wrappedReceiver) Receive(ctx actor.Context, message any) error {
 	if !recurs(message) {
 		return r.outer.Receive(ctx, message)

@@ -6,8 +6,8 @@ import "time"
 // wherever one begins and ends.
 const goldenStep = 0x9E3779B9
 
-// spread deals out the places of connections in MaxAge's tolerance: evenly, so that any number of
-// connections accepted together end one by one. Any goroutine may call it.
+// spread distributes connections evenly over MaxAge's tolerance, so that any number of connections
+// accepted together end one by one. Any goroutine may call it.
 func (s *Spawner) spread() uint16 { return uint16(s.dealt.Add(goldenStep) >> 16) }
 
 // ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth.
@@ -19,7 +19,7 @@ func (c *Connection) ageLimit(maxAge time.Duration) time.Duration {
 func (c *Connection) age(now time.Duration) time.Duration { return now + c.shared.behind - c.born }
 
 // agedAt is when the sweep saw that the connection has reached its MaxAge: its grace begins then.
-// There must have been such a moment.
+// It is called only after that.
 func (c *Connection) agedAt() time.Duration { return time.Duration(c.rare.Load().agedAt.Load()) }
 
 // ageDeadline is when MaxAgeGrace is over, zero where it is off.

@@ -24,7 +24,7 @@ type Budget struct {
 	limits  BudgetLimits
 	held    atomic.Int64
 	waiting atomic.Int64  // connections that are not read because of it
-	wanting atomic.Int64  // connections of which a write was refused because of it, and that have not been told of room
+	wanting atomic.Int64  // connections that had a write refused because of it, and have not been told of room
 	refused atomic.Uint64 // writes
 	share   atomic.Int64  // a connection that holds as much pauses above the high water; set by reclaim
 	pressed atomic.Bool   // the high water was reached, and the low one not since; set by reclaim
@@ -69,7 +69,7 @@ func (b *Budget) Wanting() int { return int(b.wanting.Load()) }
 // Refused returns how many writes were refused because of it.
 func (b *Budget) Refused() uint64 { return b.refused.Load() }
 
-// Kicked says that a Sweep is due, within ReclaimInterval of the last one.
+// Kicked signals that a Sweep is due, within ReclaimInterval of the last one.
 func (b *Budget) Kicked() <-chan struct{} {
 	if b == nil {
 		return nil
@@ -148,16 +148,17 @@ type share struct {
 	waiting atomic.Bool                     // it is not read until reclaim, or its end, says otherwise
 	need    atomic.Int64                    // how much more it wanted then
 	wants   atomic.Int64                    // the memory of the largest refused write plus 1; 0: there is none
-	lent    atomic.Pointer[protocol.Buffer] // what the handler is shown of its input
+	lent    atomic.Pointer[protocol.Buffer] // the input that the handler is shown
 	input   int                             // of held, the memory of its input; the connection's turn only
 	ahead   int                             // lent to its transport, likewise
 	reclaim reclaim                         // the sweep's
 }
 
-// share returns the connection's; there must be a budget.
+// share returns the connection's share; there must be a budget.
 func (c *Connection) share() *share { return c.rare.Load().share }
 
-// affords takes the memory that reading room bytes needs. False: the connection waits for it.
+// affords takes the memory that a read of room bytes needs. If it returns false, the connection
+// waits for the memory.
 func (c *Connection) affords(room int) bool {
 	b := c.shared.budget
 	if b == nil {
@@ -204,7 +205,7 @@ func (c *Connection) affordsMemory(n int) bool {
 	return false
 }
 
-// goOn ends the waiting. True: it did wait.
+// goOn ends the waiting. It returns true if the connection did wait.
 func (b *Budget) goOn(s *share) bool {
 	if !s.waiting.CompareAndSwap(true, false) {
 		return false
@@ -242,7 +243,7 @@ func (c *Connection) lent(b *protocol.Buffer) bool {
 	return c.shared.budget != nil && c.share().lent.Load() == b
 }
 
-// handOver says that the input's memory belongs to a write now, and returns what was taken for it.
+// handOver notes that the input's memory belongs to a write now, and returns what was taken for it.
 func (c *Connection) handOver() (memory int) {
 	if c.shared.budget != nil {
 		s := c.share()
@@ -261,7 +262,7 @@ func (c *Connection) leaveBudget() {
 	}
 }
 
-// want notes that a write of so much memory was refused, so that its connection is told of room.
+// want notes that a write of the given memory was refused, so that its connection is told of room.
 // Any goroutine may call it.
 func (b *Budget) want(s *share, memory int) {
 	for size := int64(memory) + 1; ; {
@@ -279,7 +280,7 @@ func (b *Budget) want(s *share, memory int) {
 	}
 }
 
-// wanted ends what want began. True: there was such a write.
+// wanted ends what want began. It returns true if there was such a write.
 func (b *Budget) wanted(s *share) bool {
 	if s.wants.Swap(0) == 0 {
 		return false
@@ -348,16 +349,16 @@ func (c *Connection) pieces(room int) (ahead, now int) {
 
 // readsAhead is a transport that may read before it is fetched, into memory of its own.
 type readsAhead interface {
-	// Ahead returns how much memory it would take to read room bytes ahead; 0: it reads already.
-	// reads false: it never does.
+	// Ahead returns how much memory it would take to read room bytes ahead; 0 means that it reads
+	// already. reads is false if it never does.
 	Ahead(room int) (memory int, reads bool)
 	// Shrink copies what was read to memory that is no larger than it needs to be.
 	Shrink()
 }
 
-// ahead bounds what a transport reads before it is fetched, which counts only then. While there is
-// room that is as much as without a budget. Otherwise it is a small piece, and more than that while
-// reads fill it.
+// ahead bounds the bytes that a transport reads before they are fetched. They count only once they
+// are fetched. While there is room the bound is that without a budget. Otherwise it is a small
+// piece, and more while reads fill it.
 func (c *Connection) ahead(room int) int {
 	b := c.shared.budget
 	if b == nil {

@@ -35,7 +35,7 @@ func TestUnderManyTakersNeverMoreIsHeldThanTheTotalAndInTheEndNothing(t *testing
 			var s share
 			var mine [16]int
 			for round := range rounds {
-				at, n := round%len(mine), (round*7919+id*104729)%16000 // of no pattern
+				at, n := round%len(mine), (round*7919+id*104729)%16000 // without a pattern
 				inUse.Add(-int64(mine[at]))
 				b.add(&s, -mine[at])
 				mine[at] = 0
@@ -71,7 +71,7 @@ func TestTheMoreAConnectionHoldsTheEarlierItWaits(t *testing.T) {
 	assert.Equal(t, b.limits.HighWater, b.ceiling(8<<10, writing), "who holds a share gets no more for writes either")
 }
 
-func TestBelowTheHighWaterNobodyIsRefused(t *testing.T) {
+func TestBelowTheHighWaterNoConnectionIsRefused(t *testing.T) {
 	b := newBudget()
 	var s share
 	assert.True(t, b.take(&s, 80<<10, reading), "also all of it at once")
@@ -214,7 +214,7 @@ func TestMemoryThatIsForwardedToAnotherConnectionIsTakenThere(t *testing.T) {
 	assert.EqualValues(t, 2<<10, b.Held())
 }
 
-// feeder is a socket that has what it is told, and notes how much it is asked for.
+// feeder is a socket with the input that the test gives it. It notes how much it is asked for.
 type feeder struct {
 	taker
 	has          int

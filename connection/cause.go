@@ -10,14 +10,14 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// cause says what ended a connection.
+// cause is what ended a connection.
 type cause struct {
 	reason protocol.Reason
 	err    error
 }
 
-// plain are the causes without an error: most connections end in an orderly way, and theirs needs
-// no memory.
+// plain are the causes without an error. Most connections end in an orderly way, and their causes
+// need no memory.
 var plain = func() (causes [protocol.ReasonStopped + 1]cause) {
 	for reason := range causes {
 		causes[reason].reason = protocol.Reason(reason)
@@ -32,15 +32,15 @@ func causeOf(reason protocol.Reason, err error) *cause {
 	return &cause{reason, err}
 }
 
-// blame gives the end an error that was orderly until err cut its flush off. The reason stays the
-// first one.
+// blame adds err to an end that was orderly until err cut its flush off. The reason stays the first
+// one.
 func (c *Connection) blame(err error) {
 	if why := c.cause.Load(); why != nil && why.err == nil {
 		c.cause.CompareAndSwap(why, &cause{why.reason, err})
 	}
 }
 
-// causeErr returns what writes fail with that the end of the connection cut off.
+// causeErr returns the error of writes that the end of the connection cut off.
 func (c *Connection) causeErr() error {
 	if why := c.cause.Load(); why != nil && why.err != nil {
 		return why.err
@@ -80,7 +80,7 @@ func (c *Connection) endedBy(reason protocol.Reason) bool {
 	return why != nil && why.reason == reason
 }
 
-// classify says why an operation on the socket failed.
+// classify returns why an operation on the socket failed.
 func (c *Connection) classify(op string, err error) (protocol.Reason, error) {
 	if transport.IsReset(err) {
 		return protocol.ReasonPeerReset, c.opError(op, err)

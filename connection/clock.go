@@ -6,10 +6,9 @@ import (
 )
 
 // clock is the time that the sweep's limits are measured in. It is the process's own time, except
-// that a sweep which comes late does not count the time that it comes late by: while a process
-// stands still (it is stopped, its machine is moved or sleeps) nothing is read, so nothing can be
-// said about the peers. After such a pause every connection has what was left of its limits before
-// it.
+// that it does not count the delay of a late sweep. While a process stands still (it is stopped,
+// its machine is moved or sleeps) nothing is read, so nothing is known about the peers. After such
+// a pause every connection has the same time left as before it.
 //
 // Any goroutine may call its methods. Times are since the Spawner's epoch.
 type clock struct {
@@ -23,13 +22,13 @@ type clock struct {
 // shorter than four times that: a busy machine makes it late by some milliseconds all the time.
 const leastSlack = 50 * time.Millisecond
 
-// slack is how late a sweep may come without losing time where it is to come every interval, and
-// shortest is the shortest limit.
+// slack is how late a sweep may come without losing time, if sweeps come every interval and the
+// shortest limit is shortest.
 func slack(interval, shortest time.Duration) time.Duration {
 	return max(interval, min(leastSlack, shortest/4))
 }
 
-// now returns what it shows at a moment of the process's time.
+// now returns what the clock shows at a moment of the process's time.
 func (k *clock) now(moment time.Duration) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -40,8 +39,8 @@ func (k *clock) shows(moment time.Duration) time.Duration {
 	return k.at + max(0, min(moment-k.real, k.most))
 }
 
-// behind returns by how much it is behind the process's time at a moment of the process's time: all
-// the time that was not counted.
+// behind returns by how much the clock is behind the process's time at a moment of the process's
+// time. This is all the time that was not counted.
 func (k *clock) behind(moment time.Duration) time.Duration { return moment - k.now(moment) }
 
 // sweep is called by the sweep, at its beginning. It returns what the clock shows.
@@ -52,7 +51,7 @@ func (k *clock) sweep(moment time.Duration) time.Duration {
 	return k.at
 }
 
-// allow says how far it goes until the next sweep.
+// allow sets how far the clock goes until the next sweep.
 func (k *clock) allow(most time.Duration) {
 	k.mu.Lock()
 	k.most = most

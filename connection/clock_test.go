@@ -44,14 +44,14 @@ func (s *Spawner) passes(d time.Duration) {
 	}
 }
 
-// stands lets d pass without a sweep, as where the process is stopped; then the sweep comes.
+// stands lets d pass without a sweep, as if the process were stopped. Then the sweep comes.
 func (s *Spawner) stands(d time.Duration) {
 	s.epoch = s.epoch.Add(-d)
 	s.Sweep()
 }
 
-// Every limit that the sweep keeps: half of it passes, the process is stopped for a hundred times
-// as long, and it has half of its time still.
+// For every limit that the sweep keeps, half of it passes, and then the process is stopped for a
+// hundred times as long. The limit still has half of its time.
 func TestAPauseOfTheProcessEndsNothing(t *testing.T) {
 	const limit = 10 * second
 	off := Options{HandshakeTimeout: -1, IdleTimeout: -1, ReadTimeout: -1, WriteTimeout: -1, CloseTimeout: -1, LingerTimeout: -1, HalfCloseTimeout: -1, DrainQuiet: -1, MaxAgeGrace: -1}

@@ -31,7 +31,7 @@ type closingHooks struct {
 	hooks map[*func()]struct{}
 }
 
-// add returns false where the end has begun already: then hook is not added.
+// add returns false if the end has begun already: then hook is not added.
 func (h *closingHooks) add(hook *func(), begun func() bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -77,8 +77,8 @@ func (c *Connection) whenClosing(hook func()) (cancel func() bool) {
 	return func() bool { return hooks.remove(&hook) }
 }
 
-// end says what ends the connection, unless something has ended it already; then it returns false.
-// It is called on the connection's turn, or by setCause.
+// end sets what ends the connection. If something has ended it already, end returns false. It is
+// called on the connection's turn, or by setCause.
 func (c *Connection) end(reason protocol.Reason, err error) bool {
 	if c.cause.Load() != nil || !c.cause.CompareAndSwap(nil, causeOf(reason, err)) {
 		return false
@@ -92,7 +92,7 @@ func (c *Connection) end(reason protocol.Reason, err error) bool {
 }
 
 // setCause is end for any goroutine. The connection's turn may be held up by a handler that blocks,
-// so another goroutine publishes the news.
+// so another goroutine publishes Closing.
 func (c *Connection) setCause(reason protocol.Reason, err error) {
 	if c.end(reason, err) && c.phase.Load()&met != 0 {
 		c.shared.later(c.publishClosingApart)
@@ -122,8 +122,8 @@ func (c *Connection) publishClosingApart() {
 	}
 }
 
-// publishClosing publishes that the end has begun, on the connection's turn. Where another
-// goroutine has begun to, it waits for that: Closed comes after the news.
+// publishClosing publishes that the end has begun, on the connection's turn. If another goroutine
+// has begun to publish, it waits for that, because Closed comes after Closing.
 func (c *Connection) publishClosing() {
 	if c.phase.Or(announced)&announced == 0 {
 		c.announce()

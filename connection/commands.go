@@ -9,15 +9,15 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// reply is where the outcome of a command goes: to a callback, to a sender, or nowhere.
+// reply is the receiver of a command's outcome: a callback, a sender, or none.
 type reply struct {
 	done   func(error)
 	sender *actor.PID
 	ack    any
 	token  any
 
-	untilFlushed bool // CloseWrite: wants to know of the FIN, not of the end
-	orderly      bool // Close: wants to know whether everything accepted went out
+	untilFlushed bool // CloseWrite: the reply is for the FIN, not for the end
+	orderly      bool // Close: the reply tells whether everything accepted went out
 }
 
 // replyTo returns the reply that a command from sender asks for.
@@ -98,7 +98,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	}
 }
 
-// accept queues a Write that came by mail: here it takes its credit, or is refused.
+// accept queues a Write that came by mail. It takes the Write's credit, or refuses the Write.
 func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
 	crossed, err := c.acquire(c.slow(), len(data), len(data))
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
 	c.post(e, crossed)
 }
 
-// unacceptedMail is the end of a Write that came by mail and that err kept out of the queue.
+// unacceptedMail ends a Write that came by mail and that err kept out of the queue.
 func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err error) {
 	switch {
 	case c.overflow(c.slow(), err):

@@ -41,7 +41,7 @@ func (c *completions) get() *completionList {
 	return c.list.Load()
 }
 
-// await returns when no goroutine holds the list that might have read a state from before a change.
+// await returns when no goroutine that may have read the state from before a change holds the list.
 func (c *completions) await() {
 	if list := c.list.Load(); list != nil {
 		list.mu.Lock()
@@ -49,7 +49,7 @@ func (c *completions) await() {
 	}
 }
 
-// run calls what is due, in order, also what becomes due meanwhile.
+// run calls the completions that are due, in order, also those that become due meanwhile.
 func (c *completions) run(call func(completion)) {
 	if list := c.list.Load(); list != nil {
 		list.run(call)
@@ -74,8 +74,8 @@ func (l *completionList) run(call func(completion)) {
 	}
 }
 
-// callAll calls them in order. One that ends the goroutine (runtime.Goexit) does not take the
-// others with it: deferred calls still run.
+// callAll calls them in order. If one ends the goroutine (runtime.Goexit), the others still run, as
+// deferred calls.
 func callAll(due []completion, call func(completion)) {
 	called := 0
 	defer func() {

@@ -63,7 +63,7 @@ type flags struct {
 	shaking     bool // the handshake goes on
 	forced      bool // a Resume, or a new handler, wants a call with the bytes that are there, or they came with the handshake
 	inputEnded  bool // no input will come any more
-	inputKnown  bool // the handler's side has taken note of it
+	inputKnown  bool // the handler's side knows of it
 	writerEnded bool
 	writerGone  bool // its actor has stopped
 	highTold    bool // the last Writable said not ready
@@ -89,7 +89,7 @@ type attend struct{}
 
 var attendNow = &attend{}
 
-// order is a command through the handle, with its completion.
+// order is a command that came through the handle, with its completion.
 type order struct {
 	command protocol.Command
 	done    func(error)
@@ -162,7 +162,7 @@ func (c *Connection) signal(bit uint32) {
 	c.mailbox.Schedule()
 }
 
-// signalOnce is signal for what is signalled often: it gives no turn where that was signalled
+// signalOnce is signal for signals that come often: it gives no turn if the signal was raised
 // already.
 func (c *Connection) signalOnce(bit uint32) {
 	if c.signals.Or(bit)&bit == 0 {

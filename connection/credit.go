@@ -79,8 +79,8 @@ func (c *credit) reserve(n int, l *limits) (crossed bool, err error) {
 	}
 }
 
-// refuse marks that a write of n bytes does not fit, so that the release that makes room tells.
-// False: it fits by now, or never will.
+// refuse marks that a write of n bytes does not fit, so that the release that makes room reports
+// it. It returns false if the write fits by now, or never will.
 func (c *credit) refuse(n int, l *limits) bool {
 	for {
 		word := c.word.Load()
@@ -117,7 +117,7 @@ func (l *limits) low(word uint64, fits int) bool {
 	return bytes <= l.lowWater && (fits == 0 || writes <= l.writes/2 && bytes+fits-1 <= l.bytes)
 }
 
-// close refuses everything from now on. What was reserved stays reserved until it is released.
+// close refuses everything from now on. Reserved credit stays reserved until it is released.
 func (c *credit) close() { c.word.Or(creditClosed) }
 
 // pending returns the writes and bytes the kernel has not taken yet.

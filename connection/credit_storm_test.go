@@ -19,9 +19,9 @@ import (
 
 var creditOperations = flag.Int("credit.operations", 240_000, "how often the storm asks for credit")
 
-// F1: many writers at once, and at every instant neither limit is exceeded. What a writer holds is
-// counted after its reserve and before its release, so the true count is never below the one that
-// is checked.
+// F1: many writers at once, and at every instant neither limit is exceeded. The credit of a writer
+// is counted after its reserve and before its release, so the true count is never below the one
+// that is checked.
 func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 	const writers = 8
 	began, each := time.Now(), *creditOperations/writers
@@ -84,8 +84,8 @@ func TestBothLimitsHoldAtEveryInstantUnderManyWriters(t *testing.T) {
 	}})
 }
 
-// Whatever closes the credit, nothing is accepted afterwards: writes that were reserved before are
-// counted, all others get the error.
+// After the credit is closed, nothing is accepted. Writes that were reserved before are counted,
+// all others get the error.
 func TestNothingIsAcceptedAfterClose(t *testing.T) {
 	const rounds, writers = 500, 4
 	l := limits{writes: 1000, bytes: 1000, highWater: 1 << 20}

@@ -11,7 +11,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// plainCredit is what credit would be without its one word.
+// plainCredit is a credit without the packing into one word.
 type plainCredit struct {
 	limits
 	count, size  int

@@ -1,9 +1,9 @@
-// Package connection is one socket as two actors: the connection, which reads and calls the
+// Package connection runs one socket with two actors: the connection, which reads and calls the
 // handler, and its writer.
 //
-// Programs import package berth. They use of this package: Options, the limits and policies of a
-// connection; Group, one payload for many connections; and the events of the actor system's
-// EventStream, Closing and HandlerFailed. The rest is for package listener.
+// Programs import package berth. From this package they use Options, the limits and policies of a
+// connection; Group, one payload for many connections; and Closing and HandlerFailed, events of the
+// actor system's EventStream. The rest is for package listener.
 //
 // The files of the package:
 //

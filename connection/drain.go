@@ -9,9 +9,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Drain tells the handler that the server shuts down. A handler that has Draining decides itself
-// when to Close; the others are closed when nothing has moved for DrainQuiet. Any goroutine may
-// call it.
+// Drain tells the handler that the server shuts down. A handler with a Draining method itself
+// decides when to Close. Connections of other handlers are closed when nothing has moved for
+// DrainQuiet. Any goroutine may call it.
 func (c *Connection) Drain() { c.signal(signalDrain) }
 
 // Shutdown closes in an orderly way: the time for draining is over. Any goroutine may call it.

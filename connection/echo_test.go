@@ -24,7 +24,7 @@ func (echo) Data(s protocol.Socket, b *protocol.Buffer) error {
 }
 
 // BenchmarkEcho is a message of 64 bytes and its echo over TCP on loopback, client included;
-// package test/memory has the same without the kernel.
+// package test/memory measures the same without the kernel.
 func BenchmarkEcho(b *testing.B) {
 	for name, kind := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
 		b.Run(name, func(b *testing.B) {

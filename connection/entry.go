@@ -9,18 +9,18 @@ import (
 )
 
 // entry is one accepted write on its way from the caller to the kernel. It is pooled; it belongs to
-// its caller until it is posted, then to the writer. Most writes are one slice and nothing else:
-// those need one cache line, and what few have lies in rest.
+// its caller until it is posted, then to the writer. Most writes are one slice and nothing else.
+// Those need one cache line; fields that few writes need are in rest.
 type entry struct {
 	next   *entry           // in the writer's inbox or queue
-	data   []byte           // what is left to write of the first slice
+	data   []byte           // the part of the first slice that is not written yet
 	chunk  *transport.Chunk // the memory behind data, to be released; nil where it was the caller's own
 	done   func(error)      // the completion, if one is wanted
 	memory int              // bytes of the budget that it holds, to its end
 	rest   *rest            // nil: none
 }
 
-// rest is what few entries have.
+// rest holds the fields that few entries need.
 type rest struct {
 	more [][]byte   // the slices after the first
 	file *fileWrite // instead of data
@@ -54,7 +54,7 @@ func (e *entry) makeRest() *rest {
 	return e.rest
 }
 
-// copyOf makes it an entry of a copy of p.
+// copyOf makes the entry one of a copy of p.
 func (e *entry) copyOf(p []byte) {
 	if len(p) > 0 {
 		e.chunk = transport.NewChunk(len(p))
@@ -62,7 +62,7 @@ func (e *entry) copyOf(p []byte) {
 	}
 }
 
-// buffers makes it an entry of several slices, at least one, of n bytes in all.
+// buffers makes the entry one of several slices, at least one, of n bytes in all.
 func (e *entry) buffers(bufs [][]byte, n int) {
 	e.data = bufs[0]
 	if len(bufs) > 1 {
@@ -114,7 +114,7 @@ func (e *entry) reserved() int {
 	return int(e.left())
 }
 
-// advance says that the kernel took n more bytes of it.
+// advance notes that the kernel took n more bytes of it.
 func (e *entry) advance(n int) {
 	r := e.rest
 	switch {

@@ -14,7 +14,7 @@ func ExampleOptions_WithDefaults() {
 	// Output: 8192 32768 64 5s
 }
 
-// An option that cannot be is one sentence.
+// The error about an option that is not valid is one sentence.
 func ExampleOptions_Validate() {
 	fmt.Println(connection.Options{IdleTimeout: 5 * time.Minute, HighWater: 1 << 10}.Validate())
 	fmt.Println(connection.Options{HighWater: 1 << 10, LowWater: 2 << 10}.Validate())

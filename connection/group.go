@@ -12,8 +12,8 @@ import (
 // is an empty group, and it must not be copied after its first use. Any goroutine may call its
 // methods, handlers of members included.
 //
-// A member leaves by itself when its connection begins to end, at once and not only after the last
-// flush. All members get the bytes of a group in the same order, whichever goroutines write them.
+// A member leaves by itself as soon as its connection begins to end, not only after the last flush.
+// All members get the bytes of a group in the same order, whichever goroutines write them.
 type Group struct {
 	// Left, if not nil, is called once for each member that begins to end, with the cause. It is
 	// not called for a member that Remove took out. It runs on a goroutine of the connection's

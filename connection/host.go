@@ -43,9 +43,9 @@ func (c *Connection) try(ctx actor.Context, message any) {
 
 func (c *Connection) delivered(before bool) { c.flags.delivering = before }
 
-// ours reports whether message is one that the connection makes for its handler. One that comes up
-// while another is delivered can come to Receive only by a nested delivery, or as the handler's own
-// invention.
+// ours reports whether message is one that the connection makes for its handler. While another
+// message is delivered, such a message comes to Receive only by a nested delivery, or because the
+// handler made it itself.
 func ours(message any) bool {
 	switch message.(type) {
 	case protocol.Event, *actor.Started, *actor.Restarting:
@@ -54,7 +54,7 @@ func ours(message any) bool {
 	return false
 }
 
-// call runs a completion. It is the handler's code as much as what the connection calls itself.
+// call runs a completion. A completion is the handler's code like its methods.
 func (c *Connection) call(ctx actor.Context, one completion) {
 	c.tryCall(ctx, one)
 	c.replace(ctx)
@@ -103,8 +103,8 @@ func (c *Connection) guard(ctx actor.Context, returned *bool) {
 	c.setCause(protocol.ReasonHandlerPanic, protocol.ErrGoexit)
 }
 
-// Failed implements tcpactor.FailureTaker: code of the user's failed that Proto.Actor runs by
-// itself. It ends this connection, or only its handler, as if it had been called by try.
+// Failed implements tcpactor.FailureTaker: user's code that Proto.Actor itself runs has failed. The
+// failure ends this connection, or only its handler, as if try had called the code.
 func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool) {
 	if !tcpactor.RunsUserCode(message) {
 		return false
@@ -118,8 +118,8 @@ func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool)
 	return true
 }
 
-// failed ends the connection because of its handler, which is shown no more. What was accepted is
-// still flushed: it may be the error message for the peer.
+// failed ends the connection because of its handler, which is shown no more input. Accepted writes
+// are still flushed: one may be the error message for the peer.
 func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
 	c.phase.And(^salvaging)
 	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
@@ -133,7 +133,7 @@ const (
 	none      tenure = iota // there is no handler yet
 	serving                 // it gets every event
 	broken                  // it panicked and is to be replaced
-	dismissed               // it knows, and its children are to stop
+	dismissed               // it has been told, and its children are to stop
 )
 
 // panicked decides what happens after the panic of a handler, or of its factory.
@@ -143,7 +143,7 @@ func (c *Connection) panicked(ctx actor.Context, err error) {
 		c.failed(ctx, reason, err)
 		return
 	}
-	c.flags.tenure = max(c.flags.tenure, broken) // dismissed stays: the successor did not come into being
+	c.flags.tenure = max(c.flags.tenure, broken) // dismissed stays: no successor was made
 	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err, Restarted: true})
 }
 
@@ -161,8 +161,8 @@ func (c *Connection) mayRestart() bool {
 	return true
 }
 
-// final reports whether message belongs to the end of a connection: then its last handler gets it,
-// whatever it did.
+// final reports whether message belongs to the end of a connection. Then the last handler gets it,
+// even a broken one.
 func final(message any) bool {
 	switch message.(type) {
 	case *protocol.Closing, *protocol.Closed, *actor.Stopping, *actor.Stopped:
@@ -184,8 +184,8 @@ func (c *Connection) replace(ctx actor.Context) {
 }
 
 // dismiss does what Proto.Actor does before it makes an actor anew: it tells the old one, and stops
-// its children. False: some of them have not ended yet. Until they have, no mail is read and no
-// input.
+// its children. It returns false if some of them have not ended yet. Until they have, neither mail
+// nor input is read.
 func (c *Connection) dismiss(ctx actor.Context) bool {
 	if c.flags.tenure == broken {
 		c.try(ctx, &actor.Restarting{})
@@ -228,8 +228,8 @@ func (c *Connection) greet(ctx actor.Context) {
 	}
 }
 
-// remind gives a new handler what it cannot know: the unread bytes, and the events that the handler
-// before it got and that still hold.
+// remind gives a new handler the unread bytes, and the events that the handler before it got and
+// that still hold.
 func (c *Connection) remind() {
 	c.flags.forced = true
 	c.flags.inputKnown = false

@@ -61,8 +61,8 @@ func (d *inTurn) run() {
 	d.turns = d.turns[:0]
 }
 
-// BenchmarkLife is what a connection costs from spawn to stop, with one echo in between, but for
-// the kernel's part.
+// BenchmarkLife measures the cost of a connection from spawn to stop, with one echo in between,
+// without the kernel's part.
 func BenchmarkLife(b *testing.B) {
 	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -1,8 +1,8 @@
 package connection
 
-// This file is the wait for the peer's FIN after ours. A connection waits without a Permit: clients
-// that do not close must not keep others out. It still has its socket, so the number of those that
-// wait is bounded.
+// This file handles the wait for the peer's FIN after ours. A connection waits without a Permit:
+// clients that do not close must not keep others out. It still has its socket, so the number of
+// those that wait is bounded.
 
 // waitsForFIN is the Permit of a connection that has given its own back and waits for the peer's
 // FIN.
@@ -44,7 +44,7 @@ func (l *lingerers) left() {
 	l.tidy()
 }
 
-// tidy keeps the line from holding many that have ended.
+// tidy removes connections that have ended from the line, if they are many.
 func (l *lingerers) tidy() {
 	const spare = 16
 	if len(l.line) <= 2*l.count+spare {
@@ -83,8 +83,8 @@ func (c *Connection) linger() {
 	}
 }
 
-// SetLingerers says how many connections may wait for the peer's FIN without a Permit, from now on.
-// 0: a connection keeps its Permit to its end. Any goroutine may call it.
+// SetLingerers sets how many connections may wait for the peer's FIN without a Permit, from now on.
+// With 0 a connection keeps its Permit to its end. Any goroutine may call it.
 func (s *Spawner) SetLingerers(most int) {
 	s.mu.Lock()
 	s.lingerers.most = max(most, 0)

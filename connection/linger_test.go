@@ -84,8 +84,8 @@ func TestWithoutRoomForLingerersAConnectionKeepsItsPlace(t *testing.T) {
 	assert.Empty(t, h.permits)
 }
 
-// However they come, linger, are detached and go: each permit comes back once, no more linger than
-// may, and no more sockets are there than permits and lingerers.
+// Connections come, linger, are detached and end in any order. Each permit comes back once, no more
+// connections linger than may, and there are never more sockets than permits and lingerers.
 func TestPlacesAndLingerersAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(0, 4).Draw(t, "most")

@@ -8,10 +8,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// links tie the ends of other actors to this connection's. A process of its own watches them, not
-// the connection's actor: Proto.Actor knows one watch for each pair of actors, so an Unlink would
-// remove the handler's own Watch, and a handler's Unwatch would remove the link. All methods must
-// be called on the connection's turn.
+// links tie the ends of other actors to the end of this connection. A separate process watches
+// them, not the connection's actor: Proto.Actor knows one watch for each pair of actors, so an
+// Unlink would remove the handler's own Watch, and a handler's Unwatch would remove the link. All
+// methods must be called on the connection's turn.
 type links struct {
 	watcher *actor.PID // from the first link to the connection's end
 	to      []linked
@@ -20,7 +20,7 @@ type links struct {
 // linked is one actor that a connection is linked to.
 type linked struct {
 	pid        *actor.PID
-	connection *Connection // nil where it is none
+	connection *Connection // nil if it is another actor
 }
 
 // linkDown is the mail by which the watcher tells the connection that a linked actor has ended.
@@ -29,7 +29,7 @@ type linkDown struct{ who *actor.PID }
 // linkEnded is the mail by which a linked connection tells this one that it has ended.
 type linkEnded struct{ who *actor.PID }
 
-// linkWatcher is that process. Any goroutine calls it, and it only posts.
+// linkWatcher is the process that watches linked actors. Any goroutine calls it, and it only posts.
 type linkWatcher struct{ c *Connection }
 
 var _ actor.Process = linkWatcher{}
@@ -46,14 +46,14 @@ func (w linkWatcher) SendUserMessage(pid *actor.PID, message any) {
 	w.c.system().DeadLetter.SendUserMessage(pid, message)
 }
 
-// Stop implements actor.Process. Only the connection's end is the watcher's.
+// Stop implements actor.Process. The watcher ends only with the connection.
 func (w linkWatcher) Stop(*actor.PID) {}
 
 func (l *links) index(pid *actor.PID) int {
 	return slices.IndexFunc(l.to, func(one linked) bool { return one.pid.Equal(pid) })
 }
 
-// remove returns false where pid was not linked.
+// remove returns false if pid was not linked.
 func (l *links) remove(pid *actor.PID) (one linked, found bool) {
 	i := l.index(pid)
 	if i < 0 {
@@ -64,7 +64,8 @@ func (l *links) remove(pid *actor.PID) (one linked, found bool) {
 	return one, true
 }
 
-// link ties pid's end to ours. If it has ended already, its watch is answered at once.
+// link ties the end of pid to the end of this connection. If it has ended already, its watch is
+// answered at once.
 func (c *Connection) link(ctx actor.Context, pid *actor.PID) {
 	if pid == nil {
 		c.finish(ctx, protocol.ReasonLinkDown, &protocol.LinkDownError{})
@@ -106,12 +107,11 @@ func (c *Connection) linkDown(ctx actor.Context, who *actor.PID) {
 	}
 }
 
-// wasReset reports, of a connection that has ended, that its end was no orderly one: not everything
-// that was accepted was written, or the socket was reset by one of its ends. Any goroutine may call
-// it.
+// wasReset reports whether the end of an ended connection was not orderly: not everything that was
+// accepted was written, or one side reset the socket. Any goroutine may call it.
 func (c *Connection) wasReset() bool { return c.phase.Load()&torn != 0 }
 
-// isReset decides what wasReset says.
+// isReset computes the answer of wasReset.
 func (c *Connection) isReset() bool {
 	switch c.cause.Load().reason {
 	case protocol.ReasonPeerReset, protocol.ReasonTransportError, protocol.ReasonStopped:
@@ -120,7 +120,7 @@ func (c *Connection) isReset() bool {
 	return c.flags.aborted || c.unsent() > 0
 }
 
-// endLinked ends what is still linked, as the connection itself has ended.
+// endLinked ends the actors that are still linked, because the connection has ended.
 func (c *Connection) endLinked() {
 	r := c.rare.Load()
 	if r == nil || r.links.watcher == nil {
@@ -142,7 +142,7 @@ func (c *Connection) endOther(one linked) {
 		c.system().Root.Stop(one.pid)
 	case c.wasReset():
 		one.connection.kill(protocol.ReasonLinkDown, &protocol.LinkDownError{PID: c.pid})
-	default: // by mail: what was written to it by mail before is accepted first
+	default: // by mail: writes that were sent to it by mail before are accepted first
 		one.connection.mailbox.PostUserMessage(&linkEnded{c.pid})
 	}
 }

@@ -38,8 +38,8 @@ func newConnection(options Options, socket transport.Conn) *Connection {
 	return c
 }
 
-// rest gives the connection a new mailbox, without mail and without a turn to come: what it had to
-// do is done.
+// rest gives the connection a new mailbox, without mail and without a turn to come: all its work is
+// done.
 func (c *Connection) rest() {
 	c.mailbox = tcpactor.Mailbox{}
 	c.mailbox.Init(c)

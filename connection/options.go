@@ -36,8 +36,8 @@ type Options struct {
 	// full read buffer. Default false: the connection ends with ErrReadBufferFull, because
 	// otherwise it would hang for ever.
 	HoldFullReadBuffer bool
-	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and leaves the closing to
-	// the handler. Default false: accepted writes are flushed, then the connection closes.
+	// KeepOpenOnPeerClosed delivers PeerClosed when the peer sent FIN, and lets the handler decide
+	// when to close. Default false: accepted writes are flushed, then the connection closes.
 	KeepOpenOnPeerClosed bool
 	// HighWater and LowWater are marks for the pending bytes, between which Writable alternates.
 	// Default: no HighWater, so that Writable comes after refused writes only; LowWater half of
@@ -59,9 +59,9 @@ type Options struct {
 	// stop reading until the answer is written: a request that was shown to the handler does not
 	// stop the clock. Messages are no traffic.
 	IdleTimeout time.Duration
-	// ReadTimeout ends a connection when its peer sent no byte for that long. What the server sends
-	// does not count, and messages do not. Default off. Time does not count while the server would
-	// not read: while a handler call runs or is due, reading is stopped or held back as for
+	// ReadTimeout ends a connection when its peer sent no byte for that long. Bytes that the server
+	// sends do not count, and messages do not. Default off. Time does not count while the server
+	// would not read: while a handler call runs or is due, reading is stopped or held back as for
 	// IdleTimeout, or ReadGate waits for own writes. Time after the peer's FIN does not count
 	// either; see HalfCloseTimeout.
 	ReadTimeout time.Duration
@@ -92,8 +92,8 @@ type Options struct {
 	HalfCloseTimeout time.Duration
 	// MaxAge is how long a connection may live, give or take up to a tenth: connections that were
 	// accepted together do not end together. At that age its handler gets Draining, and the
-	// connection is closed once it is quiet (see DrainQuiet; a handler that has Draining decides
-	// itself), at the latest MaxAgeGrace later. Default off.
+	// connection is closed once it is quiet (see DrainQuiet; a handler with a Draining method
+	// decides itself), at the latest MaxAgeGrace later. Default off.
 	MaxAge time.Duration
 	// MaxAgeGrace is how long a connection may go on after its MaxAge. Default 10 s. Off: until it
 	// is quiet, or its handler closes it.
@@ -164,7 +164,7 @@ func orDefault[T int | time.Duration](field *T, standard, off T) {
 	}
 }
 
-// Validate returns one sentence about the first option that cannot be, nil if all can.
+// Validate returns one sentence about the first option that is not valid, nil if all are.
 func (o Options) Validate() error {
 	switch {
 	case o.ReadBufferSize < 0:
@@ -193,7 +193,7 @@ func (o Options) Validate() error {
 
 const maxReadBuffer = 1 << 30
 
-// limits returns the part that reserving a write needs. o has its defaults.
+// limits returns the options that the reservation of a write needs. o has its defaults.
 func (o Options) limits() limits {
 	l := limits{writes: o.WriteQueueSize, bytes: o.WriteBufferSize, highWater: math.MaxInt, lowWater: o.LowWater}
 	if o.HighWater > 0 {

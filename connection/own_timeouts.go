@@ -37,7 +37,7 @@ func override(limit *time.Duration, own time.Duration) {
 	}
 }
 
-// ownTimeouts returns nil where SetTimeouts was not called.
+// ownTimeouts returns nil if SetTimeouts was not called.
 func (c *Connection) ownTimeouts() *protocol.Timeouts {
 	if r := c.rare.Load(); r != nil {
 		return r.timeouts.Load()
@@ -49,7 +49,7 @@ func (c *Connection) ownTimeouts() *protocol.Timeouts {
 // now. For the sweep.
 func (c *Connection) limitsInForce(s state, now time.Duration) protocol.Timeouts {
 	own := c.ownTimeouts()
-	if own == nil || s != open { // what bounds the handshake and the close is not the handler's to change
+	if own == nil || s != open { // the handler cannot change the limits of the handshake and the close
 		return c.shared.options.timeouts()
 	}
 	c.shared.noteOwn(own)

@@ -3,10 +3,10 @@ package connection
 // This file detects the peer's end while the handler is shown nothing (it is paused, has no demand,
 // waits for memory, or holds a full read buffer), and decides what happens to the input then.
 //
-// The transport announces the end. Poll knows of it without reading. Stream lets its reader go on,
-// up to what the read buffer may hold: so it meets the end of a peer that sent no more than that.
-// If the reader has stopped, the sweep asks the socket, provided that it is one of the system's.
-// The end of any other net.Conn is then unknown until the handler is shown something.
+// The transport announces the end. Poll knows of it without reading. Stream lets its reader go on
+// until the read buffer is full: so it meets the end of a peer that sent no more than that. If the
+// reader has stopped, the sweep asks the socket, provided that it is one of the system's. The end
+// of any other net.Conn is then unknown until the handler is shown something.
 
 // hold looks for the peer's end while the handler is shown nothing. It returns attend if the
 // connection has ended, nil otherwise.
@@ -34,7 +34,7 @@ func (c *Connection) holdLastWords() any {
 	return attendNow
 }
 
-// watched has the transport look for the end, and reports whether the transport will announce it.
+// watched makes the transport look for the end, and reports whether the transport will announce it.
 func (c *Connection) watched() bool {
 	room := max(0, c.shared.options.ReadBufferSize-c.input.Len())
 	if c.shared.budget == nil || room == 0 {
@@ -44,8 +44,8 @@ func (c *Connection) watched() bool {
 }
 
 // askForEnd asks the transport for the peer's end and handles it: a FIN begins HalfCloseTimeout, a
-// reset ends the connection. It returns attend if the connection has ended. look: the sweep has
-// found the end.
+// reset ends the connection. It returns attend if the connection has ended. look says that the
+// sweep has found the end.
 func (c *Connection) askForEnd(look bool) any {
 	finished, err := c.socket.EndSeen(look)
 	switch {
@@ -78,9 +78,9 @@ func (c *Connection) lose(err error) {
 }
 
 // leaveOpen leaves the state open after the peer is gone. The transport still has what the peer
-// sent before. salvage: the handler is shown those bytes, as far as it wants them. A handler that
-// is paused or has no demand is waited for as long as LingerTimeout, which begins anew with each
-// Data.
+// sent before. With salvage the handler is shown those bytes, as far as it has demand. For a
+// handler that is paused or has no demand the wait is LingerTimeout at most, which begins anew with
+// each Data.
 func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)
 	if salvage {

@@ -13,8 +13,7 @@ func (c *Connection) register() {
 	c.system().ProcessRegistry.LocalPIDs.GetBucket(c.pid.Id).Set(c.pid.Id, (*process)(c))
 }
 
-// connectionOf returns the connection that pid stands for, nil where that is another actor, or
-// none.
+// connectionOf returns the connection that pid stands for, nil if pid is another actor, or none.
 func connectionOf(system *actor.ActorSystem, pid *actor.PID) *Connection {
 	found, _ := system.ProcessRegistry.Get(pid)
 	p, _ := found.(*process)

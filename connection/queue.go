@@ -2,8 +2,8 @@ package connection
 
 import "sync/atomic"
 
-// queue is the accepted writes of one connection that wait for the kernel. They are chained, so it
-// has no memory of its own.
+// queue holds the accepted writes of one connection that wait for the kernel. They are chained, so
+// it has no memory of its own.
 type queue struct{ first, last *entry } // the oldest and the newest; nil: none
 
 func (q *queue) empty() bool { return q.first == nil }
@@ -27,13 +27,12 @@ func (q *queue) pop() *entry {
 	return e
 }
 
-// inbox is the accepted writes on their way from their callers to the writer: a chain, the newest
-// first. Any goroutine pushes; the writer takes all of them at once, so an entry cannot be in it
-// twice.
+// inbox holds the accepted writes on their way from their callers to the writer, as a chain, the
+// newest first. Any goroutine pushes; the writer takes all of them at once, so an entry cannot be
+// in it twice.
 type inbox struct{ newest atomic.Pointer[entry] }
 
-// push reports whether the inbox was empty: then the writer may not know that there is something to
-// do.
+// push reports whether the inbox was empty: then the writer may not know of work.
 func (i *inbox) push(e *entry) (first bool) {
 	for {
 		before := i.newest.Load()
@@ -44,7 +43,7 @@ func (i *inbox) push(e *entry) (first bool) {
 	}
 }
 
-// drainTo moves what is there to the end of q, the oldest first.
+// drainTo moves all entries to the end of q, the oldest first.
 func (i *inbox) drainTo(q *queue) {
 	if i.newest.Load() == nil {
 		return

@@ -8,8 +8,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// rare is what few connections have, or have only at their end. It is made when first needed, so
-// that an idle connection is small.
+// rare holds the fields that few connections need, or that they need only at their end. It is made
+// when first needed, so that an idle connection is small.
 type rare struct {
 	// Any goroutine.
 	unsent                 atomic.Uint64 // bytes accepted and not written
@@ -47,7 +47,7 @@ type rare struct {
 	salvaged bool          // the handler was shown something since the wait for it began
 }
 
-// makeRare returns it, and makes it if there is none. Any goroutine may call it.
+// makeRare returns the connection's rare, and makes it if there is none. Any goroutine may call it.
 func (c *Connection) makeRare() *rare {
 	if c.rare.Load() == nil {
 		c.rare.CompareAndSwap(nil, &rare{room: room{writing: make(chan struct{}, 1)}})
@@ -62,8 +62,8 @@ func (c *Connection) unsent() uint64 {
 	return 0
 }
 
-// lost returns how many bytes the end of the connection kept from being written: those that their
-// own files did not have are none.
+// lost returns how many bytes were not written because of the end of the connection. Bytes that
+// were missing in their files do not count.
 func (c *Connection) lost() uint64 {
 	if r := c.rare.Load(); r != nil {
 		return r.unsent.Load() - r.missing.Load()

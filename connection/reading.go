@@ -11,9 +11,9 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// Pull implements tcpactor.Source: all mail is read, so a Pause that came before the input has
-// taken effect. At most one Data is outstanding because this is the only place that makes one, and
-// the next Pull comes after it was handled.
+// Pull implements tcpactor.Source. All mail is read, so a Pause that came before the input has
+// taken effect. At most one Data is outstanding: only this method makes one, and the next Pull
+// comes after that Data was handled.
 func (c *Connection) Pull() any {
 	if c.state() == closed {
 		return nil // no signal is attended to now: a stopped actor gets no message, and this would go on for ever
@@ -56,7 +56,7 @@ func (c *Connection) fetch() any {
 		if c.flags.inputKnown {
 			return c.hold()
 		}
-		c.signals.Or(signalInputEnded) // a new handler has not heard of it
+		c.signals.Or(signalInputEnded) // a new handler does not know of it
 		return attendNow
 	}
 	room := c.shared.options.ReadBufferSize - c.input.Len()
@@ -112,8 +112,8 @@ func (c *Connection) holdNoMore() {
 	}
 }
 
-// discard throws away what the peer still sends after our FIN. A plain close with unread input
-// would answer it with RST and destroy the last reply on its way: measured, 50 of 50.
+// discard drops what the peer still sends after our FIN. A plain close with unread input would
+// answer it with RST and destroy the last reply on its way: measured, 50 of 50.
 func (c *Connection) discard() any {
 	if c.flags.inputEnded {
 		return nil
@@ -154,7 +154,7 @@ func (c *Connection) endInput(err error) {
 	c.signals.Or(signalInputEnded)
 }
 
-// quiet reports whether ReadGate lets Data through. If not, the release of the writes wakes the
+// quiet reports whether ReadGate allows Data. If not, the release of the writes wakes the
 // connection.
 func (c *Connection) quiet() bool {
 	if c.writesQuiet() {
@@ -187,8 +187,8 @@ func (c *Connection) writesReleased() {
 	}
 }
 
-// shown is what a handler is given of the input. A connection has one only from present to reclaim,
-// so that an idle one is small.
+// shown is the part of the input that a handler is given. A connection has one only from present to
+// reclaim, so that an idle connection is small.
 type shown struct {
 	data   protocol.Data
 	buffer protocol.Buffer
@@ -235,7 +235,7 @@ func (c *Connection) reclaim() {
 func (c *Connection) takeBack() {
 	s := c.shown
 	switch {
-	case s == nil || c.input.Chunk() == nil: // the end has thrown it away
+	case s == nil || c.input.Chunk() == nil: // the end has dropped it
 	case s.buffer.Storage() == nil:
 		c.input.Lose() // the memory has changed hands
 	default:
@@ -243,8 +243,8 @@ func (c *Connection) takeBack() {
 	}
 }
 
-// dropInput throws away what is unread, for good. The handler may just have returned from a call in
-// which it consumed some of it.
+// dropInput drops all unread input. The handler may just have returned from a call in which it
+// consumed some of it.
 func (c *Connection) dropInput() {
 	c.takeBack()
 	c.leftUnread(c.input.Len())

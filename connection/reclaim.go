@@ -15,9 +15,9 @@ const ReclaimInterval = 10 * time.Millisecond
 // the next connection is ended: the handler may be busy.
 const reclaimGrace = time.Second
 
-// reclaim is what reclaim remembers of a connection.
+// reclaim holds what the function reclaim remembers of a connection.
 type reclaim struct {
-	waitsSince time.Duration // as far as was seen; 0: it does not wait
+	waitsSince time.Duration // when it was first seen waiting; 0: it does not wait
 	held       int64
 	traffic    uint64
 	turned     int64         // bytes moved, or given back, since movedAt
@@ -25,7 +25,7 @@ type reclaim struct {
 	endedAt    time.Duration // when it was ended to make room; 0: it was not
 }
 
-// lookAtShare compares what a connection holds and has moved with the last time.
+// lookAtShare compares what a connection holds and has moved with the last look.
 func (c *Connection) lookAtShare(now time.Duration) {
 	s := c.share()
 	r := &s.reclaim
@@ -50,10 +50,10 @@ func (c *Connection) lookAtShare(now time.Duration) {
 // first. Above the low water only connections that hold less than a share are.
 //
 // A connection is in the way if others wait or are refused, it holds more than a share, and it has
-// not moved or given back as many bytes as it holds within Timeout. The greediest is ended first,
-// and one at a time. All shares together are the low water. So either there is room for connections
-// that hold nothing, or a connection holds more than a share and moves on or is ended. Therefore no
-// connection waits for ever.
+// not moved or given back as many bytes as it holds within Timeout. The one that holds most is
+// ended first, and one at a time. All shares together are the low water. So either there is room
+// for connections that hold nothing, or a connection holds more than a share and moves on or is
+// ended. Therefore no connection waits for ever.
 //
 // reclaim is O(live), and does that work only while the budget is pressed.
 func (b *Budget) reclaim(live []*Connection, now time.Duration) {
@@ -140,8 +140,8 @@ func (b *Budget) tellRoom(live []*Connection) {
 	}
 }
 
-// makeRoom ends the greediest connection that is in the way, unless the memory of one ended before
-// is still to come back.
+// makeRoom ends the connection in the way that holds most, unless the memory of one ended before is
+// still to come back.
 func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
 	if b.limits.Timeout < 0 {
 		return

@@ -10,8 +10,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// scene is a budget of 100 KiB, high water 80, low water 60, and connections of which each holds so
-// many KiB.
+// scene is a budget of 100 KiB, high water 80, low water 60, and connections that each hold a given
+// number of KiB.
 type scene struct {
 	*Budget
 	all    []*Connection
@@ -31,7 +31,7 @@ func newScene(held ...int) *scene {
 	return s
 }
 
-// waits lets a connection wait for so many KiB, as affords does.
+// waits makes a connection wait for a number of KiB, as affords does.
 func (s *scene) waits(who, kib int) {
 	claim := s.all[who].share()
 	claim.need.Store(int64(kib << 10))
@@ -86,7 +86,7 @@ func TestReclaimBeginsAtTheHighWaterAndEndsAtTheLowOne(t *testing.T) {
 	assert.Len(t, s.events, 2)
 }
 
-func TestTheHighWaterAndTheFirstWhoWaitsKickTheSweep(t *testing.T) {
+func TestTheHighWaterAndTheFirstWaitKickTheSweep(t *testing.T) {
 	s := newScene(40, 39, 0, 0)
 	kicked := func() bool {
 		select {
@@ -112,7 +112,7 @@ func TestTheHighWaterAndTheFirstWhoWaitsKickTheSweep(t *testing.T) {
 	assert.Nil(t, (*Budget)(nil).Kicked(), "without a budget nobody kicks")
 }
 
-func TestAShareIsTheLowWaterDividedByThoseWhoHoldOrWant(t *testing.T) {
+func TestAShareIsTheLowWaterDividedByTheConnectionsThatHoldOrWant(t *testing.T) {
 	s := newScene(40, 40, 0, 0, 0)
 	s.sweep(second)
 	assert.EqualValues(t, 30<<10, s.share.Load())
@@ -127,7 +127,7 @@ func TestAShareIsTheLowWaterDividedByThoseWhoHoldOrWant(t *testing.T) {
 	assert.EqualValues(t, smallShare, s.share.Load(), "and no less than an exchange of small messages takes")
 }
 
-func TestAtTheLowWaterEverybodyGoesOnWhoseReadFits(t *testing.T) {
+func TestAtTheLowWaterEveryConnectionGoesOnWhoseReadFits(t *testing.T) {
 	s := newScene(30, 20, 5, 5)
 	s.waits(0, 10)
 	s.waits(1, 8)
@@ -141,7 +141,7 @@ func TestAtTheLowWaterEverybodyGoesOnWhoseReadFits(t *testing.T) {
 	assert.Equal(t, []bool{true, false}, s.events)
 }
 
-func TestAboveTheLowWaterOnlyWhoHoldsLessThanAShareGoesOn(t *testing.T) {
+func TestAboveTheLowWaterOnlyConnectionsBelowTheirShareGoOn(t *testing.T) {
 	s := newScene(40, 20, 4, 0)
 	s.waits(0, 1)
 	s.waits(1, 1)
@@ -155,7 +155,7 @@ func TestAboveTheLowWaterOnlyWhoHoldsLessThanAShareGoesOn(t *testing.T) {
 	assert.Empty(t, s.inLine())
 }
 
-func TestOfThoseWhoHoldAsMuchWhoWaitedLongestGoesFirst(t *testing.T) {
+func TestOfConnectionsThatHoldAsMuchTheLongestWaitGoesFirst(t *testing.T) {
 	s := newScene(75, 0, 0, 0)
 	s.waits(2, 20) // fits for no connection yet
 	s.sweep(second)
@@ -168,7 +168,7 @@ func TestOfThoseWhoHoldAsMuchWhoWaitedLongestGoesFirst(t *testing.T) {
 	assert.Equal(t, []int{1, 3}, s.inLine())
 }
 
-func TestWhoIsInTheWayIsEndedTheGreediestFirstAndOneAtATime(t *testing.T) {
+func TestConnectionsInTheWayAreEndedTheLargestFirstAndOneAtATime(t *testing.T) {
 	s := newScene(40, 35, 15, 0)
 	s.waits(3, 1)
 	s.sweep(0)
@@ -198,7 +198,7 @@ func TestWhereTheMemoryDoesNotComeBackTheNextOneIsEnded(t *testing.T) {
 	assert.Equal(t, []int{0, 1}, s.ended(), "who holds less than a share is in nobody's way")
 }
 
-func TestWhoMovesOnIsNotInTheWay(t *testing.T) {
+func TestAConnectionThatMovesOnIsNotInTheWay(t *testing.T) {
 	s := newScene(33, 32, 31, 0)
 	s.waits(3, 1)
 	for range 60 {
@@ -213,7 +213,7 @@ func TestWhoMovesOnIsNotInTheWay(t *testing.T) {
 	assert.Empty(t, s.ended())
 }
 
-func TestWhoOnlyTricklesIsInTheWay(t *testing.T) {
+func TestAConnectionThatOnlyTricklesIsInTheWay(t *testing.T) {
 	s := newScene(40, 39, 15, 0)
 	s.waits(3, 1)
 	s.sweep(0)
@@ -226,7 +226,7 @@ func TestWhoOnlyTricklesIsInTheWay(t *testing.T) {
 	s.holds(0, 0)
 }
 
-func TestWhileNobodyIsKeptWaitingNobodyIsInTheWay(t *testing.T) {
+func TestWhileNoConnectionIsKeptWaitingNoneIsInTheWay(t *testing.T) {
 	s := newScene(90, 5)
 	s.sweep(0)
 	s.sweep(1000 * second)
@@ -254,7 +254,7 @@ func TestOnceMemoryHasComeBackTheNextOneIsEndedAtOnceIfItWasNotEnough(t *testing
 	assert.Equal(t, []int{0, 1}, s.ended())
 }
 
-func TestWithoutATimeoutNobodyIsEnded(t *testing.T) {
+func TestWithoutATimeoutNoConnectionIsEnded(t *testing.T) {
 	s := newScene(90, 0)
 	s.limits.Timeout = -1
 	s.waits(1, 5)

@@ -6,15 +6,15 @@ import (
 )
 
 // RestartHandler limits how often a handler that panics is replaced by a new one on the same
-// socket. The zero value: never, a panic closes the connection. One panic too many closes it with
-// ReasonHandlerPanic.
+// socket. With the zero value it is never replaced: a panic closes the connection. One panic too
+// many closes the connection with ReasonHandlerPanic.
 //
 // The handler that panicked is discarded. The new one, from the same factory, gets Accepted (an
-// actor gets Started before), then the unread bytes as Data, even if no new bytes come. What the
-// failed call had consumed is consumed; a message it was handling is lost. Writes accepted before
-// stay queued, and their completions still run. Pause, demand, addresses and PID stay as they are.
-// The new handler gets again the events that the old one got and that still hold: Writable not
-// ready, Draining, PeerClosed.
+// actor gets Started before), then the unread bytes as Data, even if no new bytes come. Bytes that
+// the failed call had consumed stay consumed, and a message that it was handling is lost. Writes
+// accepted before stay queued, and their completions still run. Pause, demand, addresses and PID
+// stay as they are. The new handler gets again the events that the old one got and that still hold:
+// Writable not ready, Draining, PeerClosed.
 //
 // A panic in Accepted, in a completion or in the factory counts as any other. A handler is not
 // replaced on a connection that is ending already, so not in Closed, and not after Close. An error
@@ -38,12 +38,12 @@ func (r RestartHandler) validate() error {
 	return nil
 }
 
-// restarts counts those of one connection.
+// restarts counts the replaced handlers of one connection.
 type restarts struct {
 	recent []time.Duration // when, within RestartHandler.Within; oldest first
 }
 
-// take counts one more, if the limit allows it.
+// take counts one more panic, if the limit allows it.
 func (r *restarts) take(limit RestartHandler, now time.Duration) bool {
 	for limit.Within > 0 && len(r.recent) > 0 && now-r.recent[0] >= limit.Within {
 		r.recent = r.recent[1:]

@@ -11,18 +11,18 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// A write that finds no room in the queue has what is queued written out first. Only while the
-// kernel takes no more of this connection's bytes is the write refused. A refusal is kept in the
-// credit's word, so that the release that makes room cannot miss it: the handler then gets
-// Writable, and a sender by PID gets WriteReady.
+// A write that finds no room in the queue first makes the queued writes go out. It is refused only
+// while the kernel takes no more of this connection's bytes. A refusal is kept in the credit's
+// word, so that the release that makes room cannot miss it: the handler then gets Writable, and a
+// sender by PID gets WriteReady.
 
-// room is what a connection remembers of refused writes, and of callers that wait for room.
+// room holds what a connection remembers of refused writes, and of callers that wait for room.
 type room struct {
 	waiters atomic.Int32  // callers that wait, or are about to
 	fits    atomic.Int64  // the largest refused write plus 1; 0: none was refused since the handler was told of room
 	writing chan struct{} // has room for one: the WriteContext under way; see WriteContext
 
-	made notice // room was made, or there is no hope of it
+	made notice // room was made, or can no longer be made
 	full notice // the writer found that the kernel takes no more, or that a file gives nothing
 
 	refused senders // of refused writes, to be told of room; the connection's turn only
@@ -61,9 +61,8 @@ func (c *Connection) roomMade() {
 	}
 }
 
-// roomFull is called after the writer found that it cannot go on for now. It is not news for a
-// caller that waits for room whatever happens: that caller has the writer look itself, and would
-// wake itself for ever.
+// roomFull is called after the writer found that it cannot go on for now. A WriteContext that waits
+// for room does not wait for this: it makes the writer look itself, and would wake itself for ever.
 func (c *Connection) roomFull() {
 	if r := c.rare.Load(); r != nil && r.room.waiters.Load() > 0 {
 		r.room.full.give()
@@ -81,8 +80,8 @@ func lacksRoom(err error) bool {
 }
 
 // acquire takes credit, and memory from the budget, for a write of n bytes. If there is no room, it
-// has queued writes written out first. If that makes none, slow decides whether the refusal is
-// told. Any goroutine may call it.
+// first makes queued writes go out. If that makes no room, slow decides whether the refusal is
+// reported. Any goroutine may call it.
 func (c *Connection) acquire(slow SlowPolicy, n, memory int) (crossed bool, err error) {
 	crossed, err = c.reserve(n, memory)
 	if err != nil && lacksRoom(err) {
@@ -92,8 +91,8 @@ func (c *Connection) acquire(slow SlowPolicy, n, memory int) (crossed bool, err 
 }
 
 // writerPatience bounds how long a write waits for a writer that is at work on another goroutine,
-// and is not told either that the kernel takes no more. It takes as long only where the process
-// gets no processor time.
+// if nothing says meanwhile that the kernel takes no more. The wait is that long only if the
+// process gets no processor time.
 const writerPatience = time.Second
 
 func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, err error) {
@@ -132,12 +131,12 @@ type broughtOut uint8
 
 const (
 	someOut     broughtOut = iota // the kernel took something, or is about to: ask again
-	underWay                      // the writer is at work on another goroutine, and announces what it comes to
+	underWay                      // the writer is at work on another goroutine, and announces its result
 	fileAwaited                   // the file that is first in the queue gives nothing at the moment
 	kernelFull                    // the kernel takes no more for now, or the file has given nothing for long
 )
 
-// bringOut has queued writes written, by this goroutine where that does not block it.
+// bringOut makes queued writes go out, on this goroutine if that does not block it.
 func (c *Connection) bringOut() broughtOut {
 	w := &c.writer
 	if c.state() == opening {
@@ -164,8 +163,8 @@ func (c *Connection) bringOut() broughtOut {
 	return kernelFull
 }
 
-// refuses decides that a write of n bytes does not fit, and remembers it. False: there is room by
-// now, or no write is accepted any more.
+// refuses decides that a write of n bytes does not fit, and remembers it. It returns false if there
+// is room by now, or no write is accepted any more.
 func (c *Connection) refuses(slow SlowPolicy, n int) bool {
 	if slow != SlowRefuse && !c.writer.ordered(starved) {
 		return lacksRoom(c.shared.limits.allow(c.credit.word.Load(), n))
@@ -238,14 +237,14 @@ type senders struct {
 	prune int // the length at which those that have ended are looked for
 }
 
-// sender is what two PIDs of one actor have in common.
+// sender is the part that is equal in all PIDs of one actor.
 type sender struct{ address, id string }
 
 // fewestSenders is the length below which a search for senders that have ended is not worth it.
 const fewestSenders = 64
 
-// add takes in pid. Futures end with their answer, and every request has one of its own, so those
-// that have ended are removed whenever the set has doubled.
+// add adds pid. Futures end with their answer, and every request has one of its own, so those that
+// have ended are removed whenever the set has doubled.
 func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID) {
 	key := sender{pid.Address, pid.Id}
 	if _, ok := s.known[key]; ok {

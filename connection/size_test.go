@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// The allocator hands out 448 bytes, and after that 480. What few connections need goes into rare.
+// The allocator hands out 448 bytes, and after that 480. Fields that few connections need go into
+// rare.
 func TestAConnectionFitsItsSizeClass(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) == 8 {
 		assert.LessOrEqual(t, unsafe.Sizeof(Connection{}), uintptr(448))

@@ -25,8 +25,8 @@ func (c *Connection) slow() SlowPolicy { return c.shared.options.SlowConsumer }
 
 // overflow applies a policy to a write that err kept out of the queue. It reports whether the write
 // is to be dropped. A write that would not fit into an empty buffer, or for which the listener has
-// no memory, or that lies behind a file that gives nothing, is refused under every policy: that is
-// no fault of the peer's. Any goroutine may call it.
+// no memory, or that lies behind a file that gives nothing, is refused under every policy, because
+// the peer is not the cause. Any goroutine may call it.
 func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
 	if !lacksRoom(err) || c.writer.ordered(starved) {
 		return false
@@ -42,8 +42,8 @@ func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
 	return false
 }
 
-// unaccepted is the end of a write of n bytes through the handle that err kept out of the queue.
-// nil: it was dropped.
+// unaccepted ends a write of n bytes through the handle that err kept out of the queue. It returns
+// nil if the write was dropped.
 func (c *Connection) unaccepted(n int, err error, done func(error)) error {
 	switch {
 	case !c.overflow(c.slow(), err):

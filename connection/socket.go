@@ -9,7 +9,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file is the handle: the methods of protocol.Socket. Any goroutine may call them at any time.
+// This file holds the handle: the methods of protocol.Socket. Any goroutine may call them at any
+// time.
 
 // Commands without an answer need no memory of their own.
 var (
@@ -124,8 +125,8 @@ func (c *Connection) Close() error {
 	return nil
 }
 
-// closeFromNow does what of a Close cannot wait for the connection's turn: a handler that returns
-// the ErrClosed of a write it tried meanwhile did not end the connection.
+// closeFromNow does the part of a Close that cannot wait for the connection's turn: a handler that
+// returns the ErrClosed of a write it tried meanwhile did not end the connection.
 func (c *Connection) closeFromNow() {
 	c.setCause(protocol.ReasonLocalClosed, nil)
 	c.refuseWrites()

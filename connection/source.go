@@ -11,7 +11,7 @@ import (
 )
 
 // source reads a file that the kernel cannot send by itself, one piece ahead of the writer. A read
-// may take for ever, as that of a silent pipe, and must hold up neither a close nor an abort. So it
+// may take for ever, as from a silent pipe, and must hold up neither a close nor an abort. So it
 // runs on a goroutine of its own, the reader. The writer starts the reader once the file is first
 // in its queue. end stops and joins it before the write completes: from then on the file is the
 // caller's again.
@@ -30,7 +30,7 @@ type source struct {
 	answered atomic.Bool
 	chunk    *transport.Chunk
 	bytes    []byte // of chunk: what is not written yet
-	err      error  // what follows bytes
+	err      error  // the error behind bytes
 }
 
 // maxPiece is the most that is read ahead, in bytes: what a pipe holds.
@@ -72,7 +72,7 @@ func (s *source) run() {
 	}
 }
 
-// next reads a piece, or finds out why there is none. False: the source has ended.
+// next reads a piece, or finds out why there is none. It returns false if the source has ended.
 func (s *source) next() bool {
 	for {
 		within := time.Duration(0)
@@ -122,8 +122,8 @@ func (s *source) ended() bool {
 
 // The rest is the writer's.
 
-// piece returns what is to be written next. errNoPiece: it is not there yet, and ready will be
-// called. A *transport.FileError: nothing more comes.
+// piece returns the bytes to be written next. errNoPiece means that they are not there yet, and
+// ready will be called. A *transport.FileError means that nothing more comes.
 func (s *source) piece() ([]byte, error) {
 	switch {
 	case !s.answered.Load():
@@ -134,8 +134,8 @@ func (s *source) piece() ([]byte, error) {
 	return s.bytes, nil
 }
 
-// wrote says that the first n bytes of the piece were written. It returns true if the next piece is
-// to be asked for.
+// wrote notes that the first n bytes of the piece were written. It returns true if the next piece
+// is to be asked for.
 func (s *source) wrote(n int) (next bool) {
 	s.bytes = s.bytes[n:]
 	return len(s.bytes) == 0 && s.left > 0

@@ -34,7 +34,7 @@ type Spawner struct {
 	closing        atomic.Bool              // LingerTimeout bounds a wait, as far as is known; see noteClosing
 	noting         sync.Mutex               // held while shortest and shortestLinger are lowered
 	shortestLinger atomic.Int64             // the shortest LingerTimeout that any connection may have been given
-	sooner         func()                   // has the sweep look at its interval again; nil: it need not
+	sooner         func()                   // makes the sweep look at its interval again; nil: not needed
 	dealt          atomic.Uint32            // see spread
 
 	spawning sync.Mutex
@@ -59,7 +59,7 @@ type Spawner struct {
 	behind  time.Duration // by how much clock was behind then
 }
 
-// settings are shared by the connections that were spawned while they were in force.
+// settings are shared by the connections that are spawned while they are in force.
 type settings struct {
 	*Spawner
 	factory tcpactor.Factory
@@ -68,8 +68,8 @@ type settings struct {
 	lanes   []lane // one for each of the dispatchers
 }
 
-// lane is where connections and their writers run. Props are shared: what differs between two
-// connections is handed out by the producer.
+// lane is the place where connections and their writers run. Props are shared; the producer gives
+// out what differs between two connections.
 type lane struct{ connection, writer *actor.Props }
 
 // Config has the parts of a Spawner.
@@ -84,14 +84,14 @@ type Config struct {
 	// Budget, if not nil, bounds their memory.
 	Budget *Budget
 	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come
-	// sooner (see Interval): it must not wait. nil: it is not.
+	// sooner (see Interval): it must not wait. It may be nil.
 	Sooner func()
 	// Ended is called once for each connection, when nothing of it is left but its actor's
 	// Terminated to the parent.
 	Ended func(*Connection)
 	// Counted is called at every change of Len, in order: it must not wait, nor call back.
 	Counted func(open int)
-	// Publish tells the subscribers of the event stream, whatever their code does. Any goroutine
+	// Publish tells the subscribers of the event stream, even if their code fails. Any goroutine
 	// calls it.
 	Publish func(event any)
 }
@@ -181,8 +181,8 @@ func (s *Spawner) spawn(c *Connection, lane int) *Connection {
 	return c
 }
 
-// initialise runs before the connection's first turn: by then it has its PID and its writer, and is
-// listed.
+// initialise runs before the connection's first turn. It gives the connection its PID and its
+// writer, and lists it.
 func (s *Spawner) initialise(ctx actor.Context) {
 	s.next.pid = ctx.Self()
 	s.next.register()
@@ -206,8 +206,8 @@ type HandlerFailed struct {
 	PID    *actor.PID
 	Reason protocol.Reason // ReasonHandlerPanic or ReasonHandlerError
 	Err    error           // a *protocol.PanicError for a panic
-	// Restarted: a new handler takes its place on the same socket (see RestartHandler), unless the
-	// connection ends before. False: the connection ends, or was ending already.
+	// Restarted says that a new handler takes its place on the same socket (see RestartHandler),
+	// unless the connection ends before. Otherwise the connection ends, or was ending already.
 	Restarted bool
 }
 

@@ -20,8 +20,8 @@ import (
 //	closing   FIN is sent; the peer's remaining input is discarded until its FIN
 //	closed    the socket is released, Closed delivered; the actors stop
 //
-// A state in which there is nothing to do is passed over. An abort goes from any state to closed,
-// after the writer has failed every pending write.
+// A state with nothing to do is skipped. An abort goes from any state to closed, after the writer
+// has failed every pending write.
 type state = protocol.State
 
 const (
@@ -208,8 +208,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 	}
 }
 
-// finish leaves the state open in an orderly way: accepted writes are flushed. The first cause
-// wins, a second call changes nothing.
+// finish ends the state open in an orderly way: accepted writes are flushed. The first cause wins,
+// a second call changes nothing.
 func (c *Connection) finish(ctx actor.Context, reason protocol.Reason, err error) {
 	switch s := c.state(); {
 	case s >= flushing:
@@ -437,7 +437,7 @@ func (c *Connection) stopped(ctx actor.Context, message any) {
 	returned = true
 }
 
-// leave is the last thing: nothing more is delivered here.
+// leave runs last: nothing more is delivered here.
 func (c *Connection) leave() {
 	c.phase.Or(forgotten)
 	c.mailbox.Close() // it answers the commands that are left, so the watchers come after it

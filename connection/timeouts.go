@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// timing is what the sweep remembers of a connection between two looks. The hot path reads no clock
-// and keeps no timer: it counts bytes anyway, and the sweep sees whether the counts have moved. All
-// times are on the sweep's clock.
+// timing holds what the sweep remembers of a connection between two looks. The hot path reads no
+// clock and keeps no timer: it counts bytes anyway, and the sweep sees whether the counts have
+// moved. All times are on the sweep's clock.
 type timing struct {
 	phase     uint16 // what is observed of Connection.phase
 	spread    uint16 // where in MaxAge's tolerance this connection's own limit lies; it never changes
@@ -30,9 +30,9 @@ func newTiming(now time.Duration, spread uint16) timing {
 	return timing{spread: spread, idle: true, since: now, trafficAt: now, writtenAt: now}
 }
 
-// checkTimeouts signals what took too long. Only network traffic counts: messages to the actor do
-// not keep a connection alive. step is how long ago the last look was; see hold for when that time
-// does not count. One goroutine sweeps, so nothing here is shared.
+// checkTimeouts signals the limits that have passed. Only network traffic counts: messages to the
+// actor do not keep a connection alive. step is how long ago the last look was; see hold for when
+// that time does not count. One goroutine sweeps, so nothing here is shared.
 func (c *Connection) checkTimeouts(now, step time.Duration) {
 	w, o := &c.timing, &c.shared.options
 	phase := c.phase.Load()
@@ -116,7 +116,7 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 		w.retried &^= anyProgress
 	}
 	w.traffic = uint32(came) + written
-	if written != w.written || idle || w.idle { // what was not pending at the last look counts from now
+	if written != w.written || idle || w.idle { // writes that were not pending at the last look count from now
 		w.writtenAt = now
 		w.retried = 0
 	} else {
@@ -139,9 +139,9 @@ const (
 )
 
 // hold notes whether a limit is held at this look, and reports whether the time since the look
-// before does not count: where the limit is held now, and once, so that it does not come early,
-// where it was held at the look before. A handler that works often would otherwise be found at work
-// twice as often as it is.
+// before does not count. That is so if the limit is held now. It is so once if it was held at the
+// look before, so that the limit does not come early. Otherwise a handler that works often would be
+// found at work twice as often as it is.
 func (w *timing) hold(limit uint8, held bool) bool {
 	if before := w.swap(limit, held); held || !before || w.held&(limit<<leftOut) != 0 {
 		return held
@@ -182,9 +182,9 @@ const (
 	writeProgress
 )
 
-// lacks signals that a limit has passed without progress of a kind. Where a write waits for room it
-// is tried a last time before, and the next look decides: the peer may have taken bytes of which
-// the kernel, or the net.Conn, has not told yet.
+// lacks signals that a limit has passed without progress of a kind. A write that waits for room is
+// tried a last time before, and the next look decides: the peer may have taken bytes of which the
+// kernel, or the net.Conn, has not told yet.
 func (c *Connection) lacks(kind uint8, bit uint32) {
 	w := &c.timing
 	if w.idle || w.retried&kind != 0 {

@@ -12,7 +12,7 @@ import (
 
 const second = time.Second
 
-// signalled tells what the sweep signals at a moment, to a connection that has nothing to do.
+// signalled returns what the sweep signals at a moment to a connection that has nothing to do.
 func signalled(c *Connection, now time.Duration) uint32 {
 	c.rest()
 	return signalledAsItIs(c, now)
@@ -106,8 +106,8 @@ func TestProgressInsideACallCountsInItsDirection(t *testing.T) {
 	assert.Equal(t, signalStall, signalled(c, 102*second), "what the peer sends is none")
 }
 
-// What the peer has taken is seen in time for the decision, also where nothing tells of it but a
-// Retry.
+// The bytes that the peer has taken are seen in time for the decision, even if only a Retry shows
+// them.
 func TestAWriteIsTriedOnceMoreBeforeALimitEndsTheConnection(t *testing.T) {
 	for name, limit := range map[string]struct {
 		options Options
@@ -177,7 +177,8 @@ func TestTheWaitForAHandlerAfterAResetIsTheLingerTimeout(t *testing.T) {
 	assert.Equal(t, signalLate, signalled(c, 8*second))
 }
 
-// What bounds the handshake and the close is the listener's, whatever the handler has set.
+// The limits of the handshake and the close are the listener's, even if the handler has set its
+// own.
 func TestSetTimeoutsGivesNoTimeToAHandshakeOrAClose(t *testing.T) {
 	for s, o := range map[state]Options{
 		opening:  {HandshakeTimeout: 11 * second}, // from the beginning
@@ -300,7 +301,7 @@ func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 	assert.LessOrEqual(t, draining.Interval(), 20*time.Millisecond)
 }
 
-// awaited are the states in which a peer waits for us, not we for it.
+// awaited are the states in which a peer waits for the server, not the server for the peer.
 var awaited = map[string]func(c *Connection){
 	"a turn is due":             func(c *Connection) { c.mailbox.Schedule() },
 	"paused":                    func(c *Connection) { c.paused.Store(true) },

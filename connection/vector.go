@@ -2,14 +2,15 @@ package connection
 
 import "sync"
 
-// vector is the scratch for one gathering write, pooled because idle connections need none.
+// vector is scratch memory for one gathering write. It is pooled because idle connections need
+// none.
 type vector struct{ bufs [maxVector][]byte }
 
 var vectors = sync.Pool{New: func() any { return new(vector) }}
 
 func newVector() *vector { return vectors.Get().(*vector) }
 
-// free gives it back after used of its slices were filled.
+// free gives the vector back after used of its slices were filled.
 func (v *vector) free(used int) {
 	clear(v.bufs[:used])
 	vectors.Put(v)

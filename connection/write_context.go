@@ -8,8 +8,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// WriteContext implements protocol.Socket. It waits for room, which the writer makes. That needs no
-// turn of the connection, so a handler and a completion may wait here.
+// WriteContext implements protocol.Socket. It waits for room, which the writer makes without a turn
+// of the connection, so a handler and a completion may wait here.
 func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, err error) {
 	r := &c.makeRare().room
 	select {
@@ -29,8 +29,8 @@ func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, e
 	}
 }
 
-// largestPiece is how much is queued at once: what fits into an empty queue, into what a memory
-// budget has for one connection, and into one system call.
+// largestPiece is how much is queued at once. It fits into an empty queue, into the share of a
+// memory budget for one connection, and into one system call.
 func (c *Connection) largestPiece() int {
 	most := min(c.shared.limits.bytes, maxBatch)
 	if b := c.shared.budget; b != nil {

@@ -36,8 +36,8 @@ func (t turns) InvokeSystemMessage(any) {}
 func (t turns) EscalateFailure(_, _ any) {
 }
 
-// The writer announces that the kernel takes no more. A write that waits for room has just asked the
-// writer for that, and must not take the answer for news: it would ask for ever.
+// The writer announces that the kernel takes no more. A write that waits for room has just asked
+// the writer for that. The answer must not wake it: it would ask for ever.
 func TestAWaitForRoomAsksTheKernelOnceOrTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

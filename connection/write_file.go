@@ -37,8 +37,8 @@ func (c *Connection) WriteFile(f *os.File, offset, n int64, done func(error)) er
 	return nil
 }
 
-// checkFile returns one sentence about what cannot be sent, as far as that is known before it is
-// read.
+// checkFile returns one sentence about a file that cannot be sent, as far as that is known before
+// it is read.
 func checkFile(f *os.File, offset, n int64) (transport.FileKind, error) {
 	switch {
 	case n < 0:
@@ -113,8 +113,8 @@ func (c *Connection) fileSilence() time.Duration {
 	return c.shared.now() - time.Duration(c.makeRare().fileAsked.Load())
 }
 
-// awaitFile waits for news of the file that is first in the queue, but not for longer than it may be
-// silent.
+// awaitFile waits for a change at the file that is first in the queue, but not for longer than it
+// may be silent.
 func (c *Connection) awaitFile(made, full <-chan struct{}) {
 	timer := time.NewTimer(silence - c.fileSilence())
 	defer timer.Stop()
@@ -125,8 +125,8 @@ func (c *Connection) awaitFile(made, full <-chan struct{}) {
 	}
 }
 
-// failFile ends the write of the file that is first in the queue, with an error that is the file's.
-// The connection lives on: what the file had is written, the rest is counted as unsent.
+// failFile ends the write of the file that is first in the queue, with an error of the file. The
+// connection goes on: the bytes that the file had are written, the rest is counted as unsent.
 func (w *writer) failFile(err error) {
 	left := uint64(w.queue.first.left())
 	r := w.c.makeRare()

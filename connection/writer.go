@@ -156,7 +156,7 @@ func (w *writer) sendFIN() error {
 	err := w.c.socket.CloseWrite()
 	switch {
 	case errors.Is(err, transport.ErrNoHalfClose):
-		w.c.makeRare().noFIN.Store(true) // the close that follows says it all
+		w.c.makeRare().noFIN.Store(true) // the close that follows sends the FIN
 		return nil
 	case err != nil:
 		w.c.setCause(w.c.classify("close", err))
@@ -211,8 +211,8 @@ func (w *writer) write() {
 	}
 }
 
-// wrote says that the kernel took the first n bytes of the queue. Entries without bytes are done as
-// soon as they are first.
+// wrote notes that the kernel took the first n bytes of the queue. Entries without bytes are done
+// as soon as they are first.
 func (w *writer) wrote(n int) {
 	w.c.written.Add(uint64(n))
 	finished, bytes := 0, 0

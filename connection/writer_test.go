@@ -27,7 +27,7 @@ func (w *writer) turn() bool {
 	}
 }
 
-// accepted is what a test knows of a write that was accepted.
+// accepted holds what a test knows of an accepted write.
 type accepted struct {
 	data      []byte
 	wants     bool // a completion
@@ -35,9 +35,9 @@ type accepted struct {
 	err       error
 }
 
-// However the writes are cut into slices and whatever parts of them the kernel takes at a time: the
-// stream is the writes, in order; each completes once; the credit is exact; accepted is written
-// plus unsent.
+// The writes are cut into slices in any way, and the kernel takes any parts of them at a time. The
+// stream is the writes in order. Each completes once. The credit is exact. Accepted is written plus
+// unsent.
 func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		socket := &taker{}

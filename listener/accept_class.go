@@ -7,22 +7,23 @@ import (
 )
 
 // AcceptClass says what kind of failure an accept met. All of them are retried; the class is for
-// whoever reads the events.
+// readers of the events.
 type AcceptClass uint8
 
 const (
-	// AcceptUnknown: an error that is in no list. To end because of it would be worse than to try
-	// again.
+	// AcceptUnknown: an error that is in no list. It is retried too: an end of the listener would
+	// be worse.
 	AcceptUnknown AcceptClass = iota
-	// AcceptExhausted: the process, the machine or the kernel is out of something. It passes.
+	// AcceptExhausted: the process, the machine or the kernel is out of something. The state
+	// passes.
 	AcceptExhausted
 	// AcceptClientGone: the client went away, or its network did, between its SYN and the accept.
-	// The next one did not.
+	// The next client can be accepted.
 	AcceptClientGone
 	// AcceptRefused: a rule of the system forbids this client.
 	AcceptRefused
-	// AcceptSocketLost: the listening socket was closed or shut down, and not by this listener. One
-	// that Listen made is opened again.
+	// AcceptSocketLost: the listening socket was closed or shut down, and not by this listener. A
+	// socket that Listen made is opened again.
 	AcceptSocketLost
 )
 
@@ -48,9 +49,9 @@ type acceptErrno struct {
 	class AcceptClass
 }
 
-// acceptErrnos is what an accept can fail with, whatever the transport. EAGAIN and EINTR are not in
-// it: a transport sees to both itself, and from a listener of the user's they mean nothing in
-// particular.
+// acceptErrnos are the errors that an accept can fail with, whatever the transport. EAGAIN and
+// EINTR are not among them: a transport handles both itself, and from a listener of the user's they
+// mean nothing in particular.
 var acceptErrnos = append([]acceptErrno{
 	{syscall.EMFILE, AcceptExhausted},  // no descriptor is left to the process
 	{syscall.ENFILE, AcceptExhausted},  // nor to the machine

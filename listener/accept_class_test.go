@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// acceptFaults is every error that accept(2) names, on the systems that have it, and some that it
-// does not.
+// acceptFaults are all errors that accept(2) names, on the systems that have them, and some that it
+// does not name.
 var acceptFaults = append([]acceptErrno{
 	{syscall.EMFILE, AcceptExhausted},
 	{syscall.ENFILE, AcceptExhausted},

@@ -2,8 +2,8 @@ package listener
 
 import "golang.org/x/sys/windows"
 
-// acceptErrnosHere is what Windows' own sockets fail with: package syscall's names are inventions
-// there.
+// acceptErrnosHere are the errors of Windows' own sockets: package syscall invents its error
+// numbers there.
 var acceptErrnosHere = []acceptErrno{
 	{windows.WSAEMFILE, AcceptExhausted},
 	{windows.WSAENOBUFS, AcceptExhausted},

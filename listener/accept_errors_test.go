@@ -18,14 +18,14 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// A step of a script that is no error to return: a panic with one, or runtime.Goexit.
+// Steps of a script that return no error: a panic with an error, and runtime.Goexit.
 type panics struct{ error }
 
 var errGoexits = errors.New("runtime.Goexit")
 
 // act does what a step of a script says.
 func act(step error) error {
-	switch step := step.(type) { //nolint:errorlint // nobody wraps it
+	switch step := step.(type) { //nolint:errorlint // it is never wrapped
 	case panics:
 		panic(step.error)
 	default:
@@ -44,14 +44,13 @@ func fail(f *faultnet.Listener, steps ...error) {
 	}
 }
 
-// failInEveryClass lets as many accepts fail.
+// failInEveryClass lets one accept fail for each class.
 func failInEveryClass(f *faultnet.Listener) {
 	synctest.Wait()
 	f.Fail(syscall.EMFILE, syscall.ECONNABORTED, syscall.EPERM, syscall.EINVAL, io.EOF)
 }
 
-// inABubble serves a faulty listener over simnet, in virtual time, and takes everything down
-// afterwards.
+// inABubble serves a faulty listener over simnet, in virtual time, and stops everything afterwards.
 func inABubble(t *testing.T, options Options, test func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -73,7 +72,8 @@ func inABubble(t *testing.T, options Options, test func(t *testing.T, w *world, 
 	})
 }
 
-// One of each kind alone: the next accept comes after the shortest wait, and everybody is served.
+// One of each kind alone: the next accept comes after the shortest wait, and every client is
+// served.
 func TestNoErrorOfAcceptEndsAListener(t *testing.T) {
 	for _, fault := range acceptFaults {
 		inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {

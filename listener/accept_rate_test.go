@@ -35,7 +35,7 @@ func TestConnectionsBeginAtTheirRateAfterABurst(t *testing.T) {
 	})
 }
 
-func TestWhoComesTooFastIsTurnedAwayIfHeShallNotWait(t *testing.T) {
+func TestClientsAboveTheRateAreTurnedAwayWithReject(t *testing.T) {
 	inABubble(t, Options{AcceptRate: 4, AcceptBurst: 2, WhenFull: Reject}, func(t *testing.T, w *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		for range 5 {
 			dial()
@@ -63,8 +63,8 @@ func TestAShutdownDoesNotWaitForTheRate(t *testing.T) {
 	})
 }
 
-// A real clock here: the rate is so low that the next one would come in a minute, unless it is
-// raised.
+// The clock is real here. The rate is so low that the next client would be served in a minute,
+// unless the rate is raised.
 func TestOverRealSocketsTheRateHoldsToo(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
@@ -84,7 +84,7 @@ func TestOverRealSocketsTheRateHoldsToo(t *testing.T) {
 	})
 }
 
-func TestOverRealSocketsWhoWaitsForTheRateIsServed(t *testing.T) {
+func TestOverRealSocketsClientsThatWaitForTheRateAreServed(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
 		o.AcceptRate, o.AcceptBurst = 20, 1

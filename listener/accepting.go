@@ -9,10 +9,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file is the server as its acceptors see it: whether to accept, and what becomes of who was
-// accepted.
+// This file holds what acceptors call on a server: it decides whether to accept, and what happens
+// to accepted clients.
 
-// goesOn waits while accepting is suspended. False: the loop ends.
+// goesOn waits while accepting is suspended. It returns false if the loop is to end.
 func (s *server) goesOn(stop <-chan struct{}) bool {
 	select {
 	case <-stop:
@@ -30,7 +30,7 @@ func (s *server) goesOn(stop <-chan struct{}) bool {
 }
 
 // accepted makes a connection of conn, turns it away, or holds it until there is room. A net.Conn
-// of the user's may panic here; then nothing of it is kept.
+// of the user's may panic here; then nothing of the client is kept.
 func (s *server) accepted(conn net.Conn) {
 	var permit *connection.Permit
 	settled := false
@@ -84,20 +84,20 @@ func (s *server) beginStream(conn net.Conn, permit *connection.Permit) {
 }
 
 // lateClient holds a client that came to a suspended listener, because Accept was not called back
-// in time or could not be: it waits, as those in the backlog do. It returns one to go on with, nil
-// if there is none.
+// in time or could not be. Such a client waits, as those in the backlog do. lateClient returns a
+// client to go on with, nil if there is none.
 func (s *server) lateClient(conn net.Conn) net.Conn {
 	if s.mode.Load() != suspended {
 		return conn
 	}
 	s.held.push(conn)
-	if s.mode.Load() == refusing { // and who waits has been accepted already
+	if s.mode.Load() == refusing { // and the clients that waited have been accepted already
 		return s.held.pop()
 	}
 	return nil
 }
 
-// holdNobodyWhileRefusing follows each time that a client is held for want of room: a suspension
+// holdNobodyWhileRefusing is called each time that a client is held for want of room: a suspension
 // may have let the others go before.
 func (s *server) holdNobodyWhileRefusing() {
 	if s.mode.Load() == refusing {
@@ -120,8 +120,8 @@ func (s *server) acceptFailed(err error, wait time.Duration) {
 	s.publish(&AcceptFailed{Addr: s.addr, Err: err, Class: classify(err), Wait: wait})
 }
 
-// lost takes note that somebody else closed the listening socket of a slot, and that it cannot be
-// opened again. What is connected stays.
+// lost notes that other code closed the listening socket of a slot, and that the socket cannot be
+// opened again. The connections stay.
 func (s *server) lost(number int, err error) {
 	s.gate.Lock()
 	news := s.slots[number].open

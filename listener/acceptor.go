@@ -10,10 +10,10 @@ import (
 )
 
 // acceptor is the actor that owns an accept loop. It is a child of its own, so that its restart
-// touches neither the listening socket nor any connection.
+// leaves the listening socket and all connections alone.
 //
-// The loop is a goroutine, because Accept blocks. It is started by Started, stopped by closing stop
-// and by calling it back from Accept, joined by Stopping through done.
+// The loop is a goroutine, because Accept blocks. Started starts it. It is stopped by closing stop
+// and by calling it back from Accept. Stopping joins it through done.
 type acceptor struct {
 	*streaming
 	slot int
@@ -22,7 +22,7 @@ type acceptor struct {
 	done chan struct{}
 
 	wait backoff       // the loop's own, as lost is
-	lost *streamSocket // closed by somebody else, to be replaced
+	lost *streamSocket // closed by other code, to be replaced
 }
 
 // failed tells an acceptor that its loop has ended by a panic.
@@ -78,8 +78,8 @@ func (a *acceptor) run() {
 	finished = true
 }
 
-// next accepts one connection, or opens the socket again that was lost. It returns nil also where
-// it was called back.
+// next accepts one connection, or opens the lost socket again. It also returns nil if it was called
+// back.
 func (a *acceptor) next() error {
 	socket := a.sockets[a.slot].Load()
 	switch {
@@ -106,7 +106,7 @@ func (a *acceptor) next() error {
 	conn, err := socket.accept()
 	if err != nil {
 		if socket.ours(err, called) {
-			return nil // goesOn looks why
+			return nil // goesOn finds out why
 		}
 		if classify(err) == AcceptSocketLost && a.server.bind != nil {
 			a.lost = socket
@@ -121,7 +121,7 @@ func (a *acceptor) next() error {
 	return nil
 }
 
-// failed waits after a failed accept. False: the socket is lost for good.
+// failed waits after a failed accept. It returns false if the socket is lost for good.
 func (a *acceptor) failed(err error) bool {
 	if a.server.bind == nil && errors.Is(err, net.ErrClosed) {
 		a.server.lost(a.slot, err)

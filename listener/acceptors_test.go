@@ -14,8 +14,8 @@ import (
 
 const fourAcceptors = 4
 
-// serveAll lets so many clients at a time come one after the other, and requires that all of them
-// are served.
+// serveAll connects the given number of clients at a time, again and again, and requires that all
+// of them are served.
 func serveAll(t *testing.T, l *Listener, atOnce, each int) {
 	t.Helper()
 	var all sync.WaitGroup

@@ -10,19 +10,20 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// admission decides who becomes a connection. All that it counts is under one lock, so that a
-// client takes everything it needs or nothing.
+// admission decides which clients become connections. All that it counts is under one lock, so that
+// a client takes everything it needs or nothing.
 //
-// An acceptor asks twice. Before the accept: room, so that clients that are to wait stay in the
-// kernel's backlog. After it: admit, which takes the client's permits. What was free before may be
-// gone then, to another acceptor or because the options were changed: such a client is held, as if
-// it were still in the backlog. So nothing is taken that a failed accept would have to give back.
+// An acceptor asks twice. Before the accept it calls room, so that clients that are to wait stay in
+// the kernel's backlog. After the accept it calls admit, which takes the client's permits. A permit
+// that was free before may be gone then: another acceptor took it, or the options were changed.
+// Such a client is held, as if it were still in the backlog. So a failed accept has no permit to
+// give back.
 //
 // Any goroutine may call its methods.
 type admission struct {
 	addr    net.Addr                                    // the listener's
 	notify  func()                                      // there may be room again; called without the lock
-	refused func(client net.Addr, why protocol.Refusal) // somebody was turned away after having been admitted; likewise
+	refused func(client net.Addr, why protocol.Refusal) // an admitted client was turned away; likewise
 
 	mu      sync.Mutex
 	waits   bool // WhenFull is Wait
@@ -33,11 +34,11 @@ type admission struct {
 	allow   prefixes
 	deny    prefixes
 	proxies proxies
-	counted connection.Permit // of everybody who is not counted by address
+	counted connection.Permit // of clients that are not counted by address
 
-	hungry bool          // somebody asked for room when there was none
+	hungry bool          // room was asked for when there was none
 	wake   chan struct{} // closed, and made anew, when there may be room again
-	timer  *time.Timer   // runs while somebody waits for the pace
+	timer  *time.Timer   // runs while a client waits for the pace
 	shut   bool
 }
 
@@ -48,7 +49,8 @@ func newAdmission(o *Options, addr net.Addr, notify func(), refused func(net.Add
 	return a
 }
 
-// set puts options, with defaults and valid, in force, for whoever is admitted from now on.
+// set puts options in force for clients that are admitted from now on. The options are valid and
+// have their defaults.
 func (a *admission) set(o *Options) {
 	allow, deny, proxies := newPrefixes(o.Allow), newPrefixes(o.Deny), newProxies(&o.ProxyProtocol, a.addr)
 	a.mu.Lock()
@@ -62,8 +64,8 @@ func (a *admission) set(o *Options) {
 	a.feedAndUnlock()
 }
 
-// room reports whether the next client may be accepted: with a MaxWait also where it is to wait. If
-// not, wake is closed, and notify called, when it is worth asking again.
+// room reports whether the next client may be accepted. With a MaxWait it may be, even if it must
+// wait then. Otherwise wake is closed, and notify is called, when it is worth asking again.
 func (a *admission) room() (free bool, wake <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -99,8 +101,8 @@ func (a *admission) await(stop <-chan struct{}) bool {
 	}
 }
 
-// admit takes the permits of an accepted client. Without a permit and without a refusal it is to be
-// held until there is room.
+// admit takes the permits of an accepted client. A client with neither a permit nor a refusal is to
+// be held until there is room.
 func (a *admission) admit(ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -134,7 +136,7 @@ func (a *admission) admit(ip netip.Addr) (*connection.Permit, protocol.Refusal) 
 	return &entry.permit, protocol.RefusalNone
 }
 
-// refusal returns why a client is turned away whatever permits there are, RefusalNone if it is not.
+// refusal returns why a client is turned away even if permits are free, RefusalNone if it is not.
 func (a *admission) refusal(ip netip.Addr) protocol.Refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -151,7 +153,7 @@ func (a *admission) shortOf() protocol.Refusal {
 	return protocol.RefusalFull
 }
 
-// judgePeer looks at who has connected: the client, or a proxy in its name.
+// judgePeer judges the peer of a new connection: the client, or a proxy in its name.
 func (a *admission) judgePeer(ip netip.Addr) protocol.Refusal {
 	switch {
 	case !a.proxies.expected:
@@ -162,7 +164,7 @@ func (a *admission) judgePeer(ip netip.Addr) protocol.Refusal {
 	return protocol.RefusalNone
 }
 
-// judge looks at who the client is.
+// judge judges a client by its address.
 func (a *admission) judge(ip netip.Addr) protocol.Refusal {
 	switch {
 	case a.deny.contain(ip), !a.allow.empty() && !a.allow.contain(ip):
@@ -173,7 +175,7 @@ func (a *admission) judge(ip netip.Addr) protocol.Refusal {
 	return protocol.RefusalNone
 }
 
-// leave gives back what admit took; without an entry of an address that was not counted.
+// leave gives back what admit took. entry is nil for a client that is not counted by address.
 func (a *admission) leave(entry *perIPEntry) {
 	a.mu.Lock()
 	a.limiter.give()
@@ -183,7 +185,8 @@ func (a *admission) leave(entry *perIPEntry) {
 	a.feedAndUnlock()
 }
 
-// awaitPace has somebody who found no room woken when the rate gives some.
+// awaitPace starts a timer, if none runs, that calls feedAndUnlock when the rate allows the next
+// client.
 func (a *admission) awaitPace() {
 	a.hungry = true
 	if a.timer != nil || a.shut {
@@ -200,7 +203,8 @@ func (a *admission) awaitPace() {
 	a.timer = timer
 }
 
-// feedAndUnlock wakes who found no room before.
+// feedAndUnlock tells the acceptors and the queue that there may be room, if room was asked for
+// before. It releases the lock.
 func (a *admission) feedAndUnlock() {
 	hungry := a.hungry
 	if hungry {
@@ -221,7 +225,8 @@ func (a *admission) stopTimer() {
 	}
 }
 
-// close frees who waits; no timer runs from now on. What is free can still be had.
+// close wakes the acceptors that wait for room. No timer runs from now on. A free permit can still
+// be taken.
 func (a *admission) close() {
 	a.mu.Lock()
 	a.shut = true

@@ -15,7 +15,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// admissionModel is what an admission has to do, in the plainest form.
+// admissionModel is the plainest form of an admission.
 type admissionModel struct {
 	options Options
 	open    []modelEntry
@@ -58,7 +58,7 @@ func (m *admissionModel) room() bool {
 	return m.options.WhenFull == Reject || len(m.open) < m.options.MaxConnections && (!m.paced() || m.tokens >= 1)
 }
 
-// admit returns what an admission has to answer.
+// admit returns the answer that an admission must give.
 func (m *admissionModel) admit(ip netip.Addr) (seated bool, refusal protocol.Refusal) {
 	m.refill()
 	in := func(list []netip.Prefix) bool {
@@ -93,7 +93,7 @@ func (m *admissionModel) admit(ip netip.Addr) (seated bool, refusal protocol.Ref
 	return true, protocol.RefusalNone
 }
 
-// set puts options in force. What was saved up stays, as far as there is room for it.
+// set puts options in force. Saved-up permits stay, as far as there is room for them.
 func (m *admissionModel) set(o Options) {
 	m.refill()
 	if before := m.paced(); o.AcceptRate > 0 && !before {
@@ -114,7 +114,7 @@ var (
 	}
 )
 
-// drawOptions keeps to numbers that floating point holds exactly.
+// drawOptions draws only numbers that floating point holds exactly.
 func drawOptions(t *rapid.T) Options {
 	lists := rapid.SliceOfN(rapid.SampledFrom(networks), 0, 1)
 	o := Options{
@@ -133,8 +133,8 @@ func drawOptions(t *rapid.T) Options {
 	return o.withDefaults()
 }
 
-// Admission answers as the model does, through any changes of the options; and whoever was told
-// that there is no room is told again as soon as there is.
+// Admission answers as the model does, through any changes of the options. After an answer that
+// there is no room, it tells the caller as soon as there is room.
 func TestAnAdmissionIsItsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) { // not a *testing.T, which has no Deadline in a bubble

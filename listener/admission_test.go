@@ -28,7 +28,7 @@ func admissionWith(o Options) *admission {
 	return newAdmission(&o, &net.TCPAddr{}, func() {}, nil)
 }
 
-// enter is what an acceptor does, until it has a permit or is refused.
+// enter does what an acceptor does, until it has a permit or is refused.
 func enter(a *admission, ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 	for {
 		if !a.await(nil) {
@@ -40,7 +40,7 @@ func enter(a *admission, ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 	}
 }
 
-// G10: the peak is the cap, no more, and no less once there is demand for it. A lost wake-up hangs.
+// G10: the peak is exactly the cap if there is demand for it. A lost wake-up would hang the test.
 func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 	const takers, each, most = 16, 3000, 5
 	a := admissionWith(Options{MaxConnections: most})
@@ -72,7 +72,7 @@ func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 	assert.Zero(t, a.limiter.used)
 }
 
-func TestWhoWaitsForAPermitGetsTheNextOneThatComesBack(t *testing.T) {
+func TestAWaitForAPermitGetsTheNextOneThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := admissionWith(Options{MaxConnections: 1})
 		permit, _ := a.admit(nobody)
@@ -96,7 +96,7 @@ func TestWhoWaitsForAPermitGetsTheNextOneThatComesBack(t *testing.T) {
 	})
 }
 
-func TestStopAndCloseFreeWhoWaitsForAPermit(t *testing.T) {
+func TestStopAndCloseEndAWaitForAPermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := admissionWith(Options{MaxConnections: 1})
 		_, refusal := a.admit(nobody)
@@ -124,7 +124,7 @@ func TestStopAndCloseFreeWhoWaitsForAPermit(t *testing.T) {
 	})
 }
 
-// The exactness that the storm shows for all, for each network: several from each are let in, never
+// The cap of each network is as exact as that of all: several clients from each are let in, never
 // one too many.
 func TestThePeakOfEachNetworkIsItsCapExactly(t *testing.T) {
 	const takers, each, most = 12, 500, 2
@@ -160,7 +160,7 @@ func TestThePeakOfEachNetworkIsItsCapExactly(t *testing.T) {
 	assert.Zero(t, a.limiter.used)
 }
 
-func TestARateThatIsRaisedDoesNotKeepWhoWaitsForTheSlowOne(t *testing.T) {
+func TestAHigherRateEndsAWaitForTheLowerOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := admissionWith(Options{AcceptRate: 0.01})
 		defer a.close()
@@ -202,7 +202,7 @@ func TestAnIPv4MappedAddressIsAnIPv4Address(t *testing.T) {
 	assert.False(t, list.contain(netip.MustParseAddr("192.0.3.1")))
 }
 
-func TestWhoHasNoIPAddressIsInNoList(t *testing.T) {
+func TestAClientWithoutAnIPAddressIsInNoList(t *testing.T) {
 	for _, addr := range []net.Addr{nil, &net.UnixAddr{Name: "path"}, text("sim:1"), (*net.TCPAddr)(nil)} {
 		assert.False(t, ipOf(from{addr: addr}).IsValid())
 	}
@@ -221,7 +221,7 @@ type from struct {
 
 func (f from) RemoteAddr() net.Addr { return f.addr }
 
-// text is an address that is nothing but its text.
+// text is an address that consists of its text only.
 type text string
 
 func (text) Network() string  { return "text" }

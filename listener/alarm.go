@@ -10,16 +10,15 @@ import (
 type Alarm struct {
 	// Name tells alarms of one listener apart.
 	Name string
-	// Threshold is how many connections it takes, also those that are detached, or wait for the
-	// peer's FIN. It must be at least 1.
+	// Threshold is the number of connections that sets the alarm off. Connections that are
+	// detached, or wait for the peer's FIN, count too. It must be at least 1.
 	Threshold int
-	// Cooldown is how long the alarm is silent after it went off. Default 5 s; negative: not at
-	// all.
+	// Cooldown is how long the alarm is silent after it went off. Default 5 s; negative: no time.
 	Cooldown time.Duration
 	// Callback is called, on a goroutine of the listener's own, when a connection has come and at
 	// least Threshold are open then. While it runs, and during the Cooldown, its alarm does not go
-	// off again. If a connection has come meanwhile, and at least Threshold are open at the end of
-	// both, it goes off then. If it panics, AlarmFailed is published. A shutdown waits for it for
+	// off again. It goes off at the end of both if a connection has come meanwhile and at least
+	// Threshold are open then. If it panics, AlarmFailed is published. A shutdown waits for it for
 	// half a second at most.
 	Callback func(alarm Alarm, open int)
 }
@@ -43,11 +42,11 @@ func validateAlarms(list []Alarm) error {
 // alarms of one listener. Its counter guards them.
 type alarms struct {
 	all    []*armed
-	states []*alarmState                 // theirs, and those of replaced ones that may still wait
-	over   bool                          // none goes off any more
+	states []*alarmState                 // of all, and of replaced ones that may still wait
+	over   bool                          // no alarm goes off any more
 	run    func(func())                  // runs on another goroutine
 	call   func(callback func()) error   // and there calls the user's code
-	failed func(alarm string, err error) // tells that one has failed
+	failed func(alarm string, err error) // reports that an alarm has failed
 }
 
 // armed is an alarm with what must survive its replacement by one of the same name.
@@ -63,8 +62,8 @@ type alarmState struct {
 	again       delay
 }
 
-// look sounds the alarms that so many connections set off, now that one has come. It does not wait,
-// and reads the clock only when one is reached.
+// look sounds the alarms that the given number of connections sets off, after one has come. It does
+// not wait, and reads the clock only when one is reached.
 func (t *counter) lookAtAlarms(open int) {
 	for _, one := range t.alarms.all {
 		if open >= one.Threshold && !one.missed {
@@ -93,8 +92,8 @@ func (t *counter) ring(one *armed, open int) {
 	t.alarms.sound(one, open, func() { t.ringMissed(one.alarmState, true) })
 }
 
-// ringMissed sounds an alarm that a connection came too early for, if there are enough still.
-// called: its callback has returned.
+// ringMissed sounds an alarm for a connection that came while it was silent, if enough connections
+// are still open. called says that the alarm's callback has returned.
 func (t *counter) ringMissed(state *alarmState, called bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +121,7 @@ func (a *alarms) sound(one *armed, open int, returned func()) {
 	})
 }
 
-// replace keeps what is known of alarms whose names stay.
+// replace keeps the state of alarms whose names stay.
 func (a *alarms) replace(list []Alarm) {
 	known := map[string]*alarmState{}
 	for _, one := range a.all {

@@ -33,8 +33,8 @@ var known = map[string]struct{ level, name int }{
 	"IP_TOS":           {unix.IPPROTO_IP, unix.IP_TOS},
 }
 
-// settings reads them, and the flags of the descriptor; an option that the socket does not know is
-// left out.
+// settings reads the known options, and the flags of the descriptor. It leaves out an option that
+// the socket does not know.
 func settings(t *testing.T, fd int) map[string]int {
 	t.Helper()
 	all := map[string]int{}
@@ -86,7 +86,8 @@ func multipath(config net.ListenConfig) net.ListenConfig {
 	return config
 }
 
-// dialNamed connects a client whose name or port the server's end tells. serverEnd finds that.
+// dialNamed connects a client. The server's end knows its name or port, by which serverEnd finds
+// that end.
 func dialNamed(t *testing.T, addr net.Addr) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{}
@@ -99,11 +100,11 @@ func dialNamed(t *testing.T, addr net.Addr) net.Conn {
 	return c
 }
 
-// where is what a test listens with: a network, and an address of it.
+// where is a network that a test listens on, and an address of it.
 func where(t *testing.T, network string) string { return someAddress(t, Options{Network: network}) }
 
 // asPackageNet accepts one connection with package net alone, lets change do to it what a user of
-// package net would, and returns what the socket then has.
+// package net would, and returns the settings that the socket then has.
 func asPackageNet(t *testing.T, network string, config net.ListenConfig, change func(*net.TCPConn), buffers [2]int) map[string]int {
 	t.Helper()
 	l, err := config.Listen(context.Background(), network, where(t, network))
@@ -167,7 +168,7 @@ func TestAnAcceptedSocketHasTheOptionsThatPackageNetWouldGiveIt(t *testing.T) {
 					c := dialNamed(t, l.Addr())
 					echoes(t, c)
 					got := settings(t, serverEnd(t, c))
-					if one.options.KeepAlive < 0 { // then the times are nobody's
+					if one.options.KeepAlive < 0 { // then the times do not matter
 						for _, name := range []string{"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"} {
 							delete(got, name)
 							delete(want, name)
@@ -227,8 +228,8 @@ func startWith(t *testing.T, network string, served bool, config net.ListenConfi
 	return l
 }
 
-// A client that waits in the backlog has a socket from before: it is accepted from now on, so the
-// new options are its own too.
+// A client that waits in the backlog has a socket from before the change. It is accepted after the
+// change, so the new options apply to it too.
 func TestClientsThatWaitWhileOptionsAreReplacedGetTheNewOnes(t *testing.T) {
 	overServers(t, func(t *testing.T, network string, serve func(net.ListenConfig, Options) *Listener) {
 		l := serve(net.ListenConfig{}, Options{})
@@ -257,8 +258,8 @@ func TestClientsThatWaitWhileOptionsAreReplacedGetTheNewOnes(t *testing.T) {
 	})
 }
 
-// The addresses are compared as they are, not as they are written: an IPv4 client of an IPv6 socket
-// has 16 bytes.
+// The addresses are compared byte by byte, not as text: an IPv4 client of an IPv6 socket has 16
+// bytes.
 func TestAConnectionHasTheAddressesThatPackageNetWouldGiveItAlsoAfterItsEnd(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, one := range []struct{ network, listen, dial string }{
@@ -324,8 +325,8 @@ func TestAConnectionHasTheAddressesThatPackageNetWouldGiveItAlsoAfterItsEnd(t *t
 	})
 }
 
-// like returns the addresses of the server's end with what differs from connection to connection
-// taken out: ports and names, but only if they are the client's.
+// like returns the addresses of the server's end without the parts that differ from connection to
+// connection: the client's ports and names.
 func like(client net.Conn, server interface {
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Clients that have connected, and sent something, when the shutdown begins are in the kernel's
-// backlog still, some of them. They are served like the others; to close the listening socket over
-// their heads would reset them.
+// Clients that have connected, and sent something, when the shutdown begins are partly in the
+// kernel's backlog still. They are served like the others. A close of the listening socket before
+// their accepts would reset them.
 func TestAShutdownServesTheClientsInTheBacklog(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		serveTheBacklog(t, o)

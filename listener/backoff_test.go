@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// nominal is the wait after so many failures before, without jitter.
+// nominal is the wait after the given number of failures, without jitter.
 func nominal(failures int) time.Duration {
 	return min(5*time.Millisecond<<min(failures, 10), time.Second)
 }

@@ -31,7 +31,7 @@ func (s *server) bindNow() (net.Listener, error) {
 	}
 }
 
-// bindFor is what Control is called by; see changes.
+// bindFor is the method that calls Control; see changes.
 //
 //go:noinline
 func (s *server) bindFor(b *binding) {
@@ -43,7 +43,7 @@ func (s *server) bindFor(b *binding) {
 	runtime.KeepAlive(s)
 }
 
-// binding is one call of bind, which may be waited for no longer.
+// binding is one call of bind. The caller may stop waiting for it.
 type binding struct {
 	bound     chan bound // room for the one result
 	abandoned atomic.Bool
@@ -54,7 +54,7 @@ type bound struct {
 	err      error
 }
 
-// abandon has the socket closed that may still come.
+// abandon closes the socket that may still come.
 func (b *binding) abandon() {
 	b.abandoned.Store(true)
 	b.discard()

@@ -16,7 +16,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// manyAsleep starts a listener with so many handlers asleep, and one client beside them.
+// manyAsleep starts a listener with the given number of sleeping handlers, and one client beside
+// them.
 func manyAsleep(t *testing.T, o Options, n int) (*world, *Listener, *sleeper, []net.Conn) {
 	w, handler := newWorld(), newSleeper()
 	o.Connection = connection.Options{CloseTimeout: 100 * time.Millisecond, DrainQuiet: 5 * time.Millisecond}

@@ -23,8 +23,8 @@ import (
 
 // G14: a handler may block.
 
-// sleeper echoes; what begins with "sleep" it echoes after two seconds, or when the test is done
-// with it.
+// sleeper echoes. A message that begins with "sleep" it echoes after two seconds, or at the end of
+// the test.
 type sleeper struct {
 	echo
 	asleep chan protocol.Socket
@@ -48,7 +48,7 @@ func (s *sleeper) Data(socket protocol.Socket, b *protocol.Buffer) error {
 	if err := s.echo.Data(socket, b); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
-	return nil // closed meanwhile: that is what these tests are about
+	return nil // closed meanwhile, as these tests intend
 }
 
 // latencies lets each client send a message every few milliseconds for a while, and returns how
@@ -90,16 +90,16 @@ func latencies(t *testing.T, clients []net.Conn, while time.Duration, begin func
 
 func worst(all []time.Duration) time.Duration { return all[len(all)-1] }
 
-// nap is a measurement: so many handlers sleep at once, beside others that echo.
+// nap is a measurement with a number of handlers that sleep at once, beside others that echo.
 type nap struct {
 	sleepers int
-	within   time.Duration // what the worst echo may take longer than without them
+	within   time.Duration // how much longer the worst echo may take than without them
 	attempts int
 }
 
-// measure fails if an echo took longer than it may. The bound is the guarantee's own; but one
-// number out of thousands may be the machine's: another test, a collection. So a measurement that
-// misses it is repeated. A handler that holds others up does so each time.
+// measure fails if an echo took longer than it may. The bound is the guarantee's own. But one
+// number out of thousands may come from the machine: from another test, or a collection. So a
+// measurement that misses the bound is repeated. A handler that holds up others does so each time.
 func (n nap) measure(t *testing.T, l *Listener, handler *sleeper) {
 	const clients, while = 50, 400 * time.Millisecond
 	var others []net.Conn
@@ -128,7 +128,7 @@ func (n nap) measure(t *testing.T, l *Listener, handler *sleeper) {
 	}
 }
 
-// dialMany returns so many clients that have been served once.
+// dialMany returns the given number of clients, each served once.
 func dialMany(t *testing.T, l *Listener, n int) (clients []net.Conn) {
 	for range n {
 		c := dial(t, l)
@@ -138,7 +138,7 @@ func dialMany(t *testing.T, l *Listener, n int) (clients []net.Conn) {
 	return clients
 }
 
-// wakeAll ends the sleep of all handlers, and sees that each goes on.
+// wakeAll ends the sleep of all handlers, and checks that each goes on.
 func wakeAll(t *testing.T, handler *sleeper, clients []net.Conn) {
 	for range clients {
 		handler.wake <- struct{}{}
@@ -169,7 +169,7 @@ func TestNoEchoWaitsLongerThanTwentyMillisecondsForAHandlerThatSleeps(t *testing
 	}
 }
 
-// A burst: so many handlers begin to sleep in the same moment.
+// In a burst many handlers begin to sleep in the same moment.
 func TestNoEchoWaitsLongForAThousandHandlersThatSleepAtOnce(t *testing.T) {
 	for _, n := range []nap{{300, 20 * time.Millisecond, 12}, {1000, 50 * time.Millisecond, 12}} {
 		overEach(t, func(t *testing.T, o Options) {

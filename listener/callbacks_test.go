@@ -36,7 +36,7 @@ var waits = map[string]func(l *Listener) error{
 	},
 }
 
-// handle is what a callback waits for that may be called before Listen has returned.
+// handle holds the listener for callbacks that may be called before Listen has returned.
 type handle struct {
 	ready chan struct{}
 	l     *Listener
@@ -45,7 +45,7 @@ type handle struct {
 func (h *handle) set(l *Listener) { h.l = l; close(h.ready) }
 func (h *handle) get() *Listener  { <-h.ready; return h.l }
 
-// occasion is a callback, and how it comes about.
+// occasion is a callback, and what brings its call about.
 type occasion struct {
 	event   func(event any) bool // an event that a subscriber hears
 	options func(o *Options, call func())
@@ -196,7 +196,7 @@ func (one occasion) test(t *testing.T, o Options, wait func(l *Listener) error) 
 	eventually(t, func() bool { return len(w.actors()) == 0 })
 }
 
-// A subscriber that never returns holds up nothing once the end has been asked for, and is counted.
+// A subscriber that never returns holds nothing up once the end has been asked for, and is counted.
 func TestAnEndDoesNotWaitForCallbacksThatNeverReturn(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w, release := newWorld(), make(chan struct{})
@@ -318,7 +318,7 @@ func TestACallbackOfTLSThatEndsItsListenerIsToldAtOnceThatItCannotWait(t *testin
 	}
 }
 
-// A handler may wait for the end of another listener, also where that one has connections whose
+// A handler may wait for the end of another listener, even if that listener has connections whose
 // handlers run.
 func TestAHandlerMayWaitForTheEndOfAnotherListener(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
@@ -335,7 +335,7 @@ func TestAHandlerMayWaitForTheEndOfAnotherListener(t *testing.T) {
 	})
 }
 
-// What a handler starts on another goroutine waits as any other caller.
+// A goroutine that a handler starts waits as any other caller.
 func TestAGoroutineOfAHandlerWaitsForTheEnd(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()

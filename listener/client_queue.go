@@ -17,7 +17,7 @@ type queuedClient struct {
 	begin func(*connection.Permit) // makes a connection of it
 }
 
-// clientQueue are the clients that wait, the one that came first in front. Any goroutine may call
+// clientQueue holds the clients that wait, the one that came first in front. Any goroutine may call
 // its methods, but for the timer, which serveQueue alone starts.
 type clientQueue struct {
 	mu      sync.Mutex
@@ -34,7 +34,7 @@ func (q *clientQueue) len() int {
 	return len(q.clients)
 }
 
-// add returns false where most clients wait already.
+// add returns false if most clients wait already.
 func (q *clientQueue) add(c *queuedClient, most int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -55,7 +55,7 @@ func (q *clientQueue) first() *queuedClient {
 	return q.clients[0]
 }
 
-// remove returns whether c was there. What it returns true for is the caller's.
+// remove reports whether c was there. If it was, c belongs to the caller.
 func (q *clientQueue) remove(c *queuedClient) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -71,7 +71,7 @@ func (q *clientQueue) remove(c *queuedClient) bool {
 }
 
 // expired removes the clients that have waited for too long, and returns them and when to look
-// again; zero: none waits any more.
+// again; zero means that none waits any more.
 func (q *clientQueue) expired(now time.Time) (late []*queuedClient, next time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -98,7 +98,8 @@ func (q *clientQueue) all() []*queuedClient {
 	return all
 }
 
-// enter lets one goroutine at a time serve the queue. False: another one does, and will look again.
+// enter lets one goroutine at a time serve the queue. It returns false if another goroutine does,
+// which then looks again.
 func (q *clientQueue) enter() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,7 +109,7 @@ func (q *clientQueue) enter() bool {
 	return entered
 }
 
-// leave returns false where there is something to look at again.
+// leave returns false if there is something to look at again.
 func (q *clientQueue) leave() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -127,8 +128,8 @@ func (o *Options) mostQueued() int {
 	return max(most, 1)
 }
 
-// admit takes the permits of an accepted client, as admission does. queues: it is to wait for them
-// in the queue.
+// admit takes the permits of an accepted client, as admission does. queues says that the client is
+// to wait for them in the queue.
 func (s *server) admit(ip netip.Addr) (permit *connection.Permit, why protocol.Refusal, queues bool) {
 	if s.options().MaxWait <= 0 {
 		permit, why = s.admission.admit(ip)
@@ -142,7 +143,7 @@ func (s *server) admit(ip netip.Addr) (permit *connection.Permit, why protocol.R
 	return permit, why, permit == nil && why == protocol.RefusalNone
 }
 
-// enqueue has a client wait, or turns it away where there are too many.
+// enqueue makes a client wait, or turns it away if too many wait.
 func (s *server) enqueue(c client, ip netip.Addr, begin func(*connection.Permit)) {
 	o := s.options()
 	if !s.queue.add(&queuedClient{client: c, ip: ip, until: time.Now().Add(o.MaxWait), begin: begin}, o.mostQueued()) {
@@ -191,7 +192,7 @@ func (s *server) serveQueue() {
 	}
 }
 
-// serveFirst returns false where the client in front has to go on waiting, or there is none.
+// serveFirst returns false if the client in front has to go on waiting, or there is none.
 func (s *server) serveFirst() bool {
 	c := s.queue.first()
 	if c == nil || !c.until.After(time.Now()) {

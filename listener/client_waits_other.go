@@ -4,5 +4,5 @@ package listener
 
 import "net"
 
-// clientWaits does not know.
+// clientWaits cannot tell here.
 func clientWaits(net.Listener) (there, known bool) { return false, false }

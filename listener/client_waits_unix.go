@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clientWaits asks the kernel whether a client is in the backlog of l. known false: l is none of
-// the system's sockets.
+// clientWaits asks the kernel whether a client is in the backlog of l. known is false if l is none
+// of the system's sockets.
 func clientWaits(l net.Listener) (there, known bool) {
 	socket, ok := l.(syscall.Conn)
 	if !ok {

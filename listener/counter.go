@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// counter is how many connections are open, and who wants to know. Any goroutine may call its
-// methods.
+// counter counts the open connections, and tells the watchers of that number. Any goroutine may
+// call its methods.
 type counter struct {
 	mu       sync.Mutex
 	open     int
@@ -15,14 +15,15 @@ type counter struct {
 	alarms   alarms
 }
 
-// watcher knows which numbers there were since it last looked. One connection comes or goes at a
-// time, so these are all between low and high.
+// watcher keeps the numbers since the last look. One connection comes or goes at a time, so these
+// are all numbers between low and high.
 type watcher struct {
 	low, high int
 	news      chan struct{} // room for one signal
 }
 
-// set takes note that so many are open. It is called at every change, in order, and does not wait.
+// set stores the number of open connections. It is called at every change, in order, and does not
+// wait.
 func (t *counter) set(open int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -47,7 +48,7 @@ func (t *counter) wait(ctx context.Context, cond func(open int) bool, ended <-ch
 	for {
 		var over bool
 		select {
-		case <-ended: // so what is seen from now on is the last there is to see
+		case <-ended: // so the next look is the last one
 			over = true
 		default:
 		}

@@ -18,7 +18,7 @@ import (
 func atLeast(n int) func(int) bool { return func(open int) bool { return open >= n } }
 func exactly(n int) func(int) bool { return func(open int) bool { return open == n } }
 
-func TestWhoWaitsForConnectionsIsToldOnceThereAreSoMany(t *testing.T) {
+func TestWaitConnectionsReturnsOnceThereAreSoMany(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		l := newWorld().listen(t, of(newEcho()), o)
 		require.NoError(t, l.WaitConnections(within(t, patience), exactly(0)))
@@ -41,7 +41,7 @@ func TestWhoWaitsForConnectionsIsToldOnceThereAreSoMany(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsForConnectionsCanGiveUp(t *testing.T) {
+func TestWaitConnectionsCanGiveUp(t *testing.T) {
 	l := newWorld().listen(t, of(newEcho()), Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
@@ -52,7 +52,7 @@ func TestWhoWaitsForConnectionsCanGiveUp(t *testing.T) {
 	assert.Empty(t, l.server.counter.watchers)
 }
 
-func TestAfterTheEndNobodyWaitsForConnections(t *testing.T) {
+func TestWaitConnectionsEndsWithTheListener(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		l, err := Listen(newWorld().Root, anyPort, of(newEcho()), o)
 		require.NoError(t, err)
@@ -82,7 +82,7 @@ func TestAConditionMayAskTheListenerAndPanic(t *testing.T) {
 	assert.Empty(t, l.server.counter.watchers)
 }
 
-// A number may last no longer than it takes the next connection to come or go.
+// A number may last only until the next connection comes or goes.
 func TestNoNumberOfConnectionsIsMissedHoweverBriefItWas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var counted counter
@@ -218,9 +218,9 @@ func TestAnAlarmWithoutCooldownGoesOffForEveryConnection(t *testing.T) {
 	})
 }
 
-// The acceptor does not wait for a callback that takes its time, nor does another alarm; the same
-// one does not overlap itself.
-func TestAnAlarmDelaysNobody(t *testing.T) {
+// Neither the acceptor nor another alarm waits for a slow callback. Callbacks of the same alarm do
+// not overlap.
+func TestAnAlarmDelaysNothing(t *testing.T) {
 	var release chan struct{} // made in the bubble
 	slows, others := 0, 0
 	slow := Alarm{Name: "slow", Threshold: 1, Cooldown: -1, Callback: func(Alarm, int) { slows++; <-release }}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// delay calls a function once, after a while, on a goroutine of its own. Whoever owns it stops it,
-// and that joins the goroutine.
+// delay calls a function once, after a while, on a goroutine of its own. Its owner stops it, and
+// the stop joins the goroutine.
 type delay struct {
 	mu    sync.Mutex
 	timer *time.Timer    // nil: none runs
@@ -30,7 +30,7 @@ func (d *delay) start(wait time.Duration, call func()) {
 	})
 }
 
-// running reports that a call is to come.
+// running reports whether a call is to come.
 func (d *delay) running() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

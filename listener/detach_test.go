@@ -37,7 +37,7 @@ func TestAConnectionThatIsNotCountedLeavesItsPlacesToOthers(t *testing.T) {
 		_ = long.Close()
 		eventually(t, func() bool { return l.Info().Open == 1 })
 		assert.Zero(t, l.Info().Detached)
-		socket.Detach() // it has ended: nothing to give back
+		socket.Detach() // the connection has ended: nothing is given back
 
 		third := dial(t, l)
 		_, err = io.WriteString(third, "hello")
@@ -73,7 +73,7 @@ func TestAConnectionIsTakenOutOfTheCountByMessageToo(t *testing.T) {
 	})
 }
 
-// Permits come back exactly once, whoever is first: the handler, others, or the end.
+// Permits come back exactly once, whether the handler, other goroutines or the end come first.
 func TestInAStormOfDetachesEveryPermitComesBackOnce(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const clients, most = 120, 4

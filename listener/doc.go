@@ -1,5 +1,5 @@
-// Package listener is many sockets: the supervisor actor that owns a listening socket, its acceptor
-// and its connections.
+// Package listener handles many sockets: the supervisor actor that owns a listening socket, its
+// acceptor and its connections.
 //
 //	supervisor ─┬─ acceptor      the accept loop
 //	            └─ connections ─── connection ─── writer, for every socket

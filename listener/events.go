@@ -13,14 +13,14 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// What a listener publishes on the actor system's EventStream, besides connection.HandlerFailed and
-// connection.HandshakeFailed. Nothing is logged anywhere else.
+// The events that a listener publishes on the actor system's EventStream, besides
+// connection.HandlerFailed and connection.HandshakeFailed. Nothing is logged anywhere else.
 type (
 	// Started: the listener accepts.
 	Started struct{ Addr net.Addr }
 	// AcceptFailed: an accept failed, or the listening socket could not be opened again; the next
-	// try comes after Wait. 0: none does by itself, because somebody closed the socket that Serve
-	// was given, or because it was a ResumeAccepting without an Ack.
+	// try comes after Wait. 0 means that no try comes by itself: other code closed the socket that
+	// Serve was given, or it was a ResumeAccepting without an Ack.
 	AcceptFailed struct {
 		Addr  net.Addr
 		Err   error
@@ -28,9 +28,9 @@ type (
 		Wait  time.Duration
 	}
 	// AcceptorFailed: an acceptor, the actor, panicked or was stopped from outside. It is made anew
-	// after Wait, the Restarts-th time within 10 s. Escalated: that was too often, and the
-	// listener's owner is asked; if it resumes the listener, the acceptor is made anew all the
-	// same. No connection notices any of it.
+	// after Wait, the Restarts-th time within 10 s. Escalated means that this was too often, and
+	// the listener's parent decides. If it resumes the listener, the acceptor is made anew as well.
+	// No connection is affected.
 	AcceptorFailed struct {
 		Addr      net.Addr
 		Err       error // wraps a *protocol.PanicError where the user's Accept panicked
@@ -51,8 +51,8 @@ type (
 		Alarm string // its name
 		Err   error  // wraps a *protocol.PanicError for a panic
 	}
-	// BudgetHigh: the connections hold MemoryHighWater, or one of them waits for memory; the
-	// greediest are read no more.
+	// BudgetHigh: the connections hold MemoryHighWater, or one of them waits for memory; those that
+	// hold most are not read any more.
 	BudgetHigh struct {
 		Addr             net.Addr
 		Buffered, Budget int64
@@ -62,7 +62,7 @@ type (
 		Addr             net.Addr
 		Buffered, Budget int64
 	}
-	// DrainStarted: the listener shuts down; Open connections have until Deadline (zero: without
+	// DrainStarted: the listener shuts down; Open connections have time until Deadline (zero: no
 	// limit).
 	DrainStarted struct {
 		Addr     net.Addr
@@ -82,7 +82,7 @@ type (
 // Log turns events into log records until the returned subscription is given to the EventStream's
 // Unsubscribe. It is all the logging there is.
 //
-// What a client can bring about at will is at level Info (a client that is rejected, a handshake
+// Events that a client can cause at will are at level Info (a client that is rejected, a handshake
 // that fails) or Warn (a handler that returns an error), never at Error.
 func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
 	return system.EventStream.Subscribe(func(event any) {

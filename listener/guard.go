@@ -9,8 +9,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// guarded calls the user's code on a goroutine of its own and waits for it. So neither its panic
-// nor its runtime.Goexit is ours; they are errors.
+// guarded calls the user's code on a goroutine of its own and waits for it. So its panic or
+// runtime.Goexit does not end this goroutine, but becomes an error.
 func guarded(code func()) error { return <-startGuarded(code) }
 
 func startGuarded(code func()) <-chan error {
@@ -36,8 +36,8 @@ func (s *server) call(callback func()) error {
 	return s.callWithin(callbackGrace, shortGrace, callback)
 }
 
-// callWithin waits for as long as it is told instead, and where another callback has not returned
-// for another time.
+// callWithin is call with the given wait, and with the wait another if another callback has not
+// returned.
 func (s *server) callWithin(wait, another time.Duration, callback func()) error {
 	ended := startGuarded(callback)
 	select {

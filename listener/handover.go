@@ -5,25 +5,24 @@ import (
 	"os"
 )
 
-// This file is the listening socket in more than one process: a listener that hands it over, and
-// ends without it.
+// This file hands a listening socket over to another process: the listener can end while the other
+// process goes on serving.
 
 // Files returns a duplicate of each listening socket, for a process that the caller starts; the
-// caller closes them. They stay open when the listener ends. Its socket they are nevertheless: what
-// is set on one, O_NONBLOCK too, is set on all. A net.Listener that has no descriptor is an error.
-// Reexec does all of this.
+// caller closes them. They stay open when the listener ends. All of them are the same socket as the
+// listener's: an option that is set on one, O_NONBLOCK too, is set on all. A net.Listener that has
+// no descriptor is an error. Reexec does all of this.
 func (l *Listener) Files() ([]*os.File, error) {
 	return l.server.files()
 }
 
-// HandedOver says that another process has the listening socket now and serves it, whatever becomes
-// of this listener. It goes on accepting, beside the other one. When it ends, it leaves the clients
-// in the backlog and the path of a unix socket to the other. Reexec says it by itself. It is an
-// error after the listener's end, which did neither.
+// HandedOver tells the listener that another process has the listening socket now and serves it.
+// The listener goes on accepting, beside the other process. When it ends, it leaves the clients in
+// the backlog and the path of a unix socket to the other process. Reexec does this by itself. It is
+// an error after the listener's end, which left neither.
 func (l *Listener) HandedOver() error { return l.server.handOver(true) }
 
-// handOver takes note that another process serves the socket, or, false, that it does not after
-// all.
+// handOver notes whether another process serves the socket.
 func (s *server) handOver(handedOver bool) error {
 	s.gate.Lock()
 	defer s.gate.Unlock()

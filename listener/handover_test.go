@@ -17,8 +17,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// backlogOf serves l with an acceptor that is held back until the drain, which looks for who is in
-// the backlog; and puts clients there.
+// backlogOf serves l with an acceptor that is held back until the drain, and puts clients into the
+// backlog. The drain accepts them.
 func backlogOf(t *testing.T, l *net.TCPListener, o Options) (*Listener, []net.Conn) {
 	t.Helper()
 	o.Connection = brisk
@@ -47,7 +47,7 @@ func (l *Listener) holdBack() {
 	}
 }
 
-// gatedListener accepts nobody until it is called back.
+// gatedListener accepts no client until it is called back.
 type gatedListener struct {
 	*net.TCPListener
 	open chan struct{}
@@ -122,7 +122,7 @@ func TestAShutdownLeavesTheBacklogToTheProcessThatHasTheSocketNow(t *testing.T) 
 	})
 }
 
-// The counterpart: as long as nobody serves the socket elsewhere, a duplicate of it changes
+// The counterpart: as long as no other process serves the socket, a duplicate of it changes
 // nothing.
 func TestAShutdownServesTheBacklogOfASocketThatHasFilesOnly(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
@@ -139,13 +139,12 @@ func TestAShutdownServesTheBacklogOfASocketThatHasFilesOnly(t *testing.T) {
 	})
 }
 
-// What systemd promises of the sockets that it passes: it keeps them. Here the test is what keeps
-// it.
+// systemd keeps the sockets that it passes. Here the test keeps the socket.
 func TestAShutdownLeavesTheBacklogOfAManagedSocketToTheNextProcess(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		kept := listenOn(t, "tcp", anyPort).(*net.TCPListener)
 		l, clients := backlogOf(t, inherits(t, kept).(*net.TCPListener), o)
-		l.server.origin.managed = true // what Serve finds out of the listener itself; here a gate may be around it
+		l.server.origin.managed = true // Serve finds this out of the listener itself, but here a gate may be around it
 		require.NoError(t, l.Shutdown(within(t, patience)))
 		assertServes(t, kept, clients)
 	})
@@ -160,14 +159,14 @@ func inherits(t *testing.T, l interface{ File() (*os.File, error) }) net.Listene
 	return inherited
 }
 
-func TestThePathOfAUnixSocketStaysWithWhoHasTheSocket(t *testing.T) {
+func TestThePathOfAUnixSocketStaysWithTheProcessThatHasTheSocket(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		o.Network = "unix"
 		for says, test := range map[string]struct {
 			end  func(t *testing.T, l *Listener)
 			stay bool
 		}{
-			"nobody else":                  {func(*testing.T, *Listener) {}, false},
+			"no other process":             {func(*testing.T, *Listener) {}, false},
 			"a duplicate that is not used": {func(t *testing.T, l *Listener) { elsewhere(t, l) }, false},
 			"another process":              {func(t *testing.T, l *Listener) { require.NoError(t, l.HandedOver()) }, true},
 			"not another process after all": {func(t *testing.T, l *Listener) {

@@ -13,8 +13,8 @@ import (
 )
 
 // duplicate returns another descriptor of l's socket. It is not the File of l: starting a process
-// with that would make the socket a blocking one, for all who have it, and Accept could not be
-// called back any more.
+// with that would make the socket a blocking one in all processes that have it, and Accept could
+// not be called back any more.
 func duplicate(l net.Listener) (*os.File, error) {
 	raw, ok := l.(syscall.Conn)
 	if !ok {

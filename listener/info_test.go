@@ -75,8 +75,8 @@ func TestAHandshakeIsAStateToo(t *testing.T) {
 	assert.Equal(t, map[protocol.State]int{protocol.StateOpening: 1}, l.Info().ByState)
 }
 
-// Whatever comes and goes meanwhile: no connection is counted twice or not at all, and what was
-// counted since the start never falls.
+// Connections come and go meanwhile. No connection is counted twice or not at all, and no count
+// since the start ever falls.
 func TestInAStormTheCountsOfAListenerAgree(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const dialers, each = 6, 60

@@ -12,13 +12,14 @@ import (
 
 // Inherited returns the listening sockets that this process was started with, in the order in which
 // they were given: by a service manager as sd_listen_fds(3) describes it (systemd's socket
-// activation), or by the process before it, with Reexec. To be given none is no error: then the
-// program listens by itself. Serve takes what it returns.
+// activation), or by the process before it, with Reexec. No sockets are no error: then the program
+// listens by itself. Serve takes the returned listeners.
 //
-// It takes them once. The environment variables that speak of them are removed and the descriptors
-// are closed on exec, so that no child of this process takes them for its own: call it before any
-// is started. An error is one sentence, about variables that make no sense or a descriptor that is
-// no listening TCP or unix socket, and then none of the descriptors is left open.
+// It takes them once. It removes the environment variables that describe them and has the
+// descriptors closed on exec, so that no child of this process takes them for its own. Call it
+// before any child is started. An error is one sentence, about variables that make no sense or a
+// descriptor that is no listening TCP or unix socket, and then none of the descriptors is left
+// open.
 //
 // A service manager keeps its sockets. So a listener that serves one of them does not remove a unix
 // socket's path, and its shutdown leaves the clients in the backlog to the next process. The path
@@ -33,7 +34,7 @@ func Inherited() ([]net.Listener, error) {
 	return all, err
 }
 
-// InheritedByName is Inherited for programs with several sockets: by the names that
+// InheritedByName is Inherited for programs with several sockets: it returns them by the names that
 // FileDescriptorName= gives them in systemd's socket units, "unknown" where there are none. Reexec
 // passes the names on. Several sockets may have the same name.
 func InheritedByName() (map[string][]net.Listener, error) {
@@ -47,7 +48,7 @@ func InheritedByName() (map[string][]net.Listener, error) {
 
 // The environment of sd_listen_fds(3), and what Reexec adds to it.
 const (
-	listenPID     = "LISTEN_PID" // whom the rest is meant for
+	listenPID     = "LISTEN_PID" // the process that the other variables are meant for
 	listenPIDFDID = "LISTEN_PIDFDID"
 	listenFDs     = "LISTEN_FDS" // how many sockets there are, from descriptor firstInherited on
 	listenFDNames = "LISTEN_FDNAMES"
@@ -58,7 +59,7 @@ const (
 	unnamed        = "unknown"
 )
 
-// variables are all of them: whoever reads them removes them.
+// variables are all of them. Reading them removes them.
 var variables = []string{listenPID, listenPIDFDID, listenFDs, listenFDNames, handoverVariable}
 
 // handover is what Reexec tells the new process besides LISTEN_FDS. LISTEN_PID cannot be set: it
@@ -76,7 +77,7 @@ type handover struct {
 // origin says where a listening socket came from.
 type origin struct {
 	name    string
-	managed bool // a service manager made it, and keeps it
+	managed bool // a service manager made the socket, and keeps it
 	reexec  bool // the process before this one gave it to us with Reexec
 	file    fileID
 }
@@ -95,7 +96,7 @@ func originOf(l net.Listener) origin {
 	return origin{name: unnamed}
 }
 
-// given is what the environment says this process was given.
+// given describes, from the environment, what this process was given.
 type given struct {
 	count   int
 	names   []string // nil: none are given
@@ -163,8 +164,8 @@ func inherit() (sockets []inheritedSocket, err error) {
 	return sockets, nil
 }
 
-// takeEnvironment reads the variables and removes them, whatever they say. What is not meant for
-// this process counts for nothing: a parent that did not remove them leaves them in its children's
+// takeEnvironment reads the variables and removes them, whatever they say. Variables that are meant
+// for another process are ignored: a parent that did not remove them leaves them in its children's
 // environment.
 func takeEnvironment() (g given, err error) {
 	taken := map[string]string{}
@@ -197,8 +198,9 @@ func takeEnvironment() (g given, err error) {
 }
 
 // claim returns the files that were given to us, closed on exec from now on, also with an error.
-// The error is about one that was not: it is not open, or closed on exec already, and so has not
-// come through one. Then it belongs to somebody in this process, and is left alone.
+// The error is about a descriptor that was not given: it is not open, or it is closed on exec
+// already and so has not come through an exec. Then it belongs to other code in this process, and
+// is left alone.
 func claim(g given) (files []*os.File, err error) {
 	most := g.count
 	if g.reexec {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const meant = "LISTEN_PID=$$" // as the shell reads it: for the process itself
+const meant = "LISTEN_PID=$$" // the shell puts in the number of the process itself
 
 // sockets are a TCP and a unix one, listening, and their descriptors.
 func sockets(t *testing.T) (listeners []net.Listener, files []*os.File) {
@@ -37,7 +37,7 @@ func TestAProcessInheritsTheSocketsOfAServiceManager(t *testing.T) {
 		{"without names", []string{meant, "LISTEN_FDS=2"},
 			[]socketDescription{{"unknown", "tcp", tcp, true}, {"unknown", "unix", local, true}}},
 		{"meant for another process", []string{"LISTEN_PID=1", "LISTEN_FDS=2"}, nil},
-		{"meant for nobody", []string{"LISTEN_FDS=2"}, nil},
+		{"meant for no process", []string{"LISTEN_FDS=2"}, nil},
 		{"handed over by another process", []string{"LISTEN_FDS=2", `BERTH_HANDOVER='{"parent":1}'`}, nil},
 		{"none", []string{meant, "LISTEN_FDS=0", "LISTEN_FDNAMES="}, nil},
 		{"not spoken of", nil, nil},

@@ -10,7 +10,7 @@ import (
 )
 
 // closeOnExec fails for a descriptor that is not open, or that was closed on exec before and so did
-// not come through one.
+// not come through an exec.
 func closeOnExec(fd int) error {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	switch {
@@ -23,8 +23,8 @@ func closeOnExec(fd int) error {
 	return nil
 }
 
-// checkListening looks at what package net does not: it would take any stream socket for a
-// listening one.
+// checkListening checks that a socket listens. Package net does not: it would take any stream
+// socket for a listening one.
 func checkListening(fd int) error {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	switch {
@@ -37,5 +37,5 @@ func checkListening(fd int) error {
 	if err == nil && listening == 0 {
 		return errors.New("it does not listen")
 	}
-	return nil // macOS has no such question: its error says nothing about the socket
+	return nil // macOS does not have this option: its error says nothing about the socket
 }

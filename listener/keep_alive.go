@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// keepAlive says which keep-alive probes TCP sends.
+// keepAlive holds the settings of TCP's keep-alive probes.
 type keepAlive struct {
 	net.KeepAliveConfig
-	leave bool // nothing is set: what the socket has by itself
+	leave bool // nothing is set: the socket keeps its own values
 }
 
-// keepAlive returns what KeepAlive says, else what config does: the one that opened the listening
-// socket.
+// keepAlive returns the value of KeepAlive or, without one, that of config, which opened the
+// listening socket.
 func (o *Options) keepAlive(config net.ListenConfig) keepAlive {
 	switch d := o.KeepAlive; {
 	case d > 0:
@@ -28,9 +28,8 @@ func (o *Options) keepAlive(config net.ListenConfig) keepAlive {
 	return keepAlive{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: config.KeepAlive}}
 }
 
-// configOf returns how l has its connections probed. Package net keeps that to itself, so it is
-// read by reflection. Where a later version of package net keeps it elsewhere, the answer is the
-// default.
+// configOf returns the keep-alive settings of l. Package net does not export them, so they are read
+// by reflection. If a later version of package net keeps them elsewhere, the result is the default.
 func configOf(l net.Listener) (config net.ListenConfig) {
 	if _, ok := l.(*net.TCPListener); !ok {
 		return config
@@ -55,7 +54,7 @@ func configOf(l net.Listener) (config net.ListenConfig) {
 func (s *server) tune(conn net.Conn, o *Options) {
 	if c, ok := below[interface {
 		SetKeepAliveConfig(config net.KeepAliveConfig) error
-	}](conn); ok && (s.bind != nil || o.KeepAlive != 0) { // by itself a listener of the user's knows better
+	}](conn); ok && (s.bind != nil || o.KeepAlive != 0) { // without KeepAlive a listener of the user's decides itself
 		if probes := o.keepAlive(o.ListenConfig); !probes.leave {
 			_ = c.SetKeepAliveConfig(probes.KeepAliveConfig)
 		}
@@ -71,9 +70,9 @@ func (s *server) tune(conn net.Conn, o *Options) {
 	}
 }
 
-// below returns conn as a T or, if it is none, the connection below it, as a tls.Conn tells of one.
+// below returns conn as a T or, if it is none, the connection below it, as a tls.Conn returns it.
 func below[T any](conn net.Conn) (T, bool) {
-	for range 8 { // a user's own may tell of itself
+	for range 8 { // a connection of the user's may return itself
 		if it, ok := conn.(T); ok {
 			return it, true
 		}

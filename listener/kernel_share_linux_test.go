@@ -83,7 +83,7 @@ func TestWithABudgetAUnixSocketsSendBufferIsItsShare(t *testing.T) {
 	})
 }
 
-// A client that sends for ever and never reads: what the kernel holds of it at our side is little.
+// A client sends for ever and never reads. The kernel holds little of it at the server's side.
 func TestWithABudgetTheKernelHoldsLittleOfClientsThatNeverRead(t *testing.T) {
 	const clients, most = 20, 120 << 10 // measured: 22 KB each, and 230 to 430 KB without the limits
 	overEach(t, func(t *testing.T, o Options) {

@@ -4,7 +4,7 @@ package listener
 // admission guards it.
 type limiter struct {
 	most int
-	used int // over most only after most was lowered
+	used int // more than most only after most was lowered
 }
 
 func (l *limiter) free() bool { return l.used < l.most }

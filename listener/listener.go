@@ -20,16 +20,16 @@ type Listener struct {
 }
 
 // Listen opens addr ("host:port", all interfaces without a host, as in package net; a path for unix
-// sockets) and serves it. It returns once the address is bound; the error is a bad option's or the
-// bind's, and then nothing was started. An addr that is empty or has an empty port is an error;
-// port 0 is any free port.
+// sockets) and serves it. It returns once the address is bound. The error is about a bad option or
+// comes from the bind; then nothing was started. An addr that is empty or has an empty port is an
+// error; port 0 is any free port.
 //
 // The path of a unix socket is removed when the listener ends, if it still leads to this socket. On
-// Linux a path that a killed process left, so that the kernel refuses clients there, is taken over.
-// A path on which a process listens, and one that is no socket, is the bind's error.
+// Linux Listen takes over a path that a killed process left, where the kernel refuses clients. The
+// bind fails on a path where a process listens, and on one that is no socket.
 //
 // spawner is an actor system's root context, or the context of any actor, called on that actor's
-// turn: then the listener is its child, stopped and drained with it.
+// turn. Then the listener is that actor's child, and is stopped and drained with it.
 func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory, options Options) (*Listener, error) {
 	if err := check(spawner.ActorSystem(), factory, options); err != nil {
 		return nil, err
@@ -51,17 +51,17 @@ func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory,
 }
 
 // Serve serves the connections of l, which belongs to the listener from now on, unless there is an
-// error. It may be any net.Listener; Network and ListenConfig are its maker's business. Other
-// options for sockets act on connections that have the methods of a *net.TCPConn for them, or tell
-// of one below them by NetConn, as a *tls.Conn does.
+// error. It may be any net.Listener; Network and ListenConfig have no effect on it. Other options
+// for sockets act on connections that have the methods of a *net.TCPConn for them, or whose NetConn
+// method returns such a connection, as that of a *tls.Conn does.
 //
 // A connection whose peer takes nothing is interrupted by a past write deadline shortly before
 // WriteTimeout or IdleTimeout would end it, so that its Write tells how much of the bytes went out.
-// A *tls.Conn cannot go on after that and is left alone: what counts there as progress is a piece
-// of up to 16 KiB, and up to 4 KiB once the peer was slow. With TLSConfig every byte counts. A
-// connection with a method ResumesWrites() bool that returns true says that its Write always tells
-// how many bytes it took, and that the next one goes on behind them; it is interrupted more often,
-// and so every byte counts as soon as it went.
+// A *tls.Conn cannot go on after that, so it is not interrupted: there progress means a piece of up
+// to 16 KiB, and up to 4 KiB once the peer was slow. With TLSConfig every byte counts. A connection
+// with a method ResumesWrites() bool that returns true says that its Write always tells how many
+// bytes it took, and that the next one goes on behind them. Such a connection is interrupted more
+// often, so every byte counts as soon as it is sent.
 func Serve(spawner actor.SpawnerContext, l net.Listener, factory tcpactor.Factory, options Options) (*Listener, error) {
 	if l == nil {
 		return nil, errors.New("berth: no net.Listener to serve")
@@ -96,7 +96,7 @@ func checkFactory(factory tcpactor.Factory) error {
 }
 
 // serve starts a listener at sockets, which have one address; its options are valid. bind opens
-// another there in place of one that was closed; nil: that cannot be done.
+// another there in place of one that was closed; nil means that this cannot be done.
 func serve(
 	spawner actor.SpawnerContext, sockets []net.Listener, factory tcpactor.Factory, given Options, bind func() (net.Listener, error),
 ) (*Listener, error) {
@@ -195,7 +195,7 @@ func (l *Listener) PID() *actor.PID { return l.pid }
 // Info describes the listener at this moment.
 func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }
 
-// Connections returns those that are open, in no order.
+// Connections returns the open connections, in no order.
 func (l *Listener) Connections() []protocol.Socket { return l.server.connections() }
 
 // WaitConnections returns nil once cond holds for the number of open connections. It sees every
@@ -210,31 +210,31 @@ func (l *Listener) WaitConnections(ctx context.Context, cond func(open int) bool
 func (l *Listener) Suspend() { l.server.suspend() }
 
 // SuspendRefusing stops accepting and closes the listening sockets, so that the kernel refuses
-// clients. Who waits in the backlog is accepted first, as far as MaxConnections allows. The port is
-// kept only in name: somebody else can take it. Another process that has the socket goes on
-// accepting there. It is an error, and changes nothing, for a listener that was made by Serve,
-// whose socket could not be opened again.
+// clients. Clients that wait in the backlog are accepted first, as far as MaxConnections allows.
+// The listener does not keep the port: another program can take it. Another process that has the
+// socket goes on accepting there. For a listener made by Serve it returns an error and changes
+// nothing, because the socket could not be opened again.
 func (l *Listener) SuspendRefusing() error { return l.server.suspendRefusing() }
 
-// Resume accepts again. Listening sockets that were closed are opened at the same address, port and
-// all; the error is the bind's, and then the listener stays suspended, and Resume may be called
-// again.
+// Resume accepts again. Listening sockets that were closed are opened again at the same address and
+// port. If that fails, Resume returns the bind's error, the listener stays suspended, and Resume
+// may be called again.
 func (l *Listener) Resume() error { return l.server.resume() }
 
-// Shutdown ends the listener in an orderly way: it accepts no more, every handler gets Draining,
-// connections that are quiet, or that their handlers close, are flushed and closed. Shortly before
-// ctx's deadline (ShutdownTimeout if it has none) the others are closed, at the deadline, or when
-// ctx is cancelled, aborted.
+// Shutdown ends the listener in an orderly way. It accepts no more clients, and every handler gets
+// Draining. Connections that are quiet, or that their handlers close, are flushed and closed.
+// Shortly before ctx's deadline (ShutdownTimeout if it has none) the other connections are closed.
+// At the deadline, or when ctx is cancelled, those that are left are aborted.
 //
-// When it returns, nothing of the listener is left, whatever the moment; the exceptions are counted
-// in the *ShutdownError, which is nil for an orderly end. The error also counts connections that
-// had work under way when their time was over, however they were closed. Later calls of Shutdown
-// and Close wait for the same end, and get the same answer.
+// When it returns, nothing of the listener is left. The *ShutdownError counts the exceptions; it is
+// nil for an orderly end. The error also counts connections that had work under way when their time
+// was over, however they were closed. Later calls of Shutdown and Close wait for the same end, and
+// get the same answer.
 //
 // A handler, a completion or a callback of TLS of one of the listener's connections cannot wait for
-// the end: there it begins the end by ctx's deadline, and returns ErrFromHandler at once.
-// Subscribers of the event stream, alarms and Control may call it:
-// once the end has been asked for, nothing waits for any of them for longer than half a second.
+// the end. Called there, Shutdown begins the end, with ctx's deadline, and returns ErrFromHandler
+// at once. Subscribers of the event stream, alarms and Control may call it: once the end has been
+// asked for, nothing waits for any of them for longer than half a second.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.server.begins(toDrain)
 	inside := l.server.calledFromHandler() // before its connection ends
@@ -252,9 +252,9 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 }
 
 // Close ends the listener at once and aborts its connections. When it returns, nothing of the
-// listener is left, except for handlers that do not return, named in the *ShutdownError; they are
-// the only error, unless a Shutdown goes on: that is cut off, and both return its error. From
-// callbacks it may be called as Shutdown may.
+// listener is left, except for handlers that do not return, named in the *ShutdownError. They are
+// the only error, unless a Shutdown is under way: Close cuts it off, and both return its error.
+// Callbacks may call Close as they may call Shutdown.
 func (l *Listener) Close() error {
 	l.server.begins(toAbort)
 	inside := l.server.calledFromHandler()
@@ -273,7 +273,7 @@ var ErrFromHandler = errors.New("berth: the listener ends, and a handler cannot 
 func (l *Listener) stopBy(deadline time.Time) {
 	l.server.stopBy(deadline)
 	select {
-	case <-l.server.closing: // somebody stopped it already
+	case <-l.server.closing: // it stops already
 	default:
 		l.server.system.Root.Stop(l.pid)
 	}
@@ -291,6 +291,6 @@ func (l *Listener) result() error {
 	return nil
 }
 
-// Done is closed when nothing of the listener is left, whoever stopped it, but for the goroutines
-// of callbacks that have not returned, which Stopped counts. A handler must not wait for it.
+// Done is closed when nothing of the listener is left, whatever stopped it. Goroutines of callbacks
+// that have not returned may be left; Stopped counts them. A handler must not wait for it.
 func (l *Listener) Done() <-chan struct{} { return l.server.done }

@@ -76,7 +76,7 @@ func TestOneSystemHasSeveralListenersAndTheEndOfOneIsNotTheOthers(t *testing.T) 
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
-// bare is a listener of the user's, with nothing but what a net.Listener has.
+// bare is a listener of the user's with the methods of a net.Listener only.
 type bare struct{ net.Listener }
 
 func TestAListenerOfTheUsersNeedsNoDeadlines(t *testing.T) {
@@ -89,7 +89,7 @@ func TestAListenerOfTheUsersNeedsNoDeadlines(t *testing.T) {
 	echoes(t, c)
 
 	l.Suspend()
-	early, late := dial(t, l), dial(t, l) // the accept that is under way cannot be called back: early is its, and waits nevertheless
+	early, late := dial(t, l), dial(t, l) // the accept that is under way cannot be called back: it takes early, which still waits
 	eventually(t, func() bool { return l.Info().Accepted == 2 })
 	for range 20 {
 		echoes(t, c)

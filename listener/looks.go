@@ -6,9 +6,9 @@ import (
 	"github.com/go-berth/berth/connection"
 )
 
-// looks are what a drain remembers of the connections: how many bytes had moved on each, at the
-// last two looks. So it can tell at its deadline, which may be moved, on which ones something moves
-// still.
+// looks hold what a drain remembers of the connections: how many bytes had moved on each, at the
+// last two looks. So at its deadline, which may change, the drain can tell on which connections
+// bytes still move.
 type looks struct {
 	every        time.Duration
 	next         time.Time // zero: no more
@@ -16,7 +16,7 @@ type looks struct {
 	at           time.Time // of last
 }
 
-// begin looks, and has the drain look again every so often; end has it look no more.
+// begin looks, and makes the drain look again at intervals; end stops that.
 func (l *looks) begin(every time.Duration, live []*connection.Connection) {
 	l.every = every
 	l.look(live)
@@ -32,8 +32,8 @@ func (l *looks) look(live []*connection.Connection) {
 	l.next = l.at.Add(l.every)
 }
 
-// underWay counts the connections that have work under way: that work, or on which bytes have moved
-// since a look that is at least half of every ago.
+// underWay counts the connections that have work under way. Such a connection works, or bytes have
+// moved on it since a look at least half of every ago.
 func (l *looks) underWay(live []*connection.Connection) (count int) {
 	since := l.last
 	if l.before != nil && time.Since(l.at) < l.every/2 {

@@ -23,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what comes at once; only a failing test waits that long.
+// patience is how long a test waits for things that come at once. Only a failing test waits that
+// long.
 const patience = 20 * time.Second
 
 func receive[T any](t *testing.T, from <-chan T) T {
@@ -73,7 +74,7 @@ func published[T any](w *world) []T {
 	return all
 }
 
-// actors returns the ids of the actors that there are.
+// actors returns the ids of all actors.
 func (w *world) actors() []string {
 	var ids []string
 	for _, shard := range w.ProcessRegistry.LocalPIDs.LocalPIDs {
@@ -86,7 +87,7 @@ func (w *world) actors() []string {
 	return ids
 }
 
-// acceptors returns the acceptors of a listener that there are.
+// acceptors returns the acceptors of a listener.
 func (w *world) acceptors(l *Listener) (all []*actor.PID) {
 	for _, id := range w.actors() {
 		if strings.HasPrefix(id, l.PID().Id+"/acceptor") {
@@ -96,7 +97,7 @@ func (w *world) acceptors(l *Listener) (all []*actor.PID) {
 	return all
 }
 
-// find waits for the one actor below a listener whose path has so many parts
+// find waits for the one actor below a listener whose path has the given number of parts
 // ("listener$1/connections/$5": 3) and ends in suffix.
 func (w *world) find(t *testing.T, l *Listener, parts int, suffix string) *actor.PID {
 	t.Helper()
@@ -116,13 +117,13 @@ func (w *world) find(t *testing.T, l *Listener, parts int, suffix string) *actor
 	return w.NewLocalPID(found)
 }
 
-// eventually polls what nobody announces.
+// eventually polls for things that are not announced.
 func eventually(t *testing.T, what func() bool) {
 	t.Helper()
 	require.Eventually(t, what, patience, time.Millisecond)
 }
 
-// echo sends back what comes and tells of its life.
+// echo sends back its input, and reports its life.
 type echo struct {
 	accepted chan protocol.Socket
 	closed   chan *protocol.Closed
@@ -219,7 +220,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// descriptors counts the process's open files; 0 where nobody tells.
+// descriptors counts the process's open files; 0 where the system does not tell.
 func descriptors() int {
 	files, _ := os.ReadDir("/proc/self/fd")
 	return len(files)

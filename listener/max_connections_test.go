@@ -81,7 +81,7 @@ func TestInAStormOfClientsThePeakIsTheCapExactly(t *testing.T) {
 		o.MaxConnections = most
 		handler := &counting{}
 		l := w.listen(t, of(handler), o)
-		held := make(chan struct{}) // closed once the cap was reached: until then nobody leaves
+		held := make(chan struct{}) // closed once the cap was reached: until then no connection ends
 		var once sync.Once
 		var storm sync.WaitGroup
 		for range clients {

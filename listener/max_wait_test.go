@@ -155,7 +155,7 @@ func TestASuspendedListenerServesNoClientThatWaits(t *testing.T) {
 	})
 }
 
-// What ends the accepting turns away the clients that wait, and leaves nothing.
+// Each way to end the accepting turns away the clients that wait, and leaves nothing.
 func TestClientsThatWaitAreTurnedAwayByTheEnd(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for says, end := range map[string]func(l *Listener) error{

@@ -9,7 +9,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// memory returns the limits of MemoryBudget with their defaults; Total 0: there is none.
+// memory returns the limits of MemoryBudget with their defaults. Total 0 means that there is no
+// budget.
 func (o Options) memory() connection.BudgetLimits {
 	l := connection.BudgetLimits{
 		Total: max(o.MemoryBudget, 0), HighWater: o.MemoryHighWater, LowWater: o.MemoryLowWater, Timeout: o.MemoryTimeout,
@@ -47,20 +48,21 @@ func (o Options) validateMemory() error {
 	return nil
 }
 
-// The limits of what the kernel holds of a connection where there is a MemoryBudget.
+// The limits of what the kernel holds of a connection if there is a MemoryBudget.
 const (
-	// fewSockets is for how many connections there is room at least.
+	// fewSockets is the least number of connections that the budget is divided by.
 	fewSockets = 16
-	// leastKernel is what a connection has however many there are. Less would cost much speed.
+	// leastKernel is the least that a connection gets. Less would cost much speed.
 	leastKernel = 16 << 10
-	// mostKernel and more is no limit: a budget that large leaves room for the kernel's own choice.
+	// mostKernel is the share from which on there is no limit: such a budget leaves room for the
+	// kernel's own choice.
 	mostKernel = 1 << 20
 )
 
 // kernelShare returns what the kernel may hold of one more connection, in each direction whose
 // buffer the options do not name: a quarter of the MemoryBudget divided by the connections that are
 // open, and leastKernel at least. A connection keeps the share of the moment when it was accepted,
-// so the shares of n connections come to about half the budget times 1+ln(n/16). 0: no limit.
+// so the shares of n connections come to about half the budget times 1+ln(n/16). 0 means no limit.
 func (s *server) kernelShare(o *Options) (recv, send int) {
 	if o.MemoryBudget <= 0 || o.RecvBufferSize != 0 && o.SendBufferSize != 0 {
 		return 0, 0

@@ -25,7 +25,7 @@ type Options struct {
 
 	// Network is "tcp", "tcp4", "tcp6" or "unix". Default "tcp".
 	Network string
-	// ListenConfig opens the listening socket. What it says of keep-alive probes applies where
+	// ListenConfig opens the listening socket. Its options for keep-alive probes apply where
 	// KeepAlive is 0. Default: the zero net.ListenConfig.
 	ListenConfig net.ListenConfig
 	// TLSConfig makes every connection a TLS server connection; the handler gets Accepted after the
@@ -46,7 +46,7 @@ type Options struct {
 	Acceptors int
 	// ReusePort gives each acceptor a listening socket of its own on the same port, by
 	// SO_REUSEPORT; other processes of the same user can join it too. Linux, FreeBSD and DragonFly
-	// spread the clients over the sockets, the others need not. Default: one socket. It is for
+	// spread the clients over the sockets; other systems need not. Default: one socket. It is for
 	// Listen and TCP.
 	ReusePort bool
 
@@ -59,44 +59,46 @@ type Options struct {
 	// quarter of the descriptors that MaxConnections leaves to the process; beyond it the one that
 	// has waited longest is closed at once.
 	MaxConnections int
-	// WhenFull says what becomes of a client while MaxConnections are open, or while AcceptRate is
-	// used up. Default Wait.
+	// WhenFull decides what happens to a client while MaxConnections are open, or while AcceptRate
+	// is used up. Default Wait.
 	WhenFull WhenFull
-	// MaxWait is how long a client waits, with Wait; then it is turned away as with Reject. The
-	// time of a client in the kernel's backlog cannot be told. So with a MaxWait clients are
-	// accepted, and wait in a queue of the listener's, the first of them for the next permit. Each
-	// holds a descriptor: at most 1,024 wait, and no more than half of the descriptors that
-	// MaxConnections leaves of the process's limit; a client beyond that is turned away at once.
-	// Default off: clients wait in the backlog, for as long as they like.
+	// MaxWait is how long a client waits, with Wait. After that it is turned away as with Reject.
+	// The time that a client has spent in the kernel's backlog is not known. So with a MaxWait
+	// clients are accepted, and wait in a queue of the listener's. The first of them gets the next
+	// permit. Each holds a descriptor: at most 1,024 wait, and no more than half of the descriptors
+	// that MaxConnections leaves of the process's limit; a client beyond that is turned away at
+	// once. Default off: clients wait in the backlog, without a limit.
 	MaxWait time.Duration
-	// RejectMessage is sent, with Reject or a MaxWait, to who is turned away because of
-	// MaxConnections, MaxConnectionsPerIP or AcceptRate; then comes FIN. It is written in one
-	// piece, which the buffer of a new connection takes, and nobody waits for it. What the client
-	// had sent until then is read away: a close with unread input would reset the connection and
-	// might destroy the message. A client whose bytes come later may see a reset after the message,
-	// or instead of it. To a net.Conn that is none of the system's own sockets a goroutine says it,
-	// one of 64 at most, within 1 s; beyond them clients are closed without. At most 4 KiB; not
-	// with TLS, where it would be taken for a broken handshake. Who is turned away because of a
-	// PROXY header, after it, is reset without. Default none.
+	// RejectMessage is sent, with Reject or a MaxWait, to a client that is turned away because of
+	// MaxConnections, MaxConnectionsPerIP or AcceptRate. FIN follows it. It is written in one
+	// piece, which the buffer of a new connection takes, so nothing waits for it. Input that the
+	// client sent until then is read and dropped: a close with unread input would reset the
+	// connection and might destroy the message. A client whose bytes come later may see a reset
+	// after the message, or instead of it. To a net.Conn that is none of the system's own sockets a
+	// goroutine writes it, one of 64 at most, within 1 s. Beyond 64, clients are closed without the
+	// message. It is at most 4 KiB long. It cannot be used with TLS, where the client would take it
+	// for a broken handshake. A client that is turned away after its PROXY header, because of it,
+	// is reset without the message. Default none.
 	RejectMessage []byte
 	// MaxConnectionsPerIP is the most connections open at once from one address, or from one
-	// network of PerIPPrefixV4 or PerIPPrefixV6. Whoever is beyond it is closed at once, also with
-	// Wait: his address is known only after the accept. Clients without an IP address, as those of
-	// a unix socket, are not counted. Switched on while the listener runs, it counts from then on.
-	// Default off.
+	// network of PerIPPrefixV4 or PerIPPrefixV6. A client beyond it is closed at once, also with
+	// Wait, because its address is known only after the accept. Clients without an IP address, as
+	// those of a unix socket, are not counted. If the option is switched on while the listener
+	// runs, it counts from then on. Default off.
 	MaxConnectionsPerIP int
 	// PerIPPrefixV4 and PerIPPrefixV6 are how many leading bits of an address make the network that
-	// MaxConnectionsPerIP counts. Default 32, one address, and 64, what one IPv6 site has. An
-	// IPv4-mapped IPv6 address is an IPv4 address.
+	// MaxConnectionsPerIP counts. Default 32, which is one address, and 64, which is the network of
+	// one IPv6 site. An IPv4-mapped IPv6 address is an IPv4 address.
 	PerIPPrefixV4 int
 	PerIPPrefixV6 int
 	// AcceptRate is the most connections that may begin in a second, on average, and AcceptBurst
 	// the most at once. Default off; AcceptBurst one second's worth, at least 1.
 	AcceptRate  float64
 	AcceptBurst int
-	// Allow and Deny say whose connections are accepted: everybody's that Deny does not name and,
-	// if Allow is not empty, Allow does. The others are closed at once. IPv4 addresses match IPv4
-	// prefixes only. A client without an IP address is in neither list.
+	// Allow and Deny decide which clients are accepted. A client is accepted if Deny does not
+	// contain its address and Allow, unless it is empty, does. The other clients are closed at
+	// once. IPv4 addresses match IPv4 prefixes only. A client without an IP address is in neither
+	// list.
 	Allow []netip.Prefix
 	Deny  []netip.Prefix
 	// ProxyProtocol says whether clients come through proxies. Default: they do not.
@@ -106,38 +108,40 @@ type Options struct {
 	Alarms []Alarm
 
 	// MemoryBudget is the most bytes that all connections hold together: the memory behind unread
-	// bytes, and accepted writes until the kernel has taken them (of a file none). Default off.
-	// What a stream transport's reader reads ahead is not in it, up to 2 KiB for each connection
-	// and, above that, an eighth of the budget for all, nor what TLS and the kernel hold. It stays
-	// as it was at the start.
+	// bytes, and accepted writes until the kernel has taken them. Bytes of a file do not count.
+	// Default off. What a stream transport's reader reads ahead does not count: up to 2 KiB for
+	// each connection and, above that, an eighth of the budget for all. What TLS and the kernel
+	// hold does not count either. MemoryBudget cannot change while the listener runs.
 	MemoryBudget int64
-	// MemoryHighWater is where connections that hold more than their share are read no more and get
-	// ErrMemoryBudget for writes; their share is the low water divided by the connections that hold
-	// or want something, and at least 8 KiB. The others are read until half of what is left is
-	// taken, and may write until all is. At MemoryLowWater everybody goes on, who holds least
-	// first. Default 80% of the budget, and three quarters of the high water.
+	// MemoryHighWater is the number of bytes from which on connections that hold more than their
+	// share are not read any more and get ErrMemoryBudget for writes. The share is the low water
+	// divided by the connections that hold or want something, and at least 8 KiB. The other
+	// connections are read until half of what is left is taken, and may write until all is. At
+	// MemoryLowWater all connections go on, those that hold least first. Default 80% of the budget,
+	// and three quarters of the high water.
 	MemoryHighWater int64
 	MemoryLowWater  int64
-	// MemoryTimeout ends a connection that is in the way: somebody waits for memory, and it holds
-	// more than its share and has not within this time moved, or given back, as many bytes as it
-	// holds. The one that holds most goes first. Default 30 s. Off: who holds the budget may hold
-	// it for ever.
+	// MemoryTimeout ends a connection that is in the way. It is in the way if another connection
+	// waits for memory, and it holds more than its share and has not, within this time, moved or
+	// given back as many bytes as it holds. The one that holds most is ended first. Default 30 s.
+	// Off: a connection may hold the budget for ever.
 	MemoryTimeout time.Duration
 
 	// ShutdownTimeout bounds a shutdown that has no deadline of its own. Default 15 s. Off: it
 	// waits until the last connection has ended by itself.
 	ShutdownTimeout time.Duration
-	// Owner is an actor whose end stops the listener, by the same drain as every other stop; if it
-	// has ended already, at once. It need not be the listener's parent, whose stop does that
-	// anyway. A restart is no end. Default: none.
+	// Owner is an actor whose end stops the listener, by the same drain as every other stop. If it
+	// has ended already, the listener stops at once. It need not be the listener's parent, whose
+	// stop stops the listener anyway. A restart is no end. Default: none.
 	Owner *actor.PID
 
 	// DisableNoDelay turns TCP_NODELAY off. Default false: small writes go out at once.
 	DisableNoDelay bool
-	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two;
-	// the connection ends after 9 without an answer. Default: what ListenConfig says, or with Serve
-	// the net.Listener that it was given, and 15 s where they say nothing, as in package net. Off:
-	// a peer that vanished without a word is noticed only when something is written to it.
+	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two
+	// probes. The connection ends after 9 probes without an answer. Default: the value of
+	// ListenConfig or, with Serve, of the given net.Listener; 15 s where they have none, as in
+	// package net. Off: a peer that vanished silently is noticed only when something is written to
+	// it.
 	//
 	// A kernel or a kind of socket that does not know an option for probes, or TCP_NODELAY, goes
 	// without it.
@@ -145,15 +149,15 @@ type Options struct {
 	// RecvBufferSize and SendBufferSize set the kernel's buffers of each connection, in bytes.
 	// Default: the kernel's own choice, up to several MiB for a peer that does not read. With a
 	// MemoryBudget the default is a limit instead: a quarter of the budget, divided by the
-	// connections that are open (16 at least), and 16 KiB at least; 1 MiB and more is no limit. Of
-	// what is sent it bounds the bytes that TCP could not send yet (TCP_NOTSENT_LOWAT; Linux,
-	// macOS), which costs no speed; of what is received the buffer. Negative: the kernel's own
-	// choice, also with a MemoryBudget.
+	// connections that are open (16 at least), and 16 KiB at least; 1 MiB and more is no limit. For
+	// output it bounds the bytes that TCP could not send yet (TCP_NOTSENT_LOWAT; Linux, macOS),
+	// which costs no speed. For input it bounds the buffer. Negative: the kernel's own choice, also
+	// with a MemoryBudget.
 	RecvBufferSize int
 	SendBufferSize int
 }
 
-// WhenFull says what becomes of a client while MaxConnections are open.
+// WhenFull decides what happens to a client while MaxConnections are open.
 type WhenFull uint8
 
 const (
@@ -214,7 +218,8 @@ func (o Options) withDefaults() Options {
 
 const unlimited = 1 << 30
 
-// mostRejectMessage is little enough for the kernel's buffer of any new connection, in bytes.
+// mostRejectMessage is the most bytes of a RejectMessage. They fit into the kernel's buffer of any
+// new connection.
 const mostRejectMessage = 4 << 10
 
 // polls decides between the transports for l.
@@ -254,7 +259,7 @@ func (o *Options) mostLingering() int {
 	return max(most, 0)
 }
 
-// validate returns one sentence about the first option that cannot be, nil if all can.
+// validate returns one sentence about the first option that is not valid, nil if all are.
 func (o Options) validate() error {
 	switch o.Network {
 	case "", "tcp", "tcp4", "tcp6", "unix":
@@ -319,7 +324,8 @@ func (o Options) validate() error {
 	return o.validateMemory()
 }
 
-// hasCertificate reports that a server can show one; without, every handshake would fail.
+// hasCertificate reports that a server has a certificate to show. Without one every handshake would
+// fail.
 func hasCertificate(c *tls.Config) bool {
 	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 }

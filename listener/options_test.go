@@ -42,7 +42,7 @@ func TestWhatIsSetStays(t *testing.T) {
 	assert.Negative(t, o.ShutdownTimeout)
 }
 
-// bad are options that cannot be, each with a part of the sentence about it.
+// bad are options that are not valid, each with a part of the sentence about it.
 var bad = map[string]Options{
 	`Network "udp" is none of`:                                                         {Network: "udp"},
 	"WhenFull 2 is neither Wait nor Reject":                                            {WhenFull: 2},
@@ -84,7 +84,7 @@ var bad = map[string]Options{
 
 func quiet(Alarm, int) {}
 
-// anyCertificate is a TLS configuration that nobody uses.
+// anyCertificate is a TLS configuration that is never used.
 var anyCertificate = &tls.Config{
 	MinVersion:     tls.VersionTLS13,
 	GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF },

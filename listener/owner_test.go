@@ -143,8 +143,8 @@ func TestAListenerThatIsRestartedStillHasItsOwner(t *testing.T) {
 	})
 }
 
-// An owner may see many listeners come and go. None of them is told of its end later, and it
-// remembers none.
+// An owner may outlive many listeners. None of them is told of its end later, and it remembers
+// none.
 func TestAListenerThatHasEndedIsForgottenByItsOwner(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()

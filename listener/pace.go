@@ -10,7 +10,7 @@ import (
 // guards it.
 type pace struct{ limiter *rate.Limiter }
 
-// set changes the bound; 0: none. What was saved up or used up before stays so.
+// set changes the bound; 0 means none. Permits that were saved up or used up before stay so.
 func (p *pace) set(perSecond float64, burst int) {
 	switch {
 	case perSecond <= 0:
@@ -23,7 +23,7 @@ func (p *pace) set(perSecond float64, burst int) {
 	}
 }
 
-// wait returns how long it is until the next connection may begin; 0: it may now.
+// wait returns how long it is until the next connection may begin; 0 means that it may begin now.
 func (p *pace) wait() time.Duration {
 	if p.limiter == nil {
 		return 0
@@ -35,9 +35,9 @@ func (p *pace) wait() time.Duration {
 	return time.Duration(min(missing/float64(p.limiter.Limit())*float64(time.Second), float64(longestWait)))
 }
 
-// longestWait is after how long to look again: a wait that a Duration cannot hold must not become
-// none.
+// longestWait is the longest wait before the next look: a wait that a Duration cannot hold must not
+// become zero.
 const longestWait = time.Hour
 
-// take lets one begin, if it may.
+// take counts one connection that begins, if it may begin.
 func (p *pace) take() bool { return p.limiter == nil || p.limiter.Allow() }

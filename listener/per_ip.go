@@ -11,7 +11,7 @@ import (
 // There is an entry only while one of its connections is open, so a client cannot make it grow
 // without holding descriptors. Its admission guards it.
 type perIP struct {
-	most    int // 0: unlimited, and nobody is counted
+	most    int // 0: unlimited, and no client is counted
 	v4, v6  int // lengths of the prefixes
 	entries map[netip.Prefix]*perIPEntry
 }
@@ -55,7 +55,7 @@ func (p *perIP) enter(prefix netip.Prefix) *perIPEntry {
 	return e
 }
 
-// leave counts one less.
+// leave counts one connection less.
 func (p *perIP) leave(e *perIPEntry) {
 	if e.open--; e.open == 0 {
 		delete(p.entries, e.prefix)

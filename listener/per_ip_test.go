@@ -124,8 +124,8 @@ func TestDenyWinsOverAllow(t *testing.T) {
 	})
 }
 
-// Clients of four addresses come and go; from none are there ever more than two, and all their
-// entries go with them.
+// Clients of four addresses come and go. No address ever has more than two open connections, and
+// all entries go with their clients.
 func TestInAStormThePeakOfEachAddressIsItsCap(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const each, most = 60, 2

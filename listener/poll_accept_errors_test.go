@@ -44,7 +44,7 @@ func (f *faultySocket) fail(steps ...error) {
 	f.script = append(f.script, steps...)
 }
 
-// makeFaulty puts one into the slot of an acceptor's socket.
+// makeFaulty puts a faultySocket into the slot of an acceptor's socket.
 func makeFaulty(a *pollAcceptor) *faultySocket {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -124,8 +124,8 @@ func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
 	})
 }
 
-// While it waits it accepts nobody, and a shutdown joins its timer.
-func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
+// While it waits it accepts no client, and a shutdown joins its timer.
+func TestAPollAcceptorThatWaitsAcceptsNoClientAndCanBeShutDown(t *testing.T) {
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{Connection: brisk})
 		f := makeFaulty(l.server.polling.acceptors()[0])
@@ -144,7 +144,7 @@ func TestAPollAcceptorThatWaitsAcceptsNobodyAndCanBeShutDown(t *testing.T) {
 }
 
 // Its mailbox outlives it for a moment, and must not go on in its name.
-func TestAPollAcceptorThatWasStoppedAcceptsNobodyUntilItIsMadeAnew(t *testing.T) {
+func TestAPollAcceptorThatWasStoppedAcceptsNoClientUntilItIsMadeAnew(t *testing.T) {
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{})
 		live := dial(t, l)

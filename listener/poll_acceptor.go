@@ -23,7 +23,7 @@ import (
 // as a connection pulls bytes from its own, and has no goroutine: an event, a permit that came
 // back, a resumption or the end of a back-off gives it a turn.
 //
-// All its incarnations are this one: what it knows must survive.
+// All its incarnations are this one value: its state must survive.
 type pollAcceptor struct {
 	*polling
 	loop    loop
@@ -35,7 +35,7 @@ type pollAcceptor struct {
 	mu         sync.Mutex
 	socket     acceptSocket // nil: the slot is empty
 	generation uint64
-	lost       bool // somebody else closed it, and it is to be replaced
+	lost       bool // other code closed it, and it is to be replaced
 	wait       backoff
 	held       []pollClient  // accepted, and waiting for their permits: one for each goroutine that accepts
 	heir       *pollAcceptor // holds them instead; nil: this one is not retired
@@ -114,7 +114,7 @@ func (a *pollAcceptor) Pull() any {
 	return acceptAgain
 }
 
-// next accepts one connection, or opens the socket again that was lost. False: there is nothing
+// next accepts one connection, or opens the lost socket again. It returns false if there is nothing
 // more to do now.
 func (a *pollAcceptor) next() bool {
 	socket, generation := a.current()
@@ -149,15 +149,15 @@ func (a *pollAcceptor) next() bool {
 	return false
 }
 
-// has reports that socket is still the one to accept from.
+// has reports whether socket is still the one to accept from.
 func (a *pollAcceptor) has(socket acceptSocket) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.socket == socket
 }
 
-// current returns no socket where there is none to accept from, and the generation of the one that
-// was lost.
+// current returns the socket to accept from, nil if there is none, and the generation of the lost
+// one.
 func (a *pollAcceptor) current() (acceptSocket, uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -167,8 +167,8 @@ func (a *pollAcceptor) current() (acceptSocket, uint64) {
 	return a.socket, a.generation
 }
 
-// accept makes a connection of the next client, those that are held first. ErrAgain: there is none,
-// or no room.
+// accept makes a connection of the next client. Held clients come first. ErrAgain means that there
+// is no client, or no room.
 func (a *pollAcceptor) accept(socket acceptSocket) error {
 	if free, _ := a.server.admission.room(); !free {
 		return transport.ErrAgain
@@ -215,7 +215,7 @@ func (p *polling) enqueue(client pollClient, ip netip.Addr) {
 	p.server.enqueue(client.Poll, ip, func(permit *connection.Permit) { p.begin(client, permit) })
 }
 
-// popHeld returns the client that is held for longest, if there is any.
+// popHeld returns the client that has been held for longest, if there is any.
 func (a *pollAcceptor) popHeld() (client pollClient, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -238,7 +238,7 @@ func (a *pollAcceptor) failed(err error) {
 	a.mu.Lock()
 	d := a.wait.next()
 	a.mu.Unlock()
-	a.server.acceptFailed(err, d) // first: who hears of it must not hear of the next accept before
+	a.server.acceptFailed(err, d) // first: its event must come before that of the next accept
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.heir == nil { // else the pause has been stopped

@@ -22,11 +22,10 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// The process that runs out of descriptors is one of its own: this test binary again, with this
-// variable set.
+// A separate process runs out of descriptors: this test binary again, with this variable set.
 const fewFiles = "BERTH_TEST_FEW_FILES"
 
-// TestMainOfTheProcessWithFewFiles is that process: a server. It tells what it does line by line,
+// TestMainOfTheProcessWithFewFiles is that process: a server. It reports what it does line by line,
 // and ends with its input.
 func TestMainOfTheProcessWithFewFiles(t *testing.T) {
 	most, err := strconv.ParseUint(os.Getenv(fewFiles), 10, 31)
@@ -103,8 +102,8 @@ func startWithFewFiles(t *testing.T, most int) *process {
 	return p
 }
 
-// G9 for real: the process has no descriptor left. The connections that there are go on; new
-// clients are served as soon as there is one.
+// G9 for real: the process has no descriptor left. Existing connections go on. New clients are
+// served as soon as there is a descriptor.
 func TestWithoutDescriptorsLiveConnectionsGoOnAndOthersAreServedOnceSomeAreFree(t *testing.T) {
 	const limit, clients = 64, 100
 	p := startWithFewFiles(t, limit)
@@ -165,7 +164,8 @@ func TestWithoutDescriptorsLiveConnectionsGoOnAndOthersAreServedOnceSomeAreFree(
 	echoes(t, c)
 }
 
-// hoard takes descriptors until so many are left, and gives them back with the test.
+// hoard takes descriptors until the given number is left, and gives them back at the end of the
+// test.
 func hoard(t *testing.T, left int) (release func()) {
 	t.Helper()
 	var limit unix.Rlimit

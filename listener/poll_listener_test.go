@@ -108,7 +108,7 @@ func TestAUnixListenerKeepsTheCapTheSuspensionAndItsPath(t *testing.T) {
 	}
 }
 
-// Each incarnation of the acceptor has a mailbox of its own; a client must not fall between two.
+// Each incarnation of the acceptor has a mailbox of its own; a client must not be lost between two.
 func TestAnAcceptorRestartedAllTheTimeMissesNoClient(t *testing.T) {
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{})
@@ -144,7 +144,7 @@ func TestAnAcceptorRestartedAllTheTimeMissesNoClient(t *testing.T) {
 	})
 }
 
-// hold does what a race does now and then: the last permit went to somebody else between the look
+// hold does what a race does now and then: the last permit went to another client between the look
 // and the accept.
 func hold(t *testing.T, l *Listener) {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 
 // This file changes the number of acceptors of the poll transport.
 
-// grow makes acceptors up to the given number, those that are missing. They share the listening
-// socket of the first one, if there is one now.
+// grow makes the acceptors that are missing up to the given number. They share the listening socket
+// of the first one, if there is one now.
 func (p *polling) grow(number int) error {
 	all := slices.Clone(p.acceptors())
 	before := len(all)
@@ -35,7 +35,7 @@ func (p *polling) share(a *pollAcceptor) error {
 	generation := p.server.slot(a.slot).generation
 	file, err := p.at(a.slot)[0].file()
 	if err == errNoSocket { //nolint:errorlint // it is never wrapped
-		return nil // the next one that is opened will be for this acceptor too
+		return nil // this acceptor too gets the next socket that is opened
 	}
 	if err != nil {
 		return err
@@ -58,8 +58,8 @@ func (p *polling) share(a *pollAcceptor) error {
 	return nil
 }
 
-// shrink takes the acceptors from the given number on away. The clients that they hold go to the
-// first.
+// shrink removes the acceptors from the given number on. The clients that they hold go to the first
+// acceptor.
 func (p *polling) shrink(number int) {
 	all := p.acceptors()
 	if len(all) <= number {
@@ -72,8 +72,8 @@ func (p *polling) shrink(number int) {
 	}
 }
 
-// retire closes the acceptor's descriptor and leaves the clients that it holds, and those that it
-// may come to hold in a turn that is under way, to another one.
+// retire closes the acceptor's descriptor and gives another one the clients that it holds, and
+// those that it may get in a turn that is under way.
 func (a *pollAcceptor) retire(heir *pollAcceptor) {
 	a.mu.Lock()
 	held := a.held

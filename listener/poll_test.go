@@ -88,7 +88,7 @@ func TestWithAnyNumberOfWorkersEveryByteComesBack(t *testing.T) {
 	}
 }
 
-// cpu is what the process has used so far.
+// cpu is the processor time that the process has used so far.
 func cpu(t *testing.T) time.Duration {
 	var usage unix.Rusage
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &usage))
@@ -138,8 +138,8 @@ func TestAPausedConnectionCostsNothingWhateverWaitsForIt(t *testing.T) {
 	})
 }
 
-// Numbers of descriptors go from connection to connection within microseconds: no event and no byte
-// may go with them.
+// Numbers of descriptors pass from one connection to the next within microseconds. No event and no
+// byte may pass with them.
 func TestDescriptorsUsedAgainAtOnceMixNothingUp(t *testing.T) {
 	overSockets(t, func(t *testing.T, _ *world, listen func(tcpactor.Factory, Options) *Listener) {
 		const clients, each = 8, 625
@@ -162,7 +162,7 @@ func TestDescriptorsUsedAgainAtOnceMixNothingUp(t *testing.T) {
 	})
 }
 
-// quick is a connection that says one thing and leaves, in one of several ways.
+// quick is a connection that sends one message and ends, in one of several ways.
 func quick(t *testing.T, l *Listener, random *rand.Rand) bool {
 	c, err := net.Dial(l.Addr().Network(), l.Addr().String())
 	if !assert.NoError(t, err) {

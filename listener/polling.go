@@ -32,7 +32,7 @@ type loop struct {
 	set *transport.PollSet
 }
 
-// newPolling fails if the process has no descriptor left; then nothing is left of it.
+// newPolling fails if the process has no descriptor left. Then it leaves nothing open.
 func newPolling(s *server, acceptors, slots int) (*polling, error) {
 	p := &polling{server: s, kept: make([]net.Listener, slots)}
 	for range s.options().EventLoops {
@@ -55,7 +55,7 @@ func (p *polling) newAcceptor(number int) *pollAcceptor {
 	return &pollAcceptor{polling: p, loop: p.loops[number%len(p.loops)], slot: number % len(p.kept)}
 }
 
-// acceptors returns those there are. The list is replaced as a whole when their number changes.
+// acceptors returns all acceptors. The list is replaced as a whole when their number changes.
 func (p *polling) acceptors() []*pollAcceptor {
 	if all := p.list.Load(); all != nil {
 		return *all
@@ -63,7 +63,7 @@ func (p *polling) acceptors() []*pollAcceptor {
 	return nil // it was not made to the end
 }
 
-// pollable reports that l is one of the system's sockets.
+// pollable reports whether l is one of the system's sockets.
 func pollable(l net.Listener) bool {
 	switch l.(type) {
 	case *net.TCPListener, *net.UnixListener:
@@ -94,8 +94,8 @@ func (p *polling) acceptor(number int) *actor.Props { return p.acceptors()[numbe
 
 // put gives each acceptor of the slot a descriptor of its own. While l itself is open, its socket
 // is also in the runtime's own poll set, and every client would wake a thread there for nothing: a
-// tenth of the processor time of short connections, in a profile. So it is closed. A unix listener
-// cannot be: that may remove the path, and there is no telling whether it will.
+// tenth of the processor time of short connections, in a profile. So l is closed. A unix listener
+// cannot be closed: the close may remove the path, and there is no way to tell whether it will.
 func (p *polling) put(slot int, generation uint64, l net.Listener) (err error) {
 	var sockets []*transport.Acceptor
 	defer func() {

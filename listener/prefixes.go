@@ -24,7 +24,7 @@ func newPrefixes(list []netip.Prefix) prefixes {
 	return p
 }
 
-// unmapped writes a prefix of IPv4-mapped addresses as what it means.
+// unmapped returns a prefix of IPv4-mapped addresses as the IPv4 prefix that it means.
 func unmapped(p netip.Prefix) netip.Prefix {
 	const mapped = 96 // bits before the IPv4 address
 	if p.Addr().Is4In6() && p.Bits() >= mapped {
@@ -35,8 +35,8 @@ func unmapped(p netip.Prefix) netip.Prefix {
 
 func (p *prefixes) empty() bool { return len(p.all) == 0 }
 
-// contain reports that one of the networks has ip, which is not an IPv4-mapped one. None has the
-// zero Addr.
+// contain reports whether ip is in one of the networks. ip is not IPv4-mapped. The zero Addr is in
+// none.
 func (p *prefixes) contain(ip netip.Addr) bool {
 	for _, length := range p.lengths {
 		if prefix, err := ip.Prefix(length); err == nil {

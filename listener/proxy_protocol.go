@@ -14,18 +14,18 @@ import (
 // ProxyProtocol says whether clients come through proxies that put a PROXY header, version 1 or 2,
 // before their bytes. Then every connection must begin with one, complete within HandshakeTimeout;
 // the handler gets Accepted after it, and TLS begins behind it. RemoteAddr and LocalAddr are those
-// that the header names, and Allow, Deny and MaxConnectionsPerIP judge the client by them. Where it
-// names none (LOCAL, UNKNOWN, UNSPEC) they are the socket's own. The header itself:
-// protocol.Proxied.
+// that the header names, and Allow, Deny and MaxConnectionsPerIP judge the client by them. If it
+// names none (LOCAL, UNKNOWN, UNSPEC), they are the socket's own. protocol.Proxied is the header
+// itself.
 type ProxyProtocol struct {
-	// Enabled expects a header of every connection. Default false: one that comes is data like any
-	// other.
+	// Enabled expects a header of every connection. Default false: a header that comes is data like
+	// any other.
 	Enabled bool
-	// TrustedProxies are the networks from which proxies connect. Whoever connects from elsewhere
-	// is closed at once: a header can claim any address.
+	// TrustedProxies are the networks from which proxies connect. A peer from elsewhere is closed
+	// at once, because a header can claim any address.
 	TrustedProxies []netip.Prefix
-	// TrustUnix trusts the peers of a unix socket. They have no address: whom the path's
-	// permissions let in may claim any.
+	// TrustUnix trusts the peers of a unix socket. They have no address. Every peer that the path's
+	// permissions let in may claim any address.
 	TrustUnix bool
 }
 
@@ -45,7 +45,7 @@ func (p *ProxyProtocol) validate() error {
 	return nil
 }
 
-// suits refuses what would turn everybody away.
+// suits refuses settings that would turn all clients away.
 func (p *ProxyProtocol) suits(addr net.Addr) error {
 	switch {
 	case !p.Enabled:
@@ -67,7 +67,7 @@ func isUnix(addr net.Addr) bool {
 type proxies struct {
 	expected bool
 	trusted  prefixes
-	unix     bool // the listener's clients have no address, and are trusted without
+	unix     bool // the listener's clients have no address, and are trusted without one
 }
 
 func newProxies(o *ProxyProtocol, addr net.Addr) proxies {
@@ -94,7 +94,7 @@ func newProxied(a *admission) *connection.Permit {
 	return &p.permit
 }
 
-// admit decides over the client that the header named.
+// admit decides whether the client that the header names may stay.
 func (p *proxied) admit(client net.Addr) error {
 	refusal := p.enter(ipOfAddr(client))
 	if refusal == protocol.RefusalNone {

@@ -122,7 +122,7 @@ func TestWithoutProxiesThereIsNoHeader(t *testing.T) {
 	})
 }
 
-func TestWhoIsNoTrustedProxyIsClosedAtOnceAndCounted(t *testing.T) {
+func TestAnUntrustedPeerIsClosedAtOnceAndCounted(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w, handler := newWorld(), newEcho()
 		o = behindProxy(o)
@@ -130,7 +130,7 @@ func TestWhoIsNoTrustedProxyIsClosedAtOnceAndCounted(t *testing.T) {
 		o.ProxyProtocol.TrustedProxies = prefixesOf("::ffff:127.0.0.1/128", "192.0.2.0/24") // the first is written as IPv6 has it
 		l := w.listen(t, of(handler), o)
 		liar := dialFrom(t, l, "127.0.0.2")
-		_, _ = io.WriteString(liar, headerOf("192.0.2.1")) // what it claims to be does not make it one
+		_, _ = io.WriteString(liar, headerOf("192.0.2.1")) // the claimed address does not make it a trusted proxy
 		_ = ends(liar)
 		assert.Equal(t, protocol.RefusalUntrusted, published[*Rejected](w)[0].Reason)
 		assert.Equal(t, liar.LocalAddr().String(), published[*Rejected](w)[0].RemoteAddr.String())
@@ -188,7 +188,7 @@ func TestAllowAndDenyJudgeTheClientAndNotTheProxy(t *testing.T) {
 		allowed := dialFor(t, l, headerOf("192.0.2.1"))
 		echoes(t, allowed)
 		_ = allowed.Close()
-		check := dialFrom(t, l, "127.0.0.2") // a proxy that looks whether we are there is a client itself
+		check := dialFrom(t, l, "127.0.0.2") // a proxy that checks the server is a client itself
 		_, _ = io.WriteString(check, version2(t, nil))
 		echoes(t, check)
 		info := l.Info()
@@ -206,7 +206,7 @@ func TestTheCapPerAddressCountsClientsAndNotProxies(t *testing.T) {
 		o.MaxConnectionsPerIP = 2
 		l := w.listen(t, of(handler), o)
 		for range 5 {
-			dial(t, l) // not a word yet: nobody's
+			dial(t, l) // no byte yet: no client is known
 		}
 		var alices []net.Conn
 		for range 2 {

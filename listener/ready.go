@@ -11,8 +11,9 @@ import (
 // Reexec returns, and it can shut down. Call it after Inherited, once every listener is served. Any
 // other process may call it too, and again: then it does nothing.
 //
-// An error means that the old process is gone, without having heard it. Whoever ended it meant the
-// service, of which this process is not yet a part: the program should end.
+// An error means that the old process ended before Ready could tell it. The end of the old process
+// was meant for the whole service, and this process is not yet a part of it: the program should
+// end.
 func Ready() error { return waiting.tell() }
 
 // waiting is the pipe on which the old process waits.
@@ -20,7 +21,7 @@ var waiting readiness
 
 type readiness struct {
 	mu   sync.Mutex
-	pipe *os.File // nil: nobody waits
+	pipe *os.File // nil: no process waits
 }
 
 func (r *readiness) set(pipe *os.File) {
@@ -29,7 +30,7 @@ func (r *readiness) set(pipe *os.File) {
 	r.pipe = pipe
 }
 
-// told reports that no process waits, or not any more.
+// told reports whether no process waits, or none any more.
 func (r *readiness) told() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

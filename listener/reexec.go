@@ -26,15 +26,17 @@ import (
 //	err = listener.Ready()
 //
 // command is the program; nil means the running one's file, with its arguments, environment,
-// directory and standard files. That is os.Executable: another file of the same name will do, but a
-// renamed file is found again, and of a symbolic link the file it led to. A new version that comes
-// by one of these ways needs a command. It must not have been started and must not have ExtraFiles,
-// and the new process must be its own, not a child of it.
+// directory and standard files. The file is that of os.Executable. A new file under the same name
+// is used. A renamed file is found again under its new name, and of a symbolic link the file that
+// it led to is used. A new version that comes by a rename or by a symbolic link needs a command.
+// The command must not have been started and must not have ExtraFiles, and the new process must be
+// its own, not a child of it.
 //
-// With an error nothing has changed: this process serves on. If the new process ended before it was
-// ready, the error says how; if ctx was over first, or a listener was shut down meanwhile, it was
-// killed. What it had accepted by then is lost: give it the time that it needs. Any goroutine may
-// call it; a handler should not, because it waits. Windows cannot do it.
+// With an error nothing has changed: this process goes on serving. If the new process ended before
+// it was ready, the error says how. If ctx was over first, or a listener was shut down meanwhile,
+// the new process was killed. The connections that it had accepted by then are lost: give it the
+// time that it needs. Any goroutine may call Reexec; a handler should not, because Reexec waits. It
+// does not work on Windows.
 func Reexec(ctx context.Context, command *exec.Cmd, listeners ...*Listener) (*os.Process, error) {
 	if len(listeners) == 0 {
 		return nil, errors.New("berth: no listener to hand over")
@@ -102,7 +104,7 @@ func give(listeners []*Listener) (files []*os.File, environment []string, err er
 	}
 	text, err := json.Marshal(from)
 	if err != nil {
-		panic(err) // it is numbers
+		panic(err) // never: these are plain values
 	}
 	return files, []string{
 		listenFDs + "=" + strconv.Itoa(len(files)),
@@ -150,8 +152,8 @@ func notInTime(ctx context.Context) error {
 	return fmt.Errorf("berth: the new process was not ready in time: %w", context.Cause(ctx))
 }
 
-// handOver makes all listeners know that their sockets live on elsewhere, or none: one may have
-// been shut down meanwhile.
+// handOver tells all listeners that another process serves their sockets, or none of them: a
+// listener may have been shut down meanwhile.
 func handOver(listeners []*Listener) error {
 	for i, l := range listeners {
 		if err := l.HandedOver(); err != nil {

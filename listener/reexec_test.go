@@ -24,7 +24,7 @@ func overNetworks(t *testing.T, test func(t *testing.T, network, addr string)) {
 	t.Run("unix", func(t *testing.T) { test(t, "unix", filepath.Join(t.TempDir(), "s")) })
 }
 
-// ask opens a connection for one request, and returns who answers it.
+// ask opens a connection for one request, and returns the name of the process that answers it.
 func ask(t *testing.T, l *Listener) string {
 	t.Helper()
 	c, err := net.Dial(l.Addr().Network(), l.Addr().String())
@@ -230,7 +230,7 @@ func TestReexecRefusesWhatCannotBeBeforeAnythingIsStarted(t *testing.T) {
 	assert.LessOrEqual(t, descriptors(), before)
 }
 
-func TestReadyWithoutAnybodyWhoWaitsDoesNothing(t *testing.T) {
+func TestReadyWithoutAWaitingProcessDoesNothing(t *testing.T) {
 	assert.NoError(t, Ready())
 }
 

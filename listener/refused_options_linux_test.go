@@ -39,8 +39,8 @@ func TestAKernelThatRefusesAnOptionThatIsOptionalKeepsNoListenerFromServing(t *t
 	}
 }
 
-// The BSDs refuse a size that is over their limit. Neither transport may go on in silence with
-// other buffers than were asked for.
+// The BSDs refuse a size that is over their limit. Neither transport may silently go on with other
+// buffers than were asked for.
 func TestASizeOfBuffersThatTheKernelRefusesIsOneSentenceAndNothingIsStarted(t *testing.T) {
 	if os.Getenv(refusedOption) != "" {
 		refuse(t, unix.SOL_SOCKET, unix.SO_RCVBUF, syscall.ENOBUFS)

@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// client is somebody who was accepted and is not a connection yet.
+// client is an accepted client that is not a connection yet.
 type client interface {
 	RemoteAddr() net.Addr
 	Close() error
@@ -52,9 +52,9 @@ func (r *refusals) all() map[protocol.Refusal]uint64 {
 	return maps.Clone(r.counts)
 }
 
-// held are clients that were accepted and wait for their permits: an acceptor that lost a race for
-// the last one put them here, so they are no more than acceptors. Any goroutine may call its
-// methods.
+// held are accepted clients that wait for their permits. An acceptor that lost a race for the last
+// permit puts its client here, so there are no more of them than acceptors. Any goroutine may call
+// its methods.
 type held struct {
 	mu    sync.Mutex
 	conns []net.Conn

@@ -9,8 +9,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// dismiss sends a client its reject message, if there is one, and closes. It does not wait: what
-// takes time happens on a goroutine of the pool.
+// dismiss sends a client its reject message, if there is one, and closes. It does not wait: work
+// that takes time runs on a goroutine of the pool.
 func (s *server) dismiss(c client, message []byte) {
 	if len(message) == 0 {
 		_ = c.Close()
@@ -26,8 +26,8 @@ func (s *server) dismiss(c client, message []byte) {
 	}
 }
 
-// rejections are those to clients whose net.Conn can only be written to by waiting. Any goroutine
-// may call its methods.
+// rejections hold the reject messages to clients whose net.Conn can only be written to by waiting.
+// Any goroutine may call its methods.
 type rejections struct {
 	mu    sync.Mutex
 	under map[*rejection]struct{} // way
@@ -37,14 +37,15 @@ type rejections struct {
 type rejection struct{ conn net.Conn }
 
 const (
-	// mostRejections is how many are said at once; beyond it, clients are closed without one.
+	// mostRejections is how many messages are written at once. Beyond it, clients are closed
+	// without one.
 	mostRejections = 64
-	// rejectTime is how long one may take, from its first byte to the client's FIN.
+	// rejectTime is how long a message may take, from its first byte to the client's FIN.
 	rejectTime = time.Second
 )
 
-// begin sends the reject message on a goroutine of run's, and closes conn. False: there are too
-// many, or it is too late, and conn is the caller's still.
+// begin sends the reject message on a goroutine of run's, and closes conn. It returns false if
+// there are too many, or it is too late; then conn still belongs to the caller.
 func (f *rejections) begin(conn net.Conn, text []byte, run func(func())) bool {
 	one := &rejection{conn}
 	f.mu.Lock()
@@ -63,8 +64,8 @@ func (f *rejections) begin(conn net.Conn, text []byte, run func(func())) bool {
 	return true
 }
 
-// say writes, sends FIN and waits for the client's, as a close would do: see the close family in
-// ARCHITECTURE.md.
+// say writes the message, sends FIN and waits for the client's FIN, as a close would do: see the
+// close family in ARCHITECTURE.md.
 func (f *rejection) say(text []byte) {
 	_ = f.conn.SetDeadline(time.Now().Add(rejectTime))
 	if _, err := f.conn.Write(text); err != nil {
@@ -75,7 +76,7 @@ func (f *rejection) say(text []byte) {
 	}
 }
 
-// mostUnread is how much input is read away at most, in bytes.
+// mostUnread is the most input that is read and dropped, in bytes.
 const mostUnread = 256 << 10
 
 func (f *rejections) finish(one *rejection) {
@@ -85,7 +86,7 @@ func (f *rejections) finish(one *rejection) {
 	_ = guarded(func() { _ = one.conn.Close() })
 }
 
-// end cuts off those that are under way, and allows no more.
+// end cuts off the messages that are under way, and allows no more.
 func (f *rejections) end() {
 	f.mu.Lock()
 	f.ended = true

@@ -19,7 +19,7 @@ import (
 
 const busy = "421 come again later\r\n"
 
-// words reads what a client is told before FIN.
+// words reads what a client gets before FIN.
 func words(t *testing.T, c net.Conn) string {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(patience))
@@ -28,7 +28,7 @@ func words(t *testing.T, c net.Conn) string {
 	return string(text)
 }
 
-func TestWhoIsTurnedAwayIsToldSo(t *testing.T) {
+func TestAClientThatIsTurnedAwayGetsTheRejectMessage(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, network := range []string{"tcp", "unix"} {
 			before := descriptors()
@@ -54,7 +54,7 @@ func TestWhoIsTurnedAwayIsToldSo(t *testing.T) {
 	})
 }
 
-func TestWhoIsDeniedIsToldNothing(t *testing.T) {
+func TestADeniedClientGetsNoRejectMessage(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		o.WhenFull, o.RejectMessage, o.Deny = Reject, []byte(busy), everywhere
 		assert.Empty(t, words(t, dial(t, newWorld().listen(t, of(newEcho()), o))))
@@ -74,9 +74,9 @@ func TestTheRejectMessageIsForTooManyFromOneAddressAndTooFastToo(t *testing.T) {
 	})
 }
 
-// Over a net.Conn of the user's somebody has to wait, but not the acceptor: the next client is
+// Over a net.Conn of the user's a goroutine has to wait, but not the acceptor: the next client is
 // served meanwhile.
-func TestARejectMessageDelaysNobody(t *testing.T) {
+func TestARejectMessageDelaysNoOtherClient(t *testing.T) {
 	o := Options{MaxConnections: 1, WhenFull: Reject, RejectMessage: []byte(busy)}
 	inABubble(t, o, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		first := dial()

@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// breakSocket shuts the listening sockets down, as another process could that has them too. Of a
-// unix socket the kernel would tell nobody.
+// breakSocket shuts the listening sockets down, as another process could that has them too. For a
+// unix socket the kernel would report nothing.
 func breakSocket(t *testing.T, l *Listener) {
 	t.Helper()
 	withDescriptors(t, l, func(fd int) { require.NoError(t, unix.Shutdown(fd, unix.SHUT_RDWR)) })
 }
 
-func TestASocketThatSomebodyElseClosedIsOpenedAgainOnTheSameAddressAndNoConnectionNotices(t *testing.T) {
+func TestASocketClosedByOtherCodeIsOpenedAgainOnTheSameAddress(t *testing.T) {
 	for _, acceptors := range []int{1, fourAcceptors} {
 		overEach(t, func(t *testing.T, o Options) {
 			testReopening(t, o, acceptors)
@@ -96,7 +96,7 @@ func TestASocketThatCannotBeOpenedAgainAtOnceIsTriedWithBackOff(t *testing.T) {
 	})
 }
 
-// The user's Control is code of the user's.
+// Control is the user's code.
 func TestAControlThatPanicsWhileASocketIsOpenedAgainFailsTheAcceptorOnly(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
@@ -149,8 +149,8 @@ func TestWhileASocketIsLostTheListenerCanBeShutDown(t *testing.T) {
 	})
 }
 
-// A listener made by Serve has the only socket there is: it is tried again and again, as after any
-// other failure.
+// A listener made by Serve cannot open another socket. Its socket is tried again and again, as
+// after any other failure.
 func TestASocketThatServeWasGivenIsNotOpenedAgain(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
@@ -169,7 +169,7 @@ func TestASocketThatServeWasGivenIsNotOpenedAgain(t *testing.T) {
 }
 
 // steal closes the descriptor of a listener's socket behind its back, and gives its number to
-// somebody else.
+// another file.
 func steal(t *testing.T, l *Listener) (bystander int) {
 	t.Helper()
 	own := l.server.polling.acceptors()[0]
@@ -200,7 +200,7 @@ func steal(t *testing.T, l *Listener) (bystander int) {
 	return -1
 }
 
-func TestADescriptorThatSomebodyElseClosedIsGivenUpAndItsNumberLeftAlone(t *testing.T) {
+func TestADescriptorClosedByOtherCodeIsGivenUpAndItsNumberLeftAlone(t *testing.T) {
 	w := newWorld()
 	l := w.listen(t, of(newEcho()), Options{Transport: Poll})
 	live := dial(t, l)
@@ -224,7 +224,7 @@ func untouched(t *testing.T, bystander int) {
 	require.NoError(t, unix.Close(bystander))
 }
 
-func TestAListenerMadeByServeWhoseDescriptorSomebodyElseClosedSaysSoOnce(t *testing.T) {
+func TestAListenerMadeByServeReportsOnceThatItsDescriptorWasClosed(t *testing.T) {
 	w := newWorld()
 	inner, err := net.Listen("tcp", anyPort)
 	require.NoError(t, err)

@@ -12,23 +12,23 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 )
 
-// This file replaces the options of a running listener. What is in force is one value that nobody
-// changes; see server.options.
+// This file replaces the options of a running listener. The options in force are one value that
+// never changes; see server.options.
 
-// Options returns the options as they were given, to Listen, Serve or the last SetOptions: what was
-// left to a default is 0 there.
+// Options returns the options as they were given to Listen, Serve or the last SetOptions. An option
+// that was left to its default is 0 there.
 func (l *Listener) Options() Options { return l.server.given.Load().clone() }
 
 // SetOptions replaces the options of the running listener. For connections that are accepted from
-// now on it is as if the listener had been started with them; those that there are go on with the
-// ones they have. A lower MaxConnections closes nobody: new clients wait, or are turned away, until
-// enough have gone.
+// now on it is as if the listener had been started with them. Existing connections keep the options
+// that they have. A lower MaxConnections closes no connection: new clients wait, or are turned
+// away, until enough connections have gone.
 //
-// Network, ListenConfig, Transport, Workers, EventLoops, ReusePort, with it Acceptors, Owner and
-// the memory budget cannot change, nor can RecvBufferSize and SendBufferSize go back to the
-// kernel's choice, nor TLS come to the poll transport. The error about these, or about a bad
-// option, is one sentence, and then nothing has changed. So has nothing once the listener shuts
-// down; that error matches net.ErrClosed.
+// Network, ListenConfig, Transport, Workers, EventLoops, ReusePort, Owner and the memory budget
+// cannot change, and with ReusePort Acceptors cannot either. RecvBufferSize and SendBufferSize
+// cannot go back to the kernel's choice. TLS cannot be switched on with the poll transport. The
+// error about these, or about a bad option, is one sentence, and then nothing has changed. Once the
+// listener shuts down, nothing changes either, and the error matches net.ErrClosed.
 func (l *Listener) SetOptions(options Options) error {
 	if err := options.validate(); err != nil {
 		return err
@@ -37,9 +37,9 @@ func (l *Listener) SetOptions(options Options) error {
 }
 
 // SetHandler replaces the handler of the running listener, for connections that are accepted from
-// now on; those that there are keep theirs, also where RestartHandler makes it anew. The error
-// about a bad handler is one sentence, and then nothing has changed. So has nothing once the
-// listener shuts down; that error matches net.ErrClosed.
+// now on. Existing connections keep theirs, also when RestartHandler makes it anew. The error about
+// a bad handler is one sentence, and then nothing has changed. Once the listener shuts down,
+// nothing changes either, and the error matches net.ErrClosed.
 func (l *Listener) SetHandler(factory tcpactor.Factory) error {
 	if err := checkFactory(factory); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 	return nil
 }
 
-// resize has the transport keep as many acceptors.
+// resize makes the transport keep the given number of acceptors.
 func (s *server) resize(acceptors int) error {
 	if s.changes() {
 		return errChanges
@@ -175,15 +175,15 @@ func sameActor(a, b *actor.PID) bool {
 	return a.Equal(b)
 }
 
-// sameConfig compares what can be compared. Of functions, that is where their code is.
+// sameConfig compares what can be compared. Functions are compared by the place of their code.
 func sameConfig(a, b net.ListenConfig) bool {
 	same := reflect.ValueOf(a.Control).Pointer() == reflect.ValueOf(b.Control).Pointer()
 	a.Control, b.Control = nil, nil
 	return same && reflect.DeepEqual(a, b)
 }
 
-// ErrClosed is the error of what a listener that has ended, or is about to, cannot do any more. It
-// matches net.ErrClosed.
+// ErrClosed is the error of calls that a listener cannot do any more because it has ended, or is
+// about to end. It matches net.ErrClosed.
 var ErrClosed error = endedError{}
 
 type endedError struct{}

@@ -38,7 +38,7 @@ var fixed = map[string]Options{
 	"MemoryTimeout":   {MemoryTimeout: -1},
 }
 
-// replaced are the others.
+// replaced are the other options, which it can change.
 var replaced = map[string]Options{
 	"Connection":          {Connection: connection.Options{ReadBufferSize: 100}},
 	"TLSConfig":           {TLSConfig: anyCertificate},
@@ -138,7 +138,7 @@ func TestAfterTheEndThereIsNothingToReplace(t *testing.T) {
 	})
 }
 
-// A new limit is that of new connections, and exact from the first one on: the sweep does not
+// A new limit holds for new connections, exactly and from the first one on: the sweep does not
 // finish its longer interval.
 func TestConnectionsHaveTheOptionsTheyWereAcceptedWith(t *testing.T) {
 	inABubble(t, Options{}, func(t *testing.T, _ *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
@@ -170,7 +170,7 @@ func TestMoreOrFewerConnectionsWhileTheListenerRuns(t *testing.T) {
 		first, second := dial(t, l), dial(t, l)
 		echoes(t, first)
 		echoes(t, second)
-		set(2) // with the stream transport the acceptor is in Accept already: whom it gets is held
+		set(2) // with the stream transport the acceptor is in Accept already: the client that it gets is held
 		third := dial(t, l)
 		_, err := io.WriteString(third, "hello")
 		require.NoError(t, err)
@@ -183,7 +183,7 @@ func TestMoreOrFewerConnectionsWhileTheListenerRuns(t *testing.T) {
 		}
 		notServed()
 		set(1)
-		echoes(t, first) // nobody is closed
+		echoes(t, first) // no connection is closed
 		_ = first.Close()
 		eventually(t, func() bool { return l.Info().Open == 1 })
 		notServed()
@@ -202,7 +202,7 @@ func TestMoreOrFewerConnectionsWhileTheListenerRuns(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsIsTurnedAwayWhenNobodyIsToWaitAnyMore(t *testing.T) {
+func TestClientsThatWaitAreTurnedAwayOnceNoneMayWait(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
 		o.MaxConnections = 1
@@ -226,8 +226,8 @@ func TestWhoWaitsIsTurnedAwayWhenNobodyIsToWaitAnyMore(t *testing.T) {
 	})
 }
 
-// A client that was accepted just when there was no permit any more is held. With the stream
-// transport that is easy: its acceptor is in Accept already when the options change.
+// A client that was accepted just when there was no permit any more is held. The stream transport
+// makes this easy: its acceptor is in Accept already when the options change.
 func TestAHeldClientEndsWithTheListener(t *testing.T) {
 	w := newWorld()
 	l := w.listen(t, of(newEcho()), Options{Transport: Stream})
@@ -240,7 +240,7 @@ func TestAHeldClientEndsWithTheListener(t *testing.T) {
 	require.NotErrorIs(t, ends(second), os.ErrDeadlineExceeded)
 }
 
-func TestWhoWaitsForTheRateIsServedWhenThereIsNoneAnyMore(t *testing.T) {
+func TestClientsThatWaitForTheRateAreServedOnceThereIsNone(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
 		o.AcceptRate = 1.0 / 3600
@@ -258,7 +258,7 @@ func TestWhoWaitsForTheRateIsServedWhenThereIsNoneAnyMore(t *testing.T) {
 	})
 }
 
-func TestListsAreReplacedForWhoComesNext(t *testing.T) {
+func TestListsAreReplacedForTheNextClients(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
 		l := w.listen(t, of(newEcho()), o)
@@ -304,9 +304,9 @@ func TestTLSCannotComeToThePollTransport(t *testing.T) {
 	echoes(t, dial(t, l))
 }
 
-// Options are replaced all the time, clients come and go: never are more open than the most that
-// was ever allowed, nobody is lost, every permit comes back.
-func TestInAStormOfReplacementsThePeakHoldsAndNobodyIsLost(t *testing.T) {
+// Options are replaced all the time, and clients come and go. The open connections never exceed the
+// highest limit, no client is lost, and every permit comes back.
+func TestInAStormOfReplacementsThePeakHoldsAndNoClientIsLost(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const dialers, each, most = 8, 40, 4
 		seed := rand.Uint64()

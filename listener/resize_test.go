@@ -54,8 +54,8 @@ func TestTheNumberOfAcceptorsCanChangeWhileTheListenerRuns(t *testing.T) {
 	})
 }
 
-// However the number changes, no client is lost that has connected, and none is served by an
-// acceptor that has gone.
+// However the number changes, no connected client is lost, and none is served by an acceptor that
+// has gone.
 func TestNoClientIsLostWhileTheNumberOfAcceptorsChanges(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		const clients, each = 10, 20
@@ -97,7 +97,7 @@ func TestNoClientIsLostWhileTheNumberOfAcceptorsChanges(t *testing.T) {
 	})
 }
 
-// An acceptor that waits to be made anew, and is one too many then, is not.
+// An acceptor that waits to be made anew is not, if it is one too many then.
 func TestAnAcceptorThatIsTooManyDoesNotComeBack(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()

@@ -4,13 +4,13 @@ import "time"
 
 const (
 	// mostRestarts is how often an acceptor that fails is made anew within restartWindow. One
-	// failure more goes to the listener's owner.
+	// failure more goes to the listener's parent.
 	mostRestarts  = 10
 	restartWindow = 10 * time.Second
 )
 
-// restarts counts how often one acceptor had to be made anew, and says how long to wait each time:
-// as long as after so many failed accepts. A quiet restartWindow begins anew.
+// restarts counts how often one acceptor had to be made anew. It gives the wait of each time, which
+// is that after as many failed accepts. A quiet restartWindow sets the count to zero.
 type restarts struct {
 	recent []time.Time // within the window, oldest first
 	wait   backoff

@@ -82,7 +82,7 @@ func TestWithReusePortEachAcceptorHasASocketOfItsOwnOnOnePort(t *testing.T) {
 	})
 }
 
-// acceptAll accepts who waits, closes them and returns how many they were.
+// acceptAll accepts the waiting clients, closes them and returns their number.
 func acceptAll(fd int) (n int) {
 	for {
 		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
@@ -95,7 +95,7 @@ func acceptAll(fd int) (n int) {
 }
 
 // With few permits, a client at one socket must not wait for a permit that is kept for another.
-func TestWithReusePortTheCapHoldsAndNobodyIsForgotten(t *testing.T) {
+func TestWithReusePortTheCapHoldsAndNoClientIsForgotten(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		for _, most := range []int{1, 3} {
 			w, handler := newWorld(), &counting{}
@@ -170,7 +170,8 @@ func TestServeHasOneSocketAndRefusesReusePort(t *testing.T) {
 	assert.Empty(t, w.actors())
 }
 
-// With one of several sockets lost, the others serve on, and it alone is opened again.
+// If one of several sockets is lost, the others go on serving, and only the lost one is opened
+// again.
 func TestOneOfSeveralSocketsIsOpenedAgainAlone(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()

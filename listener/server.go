@@ -15,7 +15,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// server is what the actors of one listener share, and what outlives a restart of any of them.
+// server is the state that the actors of one listener share. It outlives a restart of any of them.
 //
 // Its goroutines: the reaper, started by Serve, and the sweep, started with the first connection
 // list, both ended by stopped; the pool's, closed and joined by the reaper; one reader per
@@ -52,7 +52,7 @@ type server struct {
 	posts []*post // by acceptor; the supervisor's
 
 	intake   intake
-	inside   sync.WaitGroup // those who accept, or change the listening sockets; see enter
+	inside   sync.WaitGroup // accepts, and changes of the listening sockets; see enter
 	changing chan struct{}  // has room for one; see beginChange
 	mode     atomic.Uint32  // changed under gate
 
@@ -66,7 +66,7 @@ type server struct {
 	acceptErrors atomic.Uint64
 	spawned      atomic.Uint64 // connections made
 	gone         atomic.Uint64 // of those, how many have ended, actors and all
-	orphans      atomic.Bool   // the end of a connection may come to nobody: gone can no longer be relied on
+	orphans      atomic.Bool   // gone may miss an end from now on
 	ended        chan struct{} // signalled when one ends; room for one signal
 
 	asked     chan struct{}   // closed when the end is asked for
@@ -86,12 +86,12 @@ type server struct {
 	done      chan struct{} // closed when nothing of ours is left
 }
 
-// options returns those in force: for connections accepted from now on. Whoever asks twice may get
-// two answers.
+// options returns the options in force for connections that are accepted from now on. Two calls may
+// return different options.
 func (s *server) options() *Options { return s.current.Load() }
 
-// startConnections spawns the parent of the connections, always under the same name: there are
-// connections that know it.
+// startConnections spawns the parent of the connections. Its name is always the same, because
+// connections know it.
 func (s *server) startConnections(ctx actor.Context) *actor.PID {
 	c := &connections{server: s}
 	c.mailbox.Init(c)
@@ -99,7 +99,7 @@ func (s *server) startConnections(ctx actor.Context) *actor.PID {
 		actor.WithDispatcher(s.dispatchers[0]), actor.WithMailbox(func() actor.Mailbox { return &c.mailbox }),
 		actor.WithSupervisor(stopFailing)), "connections")
 	if err != nil {
-		panic(err) // the one before has ended, so the name is free; whoever supervises us decides
+		panic(err) // the one before has ended, so the name is free; the supervisor above decides
 	}
 	return children
 }
@@ -155,7 +155,7 @@ func (s *server) empty() bool {
 	return s.gone.Load() == s.spawned.Load() || s.orphans.Load() && s.open() == 0
 }
 
-// connections returns those that there are.
+// connections returns all connections.
 func (s *server) connections() (all []protocol.Socket) {
 	if spawner := s.spawner.Load(); spawner != nil {
 		for _, c := range spawner.Live() {
@@ -195,8 +195,8 @@ func (s *server) info() protocol.ListenerInfo {
 	return info
 }
 
-// calledFromHandler reports that the caller is code of the user's on the turn of a connection, for
-// which the end of the listener waits.
+// calledFromHandler reports that the caller is the user's code on the turn of a connection. The end
+// of the listener waits for such a turn.
 func (s *server) calledFromHandler() bool {
 	spawner := s.spawner.Load()
 	return spawner != nil && spawner.Encloses()

@@ -20,8 +20,8 @@ type ShutdownError struct {
 	Interrupted int
 	// Aborted is the number of connections that were reset, Stuck ones included.
 	Aborted int
-	// Stuck names the connections whose handler has not returned. Their sockets are closed; a
-	// goroutine each, and the actor it runs, remain until the handler returns.
+	// Stuck names the connections whose handler has not returned. Their sockets are closed. For
+	// each a goroutine and the actor that it runs remain until the handler returns.
 	Stuck []*actor.PID
 }
 
@@ -44,19 +44,19 @@ const (
 	// closeEarly is how long before the deadline, at most, connections are asked to close in an
 	// orderly way.
 	closeEarly = time.Second
-	// grace is how long aborted connections get to end. All they wait for is their handler.
+	// grace is the time that aborted connections get to end. They wait only for their handlers.
 	grace = time.Second
 	// callbackGrace is how long the end waits for a subscriber or an alarm: less than grace,
-	// because a connection's turn may wait for one. Once one has not returned, others get
-	// shortGrace.
+	// because a connection's turn may wait for one. Once one has not returned in time, the others
+	// get shortGrace.
 	callbackGrace = grace / 2
 	shortGrace    = 10 * time.Millisecond
-	// joinGrace is how long it waits for goroutines that may be in the user's code otherwise.
+	// joinGrace is how long it waits for other goroutines that may be in the user's code.
 	joinGrace = 5 * time.Second
 )
 
-// stopBy sets the deadline of the shutdown, or hurries one that goes on; zero: ShutdownTimeout from
-// now.
+// stopBy sets the deadline of the shutdown, or hurries one that goes on. Zero means ShutdownTimeout
+// from now.
 func (s *server) stopBy(deadline time.Time) {
 	s.asking.Do(func() { close(s.asked) })
 	if deadline.IsZero() {
@@ -70,7 +70,7 @@ func (s *server) stopBy(deadline time.Time) {
 		select {
 		case s.deadlines <- deadline:
 			return
-		case other := <-s.deadlines: // nobody has looked at it yet: the earlier one counts
+		case other := <-s.deadlines: // it has not been read yet: the earlier one counts
 			if other.Before(deadline) {
 				deadline = other
 			}
@@ -103,14 +103,14 @@ func (s *server) drain() {
 	close(s.drained)
 }
 
-// The intents of a shutdown: what the first one who asked for it wanted.
+// The intents of a shutdown: what its first caller wanted.
 const (
 	toDrain uint32 = iota + 1
 	toAbort
 )
 
-// begins takes note of what is wanted. The first who asks decides: there is one end, and one answer
-// to all.
+// begins stores what the caller wants. The first caller decides: there is one end, and all callers
+// get one answer.
 func (s *server) begins(intent uint32) { s.intent.CompareAndSwap(0, intent) }
 
 // drainer brings the connections to their end: Draining and time, an orderly close, an abort.
@@ -168,8 +168,8 @@ func (d *drainer) each(do func(*connection.Connection)) {
 	}
 }
 
-// ends waits until the last connection has ended, true, or the time has come, false. It is a
-// pointer, because an earlier deadline may come meanwhile.
+// ends waits until the last connection has ended, and returns true, or until the time has come, and
+// returns false. The time is a pointer, because an earlier deadline may come meanwhile.
 func (d *drainer) ends(at *time.Time) bool {
 	for {
 		if d.server.empty() {
@@ -208,7 +208,7 @@ func first(a, b time.Time) time.Time {
 	return a
 }
 
-// newDeadline returns a timer for a moment, one that never fires for zero.
+// newDeadline returns a timer for a moment. For zero it never fires.
 func newDeadline(at time.Time) *time.Timer {
 	if at.IsZero() {
 		timer := time.NewTimer(time.Hour)
@@ -229,7 +229,7 @@ func (d *drainer) stuck() []*actor.PID {
 // reap waits for the supervisor's end and then for everything that is not an actor.
 func (s *server) reap() {
 	<-s.stopped
-	for s.open() > 0 { // handlers that have not returned: what they still have to end runs on the pool and the loops
+	for s.open() > 0 { // handlers that have not returned: their ends still need the pool and the loops
 		<-s.ended
 	}
 	s.pool.Close()
@@ -242,8 +242,8 @@ func (s *server) reap() {
 }
 
 // join waits for the goroutines that run the user's code beside the actors: the callbacks of TLS, a
-// net.Conn of the user's, late completions. One that does not return is waited for no longer than
-// any callback.
+// net.Conn of the user's, late completions. It waits for a goroutine that does not return no longer
+// than for any callback.
 func (s *server) join() {
 	s.readers.Wait()
 	s.pool.Wait()
@@ -261,7 +261,7 @@ func (s *server) sweepSooner() {
 	}
 }
 
-// sweep looks for what takes too long, until the supervisor has stopped.
+// sweep looks for connections that take too long, until the supervisor has stopped.
 func (s *server) sweep() {
 	defer s.sweeping.Done()
 	spawner := s.spawner.Load()

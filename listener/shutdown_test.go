@@ -59,7 +59,7 @@ func TestAnOrderlyShutdownClosesEveryConnectionAndLeavesNothing(t *testing.T) {
 	})
 }
 
-// talker never becomes quiet, as long as nobody tells it to; Draining comes to it.
+// talker never becomes quiet until it is told to. It gets Draining.
 type talker struct {
 	echo
 	draining chan time.Time

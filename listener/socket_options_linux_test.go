@@ -40,8 +40,8 @@ func option(t *testing.T, fd, level, name int) int {
 	return value
 }
 
-// probes returns the time before the first keep-alive probe and the time between two; 0: none is
-// sent.
+// probes returns the time before the first keep-alive probe and the time between two; 0 means that
+// none is sent.
 func probes(t *testing.T, fd int) (idle, interval time.Duration) {
 	t.Helper()
 	if option(t, fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE) == 0 {

@@ -12,7 +12,7 @@ import (
 // bind opens a listening socket.
 func (o Options) bind(addr string) (net.Listener, error) {
 	config := o.ListenConfig
-	config.KeepAlive, config.KeepAliveConfig = -1, net.KeepAliveConfig{} // the options in force may be others by then; see tune
+	config.KeepAlive, config.KeepAliveConfig = -1, net.KeepAliveConfig{} // the options in force may have changed by then; see tune
 	if o.ReusePort {
 		config.Control = both(setReusePort, config.Control)
 	}
@@ -31,7 +31,7 @@ func (o Options) bind(addr string) (net.Listener, error) {
 }
 
 // bindAll opens all the listening sockets, or none: one or, with ReusePort, one for each acceptor.
-// Where addr leaves the port to the system the first picks it, and the others join it.
+// If addr leaves the port to the system, the first socket picks it, and the others join it.
 func (o Options) bindAll(addr string) (sockets []net.Listener, err error) {
 	count := 1
 	if o.ReusePort {

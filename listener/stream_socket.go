@@ -17,9 +17,9 @@ type streamSocket struct {
 
 	mu     sync.Mutex
 	halted bool
-	holds  int           // of those who want the loops out of Accept for a moment
+	holds  int           // callers that want the loops out of Accept for a moment
 	inside int           // loops in Accept
-	left   chan struct{} // closed when the last of them has left; made by those who wait for that
+	left   chan struct{} // closed when the last of them has left; made by a caller that waits for that
 	free   chan struct{} // closed while neither halted nor held, and once the socket is closed
 	called uint64        // how often Accept was called back
 	closed bool          // by us
@@ -31,16 +31,17 @@ func newStreamSocket(l net.Listener, generation uint64) *streamSocket {
 	return k
 }
 
-// state returns what to wait for before the next Accept, and what to tell its error by.
+// state returns the channel to wait for before the next Accept, and the count of call-backs that
+// tells its error.
 func (k *streamSocket) state() (free <-chan struct{}, called uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.free, k.called
 }
 
-// ours reports that Accept failed because we called it back, since it was called so many times, or
-// closed the socket. A deadline that passed without that is the listener's own affair, and a
-// failure like any other: to try again at once would be to try for ever.
+// ours reports that Accept failed because it was called back, since the count was called, or
+// because the socket was closed here. A deadline that passed without that comes from the listener
+// itself, and is a failure like any other: an immediate retry could go on for ever.
 func (k *streamSocket) ours(err error, called uint64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -56,7 +57,7 @@ func (k *streamSocket) halt(halted bool) {
 	k.changed(before)
 }
 
-// accept is Accept for the loops. It fails with errHeld where they are to stay out.
+// accept is Accept for the loops. It fails with errHeld while they are to stay out.
 func (k *streamSocket) accept() (net.Conn, error) {
 	k.mu.Lock()
 	if k.busy() {
@@ -78,9 +79,9 @@ func (k *streamSocket) leave() {
 	}
 }
 
-// hold keeps loops out of Accept until release: when it returns there is none inside, to take a
-// client whom the holder has seen. False: this listener cannot be called back, and nothing was
-// done.
+// hold keeps loops out of Accept until release. When it returns true, no loop is in Accept, where
+// it could take a client that the holder has seen. It returns false, and does nothing, if this
+// listener cannot be called back.
 func (k *streamSocket) hold() bool {
 	k.mu.Lock()
 	if !k.setDeadline(past) {
@@ -133,27 +134,28 @@ var past = time.Unix(1, 0)
 
 var errHeld = errors.New("berth: the socket is held")
 
-// setDeadline sets the deadline of Accept; zero: none. False: this listener has no such thing.
+// setDeadline sets the deadline of Accept; zero means none. It returns false if this listener has
+// no deadlines.
 func (k *streamSocket) setDeadline(deadline time.Time) bool {
 	l, ok := k.listener.(interface{ SetDeadline(time.Time) error })
 	return ok && l.SetDeadline(deadline) == nil
 }
 
-// acceptNow accepts a client that waits already; an error says that there is none, or that it
-// cannot be told. The socket is held.
+// acceptNow accepts a client that waits already. An error says that there is none, or that this is
+// not known. The socket is held.
 func (k *streamSocket) acceptNow() (net.Conn, error) {
 	switch there, known := clientWaits(k.listener); {
 	case !known:
 		return k.acceptWithin(backlogWait)
 	case there:
-		return k.acceptWithin(time.Second) // it takes none of it, unless the client goes away again
+		return k.acceptWithin(time.Second) // no wait, unless the client goes away again
 	default:
 		return nil, os.ErrDeadlineExceeded
 	}
 }
 
-// acceptWithin tries once at least. Package net does not try where the deadline has passed before,
-// as it may on a busy machine.
+// acceptWithin tries once at least. Package net does not try if the deadline has passed before,
+// which happens on a busy machine.
 func (k *streamSocket) acceptWithin(wait time.Duration) (conn net.Conn, err error) {
 	for range 10 {
 		began := time.Now()
@@ -168,13 +170,14 @@ func (k *streamSocket) acceptWithin(wait time.Duration) (conn net.Conn, err erro
 	return conn, err
 }
 
-// backlogWait is how long to look for one more client in the backlog, where that takes time.
+// backlogWait is how long to look for one more client in the backlog, if the look takes time.
 const backlogWait = 2 * time.Millisecond
 
-// mostBacklog bounds the search where clients keep coming: Linux's own limit, net.core.somaxconn.
+// mostBacklog bounds the search if clients keep coming. It is Linux's own limit,
+// net.core.somaxconn.
 const mostBacklog = 4096
 
-// close lets loops go that wait for the socket to be free: there may be another one.
+// close wakes the loops that wait for the socket to be free: there may be another socket.
 func (k *streamSocket) close() {
 	k.mu.Lock()
 	before := k.busy()

@@ -24,8 +24,8 @@ func (l *unhurried) Accept() (net.Conn, error) {
 	return nil, os.ErrDeadlineExceeded
 }
 
-// Whoever holds the socket accepts the clients that wait; a loop that is still inside would take
-// them from him.
+// The holder of the socket accepts the clients that wait. A loop that is still inside would take
+// them first.
 func TestWhileASocketIsHeldNoLoopIsInAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &unhurried{notice: make(chan struct{})}

@@ -41,8 +41,8 @@ func (k *streaming) take(slot int) {
 	}
 }
 
-// tune sees whether the system takes the buffers' sizes, and offers them in the connections'
-// handshakes. All else is set when a connection has been accepted; see keep_alive.go.
+// tune finds out whether the system takes the buffers' sizes, and offers them in the connections'
+// handshakes. All other options are set when a connection has been accepted; see keep_alive.go.
 func (k *streaming) tune(o *Options) (err error) {
 	k.each(func(socket *streamSocket) {
 		if err == nil {
@@ -54,7 +54,7 @@ func (k *streaming) tune(o *Options) (err error) {
 
 func setBuffers(l net.Listener, o *Options) error {
 	switch l.(type) {
-	case *net.TCPListener, *net.UnixListener: // of others nobody knows what their descriptor is
+	case *net.TCPListener, *net.UnixListener: // what the descriptor of another type is, is not known
 		if err := transport.SetBuffers(l, max(o.RecvBufferSize, 0), max(o.SendBufferSize, 0)); err != nil {
 			return badBuffers(err)
 		}

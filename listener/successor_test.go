@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that inherits sockets is this test binary again, with this variable set to what it
-// shall do.
+// A process that inherits sockets is this test binary again. This variable is set to what it shall
+// do.
 const successorVariable = "BERTH_TEST_SUCCESSOR"
 
 const (
@@ -32,7 +32,7 @@ const (
 	neverReady = "never be ready"
 )
 
-// TestMainOfTheSuccessor is that process. It tells what it does line by line, and ends with its
+// TestMainOfTheSuccessor is that process. It reports what it does line by line, and ends with its
 // input.
 func TestMainOfTheSuccessor(t *testing.T) {
 	task := os.Getenv(successorVariable)
@@ -75,7 +75,7 @@ func TestMainOfTheSuccessor(t *testing.T) {
 	assert.Empty(t, w.actors())
 }
 
-// description is what a process inherited, and what it is left with.
+// description holds what a process inherited, and what it has left.
 type description struct {
 	Err         string
 	Sockets     []socketDescription
@@ -130,7 +130,7 @@ func passed() (inodes []uint64) {
 	return inodes
 }
 
-// inodeOf returns 0 for what is not open.
+// inodeOf returns 0 for a descriptor that is not open.
 func inodeOf(fd int) uint64 {
 	var stat syscall.Stat_t
 	if syscall.Fstat(fd, &stat) != nil {
@@ -147,7 +147,7 @@ type successor struct {
 	out     *bufio.Scanner
 }
 
-// newSuccessor returns one that is yet to be started; the test's end waits for its own.
+// newSuccessor returns a successor that is not started yet. The end of the test waits for its end.
 func newSuccessor(t *testing.T, task string) *successor {
 	t.Helper()
 	command := exec.Command(os.Args[0], "-test.run=^TestMainOfTheSuccessor$", "-test.timeout=60s", "-test.count=1")
@@ -180,7 +180,7 @@ func (s *successor) await(prefix string) string {
 	return ""
 }
 
-// end lets the process come to its end, and waits for it.
+// end lets the process end, and waits for it.
 func (s *successor) end() {
 	_ = s.in.Close()
 	if s.command.Process != nil && s.command.ProcessState == nil {

@@ -9,28 +9,28 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// This file is what becomes of the supervisor's children that end.
+// This file handles the supervisor's children that end.
 
-// The supervisor decides itself about a child that failed.
+// The supervisor itself decides about a child that failed.
 var _ actor.SupervisorStrategy = (*supervisor)(nil)
 
-// seat is where one acceptor is in the tree.
+// seat is the place of one acceptor in the tree.
 type seat struct {
 	pid    *actor.PID    // nil while it waits to be made anew
 	failed bool          // it is being stopped for a failure
 	wait   time.Duration // then, how long until it is made anew
 }
 
-// post is what survives the acceptors that have a seat, one after the other.
+// post is the state of a seat that survives the acceptors in it.
 type post struct {
 	restarts restarts
 	back     delay // until the next one is made
 }
 
-// reseat tells the supervisor that the number of acceptors is another one.
+// reseat tells the supervisor that the number of acceptors has changed.
 type reseat struct{}
 
-// comeBack is the supervisor's mail to itself: an acceptor has waited long enough.
+// comeBack is the supervisor's message to itself that an acceptor has waited long enough.
 type comeBack struct {
 	supervisor *supervisor // the incarnation that waited
 	acceptor   int
@@ -39,10 +39,10 @@ type comeBack struct {
 var errAcceptorStopped = errors.New("berth: acceptor was stopped from outside")
 
 // HandleFailure implements actor.SupervisorStrategy. A failed acceptor is stopped, and made anew
-// after a while: all that it knew lies outside of it. After too many failures the owner is asked;
-// if it says Resume, the acceptor comes back as ever.
+// after a while: all its state lies outside of it. After too many failures the listener's parent
+// decides. If it resumes the listener, the acceptor comes back as ever.
 func (s *supervisor) HandleFailure(_ *actor.ActorSystem, self actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
-	if child.Equal(s.children) { // which has nothing to lose
+	if child.Equal(s.children) { // which has no state to lose
 		s.server.publish(&actor.SupervisorEvent{Child: child, Reason: reason, Directive: actor.RestartDirective})
 		self.RestartChildren(child)
 		return
@@ -50,7 +50,7 @@ func (s *supervisor) HandleFailure(_ *actor.ActorSystem, self actor.Supervisor, 
 	self.StopChildren(child)
 	number := s.number(child)
 	if number < 0 {
-		return // an acceptor that is one too many
+		return // an acceptor beyond their number
 	}
 	if s.ending || s.seats[number].failed {
 		return
@@ -63,7 +63,7 @@ func (s *supervisor) HandleFailure(_ *actor.ActorSystem, self actor.Supervisor, 
 	}
 }
 
-// restore makes a child again that has ended. The owner's end is ours.
+// restore makes a child anew that has ended. If the owner has ended, the listener ends.
 func (s *supervisor) restore(ctx actor.Context, who *actor.PID) {
 	if s.ending {
 		return
@@ -89,7 +89,7 @@ func (s *supervisor) restore(ctx actor.Context, who *actor.PID) {
 	s.server.posts[number].back.start(wait, func() { s.server.system.Root.Send(self, again) })
 }
 
-// await decides how long an acceptor waits, and tells everybody.
+// await decides how long an acceptor waits, and publishes it.
 func (s *supervisor) await(number int, err error) (count int) {
 	count, s.seats[number].wait = s.server.posts[number].restarts.next(time.Now())
 	s.server.publish(&AcceptorFailed{
@@ -135,7 +135,7 @@ func (s *supervisor) seatAcceptor(ctx actor.Context, number int) {
 	s.seats[number] = seat{pid: ctx.SpawnPrefix(s.server.intake.acceptor(number), "acceptor")}
 }
 
-// number returns which acceptor it is, -1 if it is none.
+// number returns the acceptor's number, -1 if it is no acceptor.
 func (s *supervisor) number(child *actor.PID) int {
 	for i, seat := range s.seats {
 		if seat.pid != nil && child.Equal(seat.pid) {
@@ -145,7 +145,7 @@ func (s *supervisor) number(child *actor.PID) int {
 	return -1
 }
 
-// asError gives the reason of a failure the form of an error.
+// asError returns the reason of a failure as an error.
 func asError(reason any) error {
 	err, ok := reason.(error)
 	switch {

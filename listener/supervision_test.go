@@ -89,7 +89,7 @@ func TestAnAcceptorThatFailsAgainAndAgainWaitsTwiceAsLongEachTime(t *testing.T) 
 	})
 }
 
-func TestAnAcceptorThatIsStoppedAgainAndAgainIsMadeAnewWithBackOffAndNobodyIsAsked(t *testing.T) {
+func TestAnAcceptorThatIsStoppedAgainAndAgainIsMadeAnewWithBackOff(t *testing.T) {
 	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, _ *faultnet.Listener, dial func() net.Conn) {
 		const stops = mostRestarts + 5
 		for n := range stops {
@@ -138,7 +138,8 @@ func TestWhileAnAcceptorWaitsAShutdownLeavesNoTimer(t *testing.T) {
 	})
 }
 
-// escalations is a supervisor strategy of the user's: it decides as told, and says of whom.
+// escalations is a supervisor strategy of the user's. It decides as told, and reports the failed
+// actor.
 type escalations struct {
 	directive actor.Directive
 	asked     chan *actor.PID
@@ -244,7 +245,7 @@ func TestAnAcceptorThatFailsTooOftenIsItsListenersOwnersToDecide(t *testing.T) {
 	}
 }
 
-// At the root it is Proto.Actor that decides: it restarts the listener's actor.
+// At the root Proto.Actor decides: it restarts the listener's actor.
 func TestAtTheRootAListenerWhoseAcceptorFailsTooOftenGoesOn(t *testing.T) {
 	inABubble(t, Options{}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {
 		live := dial()
@@ -270,7 +271,7 @@ func TestAtTheRootAListenerWhoseAcceptorFailsTooOftenGoesOn(t *testing.T) {
 }
 
 // A subscriber of the event stream is the user's code, and runs where the event comes up.
-func TestASubscriberThatPanicsOrEndsItsGoroutineHarmsNobody(t *testing.T) {
+func TestASubscriberThatPanicsOrEndsItsGoroutineHarmsNothingElse(t *testing.T) {
 	for name, harm := range map[string]func(){"panic": func() { panic("subscriber") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			inABubble(t, Options{MaxConnections: 1, WhenFull: Reject}, func(t *testing.T, w *world, l *Listener, f *faultnet.Listener, dial func() net.Conn) {

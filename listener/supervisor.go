@@ -7,13 +7,13 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// supervisor is the actor at the top of a listener, and what the user's own tree sees of it:
+// supervisor is the actor at the top of a listener, the one that the user's own tree sees:
 //
 //	supervisor ─┬─ acceptor      accepts; there may be several
 //	            └─ connections ─── connection ─── writer, for every socket
 //
-// What must survive a restart of it lies in the server. A child that ends, by a failure or because
-// somebody stopped it, is made anew; see supervision.go.
+// State that must survive a restart of it is in the server. A child that ends, by a failure or by a
+// stop, is made anew; see supervision.go.
 type supervisor struct {
 	server   *server
 	children *actor.PID // connections
@@ -52,11 +52,11 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	case *actor.Stopping:
 		s.end()
 		if s.server.owner != nil {
-			ctx.Unwatch(s.server.owner) // it may live on for long
+			ctx.Unwatch(s.server.owner) // it may live much longer
 		}
-		// Whoever stops us, a handle, a message or the parent: draining is the same. It blocks
-		// here, because Proto.Actor takes the return for the end; the connections end on turns of
-		// their own.
+		// The drain is the same whether a handle, a message or the parent stops this actor. It
+		// blocks here, because Proto.Actor takes the return for the end. The connections end on
+		// turns of their own.
 		s.server.begins(toDrain)
 		s.server.drain()
 	case *actor.Stopped:
@@ -64,8 +64,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	}
 }
 
-// answer tells the sender what became of a command, and everybody of a failure that nobody wants to
-// hear of.
+// answer tells the sender the result of a command. A failure that no sender waits for becomes an
+// event.
 func (s *supervisor) answer(ctx actor.Context, ack any, err error) {
 	switch {
 	case ack != nil && ctx.Sender() != nil:
@@ -86,7 +86,7 @@ func (s *supervisor) start(ctx actor.Context) {
 	}
 }
 
-// end makes nothing anew any more.
+// end stops making children anew.
 func (s *supervisor) end() {
 	s.ending = true
 	for _, p := range s.server.posts {
@@ -95,8 +95,8 @@ func (s *supervisor) end() {
 }
 
 // connections is the parent of all connections. They are not in its child set: that would keep 860
-// bytes of each one for ever; the server's own list serves their end. Their failures come here and
-// stop them, one by one.
+// bytes of each one for ever. The server's own list is used at their end. Their failures come here
+// and stop them, one by one.
 type connections struct {
 	server  *server
 	mailbox tcpactor.Mailbox

@@ -57,7 +57,7 @@ func overEachKind(t *testing.T, test func(t *testing.T, w *world, listen func(Op
 	})
 }
 
-// someAddress is where nobody listens yet.
+// someAddress returns an address where no process listens yet.
 func someAddress(t *testing.T, o Options) string {
 	if o.Network != "unix" {
 		return anyPort
@@ -137,7 +137,7 @@ func TestASuspensionThatRefusesServesTheClientsInTheBacklog(t *testing.T) {
 	})
 }
 
-// While a permit is missing for who waits, the cap holds.
+// The cap holds while a client waits for a permit.
 func TestASuspensionThatRefusesKeepsTheCap(t *testing.T) {
 	overEachKind(t, func(t *testing.T, _ *world, listen func(Options) *Listener) {
 		l := listen(Options{MaxConnections: 2})
@@ -162,7 +162,7 @@ func TestASuspensionThatRefusesKeepsTheCap(t *testing.T) {
 	})
 }
 
-func TestAResumptionSaysThatSomebodyElseHasTheAddressAndCanBeTriedAgain(t *testing.T) {
+func TestAResumptionFailsIfTheAddressIsTakenAndCanBeTriedAgain(t *testing.T) {
 	overEachKind(t, func(t *testing.T, w *world, listen func(Options) *Listener) {
 		l := listen(Options{})
 		live := dial(t, l)
@@ -206,7 +206,7 @@ func TestASuspensionThatRefusesCanBeAskedForByMessage(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, answer(t, w, l, &protocol.ResumeAccepting{Ack: "a"}, "a"), syscall.EADDRINUSE)
 		assert.Empty(t, published[*AcceptFailed](w))
-		w.Root.Send(l.PID(), &protocol.ResumeAccepting{}) // nobody hears of the error: an event
+		w.Root.Send(l.PID(), &protocol.ResumeAccepting{}) // no sender gets the error: it becomes an event
 		eventually(t, func() bool { return len(published[*AcceptFailed](w)) == 1 })
 		require.ErrorIs(t, published[*AcceptFailed](w)[0].Err, syscall.EADDRINUSE)
 		assert.Zero(t, published[*AcceptFailed](w)[0].Wait)
@@ -301,8 +301,8 @@ func TestAHundredSuspensionsLeaveNoDescriptor(t *testing.T) {
 	})
 }
 
-// Everybody at once, and then a shutdown in the middle of it.
-func TestSuspensionsAndResumptionsOfManyAtOnceLoseNobodyAndLeaveNothing(t *testing.T) {
+// All calls run at once, with a shutdown in the middle.
+func TestManySuspensionsAndResumptionsAtOnceLoseNoClientAndLeaveNothing(t *testing.T) {
 	overEachKind(t, func(t *testing.T, _ *world, listen func(Options) *Listener) {
 		before := descriptors()
 		l := listen(Options{})
@@ -342,8 +342,8 @@ func TestSuspensionsAndResumptionsOfManyAtOnceLoseNobodyAndLeaveNothing(t *testi
 	})
 }
 
-// A subscriber that sheds load suspends where the refusal is published: on the acceptor's own turn,
-// or on that of a suspension.
+// A subscriber that sheds load suspends in the call that publishes the refusal: on the acceptor's
+// own turn, or on that of a suspension.
 func TestASubscriberCanSuspend(t *testing.T) {
 	overEachKind(t, func(t *testing.T, w *world, listen func(Options) *Listener) {
 		l := listen(Options{MaxConnections: 1, WhenFull: Reject})

@@ -9,17 +9,17 @@ import (
 	"github.com/go-berth/berth/connection"
 )
 
-// This file is the server as its handle and its supervisor see its listening sockets: whether it
-// accepts from them, whether they are open.
+// This file holds what the handle and the supervisor do with a server's listening sockets: whether
+// it accepts from them, and whether they are open.
 
-// The modes of a server: what becomes of new clients.
+// The modes of a server decide what happens to new clients.
 const (
 	accepting uint32 = iota
 	suspended        // the kernel's backlog keeps them
 	refusing         // the listening sockets are closed, or will be in a moment
 )
 
-// slot is where one listening socket is, or is to be.
+// slot is the place of one listening socket.
 type slot struct {
 	open       bool
 	generation uint64 // counts the sockets that were put into any slot
@@ -28,8 +28,8 @@ type slot struct {
 
 var errCannotRefuse = errors.New("berth: a listener made by Serve cannot refuse clients: its socket could not be opened again")
 
-// enter lets whoever accepts, or changes the listening sockets, begin, until accepting has ended
-// for good. After leave it has come to its end.
+// enter begins an accept, or a change of the listening sockets; leave ends it. It returns false
+// once accepting has ended for good.
 func (s *server) enter() bool {
 	s.gate.Lock()
 	defer s.gate.Unlock()
@@ -42,8 +42,9 @@ func (s *server) enter() bool {
 
 func (s *server) leave() { s.inside.Done() }
 
-// beginChange lets one at a time open and close listening sockets. It is no mutex, because the
-// user's Control runs meanwhile; the end does not wait for its turn. False: accepting has ended.
+// beginChange lets one goroutine at a time open and close listening sockets. It is no mutex,
+// because the user's Control runs meanwhile, and the end does not wait for its turn. It returns
+// false once accepting has ended.
 func (s *server) beginChange() bool {
 	select {
 	case s.changing <- struct{}{}:
@@ -53,8 +54,8 @@ func (s *server) beginChange() bool {
 	}
 }
 
-// changes reports that the caller is the user's Control, called by whoever changes the sockets: it
-// must not wait for its turn to do so.
+// changes reports that the caller is the user's Control, which a change of the sockets calls. Such
+// a caller must not wait for its turn to change them.
 func (s *server) changes() bool {
 	if s.options().ListenConfig.Control == nil {
 		return false
@@ -98,8 +99,8 @@ func (s *server) suspendAs(refuse bool) error {
 	return nil
 }
 
-// suspendRefusing accepts who waits in the backlog and closes the listening sockets, unless
-// somebody resumes meanwhile.
+// suspendRefusing accepts the clients that wait in the backlog and closes the listening sockets,
+// unless accepting is resumed meanwhile.
 func (s *server) suspendRefusing() error {
 	if s.bind == nil {
 		return errCannotRefuse
@@ -112,7 +113,7 @@ func (s *server) suspendRefusing() error {
 	}
 	defer s.leave()
 	select {
-	case <-s.begun: // before, nobody could be served who waits
+	case <-s.begun: // before that, no client could be served
 	case <-s.closing:
 		return nil
 	}
@@ -134,8 +135,8 @@ func (s *server) suspendRefusing() error {
 	return nil
 }
 
-// resume accepts again. Listening sockets that were closed, or lost, are opened first; if that
-// fails nothing changes.
+// resume accepts again. Listening sockets that were closed, or lost, are opened first. If that
+// fails, nothing changes.
 func (s *server) resume() error {
 	if s.changes() {
 		return errChanges
@@ -169,11 +170,11 @@ func (s *server) resumeGuarded() (err error) {
 	return err
 }
 
-// reopen opens the socket of a slot that is empty, or that still has the lost one of the given
-// generation; generation 0: of none.
+// reopen opens the socket of an empty slot, or of a slot that still has the lost socket of the
+// given generation. Generation 0 means that no socket was lost.
 func (s *server) reopen(number int, generation uint64) error {
 	opened, err := s.openAgain(number, generation)
-	if opened { // told when the change is over: a subscriber may make the next one
+	if opened { // published when the change is over: a subscriber may make the next one
 		s.publish(&Reopened{Addr: s.addr})
 	}
 	return err
@@ -185,7 +186,7 @@ func (s *server) openAgain(number int, generation uint64) (opened bool, err erro
 	}
 	defer s.endChange()
 	if p := s.slot(number); p.open && p.generation != generation || s.mode.Load() == refusing {
-		return false, nil // somebody else was here before
+		return false, nil // another goroutine has opened it, or clients are to be refused
 	}
 	s.vacate(number)
 	err = s.fill(number)
@@ -210,7 +211,7 @@ func (s *server) filled(open bool) (numbers []int) {
 	return numbers
 }
 
-// vacate closes the sockets of slots, those that are open.
+// vacate closes the open sockets of slots.
 func (s *server) vacate(numbers ...int) {
 	for _, number := range numbers {
 		s.gate.Lock()
@@ -223,15 +224,15 @@ func (s *server) vacate(numbers ...int) {
 	}
 }
 
-// closeSocket closes the socket of a slot. Its path goes with it, unless the socket lives on
-// elsewhere, or the path leads to another socket by now.
+// closeSocket closes the socket of a slot. It removes the socket's path too, unless another process
+// has the socket, or the path leads to another socket by now.
 func (s *server) closeSocket(number int, path boundPath, elsewhere bool) {
 	unlock := path.lock()
 	defer unlock()
 	switch o := s.origin; {
 	case elsewhere, !path.ours(), o.reexec && !waiting.told():
 		s.intake.unlink(number, false)
-	case o.reexec && !o.managed: // the path goes with the last process, as it would have with the first
+	case o.reexec && !o.managed: // the last process removes the path, as the first one would have
 		s.intake.unlink(number, true)
 	}
 	s.intake.take(number)
@@ -291,8 +292,9 @@ func (s *server) install(numbers []int, sockets []net.Listener) error {
 	return nil
 }
 
-// stopAccepting accepts who waits, unless accepting is suspended, closes the listening sockets and
-// joins all who are inside: from here on no connection is added.
+// stopAccepting accepts the clients that wait, unless accepting is suspended. It closes the
+// listening sockets and waits for all accepts and changes that have begun. After it no connection
+// is added.
 func (s *server) stopAccepting() {
 	s.gate.Lock()
 	open := s.mode.Load() == accepting

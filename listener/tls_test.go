@@ -48,7 +48,7 @@ func TestTLSIsServedAndEndsInAnOrderlyWay(t *testing.T) {
 	require.NoError(t, receive(t, ended), "with TLS's own closeNotify")
 }
 
-func TestWhoDoesNotFinishTheHandshakeIsGoneInTimeAndNoHandlerSawHim(t *testing.T) {
+func TestAnUnfinishedHandshakeEndsInTimeAndNoHandlerSeesIt(t *testing.T) {
 	w, handler := newWorld(), newEcho()
 	server, client := certified(t)
 	l := w.listen(t, of(handler), Options{TLSConfig: server, Connection: connection.Options{HandshakeTimeout: 100 * time.Millisecond}})
@@ -78,7 +78,7 @@ func TestAShutdownDuringHandshakesLeavesNothing(t *testing.T) {
 	assert.Empty(t, w.actors())
 }
 
-// Whoever looks up the PID of such a connection can send it commands.
+// Code that looks up the PID of such a connection can send it commands.
 func TestWritesAndAHalfCloseWaitForTheEndOfTheHandshake(t *testing.T) {
 	for text, commands := range map[string][]any{
 		"":      {&protocol.CloseWrite{}},
@@ -104,7 +104,7 @@ func TestWritesAndAHalfCloseWaitForTheEndOfTheHandshake(t *testing.T) {
 	}
 }
 
-// tells is a handler that decides itself what to do in a drain.
+// tells is a handler that itself decides what to do in a drain.
 type tells struct {
 	*echo
 	draining chan time.Time

@@ -86,7 +86,7 @@ func TestAnOwnerThatIsRestartedListensOnTheSamePortAgain(t *testing.T) {
 	})
 }
 
-// restart is what a supervisor does to a child that failed.
+// restart does what a supervisor does to a child that failed.
 func restart(w *world, pid *actor.PID) {
 	process, _ := w.ProcessRegistry.Get(pid)
 	process.SendSystemMessage(pid, &actor.Restart{})
@@ -145,7 +145,7 @@ func TestAParentOfConnectionsThatIsKilledComesBackAndNoConnectionNotices(t *test
 			echoes(t, live)
 			c := dial(t, l)
 			echoes(t, c)
-			_ = c.Close() // its end may come to nobody
+			_ = c.Close() // the end may not be counted
 		}
 		eventually(t, func() bool { return l.Info().Open == 1 })
 		go func() { _ = ends(live); _ = live.Close() }()

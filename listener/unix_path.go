@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// This file is the path of a unix socket: how it is bound, and when it is removed.
+// This file binds the path of a unix socket, and removes it.
 
 // boundPath is the path of a listening unix socket, and the file that was there when the socket was
 // bound. The socket keeps the file in use, also after its removal, so no other file has the same
@@ -26,8 +26,8 @@ type fileID struct {
 	Inode  uint64 `json:"inode"`
 }
 
-// boundPathOf returns the path of l. file is what the process before this one said; zero: it said
-// nothing, and the file is the one that is there now.
+// boundPathOf returns the path of l. file is what the process before this one passed on. Zero means
+// that it passed nothing on, and the file is the one that is there now.
 func boundPathOf(l net.Listener, file fileID) boundPath {
 	local, ok := l.(*net.UnixListener)
 	if !ok {
@@ -47,7 +47,7 @@ func boundPathOf(l net.Listener, file fileID) boundPath {
 // abstract name, which no file has.
 func isPath(addr string) bool { return addr != "" && addr[0] != '@' && addr[0] != 0 }
 
-// ours reports that the path still leads to the socket. Only then its close may remove the path.
+// ours reports that the path still leads to the socket. Only then may its close remove the path.
 func (p boundPath) ours() bool {
 	if p.name == "" || !filesHaveIDs {
 		return true
@@ -64,9 +64,9 @@ func (p boundPath) lock() (unlock func()) {
 	return unlock
 }
 
-// bindPath listens on a path. One that a killed process left is taken over. listen is called under
-// the lock of the directory. So no other listener of Berth's looks at the path between its bind and
-// its listen, when the kernel already refuses clients there.
+// bindPath listens on a path. A path that a killed process left is taken over. listen is called
+// under the lock of the directory. So no other listener of Berth's looks at the path between its
+// bind and its listen, when the kernel already refuses clients there.
 func bindPath(path string, listen func() (net.Listener, error)) (net.Listener, error) {
 	unlock, locked := lockDirectory(filepath.Dir(path))
 	defer unlock()
@@ -99,7 +99,7 @@ func kindOf(mode os.FileMode) string {
 }
 
 // checkAddr returns what is wrong with the address of Listen; nil leaves the rest to the bind. To
-// package net an address without a port means any free port. Where a variable was not set, a server
+// package net an address without a port means any free port. If a variable was not set, a server
 // would then run where no client looks for it.
 func checkAddr(network, addr string) error {
 	if network == "unix" {

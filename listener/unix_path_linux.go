@@ -18,8 +18,8 @@ const (
 )
 
 // lockDirectory keeps other listeners, in this process and in others, from binding or removing
-// paths in a directory. locked false: the lock was not to be had, and unlock does nothing. The
-// directory itself is locked, so no lock file is left behind.
+// paths in a directory. locked is false if the lock could not be taken; then unlock does nothing.
+// The directory itself is locked, so no lock file is left behind.
 func lockDirectory(dir string) (unlock func(), locked bool) {
 	file, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
@@ -39,8 +39,8 @@ func lockDirectory(dir string) (unlock func(), locked bool) {
 }
 
 // forsaken reports that no process listens on path, which is a socket's. For a full backlog Linux
-// has another error than refused. Between a bind and its listen it says refused too: the second
-// look is for programs that do not know the lock.
+// has another error than refused. Between a bind and its listen the error is refused too: the
+// second look is for programs that do not use the lock.
 func forsaken(path string) bool {
 	before := fileAt(path)
 	if !refuses(path) {

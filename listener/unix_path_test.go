@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unixDirectory is one whose name is short enough for a socket.
+// unixDirectory is a directory whose name is short enough for a socket.
 func unixDirectory(t *testing.T) string {
 	t.Helper()
 	return filepath.Dir(someAddress(t, Options{Network: "unix"}))
@@ -108,7 +108,7 @@ func TestThePathOfAnInheritedSocketIsTheOldProcesssUntilReady(t *testing.T) {
 	})
 }
 
-// Which file a path led to at its bind is passed on from process to process.
+// The file that a path led to at its bind is passed on from process to process.
 func TestAnInheritedPathThatLeadsElsewhereStays(t *testing.T) {
 	path := filepath.Join(unixDirectory(t), "s")
 	l := inheritsAt(t, path, Options{})

@@ -16,7 +16,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// clerk shares plain variables with its client: the bytes alone say whose turn it is.
+// clerk shares plain variables with its client. Only the bytes order the accesses.
 type clerk struct {
 	asked, seen int
 	answer      func(socket protocol.Socket, request *protocol.Buffer) error
@@ -83,8 +83,8 @@ var ways = map[string]func(protocol.Socket) error{
 	"an error":   func(protocol.Socket) error { return io.ErrUnexpectedEOF },
 }
 
-// What happens before a byte is sent is visible to whoever has read it, also to the race detector:
-// make race.
+// Everything that happens before a byte is sent is visible to the goroutine that has read it. The
+// race detector checks this too: make race.
 func TestWhatIsDoneBeforeBytesAreSentIsVisibleWhereTheyAreRead(t *testing.T) {
 	overClerks(t, func(t *testing.T, w *world, serve func(tcpactor.Factory) *Listener) {
 		for name, answer := range answers(t, w) {

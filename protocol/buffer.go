@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Buffer shows the unread bytes of a connection. Reading consumes; what is not consumed stays and
-// leads the next Data. Slices that Bytes, Next, Peek and ReadLine return share the connection's
+// Buffer shows the unread bytes of a connection. Reading consumes; bytes that are not consumed stay
+// and lead the next Data. Slices that Bytes, Next, Peek and ReadLine return share the connection's
 // memory: they and the Buffer are valid during the handler call only. To keep bytes, copy them or
 // take the memory with Take. (With the build tag berthdebug, memory is overwritten once it went
 // back, so that a kept slice shows up in tests.)

@@ -15,8 +15,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// FuzzBufferOperations lets two bytes at a time decide what happens to a Buffer: which of the
-// steps, and its n.
+// FuzzBufferOperations lets every two bytes choose an operation on a Buffer: the step, and its n.
 func FuzzBufferOperations(f *testing.F) {
 	f.Fuzz(func(t *testing.T, unread, program []byte) {
 		unread, program = unread[:min(len(unread), 256)], program[:min(len(program), 512)] // many short runs find more
@@ -41,10 +40,10 @@ func number(c byte) int {
 	}
 }
 
-// FuzzReadLine shows a stream in windows as a connection does, what was not consumed leading the
-// next, and expects the lines of the stream, wherever it is cut. The low seven bits of each cut are
-// how many new bytes a window brings (0 is a Data forced by Resume); with the high bit the handler
-// takes one line of it only. The last window brings the rest.
+// FuzzReadLine shows a stream in windows as a connection does, with the unconsumed bytes at the
+// head of the next window. It expects the lines of the stream for all cuts. The low seven bits of
+// each cut are how many new bytes a window brings (0 is a Data forced by Resume); with the high bit
+// the handler takes one line of it only. The last window brings the rest.
 func FuzzReadLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
 		lines, kept := linesThroughWindows(stream, cuts)
@@ -54,8 +53,8 @@ func FuzzReadLine(f *testing.F) {
 	})
 }
 
-// linesThroughWindows returns what is read of a stream that is cut like that, and what was not
-// consumed.
+// linesThroughWindows returns the lines that are read from a stream cut in this way, and the
+// unconsumed bytes.
 func linesThroughWindows(stream, cuts []byte) (lines []string, rest string) {
 	var kept []byte // not consumed by the previous call
 	show := func(arrived []byte, limit int, eof bool) {
@@ -112,7 +111,7 @@ func TestTheLinesAreTheSameHoweverTheStreamIsCut(t *testing.T) {
 	report.Add(t, report.Row{ID: "F2", Holds: "G2", Figures: map[string]any{"streams": *splits, "read otherwise": 0}, Seeds: fmt.Sprint(n), Duration: time.Since(began)})
 }
 
-// linesOf is the reference: the lines of the whole stream, and what follows its last LF.
+// linesOf is the reference: the lines of the whole stream, and the bytes behind its last LF.
 func linesOf(stream []byte) (lines []string, rest string) {
 	parts := bytes.Split(stream, []byte("\n"))
 	last := len(parts) - 1

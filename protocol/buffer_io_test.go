@@ -76,8 +76,7 @@ func TestReadAndCopyToFillWhatTheyAreGiven(t *testing.T) {
 	})
 }
 
-// scripted is a writer that keeps what it is given, and answers with whatever the test wants to
-// hear.
+// scripted is a writer that keeps its input, and answers as the test sets.
 type scripted struct {
 	n     int
 	err   error

@@ -14,7 +14,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// twin is a Buffer beside the simplest thing that it could be: a slice of the unread bytes.
+// twin is a Buffer beside its simplest model: a slice of the unread bytes.
 type twin struct {
 	real *protocol.Buffer
 
@@ -59,8 +59,7 @@ func (b *twin) check(t require.TestingT) {
 	require.Equal(t, b.pristine, string(b.memory), "nobody may write into the memory")
 }
 
-// step does one operation to both and compares what they answer. What n means is up to the
-// operation.
+// step does one operation on both and compares their answers. The operation gives n its meaning.
 type step struct {
 	name string
 	do   func(t require.TestingT, b *twin, n int)
@@ -174,7 +173,7 @@ func (b *twin) writeTo(t require.TestingT, w scripted) {
 	require.Equal(t, []string{asked}, w.given)
 }
 
-// position is Index as one would explain it.
+// position is the plainest form of Index.
 func position(unread, sep []byte) int {
 	for i := range len(unread) + 1 {
 		if bytes.HasPrefix(unread[i:], sep) {

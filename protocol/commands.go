@@ -65,9 +65,9 @@ type CloseWrite struct{ Ack any }
 // Abort closes at once with RST. Queued writes are not sent; they are counted as unsent in Closed.
 type Abort struct{ Ack any }
 
-// Detach takes the connection out of its listener's count, for one that is to live long: its
-// permits among MaxConnections and MaxConnectionsPerIP are free for others from now on. Twice is
-// the same as once, and a connection that has ended is not counted either.
+// Detach takes a long-lived connection out of its listener's count: its permits among
+// MaxConnections and MaxConnectionsPerIP are free for others from now on. Detaching twice is the
+// same as once, and for a connection that has ended it does nothing.
 type Detach struct{ Ack any }
 
 // Link ties the ends of the connection and of an actor: when the actor ends, the connection is
@@ -76,9 +76,9 @@ type Detach struct{ Ack any }
 // stopped, and Done says ErrClosed. There may be many links; twice to the same actor is the same as
 // once.
 //
-// Where the actor is another connection of this actor system, of whatever listener, each ends as
-// the other did: after an orderly end it is closed as by Close, and what it has accepted is
-// flushed; after a reset, an Abort or a Stop it is reset. Its reason is ReasonLinkDown.
+// If the actor is another connection of this actor system, of any listener, each ends as the other
+// did. After an orderly end it is closed as by Close, and its accepted writes are flushed. After a
+// reset, an Abort or a Stop it is reset. Its reason is ReasonLinkDown.
 type Link struct {
 	PID *actor.PID
 	Ack any

@@ -24,10 +24,10 @@ func (e *sentinel) Timeout() bool { return errors.Is(e.is, os.ErrDeadlineExceede
 
 // Errors that callers branch on with errors.Is.
 var (
-	// ErrClosed refuses what comes after Close, CloseWrite (for writes), Abort or the connection's
-	// end. It matches net.ErrClosed, and says that this side has closed. What comes after the
-	// peer's reset, or after a failure of the network, is refused with the error that ended the
-	// connection instead: a *net.OpError.
+	// ErrClosed refuses calls after Close, CloseWrite (for writes), Abort or the connection's end.
+	// It matches net.ErrClosed, and says that this side has closed. Calls after the peer's reset,
+	// or after a failure of the network, are refused with the error that ended the connection
+	// instead: a *net.OpError.
 	ErrClosed error = &sentinel{"berth: connection closed", net.ErrClosed}
 	// ErrWriteQueueFull refuses a write because WriteQueueSize writes are pending already and the
 	// kernel takes no more. Checked before the bytes. After a refusal for lack of room,

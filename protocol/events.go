@@ -27,7 +27,7 @@ type Accepted struct {
 	Restarts int
 }
 
-// Data shows the unread bytes. What the handler does not consume stays and leads the next Data.
+// Data shows the unread bytes. Bytes that the handler does not consume stay and lead the next Data.
 // There is at most one Data outstanding, and none while the connection's own writes are pending
 // (see ReadGate).
 type Data struct {
@@ -45,7 +45,7 @@ type PeerClosed struct{ Socket Socket }
 // Writable says that the write queue crossed a water mark: Ready false when it rose to HighWater,
 // or when a write was refused because the queue was full; Ready true when it sank to LowWater again
 // and a refused write would fit. The two alternate strictly, beginning with false. After each
-// refusal one with Ready true follows, whichever goroutine's write it was.
+// refusal one with Ready true follows, for the writes of all goroutines.
 //
 // It may come before the refused call has returned. So a handler that writes to another connection
 // pauses its own first, then writes, and resumes where the write was accepted; the other's Writable

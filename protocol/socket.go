@@ -18,7 +18,8 @@ type Timeouts struct {
 	MaxAge time.Duration // MaxAge, give or take up to a tenth
 }
 
-// Sealed is embedded in the types of this module that implement Socket. It is no use to others.
+// Sealed is embedded in the types of this module that implement Socket. It has no use outside of
+// it.
 type Sealed struct{}
 
 func (Sealed) sealed() {} //nolint:unused // it is what makes a Socket
@@ -108,15 +109,15 @@ type Socket interface {
 	Link(pid *actor.PID)
 	Unlink(pid *actor.PID)
 
-	// SetValue keeps v with the connection until the next SetValue; nil removes it. It is there for
-	// what a handler wants to find again after a restart (see connection.RestartHandler), and for
-	// other goroutines that hold the socket. The connection does nothing with it, and keeps it also
-	// after its end.
+	// SetValue keeps v with the connection until the next SetValue; nil removes it. It is for state
+	// that a handler needs again after a restart (see connection.RestartHandler), and for other
+	// goroutines that hold the socket. The connection does nothing with it, and keeps it also after
+	// its end.
 	SetValue(v any)
-	// Value returns what the last SetValue gave, nil if there was none.
+	// Value returns the value of the last SetValue, nil if there was none.
 	Value() any
-	// Restarts returns how many handlers of this connection panicked and were replaced: for the
-	// handler at work what Accepted.Restarts says. Above 0 the conversation is under way already.
+	// Restarts returns how many handlers of this connection panicked and were replaced. For the
+	// current handler it equals Accepted.Restarts. Above 0 the conversation is under way already.
 	Restarts() int
 
 	// SetTimeouts gives the connection limits of its own, which hold from now on: 30 s to log in,

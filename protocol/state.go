@@ -12,7 +12,7 @@ const (
 	StateOpening State = iota
 	// StateOpen: input is shown and writes are accepted. A half-closed connection is open.
 	StateOpen
-	// StateFlushing: the end has begun. What was accepted is still written, new writes are refused.
+	// StateFlushing: the end has begun. Accepted writes are still written, new writes are refused.
 	StateFlushing
 	// StateClosing: everything is written and FIN is sent. The connection waits for the peer's FIN.
 	StateClosing

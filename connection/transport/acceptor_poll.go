@@ -38,9 +38,8 @@ type originKey struct {
 	local netip.AddrPort // the zero value: as the listener's
 }
 
-// mostOrigins bounds what is remembered: to a listener on all interfaces, clients choose the local
-// address, and a host may have very many of them. A connection beyond them has an origin of its
-// own.
+// mostOrigins bounds the remembered origins: on a listener for all interfaces clients choose the
+// local address, and a host may have very many. A connection beyond them has an origin of its own.
 const mostOrigins = 64
 
 // NewAcceptor accepts from l's socket, a *net.TCPListener's or *net.UnixListener's, whether l is
@@ -79,7 +78,7 @@ func (a *Acceptor) ready(readiness) {
 	a.notify()
 }
 
-// Look makes the next Accept ask the kernel, whatever events have come.
+// Look makes the next Accept ask the kernel, even if no event has come.
 func (a *Acceptor) Look() { a.readable.Store(true) }
 
 // Accept returns the next connection and adds it to set. It returns ErrAgain if there is none; then
@@ -149,7 +148,7 @@ func (a *Acceptor) origin(set *PollSet, fd int, from peer) *origin {
 	return o
 }
 
-// opError gives an errno of accept the form that package net gives it.
+// opError wraps an errno of accept as package net does.
 func (a *Acceptor) opError(errno error) error {
 	return &net.OpError{Op: "accept", Net: a.local.Network(), Addr: a.local, Err: os.NewSyscallError(acceptCall, errno)}
 }
@@ -179,8 +178,8 @@ func (a *Acceptor) Close() {
 	}
 }
 
-// Tune sets options for the connections that are accepted from now on. The error is that of a
-// buffer size that cannot be. After Close it does nothing.
+// Tune sets options for the connections that are accepted from now on. The error is that of an
+// impossible buffer size. After Close Tune does nothing.
 func (a *Acceptor) Tune(o SocketOptions) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A shutdown accepts waiting clients, beside the acceptor's own turn. It must be told the kernel's
-// answer, not that the acceptor is just asking.
-func TestWhoIsToldThatNobodyWaitsFindsNobodyWaiting(t *testing.T) {
+// A shutdown accepts waiting clients, beside the acceptor's own turn. It must get the kernel's
+// answer, not an answer from the acceptor's call that is under way.
+func TestAfterAnAcceptThatFindsNoClientNoneWaits(t *testing.T) {
 	const rounds, clients = 100, 32
 	set, err := NewPollSet()
 	require.NoError(t, err)

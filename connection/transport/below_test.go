@@ -14,8 +14,8 @@ type fulls struct {
 
 func (f *fulls) Full() { f.n++ }
 
-// TLS writes for reasons of its own as well, on the reader's goroutine: that is a Writev's wait
-// only if one waits behind it.
+// TLS also writes for reasons of its own, on the reader's goroutine. A wait there counts as a
+// Writev's only if a Writev waits behind it.
 func TestOnlyAWritevIsAnnouncedAsBlocked(t *testing.T) {
 	f := new(fulls)
 	b := &below{stream: &Stream{events: f}}

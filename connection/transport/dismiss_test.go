@@ -14,8 +14,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// The descriptor is open in another place too, so that it is not the close that sends the FIN: what
-// is late must not come before it.
+// The descriptor is open in another place too, so that the close does not send the FIN. Late bytes
+// must not come before the FIN.
 func TestADismissedClientGetsTheRejectMessageAndFINAndThenTheSocketIsClosed(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	defer theirs.Close()
@@ -31,7 +31,7 @@ func TestADismissedClientGetsTheRejectMessageAndFINAndThenTheSocketIsClosed(t *t
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// A net.Conn around a socket may give bytes a form of its own, as TLS does: none may go past it.
+// A net.Conn around a socket may encode bytes, as TLS does. No byte may go past it.
 func TestWhatContainsASocketIsNotDismissed(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	defer theirs.Close()

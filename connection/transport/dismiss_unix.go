@@ -11,8 +11,8 @@ import (
 )
 
 // Dismiss sends message and FIN and closes, all without waiting: for a client that does not become
-// a connection. What the client has sent so far is read away, because a close with unread input
-// resets the connection, and that may destroy the message.
+// a connection. What the client has sent so far is read and dropped, because a close with unread
+// input resets the connection, and that may destroy the message.
 func (p *Poll) Dismiss(message []byte) {
 	if p.lease.take() {
 		dismiss(int(p.fd), message)
@@ -21,8 +21,8 @@ func (p *Poll) Dismiss(message []byte) {
 	_ = p.Close()
 }
 
-// Dismiss does the same with a net.Conn, if it is one of the system's own sockets. False: it is
-// not, and nothing was done.
+// Dismiss does the same with a net.Conn. It returns false, and does nothing, if the net.Conn is
+// none of the system's own sockets.
 func Dismiss(conn net.Conn, message []byte) bool {
 	var raw syscall.RawConn
 	var err error
@@ -41,8 +41,8 @@ func Dismiss(conn net.Conn, message []byte) bool {
 	return true
 }
 
-// mostUnread is how much input is read away at most, in bytes: more than a client can send before
-// it is accepted.
+// mostUnread is the most input that is read and dropped, in bytes: more than a client can send
+// before it is accepted.
 const mostUnread = 256 << 10
 
 // dismiss does what comes before the close. Its errors are ignored: no caller could act on them.

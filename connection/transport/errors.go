@@ -23,7 +23,7 @@ func IsReset(err error) bool {
 	return false
 }
 
-// aboutFile reports whether an error of SendFile says nothing of the connection.
+// aboutFile reports whether an error of SendFile is about the file only, not about the connection.
 func aboutFile(err error) bool {
 	_, ok := errors.AsType[*FileError](err)
 	return ok || errors.Is(err, ErrNotSent)

@@ -2,8 +2,8 @@ package transport
 
 import "golang.org/x/sys/windows"
 
-// Windows has numbers of its own for errors of sockets; those of package syscall that have the
-// names of unix are others.
+// Windows has its own numbers for errors of sockets. The errors of package syscall with the names
+// of unix have other numbers.
 func init() {
 	resets = append(resets, windows.WSAECONNRESET, windows.WSAECONNABORTED, windows.WSAENOTCONN)
 }

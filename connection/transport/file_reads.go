@@ -31,22 +31,22 @@ func KindOf(info fs.FileInfo) FileKind {
 	return StreamFile
 }
 
-// FileReads is how a file is read so that another goroutine can call the read back. One goroutine
-// calls Arm and Read, another one Interrupt, and Close once the first has ended.
+// FileReads reads a file so that another goroutine can call the read back. One goroutine calls Arm
+// and Read, another one Interrupt, and Close once the first has ended.
 type FileReads interface {
-	// Arm bounds the next Read, 0: not at all. It takes back what earlier calls of Interrupt did.
+	// Arm bounds the next Read; 0 is no bound. It takes back what earlier calls of Interrupt did.
 	Arm(within time.Duration)
 	// Read reads once; of a StreamFile the offset has no meaning. It fails with
 	// os.ErrDeadlineExceeded where the time of Arm is over, or after Interrupt.
 	Read(p []byte, offset int64) (int, error)
-	// Interrupt calls a Read back. False: that cannot be done, and the Read goes on until it has
-	// something.
+	// Interrupt calls a Read back. It returns false if that cannot be done; then the Read goes on
+	// until it has something.
 	Interrupt() bool
-	// Close leaves the file as it was.
+	// Close restores the state of the file.
 	Close()
 }
 
-// NewFileReads returns how to read f.
+// NewFileReads returns the FileReads for f.
 func NewFileReads(f *os.File, kind FileKind) (FileReads, error) {
 	switch {
 	case kind == SentFile:
@@ -57,7 +57,7 @@ func NewFileReads(f *os.File, kind FileKind) (FileReads, error) {
 	return readsThatBlock(f, kind)
 }
 
-// plainReads are of a file that always has its bytes, or its end: there is nothing to call back.
+// plainReads read a file that always has its bytes, or its end. There is nothing to call back.
 type plainReads struct{ file *os.File }
 
 func (plainReads) Arm(time.Duration)                          {}
@@ -65,7 +65,7 @@ func (r plainReads) Read(p []byte, offset int64) (int, error) { return r.file.Re
 func (plainReads) Interrupt() bool                            { return true }
 func (plainReads) Close()                                     {}
 
-// deadlineReads are of a file for which the runtime waits, as a pipe: a past deadline calls them
+// deadlineReads read a file for which the runtime waits, as a pipe. A past deadline calls them
 // back.
 type deadlineReads struct{ file *os.File }
 

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// polledReads are of a file for which the runtime cannot wait, as a terminal, or standard input:
-// poll(2) does, on a thread that it holds, and a pipe calls it back.
+// polledReads read a file for which the runtime cannot wait, as a terminal, or standard input.
+// poll(2) waits for it, on a thread of its own, and a pipe calls it back.
 type polledReads struct {
 	file      *os.File
 	kind      FileKind

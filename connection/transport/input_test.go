@@ -10,7 +10,8 @@ import (
 	"github.com/go-berth/berth/connection/transport"
 )
 
-// An Input is a slice of bytes: whatever comes behind it, whatever is consumed before it.
+// The model of an Input is a slice of bytes, with any appends at its end and any consumption at its
+// beginning.
 func TestAnInputIsASliceOfTheUnreadBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var in transport.Input

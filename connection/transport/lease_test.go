@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestALeaseEndsAtOnceIfNobodyHoldsOne(t *testing.T) {
+func TestALeaseEndsAtOnceIfNoneIsHeld(t *testing.T) {
 	var l lease
 	require.True(t, l.take())
 	require.False(t, l.give(), "it has not ended")
@@ -18,7 +18,7 @@ func TestALeaseEndsAtOnceIfNobodyHoldsOne(t *testing.T) {
 	assert.False(t, l.end(), "once is enough")
 }
 
-func TestTheLastOfThoseWhoHoldALeaseCloses(t *testing.T) {
+func TestTheLastHolderOfALeaseCloses(t *testing.T) {
 	var l lease
 	require.True(t, l.take())
 	require.True(t, l.take())
@@ -30,9 +30,9 @@ func TestTheLastOfThoseWhoHoldALeaseCloses(t *testing.T) {
 	assert.False(t, l.take())
 }
 
-// What a descriptor's number must never be: in use after it was closed, closed twice, or not closed
-// at all.
-func TestInAStormOfCallsAndEndsADescriptorIsClosedOnceAndByTheLastWhoUsesIt(t *testing.T) {
+// A descriptor's number must never be in use after it was closed, closed twice, or not closed at
+// all.
+func TestInAStormOfCallsAndEndsADescriptorIsClosedOnceAndByItsLastUser(t *testing.T) {
 	const rounds, users, enders = 2000, 4, 2
 	for range rounds {
 		var l lease

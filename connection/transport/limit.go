@@ -10,8 +10,8 @@ import (
 )
 
 // Limit bounds what the kernel holds of a connection: about recv bytes that it has received and
-// that were not read, and send bytes that it could not send yet. 0 leaves one as it is. It does
-// nothing for what is no socket of the system's.
+// that were not read, and send bytes that it could not send yet. 0 leaves a limit as it is. It does
+// nothing for connections that are no sockets of the system's.
 func Limit(conn net.Conn, recv, send int) {
 	_, tcp := conn.(*net.TCPConn)
 	socket, ok := conn.(syscall.Conn)
@@ -32,9 +32,9 @@ func (p *Poll) Limit(recv, send int) {
 	}
 }
 
-// limit ignores errors: they are those of a connection that is gone already. A limit of what was
-// not sent yet costs no speed, as what is on its way does not count. A unix socket's sender holds
-// all of it.
+// limit ignores errors: they come from a connection that is gone already. A limit of bytes that
+// were not sent yet costs no speed, because bytes on their way do not count. A unix socket's sender
+// holds all bytes.
 func limit(fd int, tcp bool, recv, send int) {
 	switch {
 	case send == 0:

@@ -19,7 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what comes at once; only a failing test waits that long.
+// patience is how long a test waits for things that come at once. Only a failing test waits that
+// long.
 const patience = 20 * time.Second
 
 func receive[T any](t *testing.T, from <-chan T) T {
@@ -131,7 +132,7 @@ func overEverything(t *testing.T, test func(t *testing.T, s *transport.Stream, e
 	}
 }
 
-// fill asks until something comes.
+// fill calls Fill until something comes.
 func fill(t *testing.T, s *transport.Stream, e *events, in *transport.Input, room int) (int, error) {
 	t.Helper()
 	for {
@@ -143,7 +144,7 @@ func fill(t *testing.T, s *transport.Stream, e *events, in *transport.Input, roo
 	}
 }
 
-// shakeHands goes on until there is an end to it.
+// shakeHands continues the handshake to its end.
 func shakeHands(t *testing.T, c transport.Conn, readable <-chan struct{}, in *transport.Input, room int) error {
 	t.Helper()
 	for {

@@ -19,9 +19,9 @@ const PollSupported = true
 // Poll is a Conn over a descriptor in a PollSet. It has no goroutine and, while it is idle, no
 // buffer: an event only marks it and gives its actor a turn, and the actor's turn reads.
 //
-// Events are edge-triggered and registered once. So a caller that meets "not now" waits for the
-// next event, and a caller that does not meet it must go on: readable stays set until a read came
-// back short, blocked is set before a write gives up.
+// Events are edge-triggered and registered once. So a caller that gets ErrAgain waits for the next
+// event, and a caller that does not get it must go on: readable stays set until a read came back
+// short, blocked is set before a write gives up.
 //
 // There is one for each connection: it is 64 bytes.
 type Poll struct {
@@ -44,8 +44,8 @@ const (
 	broken                      // an error was seen, its RST for example
 )
 
-// origin is what the connections have in common that came to one address of a listening socket into
-// one poll set. A client of a unix socket that has a name of its own has an origin of its own.
+// origin holds what connections to one address of a listening socket, in one poll set, have in
+// common. A client of a unix socket with a name of its own has an origin of its own.
 type origin struct {
 	set    *PollSet
 	local  net.Addr
@@ -197,7 +197,7 @@ func (p *Poll) SendFile(f *os.File, offset, n int64) (int64, error) {
 	return int64(sent), err
 }
 
-// attempt writes. That it waits is announced before, not after it met a full buffer: the event may
+// attempt writes. It sets blocked before the system call, not after a full buffer: the event may
 // come in between.
 func (p *Poll) attempt(write func() (int, error)) (int, error) {
 	if !p.lease.take() {
@@ -232,7 +232,7 @@ func (p *Poll) announceRoom() {
 	}
 }
 
-// opError gives an error the form that package net gives it.
+// opError wraps an error as package net does.
 func (p *Poll) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: p.origin.local.Network(), Source: p.LocalAddr(), Addr: p.RemoteAddr(), Err: err}
 }

@@ -88,7 +88,7 @@ func TestAfterItsEndAPollRefusesEverything(t *testing.T) {
 }
 
 // A socket that could not be entered in the poll set would wait for events that never come.
-func TestASocketThatCannotBeWatchedSaysSoToWhoeverReads(t *testing.T) {
+func TestReadsFromASocketThatCannotBeWatchedFail(t *testing.T) {
 	h := newHarbour(t, "tcp4", "127.0.0.1:0", transport.SocketOptions{})
 	h.socket.Close()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -120,8 +120,8 @@ func TestASocketThatCannotBeWatchedSaysSoToWhoeverReads(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
-// bystander opens and closes files of its own all the time. Were one of our descriptors closed
-// twice, the second close would hit a file that was given its number meanwhile.
+// bystander opens and closes files of its own all the time. If a descriptor of a Poll were closed
+// twice, the second close would hit a file that got its number meanwhile.
 func bystander(stop <-chan struct{}, hit chan<- error) {
 	for {
 		select {

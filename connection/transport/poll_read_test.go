@@ -17,8 +17,8 @@ import (
 
 func always(room int) func() int { return func() int { return room } }
 
-// drained requires that nothing is there to be read, however often an event says so: the socket's
-// first one may come with, or after, the first bytes.
+// drained requires that there is nothing to read, however many events come: the socket's first one
+// may come with, or after, the first bytes.
 func drained(t *testing.T, p *transport.Poll) {
 	t.Helper()
 	_, err := p.Fill(new(transport.Input), 10)
@@ -53,7 +53,7 @@ func TestAPolledReadThatCameBackFullLeavesTheConnectionReady(t *testing.T) {
 		require.NoError(t, err)
 		a := newAnnounced()
 		require.True(t, p.Open(a))
-		receive(t, a.readable) // the only one there will be
+		receive(t, a.readable) // the only event that comes
 		for _, part := range []string{"0123", "4567", "89"} {
 			require.True(t, p.Ready(4))
 			got, err := take(t, p, a, 4)
@@ -85,7 +85,7 @@ func TestWhatCameBeforeTheFINIsReadToTheLastByte(t *testing.T) {
 					finish(peer)
 				}()
 				if !opened {
-					<-all // on this machine what was written has arrived
+					<-all // on this machine written bytes have arrived
 					require.True(t, p.Open(a))
 				}
 				got, err := takeAll(t, p, a, always(3000))
@@ -99,8 +99,7 @@ func TestWhatCameBeforeTheFINIsReadToTheLastByte(t *testing.T) {
 	})
 }
 
-// The FIN's event may come while the bytes before it are being read, and it is the last one there
-// will ever be.
+// The FIN's event may come while the bytes before it are being read. No other event follows it.
 func TestAFINThatComesAloneIsNoticed(t *testing.T) {
 	overPoll(t, transport.SocketOptions{}, func(t *testing.T, h *harbour) {
 		for range 50 {
@@ -136,8 +135,8 @@ func TestWhatCameBeforeARSTIsReadAndThenTheRST(t *testing.T) {
 	assert.True(t, transport.IsReset(err), "%v", err)
 }
 
-// Whatever the pieces and the pauses, no event is lost and no byte: a reader that missed one would
-// wait for ever.
+// No event and no byte is lost, for any pieces and pauses. A reader that missed one would wait for
+// ever.
 func TestInAStormOfPiecesEveryByteIsRead(t *testing.T) {
 	const pieces = 3000
 	overPoll(t, transport.SocketOptions{NoDelay: true}, func(t *testing.T, h *harbour) {

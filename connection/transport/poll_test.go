@@ -128,7 +128,7 @@ func overPoll(t *testing.T, options transport.SocketOptions, test func(t *testin
 	}
 }
 
-// take fills until something comes, and returns it, or why nothing ever will.
+// take calls Fill until something comes, and returns it, or the error that ends the input.
 func take(t *testing.T, p *transport.Poll, a *announced, room int) ([]byte, error) {
 	t.Helper()
 	var in transport.Input

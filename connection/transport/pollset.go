@@ -10,7 +10,7 @@ type watcher interface {
 	ready(what readiness)
 }
 
-// readiness is what an event says of a descriptor.
+// readiness holds what an event says of a descriptor.
 type readiness uint8
 
 const (
@@ -21,14 +21,14 @@ const (
 	readyBroken                         // an error is there
 )
 
-// pollBatch is the most events of one system call. More wait for the next, in order. What a batch
-// touches is touched again by its writes: of 64 connections it is in the cache still (measured with
-// 1,000 and 10,000 that send at once: 256 costs a fifth more for each message).
+// pollBatch is the most events of one system call. More wait for the next, in order. The writes of
+// a batch touch the same memory as its reads: for 64 connections it is in the cache still (measured
+// with 1,000 and 10,000 that send at once: 256 costs a fifth more for each message).
 const pollBatch = 64
 
 // table finds the watcher of a descriptor. The kernel's event carries the descriptor's number and a
-// generation: numbers are used again at once, and an event for the one before must not reach the
-// one after.
+// generation: numbers are used again at once, and an event for the previous descriptor must not
+// reach the next one.
 type table struct {
 	mu    sync.Mutex
 	pages []*page // by descriptor
@@ -78,7 +78,7 @@ func (t *table) remove(fd int, w watcher) {
 	}
 }
 
-// find returns nil for a descriptor that is not, or no longer, here.
+// find returns nil for a descriptor that is not in the table.
 func (t *table) find(fd int, generation uint32) watcher {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -22,7 +22,7 @@ type PollSet struct {
 	events     [pollBatch]unix.Kevent_t
 }
 
-// NewPollSet fails where the process has no descriptor left; then nothing is left of it.
+// NewPollSet fails if the process has no descriptor left. Then it leaves nothing open.
 func NewPollSet() (*PollSet, error) {
 	queue, err := unix.Kqueue()
 	if err != nil {

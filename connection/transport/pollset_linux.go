@@ -16,7 +16,7 @@ type PollSet struct {
 	events [pollBatch]unix.EpollEvent
 }
 
-// NewPollSet fails where the process has no descriptor left; then nothing is left of it.
+// NewPollSet fails if the process has no descriptor left. Then it leaves nothing open.
 func NewPollSet() (*PollSet, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

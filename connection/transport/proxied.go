@@ -19,7 +19,7 @@ type Proxied struct {
 var _ Conn = (*Proxied)(nil)
 
 // NewProxied wraps conn. admit decides, on the connection's turn, whether the client that the
-// header names may stay; its error is the handshake's. nil: all may.
+// header names may stay. Its error becomes the handshake's. With a nil admit all clients may stay.
 func NewProxied(conn Conn, admit func(client net.Addr) error) *Proxied {
 	return &Proxied{Conn: conn, admit: admit}
 }
@@ -40,7 +40,7 @@ func (p *Proxied) Handshake(in *Input, room int) error {
 	return p.Conn.Handshake(in, room)
 }
 
-// readHeader takes the header out of in, and out of the Conn what is missing.
+// readHeader takes the header out of in, and the missing part out of the Conn.
 func (p *Proxied) readHeader(in *Input, room int) error {
 	for {
 		size, err := proxyHeaderSize(in.Bytes())
@@ -64,7 +64,7 @@ func (p *Proxied) readHeader(in *Input, room int) error {
 	}
 }
 
-// Ahead returns what the Conn's own does; reads false: it has none.
+// Ahead is the Conn's own Ahead. reads is false if the Conn has none.
 func (p *Proxied) Ahead(room int) (memory int, reads bool) {
 	if stream, ok := p.Conn.(*Stream); ok {
 		return stream.Ahead(room)
@@ -72,7 +72,7 @@ func (p *Proxied) Ahead(room int) (memory int, reads bool) {
 	return 0, false
 }
 
-// Shrink does what the Conn's own does.
+// Shrink is the Conn's own Shrink.
 func (p *Proxied) Shrink() {
 	if stream, ok := p.Conn.(*Stream); ok {
 		stream.Shrink()

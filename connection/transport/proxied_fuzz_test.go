@@ -15,9 +15,9 @@ import (
 )
 
 // FuzzProxied lets a client send any bytes, which arrive in pieces of the given lengths (the last
-// one brings the rest), to a connection that expects a header. However they are cut, the outcome is
-// the same, it is the library's own of the whole, every byte behind the header is there, and no
-// more is held than a header and the room for input.
+// one brings the rest), to a connection that expects a header. The outcome does not depend on the
+// cuts. It is the library's own for the whole. Every byte behind the header is there, and no more
+// is held than a header and the room for input.
 func FuzzProxied(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream, cuts []byte, room uint16) {
 		space := int(room)%4096 + 1
@@ -48,7 +48,7 @@ func cutUp(stream string, cuts []byte) (pieces []string) {
 	return append(pieces, stream)
 }
 
-// agree asks the library, which is given the whole header where it takes one so long.
+// agree compares with the library, which gets the whole header if it accepts one so long.
 func agree(t *testing.T, h *transport.ProxyHeader) {
 	if len(h.Raw) > 16+4096 {
 		return

@@ -43,7 +43,7 @@ func TestOnAPolledSocketAHeaderMayComeByteByByte(t *testing.T) {
 	})
 }
 
-// The one event that there will ever be says all at once: bytes, and the end.
+// The only event that comes announces all at once: bytes, and the end.
 func TestOnAPolledSocketHeaderDataAndFINInOneEvent(t *testing.T) {
 	overPoll(t, transport.SocketOptions{}, func(t *testing.T, h *harbour) {
 		for name, one := range headers {

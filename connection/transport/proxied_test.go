@@ -57,7 +57,7 @@ var (
 	server6 = &net.TCPAddr{IP: net.ParseIP("2001:db8::2"), Port: 443}
 )
 
-// header is one with what it says.
+// header is a header and its meaning.
 type header struct {
 	text                string
 	version             int
@@ -88,7 +88,7 @@ var headers = map[string]header{
 	"v2 TCP4 with TLVs":     {version2(proxy, tcp4, ipv4Block, tlv(2, "host.example")+tlv(5, "\x00\n")), 2, client4, server4, tlv(2, "host.example") + tlv(5, "\x00\n")},
 	"v2 LOCAL with TLVs":    {version2(local, unspecified, "", tlv(5, "unique")), 2, nil, nil, tlv(5, "unique")},
 
-	// What receivers are free to accept, with the addresses of the socket itself.
+	// Headers that receivers are free to accept, with the addresses of the socket itself.
 	"v2 UNSPEC":             {version2(proxy, unspecified, "", ""), 2, nil, nil, ""},
 	"v2 UNSPEC with TLVs":   {version2(proxy, unspecified, "", tlv(5, "unique")), 2, nil, nil, tlv(5, "unique")},
 	"v2 UNSPEC, some block": {version2(proxy, unspecified, ipv4Block, ""), 2, nil, nil, ipv4Block},
@@ -98,7 +98,7 @@ var headers = map[string]header{
 	"v2 IPv6, UNSPEC":       {version2(proxy, 0x20, "", ""), 2, nil, nil, ""},
 	"v2 unix, UNSPEC":       {version2(proxy, 0x30, "abc", ""), 2, nil, nil, ""},
 
-	// What they must accept.
+	// Headers that they must accept.
 	"v2 LOCAL of no family":     {version2(local, 0xff, "abc", ""), 2, nil, nil, ""},
 	"v2 LOCAL of no protocol":   {version2(local, 0x13, ipv4Block, ""), 2, nil, nil, ""},
 	"v2 LOCAL of 5000 bytes":    {version2(local, unixStream, "", tlv(4, strings.Repeat("x", 5000-3))), 2, nil, nil, noop[216:]},
@@ -121,14 +121,14 @@ var (
 
 func unixAddr(path string) net.Addr { return &net.UnixAddr{Net: "unix", Name: path} }
 
-// The longest that version 2 can say. The library refuses more than 4 KiB, here and in the whole
-// program, unless told otherwise.
+// The longest header of version 2. The library refuses more than 4 KiB, here and in the whole
+// program, unless it is set otherwise.
 var longest = header{version2(proxy, tcp4, ipv4Block, longTLVs), 2, client4, server4, longTLVs}
 
 var longTLVs = tlv(0xe0, strings.Repeat("x", 65535-len(ipv4Block)-3))
 
-// pieces is a socket on which the client's bytes arrive in pieces; an empty one is a moment in
-// which nothing has.
+// pieces is a socket on which the client's bytes arrive in pieces. An empty piece is a moment
+// without bytes.
 type pieces struct {
 	transport.Conn
 	left []string
@@ -158,7 +158,7 @@ func (p *pieces) Fill(in *transport.Input, room int) (int, error) {
 	return n, nil
 }
 
-// negotiation is what came of a handshake.
+// negotiation is the result of a handshake.
 type negotiation struct {
 	header *transport.ProxyHeader
 	client net.Addr
@@ -236,8 +236,8 @@ func TestAHeaderIsUnderstoodAndTheBytesBehindItAreUntouched(t *testing.T) {
 	})
 }
 
-// Of a server that speaks first the client sends nothing behind the header: its end must be seen at
-// once.
+// If the server speaks first, the client sends nothing behind the header. The end of the header
+// must be seen at once.
 func TestTheHandshakeEndsWithTheLastByteOfTheHeader(t *testing.T) {
 	for name, h := range headers {
 		for cut := range h.text {
@@ -247,7 +247,7 @@ func TestTheHandshakeEndsWithTheLastByteOfTheHeader(t *testing.T) {
 	}
 }
 
-// bad are no headers, each with what is said of it.
+// bad are bytes that are no header, each with a part of its error.
 var bad = map[string]struct {
 	text string
 	err  error
@@ -304,7 +304,7 @@ func TestAnotherProtocolIsNotWaitedFor(t *testing.T) {
 	require.ErrorIs(t, negotiate(100, transport.ErrAgain, "\r\n\r\n\r\n").err, proxyproto.ErrNoProxyProtocol)
 }
 
-func TestWhoNeverComesToTheEndOfAHeaderTakesNoMoreThanAHeader(t *testing.T) {
+func TestAHeaderWithoutAnEndTakesNoMoreThanAHeader(t *testing.T) {
 	const room = 1000
 	line := negotiate(room, transport.ErrAgain, strings.Repeat("PROXY TCP4 ", 10000))
 	require.Error(t, line.err)
@@ -334,7 +334,7 @@ func TestTheAddressesAreTheSocketsUntilTheHeaderIsKnown(t *testing.T) {
 	assert.Zero(t, in.Len())
 }
 
-func TestWhoIsNotAdmittedEndsWithThatError(t *testing.T) {
+func TestAClientThatIsNotAdmittedEndsWithThatError(t *testing.T) {
 	asked := 0
 	p := transport.NewProxied(&pieces{left: []string{headers["v2 TCP4"].text}}, func(client net.Addr) error {
 		asked++

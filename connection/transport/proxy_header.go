@@ -10,8 +10,8 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// ProxyHeader is what a proxy says of its client before the client's first byte, in the PROXY
-// protocol.
+// ProxyHeader is the header of the PROXY protocol, in which a proxy describes its client before the
+// client's first byte.
 type ProxyHeader struct {
 	Version             int      // 1, a line of text, or 2, binary
 	Source, Destination net.Addr // the client, and what it connected to; nil where the header names neither
@@ -26,7 +26,8 @@ const (
 )
 
 // proxyHeaderSize returns how long the header is that p begins with: its size if that is no more
-// than p has, otherwise a number of bytes that it has at least. An error: it is none.
+// than p has, otherwise the least number of its bytes. An error means that p does not begin with a
+// header.
 func proxyHeaderSize(p []byte) (int, error) {
 	begins := func(signature []byte) bool { return bytes.HasPrefix(signature, p[:min(len(p), len(signature))]) }
 	switch {
@@ -43,8 +44,8 @@ func proxyHeaderSize(p []byte) (int, error) {
 	return 0, badProxyHeader(proxyproto.ErrNoProxyProtocol)
 }
 
-// proxyLineSize is proxyHeaderSize for version 1. A line ends with CRLF. Of an UNKNOWN one
-// everything before that is ignored, also a line feed by itself.
+// proxyLineSize is proxyHeaderSize for version 1. A line ends with CRLF. In an UNKNOWN header
+// everything before it is ignored, also a line feed by itself.
 func proxyLineSize(p []byte) (int, error) {
 	p = p[:min(len(p), maxProxyLine)]
 	end, feed := bytes.Index(p, crlf), bytes.IndexByte(p, '\n')
@@ -89,7 +90,7 @@ func (h *ProxyHeader) readLine() error {
 	return err
 }
 
-// Of version 2 the 13th byte is the version and the command, the 14th the family and the protocol.
+// In version 2 the 13th byte is the version and the command, the 14th the family and the protocol.
 const (
 	proxyCommand = 12
 	proxyFamily  = 13
@@ -128,8 +129,7 @@ type addressKind struct {
 	read    func(block []byte) (source, destination net.Addr)
 }
 
-// everything is the size of addresses of which it is not known where they end: there are no TLVs
-// then.
+// everything is the size of addresses whose end is not known. There are no TLVs then.
 const everything = 1 << 16
 
 // kindOfAddresses looks at the 14th byte. UNSPEC has no addresses; with a family alone, or a

@@ -9,16 +9,15 @@ import (
 	"unsafe"
 )
 
-// The race detector takes it that what a goroutine does before it writes to a descriptor happens
-// before what another does after it has read from one. Package syscall tells it so in Read and
-// Write, by a variable that it keeps to itself, and package net's own vectored write does not. So
-// with the detector the raw system calls read with syscall.Read, and call release before they
-// write.
+// For the race detector, everything before a write to a descriptor happens before everything after
+// a read from one. Package syscall reports this in Read and Write, by an unexported variable.
+// Package net's own vectored write does not report it. So with the detector the raw system calls
+// read with syscall.Read, and call release before they write.
 
 const raceEnabled = true
 
-// raceRelease comes before whatever a peer may notice: a write of bufs, an end. The write that it
-// does fails: it is for what syscall.Write tells the detector.
+// raceRelease comes before every action that a peer can see: a write of bufs, an end. Its own write
+// fails; it is made for the report of syscall.Write to the detector.
 func raceRelease(bufs ...[]byte) {
 	for _, p := range bufs {
 		if len(p) > 0 {

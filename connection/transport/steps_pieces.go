@@ -14,8 +14,8 @@ import (
 // step is one Write of a piece: a large one as long as the peer takes bytes quickly, a small one
 // where it does not.
 //
-// A past write deadline has most connections return what they took of a piece. Not all can go on
-// after it: a tls.Conn, also one that a connection of the user's hides, writes no more. So a Write
+// After a past write deadline most connections return how much they took of a piece. Not all can go
+// on after it: a tls.Conn, also one inside a connection of the user's, writes no more. So a Write
 // is interrupted for every look at its progress only where the connection says that it resumes, and
 // elsewhere only where the connection would be ended otherwise.
 //
@@ -36,8 +36,8 @@ type pieces struct {
 	interrupted atomic.Bool // a timeout of the Write is not its end
 }
 
-// resumer is a net.Conn that can go on after a write deadline: Write has returned how many bytes it
-// took, all of those go out, and the next Write goes on behind them.
+// resumer is a net.Conn that can go on after a write deadline. Its Write returns how many bytes it
+// took, all of these go out, and the next Write goes on behind them.
 type resumer interface{ ResumesWrites() bool }
 
 // Sizes of pieces.
@@ -47,8 +47,8 @@ const (
 	minPiece  = 512
 )
 
-// patience is how long a Write may take, twice, before it is taken for blocked: a machine that is
-// busy takes its time as well.
+// patience is how long a Write may take, twice, before it counts as blocked: a Write is slow on a
+// busy machine too.
 const (
 	patience     = 5 * time.Millisecond
 	mostPatience = 40 * time.Millisecond
@@ -149,15 +149,16 @@ func (p *pieces) retry(last bool) {
 	}
 }
 
-// interrupt has a Write return with what it took. A deadline that comes after the Write ends the
-// next one: so interrupted is set before, and after.
+// interrupt makes a Write return with the number of bytes that it took. A deadline that comes after
+// the Write ends the next one. So interrupted is set before and after.
 func (p *pieces) interrupt() {
 	p.interrupted.Store(true)
 	_ = p.stream.socket.SetWriteDeadline(past)
 	p.interrupted.Store(true)
 }
 
-// goesOn takes back the past deadline of an interruption. False: it was the end's.
+// goesOn takes back the past deadline of an interruption. It returns false if the deadline came
+// from the end.
 func (s *Stream) goesOn() bool {
 	if s.ended.Load() {
 		return false

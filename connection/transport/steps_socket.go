@@ -84,7 +84,7 @@ func (k *socketSteps) run() error {
 	}
 }
 
-// try makes the system call. False: wait for room.
+// try makes the system call. It returns false if the step must wait for room.
 func (k *socketSteps) try(fd uintptr) bool {
 	if k.file != nil {
 		k.n, k.err = sendfile(int(fd), k.file, k.offset, k.left)
@@ -119,13 +119,13 @@ func (k *socketSteps) retry(bool) {
 	}
 }
 
-// opError gives an error the form that package net gives it.
+// opError wraps an error as package net does.
 func (k *socketSteps) opError(err error) error {
 	local := k.stream.LocalAddr()
 	return &net.OpError{Op: "write", Net: local.Network(), Source: local, Addr: k.stream.RemoteAddr(), Err: err}
 }
 
-// cause returns what package net put into an OpError.
+// cause returns the error that package net put into an OpError.
 func cause(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err

@@ -11,10 +11,10 @@ import (
 
 // Stream is a Conn over any net.Conn: TLS, Windows, listeners of the user, simulated networks.
 //
-// It has one goroutine, the reader, which does only what was asked for: Ready asks for one read,
-// Handshake for the handshake; the reader does it and announces it. The reader is started by Open,
-// ends after an error or by Close or Abort (the closed net.Conn fails the read, the closed channel
-// the wait), and is joined through the WaitGroup given to NewStream.
+// It has one goroutine, the reader, which does only what it is asked for: Ready asks for one read,
+// Handshake for the handshake. The reader does it and announces it. Open starts the reader. It ends
+// after an error, or by Close or Abort: the closed net.Conn fails the read, the closed channel ends
+// the wait. It is joined through the WaitGroup given to NewStream.
 type Stream struct {
 	socket net.Conn    // as it was given
 	config *tls.Config // Handshake puts TLS over it; nil: it has, or does not
@@ -207,8 +207,8 @@ func (s *Stream) CloseNotify() error {
 	return s.CloseWrite()
 }
 
-// Close implements Conn. Where TLS is ours, CloseNotify or CloseWrite has said what its Close would
-// say.
+// Close implements Conn. If the Stream put TLS over the connection, CloseNotify or CloseWrite has
+// sent what the tls.Conn's Close would send.
 func (s *Stream) Close() error {
 	if s.ended.Swap(true) {
 		return nil
@@ -241,7 +241,7 @@ func (s *Stream) Abort() {
 
 var past = time.Unix(1, 0)
 
-// bottom returns the connection below others that tell of it, as a tls.Conn does.
+// bottom returns the connection below others that return it, as a tls.Conn does.
 func bottom(conn net.Conn) net.Conn {
 	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		return t.NetConn()

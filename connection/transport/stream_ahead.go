@@ -2,8 +2,9 @@ package transport
 
 // This file handles what the reader has read, or may read, before it is fetched.
 
-// Ahead returns how much memory a question for room bytes takes until its answer is fetched; 0: a
-// question is open, or its answer is not fetched to the end. It is called on the connection's turn.
+// Ahead returns how much memory a question for room bytes takes until its answer is fetched; 0
+// means that a question is open, or its answer is not fetched to the end. It is called on the
+// connection's turn.
 func (s *Stream) Ahead(room int) (memory int, reads bool) {
 	if s.asking {
 		return 0, true

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// below is the connection below TLS. It counts what moves inside the calls of a tls.Conn, and lets
-// no limit of time come through to it: a tls.Conn that could not write the whole of a record writes
-// no more.
+// below is the connection below TLS. It counts the bytes that move inside the calls of a tls.Conn,
+// and keeps limits of time away from it: a tls.Conn that could not write the whole of a record
+// writes no more.
 //
 // A tls.Conn writes on the writer's goroutine, and now and then on the reader's: the handshake, an
 // answer to a KeyUpdate, an alert. Its lock lets one of them write at a time.
@@ -46,8 +46,8 @@ func (b *below) Write(p []byte) (written int, err error) {
 	return written, err
 }
 
-// begin is called before a Writev. Where TLS writes for another reason at the moment, and waits,
-// the Writev will wait as well.
+// begin is called before a Writev. If TLS writes for another reason at the moment, and waits, the
+// Writev waits as well.
 func (b *below) begin() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -57,7 +57,7 @@ func (b *below) begin() {
 	}
 }
 
-// end is called after it.
+// end is called after a Writev.
 func (b *below) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -17,9 +17,9 @@ type answer struct {
 // mostHeld bounds the answers that are held, and with it the memory behind small ones.
 const mostHeld = 8
 
-// Hold implements Conn. The answers stay apart, and the questions are as large as without Hold: so
-// the handler is shown the same pieces. Only where no more input waits the next question is no
-// larger than what there is room for.
+// Hold implements Conn. The answers stay apart, and the questions are as large as without Hold, so
+// the handler is shown the same pieces. Only if no more input waits, the next question is limited
+// to the room that is left.
 func (s *Stream) Hold(room int) bool {
 	free := room
 	for _, one := range s.held {
@@ -45,8 +45,8 @@ func (s *Stream) Hold(room int) bool {
 	return s.askWithin(free-n, next)
 }
 
-// drained reports whether the last read took all that there was. Of TLS that is not known: it gives
-// a record at a time.
+// drained reports whether the last read took all input. With TLS that is not known: it gives a
+// record at a time.
 func (s *Stream) drained() bool {
 	_, records := s.conn.(handshaker)
 	return !s.filled && !records
@@ -99,8 +99,8 @@ func (s *Stream) fillHeld(in *Input, room int) int {
 	return n
 }
 
-// EndSeen implements Conn: what the reader has met, or what the socket says where the reader has
-// stopped.
+// EndSeen implements Conn: it returns the end that the reader has met or, if the reader has
+// stopped, what the socket says.
 func (s *Stream) EndSeen(look bool) (finished bool, err error) {
 	switch answered := s.answered.Load(); {
 	case s.asking && !answered:

@@ -55,7 +55,7 @@ func TestWhatIsHeldIsFetchedInOrderWheneverAndInAnyPieces(t *testing.T) {
 	})
 }
 
-// held has s hold until it does not go on, and returns whether it watches.
+// held calls Hold on s until s reads no more, and returns whether s watches.
 func held(s *transport.Stream, room int) (watched bool) {
 	for range 100 {
 		watched = s.Hold(room)
@@ -85,7 +85,7 @@ func TestHoldReadsNoMoreThanThereIsRoomFor(t *testing.T) {
 	}
 }
 
-// deaf hears nothing.
+// deaf ignores all events.
 type deaf struct{}
 
 func (deaf) Readable(bool) {}

@@ -25,7 +25,7 @@ func NewTLSClientStream(conn net.Conn, config *tls.Config, joined *sync.WaitGrou
 	return s
 }
 
-// handshaker is what a tls.Conn has, ours or one that came from a listener of the user's.
+// handshaker is the method of a tls.Conn, of one made here or of one from a listener of the user's.
 type handshaker interface {
 	HandshakeContext(ctx context.Context) error
 }
@@ -86,7 +86,7 @@ type preceded struct {
 	first []byte
 }
 
-// precede takes what is in in.
+// precede takes the bytes of in.
 func precede(in *Input, conn net.Conn) net.Conn {
 	if in.Len() == 0 {
 		return conn

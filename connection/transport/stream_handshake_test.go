@@ -142,8 +142,8 @@ func TestAbortBeforeOpenLeavesNoReader(t *testing.T) {
 	joined.Wait()
 }
 
-// A tls.Conn's Close first wants to say closeNotify, for up to 5 s; a peer that does not read would
-// keep an abort that long.
+// A tls.Conn's Close first tries to send closeNotify, for up to 5 s. A peer that does not read
+// would delay an abort that long.
 func TestAbortSetsADeadlineBeforeItCloses(t *testing.T) {
 	ours, peer := net.Pipe()
 	defer peer.Close()

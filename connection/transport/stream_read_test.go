@@ -74,7 +74,7 @@ func TestReadyAnnouncesOnceWhatItCouldNotGive(t *testing.T) {
 	})
 }
 
-// The demand of one that strict pause rests on: what is not asked for stays with the kernel.
+// Strict pause rests on a demand of one: bytes that are not asked for stay with the kernel.
 func TestNothingIsReadThatWasNotAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reads := &counted{reads: make(chan int, 100)}
@@ -102,7 +102,7 @@ func TestNothingIsReadThatWasNotAskedFor(t *testing.T) {
 	})
 }
 
-// counted is a connection with endless input that tells of its reads.
+// counted is a connection with endless input that reports its reads.
 type counted struct {
 	net.Conn
 	reads chan int

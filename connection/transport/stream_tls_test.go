@@ -86,8 +86,8 @@ func TestAbortCutsACloseNotifyShort(t *testing.T) {
 	})
 }
 
-// What moves inside a call that has not returned is progress as well: a peer may take, or send, a
-// record byte by byte.
+// Bytes that move inside a call that has not returned are progress as well: a peer may take, or
+// send, a record byte by byte.
 func TestTheBytesOfARecordAreCountedAsTheyMove(t *testing.T) {
 	overTLS(t, func(t *testing.T, s *transport.Stream, peer net.Conn) {
 		read := func() int { n, _ := s.Progress(); return int(n) }

@@ -11,14 +11,14 @@ type stepper interface {
 	// sendFile is step with up to n bytes of f from offset. It returns the errors of Conn's
 	// SendFile.
 	sendFile(f *os.File, offset, n int64) (written int64, err error)
-	// retry has a step that blocks try once more, or return what the socket took meanwhile; see
+	// retry makes a step that blocks try once more, or return what the socket took meanwhile; see
 	// Conn.Retry. Any goroutine may call it.
 	retry(last bool)
 }
 
 // Writev implements Conn. It is one step: it blocks until the kernel took at least one byte, not
-// until all is written. So whatever depends on progress, be it room in the queue, completions or
-// limits of time, follows the peer closely. With TLS a step is one record, because crypto/tls
+// until all is written. So everything that depends on progress (room in the queue, completions,
+// limits of time) follows the peer closely. With TLS a step is one record, because crypto/tls
 // cannot go on after a part of one; Progress counts the bytes of it.
 func (s *Stream) Writev(bufs [][]byte) (int, error) {
 	if s.below == nil {

@@ -168,8 +168,8 @@ func TestRetryFindsRoomThatTheKernelHasNotAnnounced(t *testing.T) {
 	joined.Wait()
 }
 
-// A connection that has no system call below it takes bytes in the middle of a Write: Retry has it
-// tell of them.
+// A connection that has no system call below it takes bytes in the middle of a Write. Retry makes
+// it report them.
 func TestRetryHasAWriteTellWhatItTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, pipe := range map[string]func() (net.Conn, net.Conn){
@@ -342,8 +342,8 @@ func TestPiecesAreLargeAgainOnceThePeerReads(t *testing.T) {
 	})
 }
 
-// A net.Conn that takes less than it was given and says nothing of it keeps no promise. What went
-// out is counted all the same, and nothing is skipped.
+// A net.Conn that takes less than it was given, and returns no error, breaks its contract. The
+// bytes that went out are counted all the same, and nothing is skipped.
 func TestAWriteThatIsShortWithoutAnErrorEndsTheWritev(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789"), 2000)
 	for _, bufs := range [][][]byte{{big}, {big, big}, {[]byte("ab"), big}, {big, []byte("ab")}, {[]byte("ab"), []byte("cd")}} {

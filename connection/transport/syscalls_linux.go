@@ -131,9 +131,9 @@ func sendfile(fd int, f *os.File, offset int64, n int) (sent int, err error) {
 	return sent, nil
 }
 
-// ofFile reports whether an error of sendfile is none of the socket's: the file is of a kind that
-// the kernel does not send, the process may not use the system call, or reading fails, which a read
-// will say better.
+// ofFile reports whether an error of sendfile is not about the socket: the kernel does not send
+// files of this kind, the process may not use the system call, or reading fails, which a read
+// reports better.
 func ofFile(err error) bool {
 	for _, errno := range [...]error{
 		unix.EINVAL, unix.ENOSYS, unix.ESPIPE, unix.EOPNOTSUPP, unix.EOVERFLOW, unix.EPERM, unix.EACCES, unix.EBADF, unix.EIO, unix.EISDIR, unix.ENXIO,

@@ -21,7 +21,7 @@ func closeFD(fd int) {
 	_ = unix.Close(fd)
 }
 
-// again gives EAGAIN its name here.
+// again turns EAGAIN into ErrAgain.
 func again(err error) error {
 	if errors.Is(err, unix.EAGAIN) {
 		return ErrAgain

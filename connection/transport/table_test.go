@@ -22,8 +22,8 @@ func (w *watching) ready(what readiness) {
 	}
 }
 
-// The kernel gives a number away again at once. An event that was fetched for the one before must
-// not come to the one after.
+// The kernel gives a number away again at once. An event that was fetched for the previous
+// descriptor must not come to the next one.
 func TestAnEventForADescriptorThatWasClosedDoesNotReachTheNextWithItsNumber(t *testing.T) {
 	set, err := NewPollSet()
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func socketPair(t *testing.T) (int, int) {
 }
 
 // The model is a map. A watcher that was removed, or replaced, is found under no generation.
-func TestATableFindsWhoWasEnteredLastUntilHeIsRemoved(t *testing.T) {
+func TestATableFindsTheLastEntryUntilItIsRemoved(t *testing.T) {
 	type entry struct {
 		who        *watching
 		generation uint32

@@ -16,12 +16,12 @@ import (
 // over; the two may run at the same time. Everything else may be called from any goroutine.
 type Conn interface {
 	// Open begins the conversation; events are announced from now on. It is called once, before
-	// everything else but Abort. opened false: a handshake comes first, which Handshake brings
-	// about.
+	// everything else but Abort. opened is false if a handshake comes first, which Handshake does.
 	Open(events Events) (opened bool)
-	// Handshake continues the handshake as far as possible without waiting. ErrAgain: call it
-	// again, after Events.Readable. nil: the handshake is over, and in holds what was read behind
-	// it, at most room bytes. It is not called again after nil or an error.
+	// Handshake continues the handshake as far as possible without waiting. After ErrAgain it is
+	// called again once Events.Readable was. After nil the handshake is over, and in holds the
+	// bytes that were read behind it, at most room of them. It is not called again after nil or an
+	// error.
 	Handshake(in *Input, room int) error
 
 	// Ready reports whether input, or the end of input, can be had now, at most room bytes of it.
@@ -37,34 +37,34 @@ type Conn interface {
 
 	// Hold says that nothing is fetched for now. Until the next Ready, a transport that can learn
 	// of the end of the input only by reading reads on, as long as it holds less than room bytes.
-	// watched: Events.Readable is called once the end is there.
+	// watched says that Events.Readable is called once the end is there.
 	Hold(room int) (watched bool)
 	// EndSeen returns what is known of the end of the input: the peer's FIN has come, or with which
-	// error the connection has broken. What came before it can still be fetched. A kernel tells an
-	// error once. look: LookForEnd has found it.
+	// error the connection has broken. The bytes before it can still be fetched. A kernel tells an
+	// error once. look says that LookForEnd has found it.
 	EndSeen(look bool) (finished bool, err error)
 	// LookForEnd asks for the end where Hold returned false. It does not wait, and any goroutine
 	// may call it. Where the socket is none of the system's it finds nothing.
 	LookForEnd() (finished, broken bool)
-	// Unread returns how many bytes have come and were not fetched, as far as is known.
+	// Unread returns how many bytes have come and were not fetched, as far as known.
 	Unread() int
 
-	// Writev writes bufs in order and returns how many bytes the kernel took. ErrAgain: not all,
-	// and Events.Writable is called when more can be written. It may keep nothing of bufs. It may
-	// block where Blocking says so; Abort frees it.
+	// Writev writes bufs in order and returns how many bytes the kernel took. ErrAgain means that
+	// not all were taken, and that Events.Writable is called when more can be written. It may keep
+	// nothing of bufs. It may block if Blocks returns true; Abort frees it.
 	Writev(bufs [][]byte) (n int, err error)
 	// Blocks reports whether Writev and SendFile may block their goroutine. It never changes.
 	Blocks() bool
 	// SendFile writes up to n bytes of f from offset, at least one, as Writev does. f's position
-	// stays as it is. ErrNotSent: the kernel does not send this file, or this transport sends none;
-	// then its bytes can be read, and written by Writev. A *FileError is the file's; the connection
-	// is as it was before.
+	// stays as it is. ErrNotSent means that the kernel does not send this file, or this transport
+	// sends none; then its bytes can be read, and written by Writev. A *FileError is the file's;
+	// the connection is as it was before.
 	SendFile(f *os.File, offset, n int64) (written int64, err error)
 
-	// CloseWrite sends FIN. It returns ErrNoHalfClose where there is no such thing.
+	// CloseWrite sends FIN. It returns ErrNoHalfClose if that is not possible.
 	CloseWrite() error
-	// CloseNotify says, where CloseWrite has not, what is due before the FIN that Close sends:
-	// TLS's close_notify. It may block as Writev.
+	// CloseNotify sends TLS's close_notify, which is due before the FIN that Close sends, unless
+	// CloseWrite has sent it. It may block as Writev does.
 	CloseNotify() error
 	// Close releases the socket after an orderly end.
 	Close() error
@@ -77,10 +77,11 @@ type Conn interface {
 	// only their changes have a meaning. They are 0 where every byte is returned as soon as it
 	// moves.
 	Progress() (read, written uint64)
-	// Retry has a Writev that waits for room try once more, without an announcement of room. A
+	// Retry makes a Writev that waits for room try once more, without an announcement of room. A
 	// kernel may have a little room long before it announces it: Linux waits until a third of the
-	// send buffer is free. last: otherwise the connection is ended, so that the try may cost it:
-	// some kinds of net.Conn write no more after they were interrupted. Retry does not wait.
+	// send buffer is free. last says that the connection is ended otherwise, so that the try may
+	// cost it: some kinds of net.Conn write no more after they were interrupted. Retry does not
+	// wait.
 	Retry(last bool)
 
 	LocalAddr() net.Addr
@@ -89,9 +90,9 @@ type Conn interface {
 
 // Events is what a Conn announces. Any goroutine calls it; the calls do not wait.
 type Events interface {
-	// Readable says that Ready would now return true, or that the handshake can go on. lent: the
-	// calling goroutine is the transport's own, has nothing else to do and may be blocked, so it
-	// can do the connection's work itself.
+	// Readable says that Ready would now return true, or that the handshake can go on. lent says
+	// that the calling goroutine is the transport's own, has nothing else to do and may be blocked,
+	// so it can do the connection's work itself.
 	Readable(lent bool)
 	// Writable says that a Writev that returned ErrAgain may go on.
 	Writable()

@@ -22,9 +22,9 @@ type SocketOptions struct {
 	SendBuffer int
 }
 
-// KeepAlive says which keep-alive probes TCP sends. The fields of its net.KeepAliveConfig mean what
-// they mean in package net: a time or a count of 0 is a default, a negative one what the listening
-// socket had at first.
+// KeepAlive holds the settings of TCP's keep-alive probes. The fields of its net.KeepAliveConfig
+// mean what they mean in package net: a time or a count of 0 is a default, a negative one what the
+// listening socket had at first.
 type KeepAlive struct {
 	net.KeepAliveConfig
 	Leave bool // all of it is what the listening socket had at first
@@ -43,7 +43,7 @@ type probes struct{ on, idle, interval, count int }
 // unknown is an option that the kernel does not tell, or that the platform does not have.
 const unknown = -1
 
-// probesOf returns what a socket has.
+// probesOf returns the probes of a socket.
 func probesOf(fd int) probes {
 	get := func(level, option int) int {
 		if option == unknown {
@@ -63,7 +63,7 @@ func probesOf(fd int) probes {
 	}
 }
 
-// wanted returns what k asks for on a socket that had first at first.
+// wanted returns the probes that k asks for on a socket that had first at first.
 func (k *KeepAlive) wanted(first probes) probes {
 	switch {
 	case k.Leave:

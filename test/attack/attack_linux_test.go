@@ -14,7 +14,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// scale is the part of the attackers that come: all of them by make attack.
+// scale is the share of the attackers that a run has; make attack runs all of them.
 var scale = flag.Float64("attack.scale", 0.1, "what part of the attackers come, at most 1")
 
 func of(n int) int { return max(1, int(float64(n)**scale)) }
@@ -40,7 +40,7 @@ func tell(t *testing.T, id, holds string, began time.Time, r Result, more ...any
 	report.Add(t, row)
 }
 
-// cheap asserts that an attacker costs less than so much memory.
+// cheap asserts that an attacker costs less than a given amount of memory.
 func cheap(t *testing.T, r Result, kb float64) {
 	t.Helper()
 	if !raced {
@@ -48,11 +48,11 @@ func cheap(t *testing.T, r Result, kb float64) {
 	}
 }
 
-// bearable is the longest time that a good client may wait for an answer, on a machine that does
-// other work too.
+// bearable is the longest time that a good client may wait for an answer, on a machine with other
+// work.
 const bearable = 2 * time.Second
 
-func TestClientsThatSayNothingHarmNobodyAndAreSentAway(t *testing.T) {
+func TestClientsThatSayNothingHarmNoOtherAndAreSentAway(t *testing.T) {
 	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Silent(start(t, strict(transport)), of(5000), 20*time.Second)
@@ -65,7 +65,7 @@ func TestClientsThatSayNothingHarmNobodyAndAreSentAway(t *testing.T) {
 	})
 }
 
-func TestClientsThatNeverFinishALineHarmNobody(t *testing.T) {
+func TestClientsThatNeverFinishALineHarmNoOther(t *testing.T) {
 	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Slow(start(t, strict(transport)), of(2000))
@@ -77,7 +77,7 @@ func TestClientsThatNeverFinishALineHarmNobody(t *testing.T) {
 	})
 }
 
-func TestClientsThatNeverReadHarmNobodyAndAreSentAway(t *testing.T) {
+func TestClientsThatNeverReadHarmNoOtherAndAreSentAway(t *testing.T) {
 	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Deaf(start(t, strict(transport)), of(1000), 20*time.Second)
@@ -86,7 +86,7 @@ func TestClientsThatNeverReadHarmNobodyAndAreSentAway(t *testing.T) {
 		assert.Less(t, r.While.Worst, bearable)
 		assert.NotZero(t, r.New, "a new client was served")
 		assert.NotZero(t, r.Gone, "WriteTimeout sends them away")
-		cheap(t, r, 200) // the read buffer, the write buffer, and what a connection is
+		cheap(t, r, 200) // the read buffer, the write buffer, and the connection itself
 	})
 }
 
@@ -107,7 +107,7 @@ func TestWithoutDescriptorsTheLiveOnesGoOnAndOthersAreServedOnceSomeAreFree(t *t
 	})
 }
 
-func TestAFloodOfResetsHarmsNobodyAndLeavesNothing(t *testing.T) {
+func TestAFloodOfResetsHarmsNoClientAndLeavesNothing(t *testing.T) {
 	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, left, err := Resets(start(t, strict(transport)), time.Duration(of(20))*time.Second)
@@ -119,7 +119,7 @@ func TestAFloodOfResetsHarmsNobodyAndLeavesNothing(t *testing.T) {
 	})
 }
 
-func TestANeighbourAtFullSpeedKeepsNobodyWaiting(t *testing.T) {
+func TestANeighbourAtFullSpeedKeepsNoClientWaiting(t *testing.T) {
 	overEach(t, func(t *testing.T, transport berth.Transport) {
 		began := time.Now()
 		r, err := Neighbour(start(t, strict(transport)), of(200))

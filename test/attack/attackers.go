@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// Result is what came of an attack.
+// Result is the result of an attack.
 type Result struct {
 	Attackers     int           // that got in
-	Before, While Latency       // of a good client that was there before
+	Before, While Latency       // of a good client that connected before
 	EachKB        float64       // the server's memory for each attacker
-	New           time.Duration // how long a new client took to be served in the middle of it; 0: it was not
-	Gone          time.Duration // how long the server kept the attackers; 0: for as long as was looked
+	New           time.Duration // how long a new client took to be served during it; 0: it was not
+	Gone          time.Duration // how long the server kept the attackers; 0: for the whole watch
 }
 
 // measured is how long a good client is watched, before and during an attack.
 const measured = time.Second
 
-// raid watches a good client without and with n attackers, each brought into position by the given
-// function.
+// raid watches a good client without and with n attackers. The given function prepares each of
+// them.
 func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers []net.Conn, err error) {
 	good, err := newProbe(t)
 	if err != nil {
@@ -50,10 +50,10 @@ func raid(t Target, n int, position func(net.Conn) error) (r Result, attackers [
 	return r, attackers, err
 }
 
-// dialers is how many attackers come at the same moment.
+// dialers is how many attackers connect at the same moment.
 const dialers = 64
 
-// gather connects n attackers and brings them into position.
+// gather connects n attackers and prepares them.
 func gather(t Target, n int, position func(net.Conn) error) (all []net.Conn, first error) {
 	var mu sync.Mutex
 	var dialling sync.WaitGroup
@@ -91,8 +91,8 @@ func leave(attackers []net.Conn) {
 	}
 }
 
-// gone waits until the server has got rid of every attacker, and returns how long that took; 0: it
-// has not within limit.
+// gone waits until the server has disconnected every attacker, and returns how long that took; 0
+// means longer than limit.
 func gone(attackers []net.Conn, limit time.Duration) time.Duration {
 	began := time.Now()
 	scratch := make([]byte, 64<<10)

@@ -2,9 +2,9 @@
 // read, or that reset, with a process without free descriptors, and with a neighbour at full speed.
 // It measures the effect on other clients.
 //
-// A server under attack is a process of its own that answers each line with the same line. Berth's
-// is started by the tests of this package; those of others by the module test/attack/others, which
-// uses the same attacks.
+// A server under attack is a process of its own that answers each line with the same line. The
+// tests of this package start Berth's. The module test/attack/others starts other servers, for the
+// same attacks.
 //
 //	target.go       the server: its address and its process
 //	probe.go        a good client that measures how long its answers take

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Neighbour runs one client that asks for all it can get beside n good ones. The latency in Result
-// is that of all n together.
+// Neighbour runs one client that sends requests at full speed beside n good ones. The latency in
+// Result is that of all n together.
 func Neighbour(t Target, n int) (r Result, err error) {
 	watchAll := func() (Latency, error) {
 		var mu sync.Mutex

@@ -18,7 +18,7 @@ func (l Latency) String() string {
 	return fmt.Sprintf("median %.2f ms, p99 %.2f ms, worst %.2f ms", ms(l.Median), ms(l.P99), ms(l.Worst))
 }
 
-// probe is a good client: it asks a short line every two milliseconds.
+// probe is a good client: it sends a short line every two milliseconds.
 type probe struct {
 	target Target
 	conn   net.Conn
@@ -34,7 +34,7 @@ func newProbe(t Target) (*probe, error) {
 
 const askEvery = 2 * time.Millisecond
 
-// watch asks for so long.
+// watch sends lines for the given time.
 func (p *probe) watch(lasting time.Duration) (Latency, error) {
 	var took []time.Duration
 	ticker := time.NewTicker(askEvery)
@@ -50,8 +50,8 @@ func (p *probe) watch(lasting time.Duration) (Latency, error) {
 	return summary(took), nil
 }
 
-// stay asks now and then, so that the server has no reason to disconnect it, until the function
-// that it returns is called.
+// stay sends a line now and then, so that the server has no reason to disconnect it, until the
+// returned function is called.
 func (p *probe) stay() (enough func() error) {
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {

@@ -2,6 +2,6 @@
 
 package attack
 
-// raced: the race detector takes memory of its own for every goroutine and every byte that is
-// watched.
+// raced is true with the race detector, which takes memory for every goroutine and every watched
+// byte.
 const raced = true

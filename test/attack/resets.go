@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Resets is clients that connect, ask and reset, as fast as they can for so long. Attackers is how
-// many came; New how long a client took to be served afterwards. left is how many descriptors more
-// the server has a moment later.
+// Resets runs clients that connect, send a request and reset, as fast as they can for the given
+// time. Attackers is how many connected; New is how long a client took to be served afterwards.
+// left is how many more descriptors the server has a moment later.
 func Resets(t Target, lasting time.Duration) (r Result, left int, err error) {
 	good, err := newProbe(t)
 	if err != nil {

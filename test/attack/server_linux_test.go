@@ -18,7 +18,7 @@ import (
 	"github.com/go-berth/berth"
 )
 
-// serverVariable tells this program that it is the server under attack, and how.
+// serverVariable tells this program that it is the server under attack, and its setting.
 const serverVariable = "BERTH_ATTACKED"
 
 // setting is how the server is started.
@@ -98,7 +98,7 @@ func start(t *testing.T, s setting) Target {
 	return Target{Addr: strings.TrimSpace(addr), PID: command.Process.Pid}
 }
 
-// strict is a server that strangers can reach.
+// strict is a server with short timeouts.
 func strict(transport berth.Transport) setting {
 	s := setting{Transport: transport}
 	s.Connection.IdleTimeout, s.Connection.WriteTimeout = 2*time.Second, 2*time.Second

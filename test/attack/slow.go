@@ -23,7 +23,7 @@ func Slow(t Target, n int) (Result, error) {
 				case <-every.C:
 				}
 				if _, err := conn.Write([]byte("x")); err != nil {
-					return // the server has had enough of it
+					return // the server has disconnected it
 				}
 			}
 		})

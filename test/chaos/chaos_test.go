@@ -32,8 +32,8 @@ func drawSeed(t *testing.T) uint64 {
 	return n
 }
 
-// C1: if any actor is killed, its connection ends and its client is told; no other one notices; the
-// listener goes on.
+// C1: if any actor is killed, its connection ends and its client is told. No other connection is
+// affected, and the listener goes on.
 func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
 		began, seed := time.Now(), drawSeed(t)
@@ -63,7 +63,7 @@ func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
 	})
 }
 
-// kills counts them by what was killed.
+// kills counts killed actors by kind.
 type kills map[string]int
 
 func (k kills) total() (n int) {
@@ -92,7 +92,7 @@ func kill(system *actor.ActorSystem, pid *actor.PID, random *rand.Rand, lasting 
 		killed[kind]++
 		victim := system.NewLocalPID(byKind[kind][random.IntN(len(byKind[kind]))])
 		switch {
-		case kind == supervisor: // its stop would be the end of the listener; its restart is not
+		case kind == supervisor: // its stop would end the listener; its restart does not
 			process, _ := system.ProcessRegistry.Get(victim)
 			process.SendSystemMessage(victim, &actor.Restart{})
 		case random.IntN(2) == 0:
@@ -104,7 +104,7 @@ func kill(system *actor.ActorSystem, pid *actor.PID, random *rand.Rand, lasting 
 	return killed
 }
 
-// The kinds of actors of a listener, by where they are in its tree.
+// The kinds of actors of a listener, by their place in its tree.
 const (
 	supervisor  = "supervisor"
 	acceptor    = "acceptor"
@@ -115,7 +115,7 @@ const (
 
 var kinds = []string{supervisor, acceptor, connections, connected, writer}
 
-// kindOf tells the kind by the path below the listener: "", "/acceptor", "/connections",
+// kindOf returns the kind for a path below the listener: "", "/acceptor", "/connections",
 // "/connections/$5", "/connections/$5/$6".
 func kindOf(path string) string {
 	switch depth := strings.Count(path, "/"); {

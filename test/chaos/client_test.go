@@ -13,13 +13,13 @@ import (
 )
 
 // client sends messages of random bytes, one after another, and requires each back. Its connection
-// may end at any time; then what it got must be a prefix of what it sent, and it connects again.
+// may end at any time. Then its input must be a prefix of its output, and it connects again.
 type client struct {
 	addr   string
 	ledger *ledger
 	random *rand.Rand
 	pause  time.Duration // the longest between two messages
-	faults bool          // ends its own connections in every way there is
+	faults bool          // ends its own connections in all ways
 }
 
 const (
@@ -64,7 +64,7 @@ func (c *client) talk(conn *net.TCPConn, stop <-chan struct{}) {
 		for i := range m {
 			m[i] = byte(c.random.Uint32())
 		}
-		m[0] |= 0x80 // so that it does not say panic
+		m[0] |= 0x80 // so that it does not read panic
 		sent := c.send(conn, m)
 		n, err := io.ReadFull(conn, back[:len(m)])
 		if !bytes.Equal(back[:n], m[:n]) {
@@ -109,7 +109,7 @@ func (c *client) misbehave(conn *net.TCPConn, scratch []byte) {
 	case 2: // by a fault in the handler
 		_, _ = io.WriteString(conn, "panic")
 		_, _ = io.CopyBuffer(io.Discard, conn, scratch)
-	case 3: // without reading what comes
+	case 3: // without reading its input
 		_, _ = conn.Write(scratch)
 	}
 }

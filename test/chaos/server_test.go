@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds the time for anything that ought to happen at once. Only a failing test waits
-// that long.
+// patience bounds the time for events that should happen at once. Only a failing test waits that
+// long.
 const patience = 30 * time.Second
 
 // ledger holds the violations that were seen, and counts of successes.
@@ -32,8 +32,8 @@ type ledger struct {
 	mu         sync.Mutex
 	violations []string
 
-	opened, ended atomic.Int64 // connections, as their handlers were told
-	echoed        atomic.Int64 // messages, as clients got them back
+	opened, ended atomic.Int64 // connections, as their handlers count them
+	echoed        atomic.Int64 // messages that clients got back
 	dialled, cut  atomic.Int64 // clients' connections; of those, ended by the other side
 }
 
@@ -51,7 +51,8 @@ func (l *ledger) found() (count int, first string) {
 	return len(l.violations), strings.Join(l.violations[:min(5, len(l.violations))], "\n")
 }
 
-// echo gives every byte back and checks what its connection is told: one value for each.
+// echo sends every byte back and checks the events of its connection. Each connection has a value
+// of its own.
 type echo struct {
 	ledger   *ledger
 	inside   atomic.Bool

@@ -27,7 +27,7 @@ const samples = 60
 // resources does not grow.
 func TestALongLifeTakesNoMoreOfAnythingThanAShortOne(t *testing.T) {
 	overEach(t, func(t *testing.T, transport listener.Transport) {
-		t.Parallel() // half an hour is long; each measures the process, and so both
+		t.Parallel() // half an hour is long; each test measures the whole process, with both in it
 		began, seed := time.Now(), drawSeed(t)
 		seen, system := &ledger{}, newSystem()
 		l, err := listener.Listen(system.Root, "127.0.0.1:0", factory(seen), listener.Options{
@@ -64,18 +64,18 @@ func TestALongLifeTakesNoMoreOfAnythingThanAShortOne(t *testing.T) {
 	})
 }
 
-// sample is what the process holds at one moment.
+// sample holds the resources of the process at one moment.
 type sample struct{ goroutines, descriptors, heap float64 }
 
 func measure() sample {
-	debug.FreeOSMemory() // a collection, so that the heap is what is reachable
+	debug.FreeOSMemory() // a collection, so that the heap holds reachable memory only
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return sample{float64(runtime.NumGoroutine()), float64(descriptors()), float64(m.HeapAlloc)}
 }
 
-// resources are what a process can run out of. slack is the noise: clients come and go while it is
-// measured.
+// resources are the limited resources of a process. slack is the noise: clients come and go during
+// the measurement.
 var resources = []struct {
 	name  string
 	of    func(sample) float64

@@ -6,7 +6,8 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// answer notes that the outcome of an operation was told. late: by a callback after Closed.
+// answer notes that the outcome of an operation was told. late says that a callback after Closed
+// told it.
 func (c *conn) answer(o *operation, late bool) {
 	if (o.op == history.Write || o.op == history.File) && !o.mail {
 		return // see G4
@@ -23,12 +24,12 @@ func (c *conn) answer(o *operation, late bool) {
 	}
 }
 
-// endless reports that an operation has its effect on an ended connection already.
+// endless reports whether an operation has its effect on an ended connection already.
 func endless(o *operation) bool {
 	return o.op == history.Close || o.op == history.Abort || o.op == history.Detach
 }
 
-// unanswered looks at what was due.
+// unanswered checks the answers that were due.
 func (c *conn) unanswered(due func(o *operation) bool) {
 	for _, o := range c.due {
 		if o.told > 0 || !due(o) {
@@ -44,7 +45,7 @@ func (c *conn) unanswered(due func(o *operation) bool) {
 	c.due = slices.DeleteFunc(c.due, func(o *operation) bool { return o.told > 0 || due(o) })
 }
 
-// prompt reports that an operation is answered as soon as it is read.
+// prompt reports whether an operation is answered as soon as it is read.
 func prompt(o *operation) bool {
 	return o.op == history.Pause || o.op == history.Resume || o.op == history.Info && o.mail || o.op == history.Send
 }

@@ -1,9 +1,9 @@
 package check
 
 // permits follows how many connections hold a permit of MaxConnections. A permit is taken before
-// Accepted, and free once the server's FIN is sent, which neither the handler nor the peer sees in
-// that moment. So two bounds are known: a connection surely holds its permit until the beginning of
-// its end, and surely not any more once the peer has read the FIN, or Closed has returned.
+// Accepted, and is free once the server's FIN is sent. Neither the handler nor the peer sees that
+// moment. So two bounds are known. A connection surely holds its permit until the beginning of its
+// end. It surely holds it no more once the peer has read the FIN, or Closed has returned.
 type permits struct {
 	surely    int
 	maybe     int
@@ -30,7 +30,7 @@ func (p *permits) mayGive(c *conn) {
 	}
 }
 
-// give notes that it is.
+// give notes that the permit is free.
 func (p *permits) give(c *conn) {
 	p.mayGive(c)
 	if c.mayHold {
@@ -39,7 +39,7 @@ func (p *permits) give(c *conn) {
 	}
 }
 
-// rest looks for clients that wait although there is room.
+// rest looks for clients that wait while there is room.
 func (p *permits) rest(j *judge) {
 	if j.world.MaxConnections == 0 || j.world.Rejects || p.suspended || j.shutdown || j.world.NoPeers {
 		return

@@ -15,15 +15,15 @@ func only(reason protocol.Reason) reasons { return 1 << reason }
 
 var peerReasons = only(protocol.ReasonPeerClosed) | only(protocol.ReasonPeerReset)
 
-// causes are what may have ended a connection, and what surely did.
+// causes are the events that may have ended a connection, and those that surely did.
 type causes struct {
-	possible reasons // what has happened that may end it
+	possible reasons // of events that may end it
 	decided  bool    // one of them surely has taken effect: no more Data
 	why      string
 	definite *time.Duration // when the first of them came that cannot fail to end it
 	frozen   reasons        // what was possible at the Rest after that: the first cause is among it
 	failures []error        // what handlers returned
-	failed   int            // how many did not return at all
+	failed   int            // handlers that did not return at all
 	atEnd    reasons        // what was possible when Closed came
 
 	since    time.Duration // when it was accepted
@@ -39,7 +39,7 @@ type causes struct {
 
 func (cs *causes) add(reason protocol.Reason) { cs.possible |= only(reason) }
 
-// peer notes what the peer does to end it.
+// peer notes an action of the peer that ends the connection.
 func (cs *causes) peer(r *history.Record) {
 	switch r.What {
 	case history.Finishing:
@@ -54,7 +54,7 @@ func (cs *causes) peer(r *history.Record) {
 	}
 }
 
-// begin notes an operation that ends it.
+// begin notes an operation that ends the connection.
 func (cs *causes) begin(o *operation) {
 	switch o.op {
 	case history.Close:
@@ -133,14 +133,14 @@ func (cs *causes) wrote(c *conn) {
 // came notes a byte that has come.
 func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = at, 0 }
 
-// awaits notes that the peer has waited for the server for d: that does not count as idle, but for
-// what lies between two looks of the sweep.
+// awaits notes that the peer has waited for the server for d. This time does not count as idle,
+// except between two looks of the sweep.
 func (cs *causes) awaits(c *conn, d time.Duration) {
 	limit := cs.timeouts.longest(&c.world.Options)
 	cs.awaited += max(0, d-(overrun(limit)-limit))
 }
 
-// byNow returns what may have ended the connection by now, the clock's doing included.
+// byNow returns the reasons that may have ended the connection by now, those of the clock included.
 func (cs *causes) byNow(c *conn) reasons {
 	o, all := &c.world.Options, cs.possible
 	overBy := func(at, limit, since time.Duration) bool { return limit > 0 && (c.world.RealTime || at-since >= limit) }
@@ -170,10 +170,10 @@ func (cs *causes) byNow(c *conn) reasons {
 	return all
 }
 
-// none reports that nothing can have ended the connection yet.
+// none reports whether nothing can have ended the connection yet.
 func (cs *causes) none(c *conn) bool { return cs.byNow(c) == 0 }
 
-// settle notes a Rest: what was to end the connection has begun to.
+// settle notes a Rest: every event that ends the connection has begun to.
 func (cs *causes) settle(c *conn) {
 	if c.nothingPending() {
 		cs.mayStall = false
@@ -187,7 +187,7 @@ func (cs *causes) settle(c *conn) {
 	}
 }
 
-// own looks whether a reason is one that there may be by now.
+// own checks whether a reason is possible by now.
 func (cs *causes) own(c *conn, reason protocol.Reason, err error) bool {
 	if cs.byNow(c)&only(reason) != 0 {
 		return true
@@ -200,12 +200,12 @@ func (cs *causes) own(c *conn, reason protocol.Reason, err error) bool {
 	return false
 }
 
-// closed looks at the reason of an end.
+// closed checks the reason of an end.
 func (cs *causes) closed(c *conn) {
 	reason, err := c.closed.Reason, c.closed.Err
 	cs.atEnd = cs.byNow(c)
 	if c.closing == nil && !cs.own(c, reason, err) || cs.atEnd&only(reason) == 0 {
-		return // which Closing was judged for
+		return // Closing was judged for it
 	}
 	if cs.frozen != 0 && cs.frozen&only(reason) == 0 {
 		c.fail(FirstCause, "%v (%v), after %s", reason, err, cs.why)

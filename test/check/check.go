@@ -12,30 +12,28 @@ import (
 type World struct {
 	// Options of the connections, as they were given.
 	Options connection.Options
-	// MaxConnections, 0: not judged. Rejects: clients beyond it are turned away.
+	// MaxConnections is not judged if it is 0. Rejects says that clients beyond it are turned away.
 	MaxConnections int
 	Rejects        bool
-	// NoPeers: the clients' side was not recorded.
+	// NoPeers says that the clients' side was not recorded.
 	NoPeers bool
 	// Network is the most bytes that are between the ends in one direction: accepted by the kernel
-	// and not read by the peer. 0: unknown, and then nothing is concluded about which writes are
-	// pending.
+	// and not read by the peer. 0 means unknown; then nothing is concluded about pending writes.
 	Network int
 	// Kernel is the least that the kernel takes for a peer that reads nothing.
 	Kernel Kernel
-	// Instant: what was sent has arrived at the next Rest, unless the network is parted.
+	// Instant says that sent bytes have arrived at the next Rest, unless the network is parted.
 	Instant bool
-	// RealTime: records come later than the events they describe, by an unknown time. Limits in
-	// time are not judged.
+	// RealTime says that records come later than the events they describe, by an unknown time.
+	// Limits in time are not judged.
 	RealTime bool
-	// Lossless: a reset by the peer loses nothing that it had sent before, unless the network is
-	// parted.
+	// Lossless says that a reset by the peer loses nothing that it had sent before, unless the
+	// network is parted.
 	Lossless bool
 }
 
-// Kernel is the least that a kernel takes before it takes no more: so many writes, or so many
-// bytes, whichever comes first. The zero value means unknown, and then nothing is concluded from
-// it.
+// Kernel is the least that a kernel takes before it takes no more: a number of writes or of bytes,
+// whichever comes first. The zero value means unknown, and then nothing is concluded from it.
 type Kernel struct{ Writes, Bytes int }
 
 // Violation is a rule that was broken.
@@ -83,7 +81,7 @@ type judge struct {
 	parted     bool // the whole network
 	torn       bool // it was before
 	shutdown   bool
-	over       bool // nothing of the listener is left: what has not come will not come
+	over       bool // nothing of the listener is left: nothing more comes
 	violations []Violation
 }
 

@@ -11,7 +11,7 @@ import (
 
 func init() { maps.Copy(bad, badRoom) }
 
-// badRoom are those that break a rule of tokens or of room.
+// badRoom are histories that break a rule of tokens or of room.
 var badRoom = map[Rule]map[string]func(t *tale){
 	Token: {
 		"lost": func(t *tale) {

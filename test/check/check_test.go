@@ -26,7 +26,7 @@ var (
 	many       = strings.Repeat("m", 150) // more than the network of a tale holds
 )
 
-// stats returns those of a connection that wrote so many bytes and could not write others.
+// stats returns the stats of a connection that wrote a number of bytes and could not write others.
 func stats(written, unsent int) protocol.Stats {
 	return protocol.Stats{Written: uint64(written), Unsent: uint64(unsent)}
 }
@@ -235,7 +235,7 @@ func TestGoodHistoriesBreakNothing(t *testing.T) {
 	}
 }
 
-// bad are histories that break one rule each. They end as good ones do, so that nothing else is
+// bad are histories that break one rule each. They end as good ones do, so that no other rule is
 // broken.
 var bad = map[Rule]map[string]func(t *tale){
 	AcceptedFirst: {
@@ -358,7 +358,7 @@ var bad = map[Rule]map[string]func(t *tale){
 		"held back by writes that have gone": func(t *tale) {
 			t.open().write(alice, "x", nil, nil).sends("a").rest().data("a", 1).aborted(1, 0)
 		},
-		"an end of the peer's that nobody sees": func(t *tale) {
+		"an end of the peer's that is not seen": func(t *tale) {
 			t.open().note(history.Finishing).rest().closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
 		},
 		"after a Resume in pull mode": func(t *tale) {

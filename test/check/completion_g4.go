@@ -7,7 +7,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// completed looks at the completion of a write through the handle. late: it came after Closed.
+// completed checks the completion of a write through the handle. late says that it came after
+// Closed.
 func (c *conn) completed(o *operation, late bool) {
 	switch {
 	case o.told > 1:
@@ -42,7 +43,7 @@ func (c *conn) completed(o *operation, late bool) {
 	}
 }
 
-// completions looks at an ended connection.
+// completions checks an ended connection.
 func (c *conn) completions() {
 	succeeded, failed := 0, 0
 	for _, o := range c.ledger.writes {

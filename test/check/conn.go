@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// conn is one connection, as far as the records have come.
+// conn is one connection, as the records so far show it.
 type conn struct {
 	*judge
 	number int
@@ -47,7 +47,7 @@ type conn struct {
 	restarts []time.Duration // of the handler
 }
 
-// resting is what a Rest found.
+// resting is the state that a Rest found.
 type resting struct {
 	at     time.Duration
 	calls  int        // that had begun
@@ -88,7 +88,7 @@ type operation struct {
 // length is how many bytes can go out.
 func (o *operation) length() int { return o.size - o.short }
 
-// room is what it takes of the write buffer.
+// room is its part of the write buffer.
 func (o *operation) room() int {
 	if o.op == history.File {
 		return 0
@@ -96,7 +96,7 @@ func (o *operation) room() int {
 	return o.size
 }
 
-// unknown is the end of an operation of which it is not known.
+// unknown is the end of an operation whose end is not known.
 const unknown = math.MaxInt/2 + 1
 
 func (c *conn) fail(rule Rule, format string, values ...any) {
@@ -273,7 +273,7 @@ func (c *conn) told(r *history.Record) {
 	c.answer(o, r.What == history.Answer && !r.Mail)
 }
 
-// draining looks at a Draining: one for a shutdown, one for MaxAge.
+// draining checks a Draining: one for a shutdown, one for MaxAge.
 func (c *conn) draining() {
 	most := 0
 	if c.shutdown {
@@ -287,7 +287,7 @@ func (c *conn) draining() {
 	}
 }
 
-// finish looks at the whole, when no more records come.
+// finish checks the whole when no more records come.
 func (c *conn) finish() {
 	c.orderAtEnd()
 	c.input.finish(c)

@@ -1,6 +1,6 @@
 // Package check judges a history: from the records of an observer (package history) it returns the
-// rules of the guarantees that were broken. It is a pure function of the records, so that the
-// histories that break each rule can be written by hand.
+// rules of the guarantees that were broken. It is a pure function of the records, so a history that
+// breaks a rule can be written by hand.
 //
 //	rules.go          the rules, by name
 //	check.go          the walk over the records
@@ -12,6 +12,6 @@
 //	rest.go           what must have happened when nothing moves any more
 //
 // Records of concurrent goroutines do not tell which goroutine was first. The rules therefore
-// conclude from bounds: what surely was so, and what may have been. A history that may have kept a
-// rule has kept it.
+// conclude from bounds: the facts that are sure, and those that are possible. A history that may
+// have kept a rule counts as one that has kept it.
 package check

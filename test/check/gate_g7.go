@@ -5,10 +5,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// gate looks at a Data that begins while writes are pending.
+// gate checks a Data that begins while writes are pending.
 func (c *conn) gate() {
 	if c.causes.possible&only(protocol.ReasonPeerReset) != 0 {
-		return // then the writes have failed, and what the peer had sent is still shown
+		return // then the writes have failed, and the peer's input is still shown
 	}
 	count, size := c.ledger.surely(c, c.quietFrom)
 	switch c.world.Options.ReadGate {

@@ -55,7 +55,7 @@ func (in *input) peer(c *conn, r *history.Record) {
 	}
 }
 
-// data looks at a Data that begins.
+// data checks a Data that begins.
 func (in *input) data(c *conn, r *history.Record) {
 	end := in.consumed + len(r.Bytes)
 	if !c.world.NoPeers && (end > len(in.sent) || !bytes.Equal(in.sent[in.consumed:end], r.Bytes)) {
@@ -99,8 +99,8 @@ func (in *input) end(c *conn, r *history.Record, end int) {
 	in.eof = in.eof || r.EOF
 }
 
-// mayEnd reports that input may have ended in order. A reset looks so as well if it was told to a
-// write: the kernel tells it once.
+// mayEnd reports whether input may have ended in order. A reset that was told to a write looks the
+// same: the kernel tells it once.
 func (in *input) mayEnd(c *conn) bool { return in.finished || in.gone && c.ledger.begun > 0 }
 
 func (in *input) left(c *conn, r *history.Record) {
@@ -130,7 +130,7 @@ func (in *input) settle() {
 	in.calls, in.unreadWas = 0, len(in.unread)
 }
 
-// finish checks that an ended connection has shown all that it had to show.
+// finish checks that an ended connection has shown all input.
 func (in *input) finish(c *conn) {
 	if c.closed == nil || c.world.NoPeers {
 		return
@@ -153,8 +153,8 @@ func (in *input) finish(c *conn) {
 	}
 }
 
-// prevented reports that input may have been kept from the handler, by the handler itself or by an
-// end that does not wait for it.
+// prevented reports whether input may have been kept from the handler, by the handler itself or by
+// an end that does not wait for it.
 func (c *conn) prevented() bool {
 	o := &c.world.Options
 	return o.HoldFullReadBuffer || c.shutdown || c.causes.possible&^peerReasons != 0 || c.torn || c.judge.torn
@@ -168,9 +168,9 @@ func (in *input) unreadAtEnd(c *conn) {
 	}
 }
 
-// resetAtRest looks for a reset that was not noticed. Nothing can be known of one behind more bytes
-// than are read ahead: a connection that has no descriptor stops to read ahead at a read that was
-// filled, and surely has none where its peer never sent as much as one takes.
+// resetAtRest looks for a reset that was not noticed. A reset behind more bytes than are read ahead
+// cannot be known. A connection without a descriptor stops reading ahead at a read that was filled.
+// No read was filled if its peer never sent as much as one read takes.
 func (c *conn) resetAtRest() {
 	in := &c.input
 	const least = 512 // what a read takes, if there is room

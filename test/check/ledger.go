@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// outcome is what became of a write.
+// outcome is the result of a write.
 type outcome uint8
 
 const (
@@ -21,12 +21,12 @@ const (
 )
 
 // ledger holds the writes of a connection. The pending writes have two bounds. A write is surely
-// pending if the kernel cannot have taken it: it lies further behind what the peer has read than
-// the network holds. A write may be pending if it was not seen to be gone.
+// pending if the kernel cannot have taken it: it lies further behind the peer's reads than the
+// network holds. A write may be pending if its release was not seen.
 type ledger struct {
 	writes []*operation // by Begin
 	sure   []*operation // accepted through the handle, by End: possibly still pending, see surely
-	total  int          // bytes of all that surely were accepted (or, where writes are dropped, of all that were said to be)
+	total  int          // bytes of all surely accepted writes (or, where writes are dropped, of all that were reported as accepted)
 	short  int          // of those, bytes that their files do not have
 	unsure int          // bytes of those by mail of which it is not known
 	opened []*operation // may be pending
@@ -65,7 +65,7 @@ func (l *ledger) begin(c *conn, o *operation) {
 	}
 }
 
-// known notes that it is known by now whether a write was refused.
+// known notes that the records now tell whether a write was refused.
 func (l *ledger) known(o *operation) {
 	if o.outcome == open && o.op != history.Wait {
 		l.offered--
@@ -108,7 +108,7 @@ func (l *ledger) told(c *conn, o *operation) {
 		l.accept(c, o, sent)
 	case err == protocol.ErrDropped:
 		l.refuse(c, o, err)
-		l.total += o.size // as is said of one through the handle
+		l.total += o.size // as for a write through the handle
 	case c.mayEndWith(err):
 		// The error is a refusal, or the cause of the connection's end. In the second case the
 		// write may have been accepted.
@@ -127,8 +127,8 @@ func (l *ledger) told(c *conn, o *operation) {
 	}
 }
 
-// tooLarge reports that err refuses a write that does not fit at all. It may also be in the error
-// that a connection ended with, because its handler failed with that of another write.
+// tooLarge reports whether err refuses a write that does not fit at all. It may also be in the
+// error that a connection ended with, if its handler failed with the error of another write.
 func (o *operation) tooLarge(c *conn, err error) bool {
 	return isTooLarge(err) && o.room() > c.world.Options.WriteBufferSize
 }
@@ -146,17 +146,17 @@ func (l *ledger) accept(c *conn, o *operation, as outcome) {
 	}
 }
 
-// mayEndWith reports that a refusal's error may also be the error that the connection ends with:
+// mayEndWith reports whether a refusal's error may also be the error that the connection ends with:
 // that of another write that was refused.
 func (c *conn) mayEndWith(err error) bool {
 	slow := c.world.Options.SlowConsumer == connection.SlowClose && lacksRoom(err)
 	return slow || isClosed(err) || slices.Contains(c.causes.failures, err)
 }
 
-// drops reports that a write that was said to be accepted may have been dropped.
+// drops reports whether a write that was reported as accepted may have been dropped.
 func (c *conn) drops() bool { return c.world.Options.SlowConsumer == connection.SlowDropNewest }
 
-// refuse looks at a write that was not accepted.
+// refuse checks a write that was not accepted.
 func (l *ledger) refuse(c *conn, o *operation, err error) {
 	l.known(o)
 	l.deny(o, err)
@@ -196,7 +196,8 @@ func (c *conn) gone() (most, from int) {
 	return from + c.output.reading, from
 }
 
-// surely returns what is certainly pending of the writes that ended before the given record.
+// surely returns the part that is certainly pending of the writes that ended before the given
+// record.
 func (l *ledger) surely(c *conn, before int) (count, size int) {
 	most, from := c.gone()
 	for len(l.sure) > 0 && l.sure[0].before+l.sure[0].length() <= from {

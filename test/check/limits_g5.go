@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// bounds looks at what surely is pending.
+// bounds checks the writes that surely are pending.
 func (l *ledger) bounds(c *conn) {
 	o := &c.world.Options
 	count, size := l.surely(c, unknown)
@@ -37,7 +37,7 @@ func (l *ledger) info(c *conn, info *protocol.Info) {
 // refused checks that there was a reason for the error of a write that was not accepted.
 func (c *conn) refused(o *operation, err error) {
 	options := &c.world.Options
-	// All that may have been pending at any time from its beginning to its end, itself excepted.
+	// All other writes that may have been pending at any time from its beginning to its end.
 	count := o.may + c.ledger.begun - o.begun - 1
 	size := o.maySize + c.ledger.began - o.began - o.size
 	if c.endRefuses(o, err) {
@@ -65,8 +65,8 @@ func (c *conn) refused(o *operation, err error) {
 			c.fail(CountFirst, "%v, with %d writes pending of at most %d", err, sure, options.WriteQueueSize)
 		}
 	case history.DeadLetter:
-		// It is that of a Write without a question, for any reason, or of another one after the
-		// end.
+		// It is the error of a Write without a question, for any reason, or of another one after
+		// the end.
 		if o.asked && c.causes.none(c) {
 			c.fail(RightError, "%v, and nothing has ended it", err)
 		}
@@ -77,8 +77,8 @@ func (c *conn) refused(o *operation, err error) {
 	}
 }
 
-// endRefuses looks at a write that was refused because the connection takes no more. False: err
-// says something else.
+// endRefuses checks a write that was refused because the connection takes no more. It returns false
+// if err says something else.
 func (c *conn) endRefuses(o *operation, err error) bool {
 	switch {
 	case transport.IsReset(err):
@@ -95,30 +95,30 @@ func (c *conn) endRefuses(o *operation, err error) bool {
 	return true
 }
 
-// isTooLarge reports that err refuses a write that would not fit into an empty queue. A handler
+// isTooLarge reports whether err refuses a write that would not fit into an empty queue. A handler
 // that panics with such an error ends its connection with it.
 func isTooLarge(err error) bool {
 	_, panicked := errors.AsType[*protocol.PanicError](err)
 	return !panicked && errors.Is(err, protocol.ErrWriteTooLarge)
 }
 
-// lacksRoom reports that err refuses a write for lack of room.
+// lacksRoom reports whether err refuses a write for lack of room.
 func lacksRoom(err error) bool {
 	return err == protocol.ErrWriteQueueFull || err == protocol.ErrWriteBufferFull
 }
 
-// reset reports that only a reset by the peer can have ended the connection, also in one direction,
-// provided that no write was told of it: after that it looks like an orderly end.
+// reset reports whether only a reset by the peer can have ended the connection, or one direction of
+// it. A reset that a write was told of does not count: after that it looks like an orderly end.
 func (c *conn) reset() bool {
 	others := c.causes.byNow(c) &^ peerReasons
 	return others == 0 && c.input.gone && !c.input.finished && c.causes.half == nil
 }
 
-// isClosed reports that err is one with which a connection refuses what comes after its end has
+// isClosed reports whether err is one with which a connection refuses calls after its end has
 // begun.
 func isClosed(err error) bool { return err == protocol.ErrClosed || transport.IsReset(err) }
 
-// writable looks at a Writable.
+// writable checks a Writable.
 func (c *conn) writable(ready bool) {
 	switch {
 	case !ready && !c.room.mayBeFull(c):

@@ -6,7 +6,7 @@ import (
 )
 
 // line is the search for an order of writes that makes a stream of bytes. Nearly always there is
-// one candidate for the next place; where there are more, of equal bytes, it tries them in turn.
+// one candidate for the next place. If there are more, with equal bytes, it tries them in turn.
 type line struct {
 	received []byte
 	writes   []*operation // by Begin
@@ -19,7 +19,7 @@ type line struct {
 	tries  int
 }
 
-// choice is a place in the line, with the others that could stand there.
+// choice is a place in the line, with the other writes that could stand there.
 type choice struct {
 	at     int // in received
 	write  int // in writes

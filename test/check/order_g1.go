@@ -8,7 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// order looks at a call that begins.
+// order checks a call that begins.
 func (c *conn) order(r *history.Record) {
 	if c.inside != 0 {
 		c.fail(NoOverlap, "%v begins inside call #%d", r.Call, c.inside)
@@ -28,17 +28,17 @@ func (c *conn) order(r *history.Record) {
 	}
 }
 
-// begins looks at a Closing.
+// begins checks a Closing.
 func (c *conn) begins(closing *protocol.Closing) {
 	if c.closing != nil {
 		c.fail(ClosingOnce, "%v, after %v", closing.Reason, c.closing.Reason)
 	}
 	c.closing, c.causes.begunAt = closing, c.now
 	c.causes.own(c, closing.Reason, closing.Err)
-	c.causes.add(closing.Reason) // also once the clock says something else
+	c.causes.add(closing.Reason) // even if the clock says something else later
 }
 
-// wasTold looks at a connection at its Closed.
+// wasTold checks a connection at its Closed.
 func (c *conn) wasTold() {
 	switch {
 	case c.closing == nil:

@@ -17,7 +17,7 @@ type output struct {
 	reading  int           // how much a read of the peer's that goes on may take
 	got      time.Duration // when it last got something
 	fin      bool          // the peer read the server's FIN
-	broken   bool          // a call of the peer's failed: what looks like a FIN after it is none
+	broken   bool          // a call of the peer's failed: an end after it is no FIN
 	reads    []reading     // that got something
 }
 
@@ -28,8 +28,8 @@ type reading struct {
 	sum    int // of the bytes that the peer had got with it
 }
 
-// since returns how many bytes the peer may have taken out of the network, of those after which
-// more were taken at a time or a record.
+// since returns how many bytes the peer may have taken out of the network after the reads before a
+// time or a record.
 func (out *output) since(before func(reading) bool) int {
 	i := sort.Search(len(out.reads), func(i int) bool { return !before(out.reads[i]) })
 	sum := len(out.received) + out.reading

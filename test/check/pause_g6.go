@@ -8,7 +8,7 @@ import (
 )
 
 // pauses follows Pause and Resume. Both go through the connection's mailbox, which is read before
-// input is: one that had returned when the last handler call ended, or at the last Rest, has had
+// input is: a call that had returned when the last handler call ended, or at the last Rest, has had
 // its effect on the next Data.
 type pauses struct {
 	ever    bool         // a Pause or a counted Resume has been called
@@ -63,7 +63,7 @@ func (p *pauses) told(c *conn, o *operation) {
 	}
 }
 
-// data looks at a Data that begins.
+// data checks a Data that begins.
 func (p *pauses) data(c *conn) {
 	if p.sure != nil && p.sure.end < c.quietFrom {
 		c.fail(Paused, "the Pause was record %d", p.sure.begin)
@@ -73,7 +73,7 @@ func (p *pauses) data(c *conn) {
 	}
 }
 
-// settle notes a Rest: all that was sent has been read.
+// settle notes a Rest: all mail has been read.
 func (p *pauses) settle(c *conn) {
 	for _, o := range p.open {
 		o.end = min(o.end, c.at)

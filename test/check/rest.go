@@ -7,7 +7,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// rest judges a connection when nothing moves any more: all that could happen has happened.
+// rest judges a connection when nothing moves any more.
 func (c *conn) rest() {
 	c.waits.rest(c)
 	if !c.accepted || c.left || c.inside != 0 {
@@ -16,7 +16,7 @@ func (c *conn) rest() {
 	c.quietFrom = c.at
 	c.ledger.settle(c)
 	c.pauses.settle(c)
-	// A connection that is to end soon is not waited for: its pause counts.
+	// There is no wait for a connection that is to end soon: its pause counts.
 	leaving := c.shutdown || c.drained > 0 || c.causes.half != nil || c.causes.byNow(c)&only(protocol.ReasonMaxAge) != 0
 	if before := c.rested; before.paused != nil && before.paused == c.pauses.sure && before.calls == c.calls && !leaving {
 		c.causes.awaits(c, c.now-before.at)
@@ -110,8 +110,8 @@ func (c *conn) endAtRest() {
 	}
 }
 
-// lingersAtRest looks for a connection that waits for too long for a handler that does not want
-// what its peer sent before the reset.
+// lingersAtRest looks for a connection that waits too long for a handler without demand, after its
+// peer sent input and then a reset.
 func (c *conn) lingersAtRest() {
 	limit := c.world.Options.LingerTimeout
 	since := max(c.causes.begunAt, c.input.shownAt, c.idleSince) // the wait begins once Closing has returned
@@ -120,15 +120,15 @@ func (c *conn) lingersAtRest() {
 	}
 }
 
-// overrun is a limit with what it may be exceeded by: an eighth, or 10 ms.
+// overrun is a limit with its tolerance: an eighth, or 10 ms.
 func overrun(limit time.Duration) time.Duration { return limit + max(limit/8, 10*time.Millisecond) }
 
 // overrunTried is overrun for a limit on a write that waits: the sweep may notice one round later
 // what the peer took, and the write is tried once more before the end.
 func overrunTried(limit time.Duration) time.Duration { return limit + 2*(overrun(limit)-limit) }
 
-// timeAtRest looks for a connection that is still there although nothing has moved for longer than
-// it may.
+// timeAtRest looks for a connection that has not ended although nothing has moved for longer than
+// its limit.
 func (c *conn) timeAtRest() {
 	o, possible := &c.world.Options, c.causes.byNow(c)
 	idle, stalled := only(protocol.ReasonIdleTimeout), only(protocol.ReasonWriteTimeout)

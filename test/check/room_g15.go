@@ -18,7 +18,7 @@ type room struct {
 	quietAt     int         // the record of the last Rest outside of a call
 }
 
-// outcome judges the result that was told of a write that does not wait.
+// outcome judges the reported result of a write that does not wait.
 func (rm *room) outcome(c *conn, o *operation, r *history.Record) {
 	dropped := r.Err == protocol.ErrDropped && c.drops()
 	refusal := lacksRoom(r.Err) && (r.What == history.End || o.mail && o.outcome == refused)
@@ -38,13 +38,13 @@ func (rm *room) outcome(c *conn, o *operation, r *history.Record) {
 	}
 }
 
-// busy is how long a write may take on a machine that has nothing else to do. One that took longer
-// may have been refused because the writer got no time.
+// busy is how long a write may take on an idle machine. A write that took longer may have been
+// refused because the writer got no time.
 const busy = 40 * time.Millisecond
 
 // judge checks that the kernel can have been full when a write was refused. If anything was
-// pending, it was full at the beginning of that moment. So it takes by now no more than the peer
-// has taken out of it since.
+// pending, the kernel was full at the beginning of that moment. So by now it takes no more than the
+// peer has taken out of it since.
 func (rm *room) judge(c *conn, o *operation, r *history.Record) {
 	if c.input.gone || c.world.NoPeers {
 		return
@@ -112,7 +112,7 @@ func (rm *room) replaced() {
 	rm.reminders++
 }
 
-// told looks at a WriteReady.
+// told checks a WriteReady.
 func (rm *room) told(c *conn, sender int) {
 	if rm.senders[sender] == 0 {
 		c.fail(SenderTold, "sender %d, of whose writes none was refused since the last time", sender)
@@ -120,7 +120,7 @@ func (rm *room) told(c *conn, sender int) {
 	delete(rm.senders, sender)
 }
 
-// rest looks for refusals that are not followed by anything although there is room.
+// rest looks for refusals that no report follows although there is room.
 func (rm *room) rest(c *conn) {
 	rm.quietAt = c.at
 	if c.closed != nil || c.broken || c.causes.shut || !c.nothingPending() {

@@ -60,7 +60,7 @@ const (
 
 	DrainingOnce Rule = "G12: Draining comes once in a shutdown, once for MaxAge"
 
-	Answered Rule = "G13: who asks is answered once"
+	Answered Rule = "G13: every request for an answer is answered once"
 	NoLoss   Rule = "G13: a message is handled or dead-lettered, once"
 	Token    Rule = "G13: a token comes back with a failure, and with nothing else"
 

@@ -10,7 +10,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// tale is a history written by hand, of connection 1 unless another one is named.
+// tale is a history written by hand. It is about connection 1 unless another one is named.
 type tale struct {
 	world   World
 	records []history.Record
@@ -42,7 +42,7 @@ func (t *tale) add(r history.Record) *tale {
 
 func (t *tale) after(d time.Duration) *tale { t.now += d; return t }
 
-// of goes on with another connection.
+// of switches to another connection.
 func (t *tale) of(conn int) *tale { t.conn = conn; return t }
 
 func (t *tale) note(what history.What) *tale { return t.add(history.Record{What: what}) }
@@ -79,7 +79,7 @@ func (t *tale) lastData(text string, consumed int) *tale {
 	return t.leave(history.Data, t.enter(history.Record{Call: history.Data, Bytes: []byte(text), EOF: true}), consumed, nil, false)
 }
 
-// fails is a call that returns an error, or panics if that is nil.
+// fails is a call that returns an error, or panics if the error is nil.
 func (t *tale) fails(err error) *tale {
 	return t.leave(history.Message, t.enter(history.Record{Call: history.Message}), 0, err, err == nil)
 }
@@ -90,7 +90,7 @@ func (t *tale) begins(reason protocol.Reason, err error) *tale {
 	return t.call(history.Record{Call: history.EndBegun, Closing: &protocol.Closing{Reason: reason, Err: err}})
 }
 
-// closed is an end, and its beginning if that has not been told.
+// closed is an end, and its beginning if no record has told it yet.
 func (t *tale) closed(reason protocol.Reason, err error, stats protocol.Stats) *tale {
 	if !slices.Contains(t.begun, t.conn) {
 		t.begins(reason, err)
@@ -121,12 +121,12 @@ func (t *tale) op(op history.Op, by int) *tale {
 	return t.begin(history.Record{Op: op, By: by}, nil).end(t.ids, 0, nil)
 }
 
-// asks is one with a callback.
+// asks is an operation with a callback.
 func (t *tale) asks(op history.Op, by int, id *int) *tale {
 	return t.begin(history.Record{Op: op, By: by, Asked: true}, id).end(t.ids, 0, nil)
 }
 
-// mails is one by PID.
+// mails is an operation by PID.
 func (t *tale) mails(op history.Op, by int, text string, id *int) *tale {
 	return t.begin(history.Record{Op: op, By: by, Mail: true, Asked: true, Bytes: []byte(text), N: len(text)}, id)
 }
@@ -149,8 +149,8 @@ func (t *tale) write(by int, text string, id *int, err error) *tale {
 	return t.begin(history.Record{Op: history.Write, By: by, Bytes: []byte(text), N: len(text), Asked: id != nil}, id).end(t.ids, n, err)
 }
 
-// refuses is a write through the handle that finds no room, where the network takes so many bytes
-// more.
+// refuses is a write through the handle that finds no room, while the network takes the given
+// number of bytes more.
 func (t *tale) refuses(by int, text string, err error, room int) *tale {
 	t.begin(history.Record{Op: history.Write, By: by, Bytes: []byte(text), N: len(text)}, nil)
 	return t.add(history.Record{What: history.End, ID: t.ids, Err: err, Room: room + 1})
@@ -161,7 +161,7 @@ func (t *tale) bids(by, from int, text string, id *int) *tale {
 	return t.begin(history.Record{Op: history.Write, By: by, Mail: true, Token: true, From: from, Bytes: []byte(text), N: len(text)}, id)
 }
 
-// comesBack is the answer to its sender about its failure.
+// comesBack is the answer about a write's failure to its sender.
 func (t *tale) comesBack(id int, err error) *tale {
 	return t.add(history.Record{What: history.Answer, ID: id, Err: err, Mail: true, Token: true})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // timeouts are the limits of time that a connection may have: the listener's, or its own, or either
-// while it is not known which.
+// of them while it is not known which.
 type timeouts struct {
 	set []setting // by when they came
 }
@@ -19,7 +19,7 @@ type setting struct {
 	protocol.Timeouts
 	by    *operation // nil: the listener's
 	until time.Duration
-	// From when on its Idle and its Read count, if not from longer ago.
+	// From when on its Idle and its Read count, if not from earlier.
 	idleFrom, readFrom time.Duration
 }
 
@@ -34,7 +34,7 @@ func (t *timeouts) all(o *connection.Options) []setting {
 	return t.set
 }
 
-// own reports that the connection may have limits of its own.
+// own reports whether the connection may have limits of its own.
 func (t *timeouts) own() bool { return len(t.set) > 1 || len(t.set) == 1 && t.set[0].by != nil }
 
 // begin notes limits that may hold from now on. One that changes counts from now.
@@ -62,8 +62,8 @@ func inherit(limit *time.Duration, listeners time.Duration) {
 	}
 }
 
-// end notes that a call has returned: what was set before it began no longer holds. It may have
-// ended the connection until now.
+// end notes that a call has returned: limits that were set before it began no longer hold. They may
+// have ended the connection until now.
 func (t *timeouts) end(by *operation, now time.Duration) {
 	for i := range t.set {
 		if s := &t.set[i]; s.by != by && (s.by == nil || s.by.end < by.begin) {
@@ -72,7 +72,7 @@ func (t *timeouts) end(by *operation, now time.Duration) {
 	}
 }
 
-// any reports that one of the settings may have had its effect by now; over says when.
+// any reports whether one of the settings may have had its effect by now; over says when.
 func (t *timeouts) any(o *connection.Options, now time.Duration, over func(s *setting, at time.Duration) bool) bool {
 	return slices.ContainsFunc(t.all(o), func(s setting) bool { return over(&s, min(now, s.until)) })
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// waits follows the writes that wait. What one writes is queued in pieces that fit the queue, one
-// after the other; other writes may come in between. In the ledger each piece is a write: until the
-// whole returns it is not known how many were accepted.
+// waits follows the writes that wait. The bytes of one are queued in pieces that fit the queue, one
+// after the other. Other writes may come in between. In the ledger each piece is a write. How many
+// were accepted is not known until the whole returns.
 type waits struct {
 	open []*operation // under way
 	shut bool         // the connection takes no more writes
@@ -39,10 +39,10 @@ func (w *waits) begin(c *conn, o *operation) {
 	}
 }
 
-// none reports that no write waits.
+// none reports whether no write waits.
 func (w *waits) none() bool { return len(w.open) == 0 }
 
-// size returns how many bytes those may have queued that wait.
+// size returns how many bytes the waiting writes may have queued.
 func (w *waits) size() (n int) {
 	for _, o := range w.open {
 		n += o.size
@@ -103,7 +103,7 @@ func (w *waits) settle(c *conn, piece *operation, n int, err error) {
 	l.bounds(c)
 }
 
-// cause looks at the error with which a write no longer waits.
+// cause checks the error with which a write no longer waits.
 func (w *waits) cause(c *conn, o *operation, r *history.Record) {
 	switch {
 	case r.Err == nil:
@@ -130,7 +130,7 @@ func (w *waits) rest(c *conn) {
 	}
 }
 
-// fit reports that all that may have been accepted, and what waits, fits the network.
+// fit reports whether all writes that may have been accepted, and those that wait, fit the network.
 func (w *waits) fit(c *conn) bool {
 	if c.world.Network == 0 || c.world.NoPeers || c.input.gone || !c.causes.none(c) {
 		return false
@@ -144,7 +144,7 @@ func (w *waits) fit(c *conn) bool {
 	return most-len(c.output.received) <= c.world.Network
 }
 
-// finish looks at an ended connection.
+// finish checks an ended connection.
 func (w *waits) finish(c *conn) {
 	if c.over && !w.none() {
 		c.fail(WaitEnds, "%d never did", len(w.open))

@@ -18,8 +18,7 @@ import (
 	"github.com/go-berth/berth/test/faultnet"
 )
 
-// The ancestor's faults as they were measured, spec 8. Each test is named after what the ancestor
-// did.
+// The ancestor's faults as they were measured, spec 8. Each test is named after a fault.
 
 func TestAnOverCapacityWriteSendsAPrefixThenThrows(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {

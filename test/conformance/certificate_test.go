@@ -12,8 +12,8 @@ import (
 )
 
 // certified returns a server's configuration and a client's that trusts it. The certificate is
-// self-made, once for all tests. It is valid at any time: the clock of a bubble begins in the year
-// 2000.
+// self-signed, and made once for all tests. It is valid at any time: the clock of a bubble begins
+// in the year 2000.
 var certified = sync.OnceValues(func() (server, client *tls.Config) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

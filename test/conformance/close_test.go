@@ -63,7 +63,7 @@ func TestCloseTwiceIsCloseOnce(t *testing.T) {
 	})
 }
 
-func TestWhoAsksForACloseIsToldWhetherItWasOrderly(t *testing.T) {
+func TestTheAnswerToACloseTellsWhetherItWasOrderly(t *testing.T) {
 	for name, ask := range map[string]func(w *world, t *tape) (outcome func() error){
 		"handle": func(_ *world, t *tape) func() error {
 			t.socket.Do(&protocol.Close{}, t.done("closing"))
@@ -214,7 +214,7 @@ func TestAbortDoesNotWaitForABlockedHandler(t *testing.T) {
 		p.send("x")
 		tape.await("data")
 		tape.socket.Abort()
-		_, _ = p.all() // returns although the handler does not
+		_, _ = p.all() // returns, although the handler does not
 		assert.Equal(t, 0, tape.count("closed"))
 		close(release)
 		tape.ended()
@@ -296,7 +296,7 @@ func TestWritableAlternatesStrictly(t *testing.T) {
 	})
 }
 
-// lastWritable reports that the last Writable said ready.
+// lastWritable reports whether the last Writable said ready.
 func lastWritable(events []event) (ready bool) {
 	for _, e := range events {
 		if e.what == "writable" {
@@ -332,7 +332,7 @@ func TestInfoDescribesTheConnection(t *testing.T) {
 		require.NoError(t, tape.say("x"))
 		tape.socket.Do(&protocol.Pause{}, tape.done("paused"))
 		tape.await("paused")
-		w.settle() // the kernel has all that it takes: what is counted as written meanwhile is counted as queued for a moment
+		w.settle() // the kernel is full: bytes that go out meanwhile count as queued for a moment
 		info := tape.socket.Info()
 		assert.Equal(t, protocol.StateOpen, info.State)
 		assert.True(t, info.Paused)
@@ -367,7 +367,7 @@ func TestACloseWhoseFlushMeetsAResetEndsWithItsError(t *testing.T) {
 // The closeNotify of TLS consists of bytes, and there may be no room for them.
 func TestACloseNotifyThatIsNotReadEndsAtTheCloseTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		const buffer, record = 1000, 5 + 1 + 16 // what a record is longer than its bytes
+		const buffer, record = 1000, 5 + 1 + 16 // a record is this much longer than its bytes
 		s, connect := w.secured(script{}, buffer, connection.Options{CloseTimeout: time.Second})
 		_, client := certified()
 		c, err := connect()

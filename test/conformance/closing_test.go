@@ -117,7 +117,7 @@ func TestEveryOrderlyEndIsToldBeforeItsFlush(t *testing.T) {
 				assert.Equal(t, reason, closing.Reason)
 				assert.Equal(t, reason, public.Reason)
 				assert.Equal(t, closing.Err, public.Err)
-				if reason != protocol.ReasonShutdown { // which is cut off meanwhile, if the machine is busy
+				if reason != protocol.ReasonShutdown { // a shutdown is cut off meanwhile, if the machine is busy
 					assert.Equal(t, 0, tape.count("closed"), "the peer has not read")
 				}
 				p.drain()
@@ -308,7 +308,7 @@ func TestASubscriberThatPanicsHarmsNoConnection(t *testing.T) {
 	})
 }
 
-// A room that knows its members by PID alone: each member's handler says in Closing that it leaves.
+// A room knows its members by PID alone. Each member's handler reports in Closing that it leaves.
 func TestARoomThatIsToldSendsNothingToMembersThatLeave(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const lines = 1000

@@ -192,7 +192,7 @@ func TestACommandIsDoneInsideNoCallOfItsOwn(t *testing.T) {
 		}}, connection.Options{}).connect()
 		p.send("go")
 		tape.nth(4, "done")
-		assert.ErrorIs(t, tape.nth(3, "done").err, protocol.ErrWriteTooLarge) // the empty one completes by way of the writer
+		assert.ErrorIs(t, tape.nth(3, "done").err, protocol.ErrWriteTooLarge) // the empty one completes through the writer
 	})
 }
 

@@ -1,6 +1,6 @@
-// Package conformance tests the contract: one file per guarantee of docs/guarantees.md, one for the
-// faults of the ancestor, and a few for the basis of the guarantees. Every test runs over every
-// network of one table.
+// Package conformance tests the contract. There is one file for each guarantee of
+// docs/guarantees.md, one for the faults of the ancestor, and a few for the basis of the
+// guarantees. Every test runs over every network of one table.
 //
 //	networks_test.go  the table: real sockets, TLS, a proxy, and simnet in a bubble
 //	world_test.go     one test's surroundings: actor system, listeners, and the look for leaks

@@ -20,8 +20,8 @@ import (
 // Every later write fails with the cause of the connection's end: net.ErrClosed if this side has
 // closed, the error of the network if the peer has reset it.
 
-// breakOff is a peer that goes without a closeNotify, on every network: where there is no RST, by a
-// close with unread input.
+// breakOff is a peer that breaks off without a closeNotify, on every network. If the network has no
+// RST, it closes with unread input.
 func (p *peer) breakOff() {
 	p.w.t.Helper()
 	if p.w.network.resets {

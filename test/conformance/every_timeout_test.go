@@ -25,7 +25,7 @@ type limit struct {
 	play    script
 	// begin brings the connection into that state: from then on the time counts.
 	begin func(s *subject)
-	// over reports that the limit has ended what it bounds.
+	// over reports whether the limit has passed and had its effect.
 	over func(s *subject) bool
 	// least and most bound how long it may take. They are the same if there is only one value.
 	least, most time.Duration
@@ -50,7 +50,7 @@ func sends(s *subject) { s.peer.send("x") }
 func says(s *subject)  { _ = s.tape.say("x"); s.peer.take(1) }
 func takes(s *subject) { s.peer.take(64 << 10) }
 
-// sweep is how late a handler may hear of its MaxAge.
+// sweep is how late a handler may be told of its MaxAge.
 const sweep = 250 * time.Millisecond
 
 func limits() map[string]*limit {

@@ -10,7 +10,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// script is what a handler does. A nil part does nothing; a nil data consumes everything.
+// script holds the actions of a handler. A nil part does nothing; a nil data consumes everything.
 type script struct {
 	accepted   func(t *tape) error
 	again      func(t *tape) error // accepted, of a handler that replaces one that panicked
@@ -52,7 +52,7 @@ func (p *player) accepted(socket protocol.Socket) error {
 	p.tape.enter()
 	defer p.tape.leave()
 	p.tape.record(event{what: "accepted"})
-	defer func() { p.s.accepted <- p.tape }() // then the test comes after what the script does here
+	defer func() { p.s.accepted <- p.tape }() // so the test goes on after the script's action
 	if p.play.accepted == nil {
 		return nil
 	}

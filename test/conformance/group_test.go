@@ -49,7 +49,7 @@ func TestEveryMemberGetsWhatIsWrittenToTheGroup(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, connection.Delivery{Accepted: 2}, d)
 		assert.Equal(t, 2, g.Len())
-		members := map[protocol.Socket]bool{} // compared as pointers: what they point to is at work
+		members := map[protocol.Socket]bool{} // compared as pointers: their contents change
 		for _, member := range g.Members() {
 			members[member] = true
 		}
@@ -71,7 +71,7 @@ func TestAGroupRefusesNoSocketAndNoBytes(t *testing.T) {
 	assert.Zero(t, d)
 }
 
-// All members see the same order, whichever goroutines write.
+// All members see the same order, for writes of any goroutines.
 func TestAllMembersSeeTheSameOrder(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const writers, lines = 4, 200
@@ -153,7 +153,7 @@ func TestASlowMemberIsTreatedByItsPolicyAndCounted(t *testing.T) {
 	}
 }
 
-// A room hears that a member leaves while the flush of that member's output still goes on.
+// A room is told that a member leaves while the flush of that member's output still goes on.
 func TestAMemberThatBeginsToCloseLeavesAtOnce(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, roomy())

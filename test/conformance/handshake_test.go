@@ -21,10 +21,10 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// A8, G11 of the handshake: whatever a client does or leaves in it, neither accepting nor any other
+// A8, G11 for the handshake, with any behaviour of the client: neither accepting nor any other
 // connection waits for it, no handler is called, and it ends within HandshakeTimeout.
 
-// secured is a server with TLS on a simulated network with buffers of so many bytes.
+// secured is a server with TLS on a simulated network with buffers of a given size.
 func (w *world) secured(play script, buffer int, o connection.Options) (*server, dial) {
 	w.t.Helper()
 	config, _ := certified()
@@ -37,7 +37,7 @@ func (w *world) secured(play script, buffer int, o connection.Options) (*server,
 	return s, func() (net.Conn, error) { return sim.Dial(context.Background()) }
 }
 
-// rationed is a client's socket that sends so many bytes and then silently no more.
+// rationed is a client's socket that sends a given number of bytes and then silently no more.
 type rationed struct {
 	net.Conn
 	left int
@@ -77,7 +77,7 @@ func (f *firstWrite) Write(p []byte) (int, error) {
 	return f.Conn.Write(p)
 }
 
-func TestAClientThatStallsAnywhereInTheHandshakeEndsAtItsTimeoutAndNobodyWaitsForIt(t *testing.T) {
+func TestAClientThatStallsAnywhereInTheHandshakeEndsAtItsTimeoutAndNoOtherWaitsForIt(t *testing.T) {
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
@@ -154,7 +154,7 @@ func TestAClientThatDoesNotReadTheServersFlightEndsAtTheTimeout(t *testing.T) {
 	})
 }
 
-// writesOnly is a client that looks at nothing.
+// writesOnly is a client that never reads.
 type writesOnly struct {
 	net.Conn
 	end chan struct{}

@@ -133,9 +133,9 @@ func TestAfterItsAnswerAConnectionHasItsWholeTimeAgain(t *testing.T) {
 	}
 }
 
-// Input that is not answered, and not waited for either, does not keep a connection: a handler need
-// not answer the bytes that it was shown.
-func TestAClientThatNobodyAnswersIsIdle(t *testing.T) {
+// Input without an answer does not keep a connection, unless the handler waits for an answer: a
+// handler need not answer the bytes that it was shown.
+func TestAClientWithoutAnAnswerIsIdle(t *testing.T) {
 	for name, factory := range factories {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {

@@ -17,7 +17,7 @@ import (
 )
 
 // G8: a panic or error in one handler closes that connection with its reason (panic: typed, with
-// stack); no other connection, nor the listener, nor the process is touched.
+// stack); no other connection, nor the listener, nor the process is affected.
 
 // harmless requires that a neighbour, connected before, and the listener still serve.
 func harmless(w *world, s *server, neighbour *peer, tape *tape) {
@@ -145,7 +145,7 @@ func TestAPanicAnywhereEndsItsConnectionAlone(t *testing.T) {
 				_ = tape.write("stall", pattern(stallSize)) // refused where the panic has come already
 				w.settle()
 				if name == "writable" {
-					tape.await("writable") // before the peer reads: where the queue has sunk meanwhile, there is nothing to tell
+					tape.await("writable") // before the peer reads: if the queue has sunk meanwhile, no Writable comes
 				}
 				p.closeWrite()
 				if name == "closed" {
@@ -211,7 +211,7 @@ func TestAFailedHandlerIsPublished(t *testing.T) {
 	})
 }
 
-func TestAPanicInACallbackAfterTheEndHarmsNobodyAndIsPublished(t *testing.T) {
+func TestAPanicInACallbackAfterTheEndHarmsNothingElseAndIsPublished(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		published := make(chan *connection.HandlerFailed, 8)
 		subscription := w.system.EventStream.Subscribe(func(e any) {

@@ -17,7 +17,7 @@ import (
 // After its FIN a connection waits for the peer's FIN for at most LingerTimeout. It does not count
 // among MaxConnections then.
 
-// farewell answers what came, and closes.
+// farewell answers its input, and closes.
 var farewell = script{data: func(t *tape, b *protocol.Buffer) error {
 	err := echo(t, b)
 	_ = t.socket.Close()

@@ -50,14 +50,14 @@ func (w *world) partner() *partner {
 	return p
 }
 
-// stop ends it and waits for that.
+// stop ends the partner and waits for its end.
 func (p *partner) stop() {
 	p.w.t.Helper()
 	p.w.system.Root.Stop(p.pid)
 	p.ended()
 }
 
-// ended waits for its end.
+// ended waits for the partner's end.
 func (p *partner) ended() {
 	p.w.t.Helper()
 	select {
@@ -67,7 +67,7 @@ func (p *partner) ended() {
 	}
 }
 
-// lives reports that it has not been told to stop.
+// lives reports whether the partner has not been told to stop.
 func (p *partner) lives() bool {
 	p.w.settle()
 	return p.w.registered(p.pid)
@@ -168,7 +168,7 @@ func TestAnActorThatEndsWhileItIsUnlinkedEndsNothing(t *testing.T) {
 		w.system.Root.Send(tape.socket.PID(), "block")
 		<-blocked
 		tape.socket.Unlink(one.pid)
-		one.stop() // the connection hears of it after the Unlink
+		one.stop() // the connection is told of it after the Unlink
 		close(release)
 		p.send("still here")
 		p.expect("still here")

@@ -21,13 +21,14 @@ import (
 // MemoryBudget: the connections of a listener together hold no more than that. The connections that
 // hold the most wait first. No connection waits for ever.
 
-// budget returns options with so much memory for all; handlers may leave a full read buffer unread.
+// budget returns options with the given memory for all. Handlers may leave a full read buffer
+// unread.
 func budget(bytes int64) listener.Options {
 	return listener.Options{MemoryBudget: bytes, Connection: connection.Options{HoldFullReadBuffer: true, IdleTimeout: -1}}
 }
 
-// hoarder is a script with handlers that hold what they are shown until they may let it go. Input
-// that begins with an m is sent back.
+// hoarder is a script with handlers that hold their input until they may consume it. Input that
+// begins with an m is sent back.
 func hoarder(mayGo *atomic.Bool, look func()) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		look()
@@ -111,7 +112,7 @@ func TestAThousandGreedyClientsStayWithinTheBudgetAndAModestOneIsServed(t *testi
 
 // A connection that cannot be served because others hold the whole budget is served once the
 // largest holders have been ended.
-func TestWhoHoldsTheBudgetAndLetsNothingGoIsEndedForTheOthers(t *testing.T) {
+func TestAConnectionThatHoldsTheBudgetAndLetsNothingGoIsEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const clients, greed, total, timeout = 300, 8 << 10, 256 << 10, 7 * time.Second
 		o := budget(total)
@@ -227,7 +228,7 @@ func TestAWriteBeyondTheBudgetIsRefusedAndOthersAreServed(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsForMemoryGoesOnWithinAnInterval(t *testing.T) {
+func TestAConnectionThatWaitsForMemoryGoesOnWithinAnInterval(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const total = 256 << 10
 		o := budget(total)
@@ -298,7 +299,7 @@ func TestABudgetWithRoomDoesNotChangeWhatAHandlerIsShown(t *testing.T) {
 }
 
 // In a storm of clients of every kind the budget is kept, every client gets its own bytes, and in
-// the end the account is even.
+// the end the budget is at zero.
 func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const total, crowd, rounds = 48 << 10, 24, 8
@@ -349,7 +350,7 @@ func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
 					t.socket.Abort()
 				}
 			}
-			return nil // and the others hold what they have
+			return nil // and the others hold their input
 		}}, o)
 		server.Store(s)
 		for range 4 { // they hold three quarters of what the others may have

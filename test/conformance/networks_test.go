@@ -19,8 +19,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// network is one way for bytes to travel between a client and a connection. A new transport is a
-// new line of networks.
+// network is one way for bytes between a client and a connection. A new transport is a new line of
+// networks.
 type network struct {
 	name      string
 	family    string             // as in listener.Options.Network; "sim" is simnet
@@ -43,10 +43,10 @@ var networks = []network{
 	{name: "simnet", family: "sim", resets: true},
 }
 
-// virtual reports that the clock is a bubble's.
+// virtual reports whether the clock is a bubble's.
 func (n network) virtual() bool { return n.family == "sim" }
 
-// available reports that this system has such a network.
+// available reports whether this system has such a network.
 func (n network) available() bool { return n.transport != listener.Poll || runtime.GOOS != "windows" }
 
 // run runs test in a bubble if the network is simulated.
@@ -86,7 +86,7 @@ func (n network) listen(w *world, factory tcpactor.Factory, options listener.Opt
 	return l, n.dressing(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
 }
 
-// dressed has a listener expect the preamble of this network, which comes before the first byte.
+// dressed makes a listener expect the preamble of this network, which comes before the first byte.
 func (n network) dressed(options listener.Options) listener.Options {
 	if n.proxied {
 		options.ProxyProtocol = listener.ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}

@@ -190,7 +190,7 @@ func TestHandlerCallsOfOneConnectionNeverOverlap(t *testing.T) {
 }
 
 // exiting is an actor that ends its goroutine, as testing.T.FailNow does, when it gets one of
-// Proto.Actor's last words.
+// Proto.Actor's last messages.
 type exiting struct {
 	nativeActor
 	when any

@@ -13,7 +13,8 @@ import (
 )
 
 // G17: a reset ends a connection within 1 s also while it is paused, throttled or has no demand; a
-// FIN starts HalfCloseTimeout there. G2 holds there too: what the peer sent before is shown first.
+// FIN starts HalfCloseTimeout there. G2 holds there too: the peer's input from before is shown
+// first.
 
 // quiets are the ways for a connection to show its handler nothing.
 var quiets = map[string]func(play *script, o *connection.Options){
@@ -288,7 +289,7 @@ func TestACloseWhileTheLastWordsWaitEndsTheConnectionAtOnce(t *testing.T) {
 	})
 }
 
-// Memory: a connection that is held reads no more ahead than its read buffer may hold.
+// A connection that is held reads no more ahead than fits its read buffer.
 func TestAHeldConnectionReadsNoMoreThanItsReadBufferHolds(t *testing.T) {
 	eachQuiet(t, func(t *testing.T, w *world, how string) {
 		p, tape := w.quiet(how, script{}, connection.Options{}).connect()

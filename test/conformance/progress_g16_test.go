@@ -72,7 +72,7 @@ func (s *server) unhurriedly(pace time.Duration) (*peer, *unhurried, *tape) {
 	return p, u, tape
 }
 
-// undressed has a server's clients come without the network's preamble: unhurriedly performs it.
+// undressed makes a server's clients come without the network's preamble: unhurriedly performs it.
 func (w *world) undressed(play script, options connection.Options) *server {
 	dressed := w.network
 	w.network.secured = false

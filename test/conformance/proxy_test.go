@@ -22,7 +22,7 @@ import (
 // The PROXY protocol. All other tests run behind a proxy too; those of this file test the proxy's
 // header itself.
 
-// header is what the proxy of a network says of every client.
+// header is the header that the proxy of a network sends for every client.
 const header = "PROXY TCP4 192.0.2.1 198.51.100.1 5555 443\r\n"
 
 // addressed is a simulated listener with clients that have an address that can be trusted.
@@ -132,7 +132,8 @@ func TestNoByteBehindAHeaderIsLostOrDoubled(t *testing.T) {
 	})
 }
 
-// The first bytes are there before the handler. The same rules must hold for them as for others.
+// The first bytes arrive before the handler is made. The same rules must hold for them as for
+// others.
 func TestTheFirstDataWaitsAsAllDataDoes(t *testing.T) {
 	eachProxied(t, func(t *testing.T, w *world) {
 		paused := w.serve(script{accepted: func(t *tape) error { t.socket.Pause(); return nil }}, connection.Options{})

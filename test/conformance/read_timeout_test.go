@@ -11,7 +11,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// What the server sends keeps no silent peer.
+// Bytes that the server sends do not keep a silent peer.
 
 func TestASilentPeerEndsAtTheReadTimeoutWhateverTheServerSends(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {

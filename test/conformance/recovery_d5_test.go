@@ -135,7 +135,7 @@ func (h *history) play() {
 	}
 }
 
-// client comes, does as it likes, and leaves.
+// client connects, behaves at random, and leaves.
 func (h *history) client(random *rand.Rand) {
 	h.came++
 	go func() {
@@ -183,7 +183,7 @@ func (h *history) heal() time.Duration {
 	return took
 }
 
-// end waits for the clients and takes everything down: nothing may be left.
+// end waits for the clients and stops everything: nothing may be left.
 func (h *history) end() {
 	h.w.t.Helper()
 	for range h.came {

@@ -19,16 +19,16 @@ import (
 )
 
 // RestartHandler: a handler that panics is replaced by a new one on the same socket. The handlers
-// of one connection share a tape, so that the order (G1), the input (G2) and the books of the
-// output (G3, G4) are checked over all of them.
+// of one connection share a tape, so that the order (G1), the input (G2) and the output (G3, G4)
+// are checked over all of them.
 
-// restarting are options that allow so many panics.
+// restarting returns options that allow a number of panics.
 func restarting(most int) connection.Options {
 	return connection.Options{RestartHandler: connection.RestartHandler{Max: most}}
 }
 
-// failsOn is a script with handlers that consume the word "fail" and panic. They leave what follows
-// it, and take everything else.
+// failsOn is a script with handlers that consume the word "fail" and panic. They leave the bytes
+// behind it, and consume everything else.
 func failsOn(word string) script {
 	return script{data: func(t *tape, b *protocol.Buffer) error {
 		if strings.HasPrefix(string(b.Bytes()), word) {
@@ -494,7 +494,7 @@ func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
 			if random.IntN(3) == 0 {
 				return explode()
 			}
-			t.socket.Resume() // what it left is shown again
+			t.socket.Resume() // the bytes that it left are shown again
 			return nil
 		}}, only(o)).connect()
 		go func() {
@@ -502,7 +502,7 @@ func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
 			for rest := sent; rest != ""; {
 				n := min(len(rest), 1+pieces.IntN(2000))
 				if _, err := p.Write([]byte(rest[:n])); err != nil {
-					return // the reading side says it
+					return // the reading side reports it
 				}
 				rest = rest[n:]
 			}
@@ -517,7 +517,7 @@ func TestWhateverHandlersThatPanicDoNothingIsLostOrRepeated(t *testing.T) {
 
 // The tests from here on are about an actor that is the connection.
 
-// successor is an actor with a child that bears a name, which only one at a time can have.
+// successor is an actor with a named child. Only one actor at a time can have that name.
 type successor struct {
 	life    chan<- string
 	child   func(actor.Context)
@@ -592,7 +592,7 @@ func TestAnActorThatPanicsIsToldAndItsChildrenEndBeforeTheNextStarts(t *testing.
 	})
 }
 
-// lingering is a child that says when it ends, and may not before mayEnd is closed.
+// lingering is a child that reports its end, and may not end before mayEnd is closed.
 func lingering(life chan<- string, mayEnd <-chan struct{}) func(actor.Context) {
 	return func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actor.Stopping); ok {
@@ -639,7 +639,7 @@ func TestWhatComesUpDuringARestartIsNotForTheOldHandler(t *testing.T) {
 	})
 }
 
-func TestWhileTheFactoryPanicsNobodyIsToldTwice(t *testing.T) {
+func TestWhileTheFactoryPanicsNothingIsToldTwice(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		life := make(chan string, 100)
 		made := 0

@@ -189,8 +189,8 @@ func TestAPipelinedServerAnswersWithDefaultLimits(t *testing.T) {
 	})
 }
 
-// Two connections are joined by Writable alone, as in a proxy. What one reads, the other writes. If
-// a write is refused, reading stops until the other is writable.
+// Two connections are joined by Writable alone, as in a proxy. Each writes the bytes that the other
+// reads. If a write is refused, reading stops until the other is writable.
 func TestTwoConnectionsJoinedByWritableAloneMoveEverything(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		var mu sync.Mutex

@@ -13,7 +13,7 @@ import (
 
 // Parts of scripts that many tests use.
 
-// echo answers with what came. A refused write ends the connection with its error.
+// echo sends its input back. A refused write ends the connection with its error.
 func echo(t *tape, b *protocol.Buffer) error { return t.say(string(b.Next(b.Len()))) }
 
 // leave consumes nothing.

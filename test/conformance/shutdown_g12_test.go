@@ -18,8 +18,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// G12: when Shutdown or Close returns, no socket, actor, goroutine, timer or file descriptor of
-// ours remains, at any moment. Past the deadline the rest is aborted and counted. In a bubble,
+// G12: when Shutdown or Close returns, no socket, actor, goroutine, timer or file descriptor of the
+// server remains, at any moment. Past the deadline the rest is aborted and counted. In a bubble,
 // synctest itself finds a goroutine that is left.
 
 // actorsOf returns the processes of a listener that are still registered.
@@ -42,7 +42,7 @@ func openFiles() int {
 	return len(files)
 }
 
-// moments bring a server to a state in which it is then shut down.
+// moments put a server into a state in which it is then shut down.
 var moments = map[string]func(w *world, s *server){
 	"fresh": func(*world, *server) {},
 	"idle":  func(_ *world, s *server) { s.connect(); s.connect() },
@@ -245,7 +245,7 @@ func overUnderWay(t *testing.T, each func(*testing.T, func(*testing.T, *world)),
 				}
 				w.settle()
 				test(t, w, s, p, work.interrupted, sync.OnceFunc(func() { close(released) }))
-				<-shut //nolint:errcheck // the test has asked what it wants to know
+				<-shut //nolint:errcheck // the test has its answers
 			})
 		})
 	}
@@ -281,7 +281,7 @@ func TestADrainCountsTheConnectionsThatItClosesWithWorkUnderWay(t *testing.T) {
 func TestADrainThatIsCutOffCountsTheConnectionsWithWorkUnderWay(t *testing.T) {
 	overUnderWay(t, eachNetwork, func(t *testing.T, w *world, s *server, p *peer, interrupted int, release func()) {
 		go func() {
-			_, _ = p.Read(make([]byte, 1)) // the abort, where the peer has not been sent more than it reads
+			_, _ = p.Read(make([]byte, 1)) // the abort, unless the peer was sent more than it reads
 			release()
 		}()
 		var late *listener.ShutdownError

@@ -217,8 +217,8 @@ func TestASlowConsumerEndsWithinItsCloseTimeout(t *testing.T) {
 	})
 }
 
-// It would not fit into an empty buffer either: that is an error of the writer, and no policy hides
-// it.
+// The write would not fit into an empty buffer either. That is an error of the caller, and no
+// policy hides it.
 func TestAWriteLargerThanTheBufferIsRefusedUnderEveryPolicy(t *testing.T) {
 	for name, policy := range map[string]connection.SlowPolicy{
 		"refuse": connection.SlowRefuse, "close": connection.SlowClose, "drop": connection.SlowDropNewest,
@@ -254,8 +254,8 @@ func TestDroppingIsForFullQueuesNotForEndedConnections(t *testing.T) {
 	})
 }
 
-// The tapes check that every accepted write completed once, before Closed, and that the books are
-// even, to the byte.
+// The tapes check that every accepted write completed once, before Closed, and that accepted =
+// written + unsent, to the byte.
 func TestWritesThatAreDroppedWhileTheConnectionEndsCompleteBeforeItOrAreRefused(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{WriteQueueSize: 2, WriteBufferSize: 2 * stallSize, SlowConsumer: connection.SlowDropNewest})

@@ -30,7 +30,7 @@ type tape struct {
 	bytes     uint64             // accepted for writing through this tape, or dropped
 	closings  []protocol.Closing // each is no event of its own: see announce
 	closed    protocol.Closed
-	unbooked  bool // others write as well: the books of bytes are not kept here
+	unbooked  bool // others write as well: bytes are not counted here
 	disturbed []string
 }
 
@@ -246,7 +246,7 @@ func (t *tape) write(name, text string) error {
 	return err
 }
 
-// owe enters an accepted write into the books.
+// owe counts an accepted write.
 func (t *tape) owe(name string, n int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -255,7 +255,7 @@ func (t *tape) owe(name string, n int, err error) {
 		accepted = 1
 		t.bytes += uint64(n)
 	}
-	t.promised[name] += accepted // with none it is entered too: a refused write must not complete
+	t.promised[name] += accepted // a write of no bytes is counted too: a refused write must not complete
 }
 
 // say queues text without a completion.
@@ -265,7 +265,7 @@ func (t *tape) say(text string) error {
 	return err
 }
 
-// book enters n accepted bytes into the books.
+// book counts n accepted bytes.
 func (t *tape) book(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -282,7 +282,7 @@ func (t *tape) stall() {
 // the buffer that the kernel grants a reader that never read.
 const stallSize = 2 << 20
 
-// verify checks what holds for every connection: G1, G4 and the books of G3.
+// verify checks the rules of every connection: G1, G4 and the sums of G3.
 func (t *tape) verify() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

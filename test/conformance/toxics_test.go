@@ -33,7 +33,7 @@ var gentle = map[string]faultnet.Toxic{
 	"slicer":     faultnet.Slicer{Size: 20, Variation: 15, Delay: time.Millisecond},
 }
 
-// harsh are those that do.
+// harsh are the toxics that end connections.
 var harsh = map[string]faultnet.Toxic{
 	"timeout":    faultnet.Timeout{After: 2 * time.Second},
 	"reset peer": faultnet.ResetPeer{After: 2 * time.Second},
@@ -111,7 +111,7 @@ func TestToxicsThatEndAConnectionEndThatOne(t *testing.T) {
 				p, tape := s.connect()
 				back, err := exchange(p, text, rand.New(rand.NewPCG(1, 1)))
 				if want.end == nil {
-					assert.True(t, err == nil || errors.Is(err, syscall.ECONNRESET), "%v", err) // what comes after the close is answered by RST
+					assert.True(t, err == nil || errors.Is(err, syscall.ECONNRESET), "%v", err) // bytes after the close are answered by RST
 				} else {
 					assert.ErrorIs(t, err, want.end)
 				}
@@ -127,8 +127,8 @@ func TestToxicsThatEndAConnectionEndThatOne(t *testing.T) {
 	}
 }
 
-// assertPrefixes requires that the handler saw the beginning of what was sent, and the client got
-// the beginning of what that wrote.
+// assertPrefixes requires that the handler saw a prefix of the client's bytes, and that the client
+// got a prefix of the handler's.
 func assertPrefixes(t *testing.T, sent, seen, back string) {
 	t.Helper()
 	assert.True(t, strings.HasPrefix(sent, seen), "the handler saw other bytes than were sent")

@@ -21,7 +21,7 @@ import (
 
 // G8, for every way in which Proto.Actor runs an actor's code on the connection's turn.
 
-// way makes an actor that gets the word "fail" call fail in that way.
+// way is a place in which an actor that gets the word "fail" calls fail.
 type way func(w *world, ctx actor.Context, fail func())
 
 // later is a message that calls its function.

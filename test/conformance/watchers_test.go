@@ -17,8 +17,8 @@ import (
 
 // An actor that watches a connection sees its end after the replies to its own commands.
 
-// busy is an actor that is held up in one message until everything else lies in its mailbox, and
-// records the rest.
+// busy is an actor that is held up in one message until all other messages are in its mailbox. It
+// records them.
 type busy struct {
 	w    *world
 	pid  *actor.PID
@@ -121,8 +121,8 @@ func TestEveryReplyComesBeforeTerminated(t *testing.T) {
 // stop among commands is a Stop of the connection's actor.
 const stop = "stop"
 
-// sends has the actor watch pid, send it the commands, and then wait for hold, all in one message:
-// mail that comes meanwhile waits in its mailbox.
+// sends makes the actor watch pid, send it the commands, and then wait for hold, all in one
+// message: mail that comes meanwhile waits in its mailbox.
 func (b *busy) sends(pid *actor.PID, commands []any) {
 	in := make(chan struct{})
 	b.w.system.Root.Send(b.pid, func(ctx actor.Context) {
@@ -141,7 +141,7 @@ func (b *busy) sends(pid *actor.PID, commands []any) {
 	<-in
 }
 
-// gone waits until an actor is no longer registered, and has done what it does after that.
+// gone waits until an actor is no longer registered, and has finished its work after that.
 func (w *world) gone(pid *actor.PID) {
 	for w.registered(pid) {
 		time.Sleep(time.Millisecond)

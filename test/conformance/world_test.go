@@ -158,7 +158,7 @@ func inWorld(t *testing.T, n network, test func(t *testing.T, w *world)) {
 	test(t, w)
 }
 
-// end closes what the test left open and checks that nothing remains.
+// end closes everything that the test left open and checks that nothing remains.
 func (w *world) end() {
 	for _, s := range w.servers {
 		s.finish(w.t, func() { _ = s.Close() })
@@ -243,8 +243,8 @@ func (s *server) client() *peer {
 	return p
 }
 
-// settle waits until all that is under way has happened, in tests that something does not happen.
-// In a bubble that is exact. On a real network it is a number of round trips on another connection,
+// settle waits until all work under way is done, in tests that something does not happen. In a
+// bubble that is exact. On a real network it is a number of round trips on another connection,
 // enough time for a defect to show.
 func (w *world) settle() {
 	w.t.Helper()
@@ -280,7 +280,7 @@ func (w *world) deadLetters(pid *actor.PID) []any {
 	return messages
 }
 
-// registered reports that pid is in the process registry.
+// registered reports whether pid is in the process registry.
 func (w *world) registered(pid *actor.PID) bool {
 	_, ok := w.system.ProcessRegistry.GetLocal(pid.Id)
 	return ok

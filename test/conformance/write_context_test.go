@@ -18,7 +18,7 @@ import (
 
 // WriteContext: a write of any length that waits for room.
 
-// waits writes text by WriteContext and enters the accepted bytes into the books.
+// waits writes text by WriteContext and counts the accepted bytes.
 func (t *tape) waits(ctx context.Context, text string) error {
 	n, err := t.socket.WriteContext(ctx, []byte(text))
 	t.book(n)
@@ -117,7 +117,7 @@ func TestAWriteThatWaitsEndsWithItsConnection(t *testing.T) {
 	}
 }
 
-// fills waits until the connection's queue holds something that the peer does not take.
+// fills waits until the connection's queue holds bytes that the peer does not take.
 func (w *world) fills(t *tape) {
 	for before := uint64(0); ; w.settle() {
 		info := t.socket.Info()

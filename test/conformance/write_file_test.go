@@ -324,7 +324,7 @@ func TestASilentPipeIsNoStallOfThePeers(t *testing.T) {
 	})
 }
 
-// silentFor requires that neither bytes nor the end come for so long.
+// silentFor requires that neither bytes nor the end come for the given time.
 func (p *peer) silentFor(d time.Duration) {
 	p.w.t.Helper()
 	require.NoError(p.w.t, p.SetReadDeadline(time.Now().Add(d)))

@@ -2,7 +2,7 @@ package faultnet
 
 import "time"
 
-// Bandwidth lets so many bytes through in a second; 0 or less is 1.
+// Bandwidth is how many bytes come through in a second; 0 or less is 1.
 type Bandwidth struct{ BytesPerSecond int }
 
 func (b Bandwidth) stage(beginning) stage { return &bandwidth{rate: max(b.BytesPerSecond, 1)} }

@@ -91,7 +91,7 @@ func (c *Conn) stall(wait time.Duration, d *deadline) error {
 	}
 }
 
-// allowed returns what may be moved before ResetAfter.
+// allowed returns how many bytes may move before ResetAfter.
 func (c *Conn) allowed(p []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,8 +104,8 @@ func (c *Conn) allowed(p []byte) ([]byte, error) {
 	return p, nil
 }
 
-// count resets the connection when so many bytes were moved. Calls that run at the same time may
-// each get as far as the count allowed before.
+// count resets the connection after ResetAfter bytes. Calls that run at the same time may each get
+// as far as the count allowed before.
 func (c *Conn) count(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,7 +116,7 @@ func (c *Conn) count(n int) {
 	}
 }
 
-// resetConn closes with RST, where that can be.
+// resetConn closes with RST, if that is possible.
 func resetConn(conn net.Conn) error {
 	_ = call(conn, func(below interface{ SetLinger(int) error }) error { return below.SetLinger(0) })
 	return conn.Close()

@@ -22,8 +22,8 @@ func (d *deadline) passed() <-chan struct{} {
 	return d.over
 }
 
-// set moves the deadline; zero: there is none. A deadline that has passed and is moved is a new one
-// for later waits.
+// set moves the deadline; zero means none. A deadline that has passed and is moved is a new one for
+// later waits.
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -49,8 +49,8 @@ func (d *direction) run() {
 	}
 }
 
-// deliver writes what is due. In a healed network everything is due, at whatever time the stages
-// set. False: that was the end.
+// deliver writes the pieces that are due. In a healed network every piece is due, whatever time the
+// stages set. It returns false at the end.
 func (d *direction) deliver() bool {
 	for len(d.queue) > 0 {
 		p, healed := d.queue[0], isClosed(d.relay.healed)
@@ -126,7 +126,7 @@ func (d *direction) read(buffer []byte) {
 	}
 }
 
-// readUntilDue sets the deadline of the next read. False: it is past.
+// readUntilDue sets the deadline of the next read. It returns false if it is past.
 func (d *direction) readUntilDue() bool {
 	d.relay.mu.Lock()
 	defer d.relay.mu.Unlock()

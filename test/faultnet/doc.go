@@ -1,8 +1,8 @@
 // Package faultnet makes listeners and connections fail on purpose and repeatably.
 //
 // There are two kinds of fault. A script sets the results of single calls, as their caller sees
-// them: NewListener for Accept, NewConn for Read, Write and Close. Toxics are what a network does
-// to the bytes between two ends, as toxiproxy has them: Latency, Bandwidth, SlowClose, Timeout,
+// them: NewListener for Accept, NewConn for Read, Write and Close. Toxics are faults that a network
+// applies to the bytes between two ends, as in toxiproxy: Latency, Bandwidth, SlowClose, Timeout,
 // ResetPeer, Slicer, LimitData, Noop. A Network puts any number of them between its connections and
 // the outside, one behind the other, and can be healed.
 //

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Latency delays everything by Delay, and by up to Jitter more or less, each piece anew. What was
-// sent first arrives first nevertheless.
+// Latency delays everything by Delay, and by up to Jitter more or less, each piece anew. The order
+// of the bytes stays.
 type Latency struct{ Delay, Jitter time.Duration }
 
 func (l Latency) stage(d beginning) stage { return &latency{toxic: l, random: d.random} }

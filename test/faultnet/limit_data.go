@@ -1,7 +1,7 @@
 package faultnet
 
-// LimitData closes the connection after so many bytes of one direction, and lets none through
-// beyond them.
+// LimitData closes the connection after a number of bytes of one direction, and lets no more bytes
+// through.
 type LimitData struct{ Bytes int }
 
 func (l LimitData) stage(beginning) stage { return &limitData{left: l.Bytes} }

@@ -59,7 +59,7 @@ func (l *line) write(to net.Conn, text string) {
 	require.Equal(l.t, len(text), n)
 }
 
-// arrival is what one Read brought, and when.
+// arrival is the result of one Read, and its time.
 type arrival struct {
 	at   time.Duration
 	text string

@@ -99,7 +99,7 @@ func TestHealingLetsEverythingThroughAtOnce(t *testing.T) {
 				require.NoError(l.t, err)
 				assert.Equal(l.t, "hello world", string(got))
 				assert.Equal(l.t, sec, l.since())
-				time.Sleep(2 * time.Hour) // what the toxic had in mind does not happen
+				time.Sleep(2 * time.Hour) // the toxic's plan is dropped
 				l.write(to, "back")
 				p := make([]byte, 4)
 				_, err = io.ReadFull(from, p)
@@ -136,7 +136,7 @@ func TestAConnectionOfAHealedNetworkIsLikeAnyOther(t *testing.T) {
 	})
 }
 
-func TestWhoWritesToANetworkThatHoldsEverythingBackIsHeldUp(t *testing.T) {
+func TestAWriteToANetworkThatHoldsEverythingBackIsHeldUp(t *testing.T) {
 	eachWay(t, func(l *line, from, _ net.Conn) {
 		require.NoError(l.t, from.SetWriteDeadline(time.Now().Add(sec)))
 		n, err := from.Write(make([]byte, 10<<20))

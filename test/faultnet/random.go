@@ -69,7 +69,7 @@ func RandomScript(random *rand.Rand) (s Script) {
 	return s
 }
 
-// AcceptErrors are what accept(2) may fail with, and some that it may not.
+// AcceptErrors are the errors that accept(2) may return, and some that it may not.
 func AcceptErrors() []error {
 	return []error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,

@@ -10,8 +10,8 @@ type Step struct {
 	// Stall is how long the call waits before it does anything. A deadline, or Close, ends the wait
 	// of a Read or a Write as it would end the call itself.
 	Stall time.Duration
-	// Most is how many bytes a Read or a Write moves at most: a short read, a short write. 0: as
-	// many as it would. None: no byte.
+	// Most is how many bytes a Read or a Write moves at most: a short read, a short write. 0 means
+	// as many as it would, None means no byte.
 	Most int
 	// Err is what the call returns, together with what it moved. A Write that was cut short by Most
 	// and has no Err reports success, which a net.Conn must not do.
@@ -32,13 +32,13 @@ type Script struct {
 	// Close is for the first Close. It frees calls that stall before it stalls itself; what is
 	// below is closed after that.
 	Close Step
-	// ResetAfter resets the connection after so many bytes, those read and those written together:
-	// a call gets as far as there, and later ones fail with syscall.ECONNRESET, as does the peer.
-	// 0: never.
+	// ResetAfter resets the connection after a number of bytes, read and written together: a call
+	// gets as far as there, and later ones fail with syscall.ECONNRESET, as does the peer. 0 means
+	// never.
 	ResetAfter int
 }
 
-// call calls an optional method of what a wrapper has below.
+// call calls an optional method of the value that a wrapper contains.
 func call[M any](below any, method func(M) error) error {
 	m, ok := below.(M)
 	if !ok {

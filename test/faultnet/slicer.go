@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Slicer cuts what was written at once into pieces of Size bytes, up to Variation more or less, at
-// least one, and lets Delay pass after each. Without a Delay they can come together again on their
-// way.
+// Slicer cuts each write into pieces of Size bytes, up to Variation more or less, at least one, and
+// lets Delay pass after each. Without a Delay they can come together again on their way.
 type Slicer struct {
 	Size, Variation int
 	Delay           time.Duration

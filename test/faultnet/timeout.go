@@ -2,13 +2,14 @@ package faultnet
 
 import "time"
 
-// Timeout lets nothing through, and closes the connection after After; 0: never. What it held back
-// comes when it is gone.
+// Timeout lets nothing through, and closes the connection after After; 0 means never. The bytes
+// that it held back come through when it is removed.
 type Timeout struct{ After time.Duration }
 
 func (t Timeout) stage(d beginning) stage { return newHold(d, t.After, closed) }
 
-// ResetPeer lets nothing through, and resets both ends of the connection after After; 0: at once.
+// ResetPeer lets nothing through, and resets both ends of the connection after After; 0 means at
+// once.
 type ResetPeer struct{ After time.Duration }
 
 func (r ResetPeer) stage(d beginning) stage { return newHold(d, max(r.After, 1), reset) }

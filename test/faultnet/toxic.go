@@ -13,16 +13,16 @@ type Toxic interface {
 	stage(d beginning) stage
 }
 
-// beginning is what a stage is told of its direction.
+// beginning describes the direction of a stage.
 type beginning struct {
 	inbound bool // from the outside to the user of the connection
 	at      time.Time
 	random  *rand.Rand
 }
 
-// stage changes the pieces of one direction, in their order. What comes out is in order, too, and
-// of no earlier time than what came out before. One goroutine calls it, and no clock but the
-// pieces' own is read.
+// stage changes the pieces of one direction, in their order. Its results are in order, too, and
+// never earlier than the results before. One goroutine calls it. It reads no clock but the pieces'
+// own.
 type stage interface {
 	pass(p piece) []piece
 }
@@ -38,7 +38,7 @@ type piece struct {
 	at    time.Time // not before; see never
 	data  []byte
 	end   ending
-	toxic bool // a toxic's own doing, which does not outlive it
+	toxic bool // made by a toxic, and removed with it
 }
 
 // ending is an end of a stream.
@@ -51,7 +51,7 @@ const (
 	reset                // the end of the connection, by RST
 )
 
-// never is the time of what a toxic holds back until it is gone.
+// never is the time of pieces that a toxic holds back until it is removed.
 var never = time.Unix(1<<40, 0)
 
 // Noop does nothing.
@@ -61,10 +61,10 @@ func (Noop) stage(beginning) stage { return Noop{} }
 
 func (Noop) pass(p piece) []piece { return []piece{p} }
 
-// Inbound is a toxic for what is read from a connection only.
+// Inbound applies a toxic to the bytes that are read from a connection only.
 func Inbound(t Toxic) Toxic { return oneWay{t, true} }
 
-// Outbound is a toxic for what is written to a connection only.
+// Outbound applies a toxic to the bytes that are written to a connection only.
 func Outbound(t Toxic) Toxic { return oneWay{t, false} }
 
 type oneWay struct {

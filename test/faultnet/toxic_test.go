@@ -85,7 +85,7 @@ func TestJitterIsWithinItsBoundsAndKeepsTheOrder(t *testing.T) {
 func TestBandwidthLetsSoManyBytesThroughInASecond(t *testing.T) {
 	eachWay(t, func(l *line, from, to net.Conn) {
 		l.write(from, "b")
-		time.Sleep(5 * sec) // no credit comes of having been idle
+		time.Sleep(5 * sec) // an idle time gives no credit
 		_, err := to.Read(make([]byte, 1))
 		require.NoError(l.t, err)
 		l.began = time.Now()

@@ -1,4 +1,4 @@
-// Package history records what an observer outside of Berth sees of it: the calls of handlers, the
+// Package history records what can be seen of Berth from outside: the calls of handlers, the
 // operations through a handle or a PID, and what the peers send and receive. A history is a slice
 // of records in one order; package check judges it.
 //
@@ -10,6 +10,6 @@
 //	peer.go      the client's end of a connection
 //
 // An operation that takes time has two records, one before and one after. The order of the records
-// is therefore one in which the operations may really have happened. A rule is broken only if it is
-// broken in every order that the records allow.
+// is therefore a possible order of the operations. A rule is broken only if it is broken in every
+// order that the records allow.
 package history

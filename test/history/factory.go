@@ -35,7 +35,7 @@ type receiver struct {
 	inner      tcpactor.Receiver
 	socket     *Socket
 	conn       int
-	delivering protocol.Event // a native actor gets an event by way of a second Receive inside the first
+	delivering protocol.Event // a native actor gets an event through a second Receive inside the first
 	failed     bool           // before Accepted
 }
 

@@ -26,8 +26,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// brief returns what a history says, without times, numbers of operations and what differs from run
-// to run.
+// brief returns a history without times, numbers of operations and parts that differ from run to
+// run.
 func brief(records []Record) (lines []string) {
 	for _, r := range records {
 		r.At, r.ID, r.Of, r.Closing, r.Closed, r.Info = 0, 0, 0, nil, nil, nil

@@ -20,7 +20,7 @@ type Mail struct {
 	system   *actor.ActorSystem
 	senders  [senders]*actor.PID // the one of an issuer: see from
 	letters  *eventstream.Subscription
-	infos    sync.WaitGroup // goroutines that wait for an Info, which has no acknowledgement to know it by
+	infos    sync.WaitGroup // goroutines that wait for an Info, which has no acknowledgement
 
 	mu    sync.Mutex
 	conns map[int]int // of operations, to be found by their acknowledgement
@@ -56,9 +56,9 @@ func (m *Mail) Close() {
 	m.system.EventStream.Unsubscribe(m.letters)
 }
 
-// Command sends a command with an acknowledgement to the connection behind s, as the issuer that s
-// is for. asked: the answer is wanted. A Write that has a Token gets another one, and a sender.
-// Otherwise there is none, and a Write that is refused becomes a dead letter.
+// Command sends a command with an acknowledgement to the connection behind s, as the issuer of s.
+// asked says that the answer is wanted. A Write that has a Token gets another one, and a sender.
+// Otherwise it has no sender, and a refused Write becomes a dead letter.
 func (m *Mail) Command(s *Socket, command protocol.Command, asked bool) {
 	begin := Record{Op: opOf(command), Asked: asked}
 	if asked {
@@ -93,7 +93,7 @@ func (m *Mail) Task(s *Socket) {
 	m.system.Root.Send(s.PID(), &Task{m.begin(s, Record{Op: Send})})
 }
 
-// patience is how long an Info is waited for. A handler may block for a while.
+// patience is how long to wait for an Info. A handler may block for a while.
 const patience = time.Hour
 
 // Info asks the connection behind s for its Info.
@@ -120,7 +120,7 @@ func (m *Mail) begin(s *Socket, record Record) int {
 	return id
 }
 
-// answered notes what a sender is told.
+// answered notes an answer to a sender.
 func (m *Mail) answered(sender int, message any) {
 	switch answer := message.(type) {
 	case *protocol.Done:
@@ -171,7 +171,7 @@ func (m *Mail) answer(ack any, said Record) {
 	}
 }
 
-// opOf and ackOf return what a command is, and where its acknowledgement lies.
+// opOf and ackOf return the kind of a command, and the place of its acknowledgement.
 func opOf(command protocol.Command) Op {
 	switch command.(type) {
 	case *protocol.Write:

@@ -4,8 +4,8 @@ import (
 	"net"
 )
 
-// Peer is the client's end of a connection, recorded. Its other methods are not: use those here to
-// end it.
+// Peer is the recorded client's end of a connection. Other methods of it are not recorded: use
+// those here to end it.
 type Peer struct {
 	net.Conn
 	recorder *Recorder
@@ -50,7 +50,7 @@ func (p *Peer) Close() error {
 	return p.Conn.Close()
 }
 
-// Reset closes with RST; where there is no such thing, in order.
+// Reset closes with RST or, if there is no RST, in order.
 func (p *Peer) Reset() error {
 	l, ok := p.Conn.(interface{ SetLinger(sec int) error })
 	if !ok {

@@ -13,7 +13,7 @@ type Record struct {
 	Call Call
 	Op   Op
 	Mail bool // an operation by PID, not through the handle
-	// Asked: the issuer wants to be told how the operation ended, by a callback or an answer.
+	// Asked says that a callback or an answer tells the issuer how the operation ended.
 	Asked   bool
 	Token   bool // of a Write by mail: a failure is told, nothing else; of an Answer: the token came with it
 	EOF     bool // of Data
@@ -22,7 +22,7 @@ type Record struct {
 	Expired bool // End of a Wait: its context is done
 	Conn    int  // the connection, from 1; 0 concerns all
 	By      int  // the issuer, see Turn: operations of one issuer come one after the other
-	From    int  // the sender of mail, from 1; 0: there is none to be told
+	From    int  // the sender of mail, from 1; 0: there is none
 	ID      int  // of the operation; of the call, from its Enter to its Leave
 	Of      int  // Enter of a Completion or a Message: the operation it belongs to
 	N       int  // how many bytes, what credit, how many restarts
@@ -35,14 +35,14 @@ type Record struct {
 	Info    *protocol.Info     // End of an Info
 }
 
-// What a record is about.
+// What is the kind of a record.
 type What uint8
 
 // The records, with the fields that each has besides At and Conn.
 const (
 	_ What = iota
 
-	// Rest: nothing moves any more, except for clocks: all that could happen has happened.
+	// Rest: nothing moves any more, except for clocks.
 	Rest
 	// ShutdownBegun: the listener is about to be ended.
 	ShutdownBegun
@@ -70,7 +70,7 @@ const (
 	// End is the return of one that was called: ID, Err; Write: N, Room; Wait: N, Expired; Info:
 	// Info.
 	End
-	// Answer is what its issuer was told by mail, or by callback after Closed: ID, Err, Token,
+	// Answer is the answer to its issuer by mail, or by callback after Closed: ID, Err, Token,
 	// Room; also DeadLetter.
 	Answer
 	// Expired: the context of an operation is done: ID.
@@ -141,6 +141,6 @@ type deadLetter struct{}
 
 func (deadLetter) Error() string { return "dead letter" }
 
-// Turn is the issuer of what happens inside the handler calls of a connection. Other issuers count
-// from 1.
+// Turn is the issuer of the operations inside the handler calls of a connection. Other issuers
+// count from 1.
 func Turn(conn int) int { return -conn }

@@ -20,7 +20,7 @@ type Recorder struct {
 
 	mu      sync.Mutex
 	records []Record
-	memory  []byte // for what records keep of others' buffers
+	memory  []byte // for copies of buffers that records keep
 	ids     int
 	conns   []end          // by number, from 1
 	names   map[string]int // by the client's address
@@ -35,11 +35,11 @@ type end struct {
 }
 
 // Room says how many bytes more the network takes that the server writes to a client. known is
-// false where it cannot be told, or where the server's end is closed.
+// false if this is not known, or if the server's end is closed.
 type Room func(client net.Addr) (n int, known bool)
 
-// Measure has the room recorded with each refusal: it is what the network would have taken shortly
-// before the record.
+// Measure makes the recorder keep the room with each refusal: the number of bytes that the network
+// would have taken shortly before the record.
 func (r *Recorder) Measure(room Room) { r.room = room }
 
 // measure returns the room of a connection for a record.
@@ -69,12 +69,12 @@ func (r *Recorder) Moved() (clients []net.Addr) {
 	return clients
 }
 
-// lacksRoom reports that a write was refused, or dropped, for lack of room.
+// lacksRoom reports whether a write was refused, or dropped, for lack of room.
 func lacksRoom(err error) bool {
 	return errors.Is(err, protocol.ErrWriteQueueFull) || errors.Is(err, protocol.ErrWriteBufferFull) || errors.Is(err, protocol.ErrDropped)
 }
 
-// measureRefusal is measure where err says that there was no room.
+// measureRefusal is measure if err says that there was no room.
 func (r *Recorder) measureRefusal(conn int, err error) int {
 	if !lacksRoom(err) {
 		return 0
@@ -98,10 +98,11 @@ func (r *Recorder) Records() []Record {
 // Since returns how old the history is.
 func (r *Recorder) Since() time.Duration { return time.Since(r.began) }
 
-// Note records what concerns the whole world: Rest and what follows it.
+// Note makes a record that concerns the whole world: Rest and the kinds after it.
 func (r *Recorder) Note(what What) { r.add(Record{What: what}) }
 
-// NoteOf records what concerns one connection: Parted and Healed, Stop and Poison are operations.
+// NoteOf makes a record that concerns one connection: Parted and Healed, Stop and Poison are
+// operations.
 func (r *Recorder) NoteOf(what What, conn int) { r.add(Record{What: what, Conn: conn}) }
 
 func (r *Recorder) add(record Record) {

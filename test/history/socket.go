@@ -14,7 +14,7 @@ import (
 
 // Socket is a handle that records its calls, as those of one issuer.
 type Socket struct {
-	protocol.Socket // what is not recorded goes straight to it
+	protocol.Socket // methods that are not recorded are its own
 	recorder        *Recorder
 	conn, by        int
 }
@@ -109,8 +109,8 @@ func (s *Socket) WriteFile(f *os.File, offset, n int64, done func(error)) error 
 	return err
 }
 
-// contents returns what a file has of n bytes from offset, nil where that is not known before it is
-// read.
+// contents returns the bytes that a file has of n bytes from offset, nil if they are not known
+// before it is read.
 func contents(f *os.File, offset, n int64) []byte {
 	if n < 0 || offset < 0 {
 		return nil
@@ -123,7 +123,7 @@ func contents(f *os.File, offset, n int64) []byte {
 	return p[:had]
 }
 
-// taken is what a write that is all or nothing took.
+// taken is the number of bytes that an all-or-nothing write took.
 func taken(n int, err error) (int, error) {
 	if err != nil {
 		n = 0

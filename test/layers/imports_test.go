@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
 }
 
-// foreign is what the core may import of others, by prefix, and where.
+// foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
 	proto + "actor":                     {"protocol", "actor", "connection", "listener", "."},

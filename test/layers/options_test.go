@@ -16,8 +16,7 @@ import (
 	"github.com/go-berth/berth/listener"
 )
 
-// special are the defaults that are no value of the field, or that the code computes when it
-// starts.
+// special are the defaults that are no value of the field, or that the code computes at its start.
 var special = map[string]string{
 	"Workers":                 "GOMAXPROCS",
 	"EventLoops":              "1",
@@ -81,7 +80,7 @@ func TestTheZeroEnumerationsAreTheOnesTheTableNames(t *testing.T) {
 	assert.Zero(t, listener.Wait)
 }
 
-// agrees lets a cell say more, after a comma or in brackets.
+// agrees allows more text in a cell, after a comma or in brackets.
 func agrees(cell, value string) bool {
 	rest, found := strings.CutPrefix(cell, value)
 	return found && (rest == "" || strings.HasPrefix(rest, ",") || strings.HasPrefix(rest, " ("))

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// writer answers with Write, which copies; forwarder with the memory it got.
+// writer answers with Write, which copies; forwarder with the memory of its input.
 type (
 	writer    struct{}
 	forwarder struct{}
@@ -95,7 +95,7 @@ const (
 	mostStack = 10000
 )
 
-// idle returns the bytes of heap and of stacks that each of so many connections holds after one
+// idle returns the bytes of heap and of stacks that each of a number of connections holds after one
 // message.
 func idle(t testing.TB, count int) (heap, stack float64) {
 	conns, stop := serve(t, writer{}, 0)

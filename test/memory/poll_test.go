@@ -18,7 +18,7 @@ import (
 // On the poll transport a connection needs a socket of the system. The client's end is a bare
 // descriptor, so that growth and allocations of the heap are the server's alone.
 
-// Regression bounds, a little above what was measured.
+// Regression bounds, a little above the measured values.
 const (
 	mostPolledHeap = 1240
 	mostChurned    = 18
@@ -69,7 +69,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// idlePolled returns the bytes of heap that each of so many connections holds after one message.
+// idlePolled returns the bytes of heap that each of a number of connections holds after one
+// message.
 func idlePolled(t testing.TB, count int) float64 {
 	at, stop := listen(t, forwarder{})
 	defer stop()
@@ -115,7 +116,7 @@ func BenchmarkIdlePolledConnection(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkChurn is a connection that comes, gets one message echoed, and goes.
+// BenchmarkChurn measures a connection that opens, gets one message echoed, and closes.
 func BenchmarkChurn(b *testing.B) {
 	at, stop := listen(b, forwarder{})
 	defer stop()

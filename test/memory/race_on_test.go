@@ -2,5 +2,6 @@
 
 package memory_test
 
-// raced: the race detector has allocations of its own, and its pools drop at random.
+// raced is true with the race detector, which has allocations of its own, and whose pools drop at
+// random.
 const raced = true

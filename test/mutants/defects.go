@@ -54,7 +54,7 @@ var defects = []defect{
 	},
 	{
 		Name: "unread-forgotten", Guarantee: "G2",
-		What: "bytes that the handler did not consume are thrown away after the call",
+		What: "bytes that the handler did not consume are dropped after the call",
 		File: "connection/reading.go",
 		Old:  "c.input.Keep(s.buffer.Len())",
 		New:  "c.input.Keep(0)",
@@ -74,7 +74,7 @@ var defects = []defect{
 	},
 	{
 		Name: "late-handler-loses-input", Guarantee: "G2",
-		What: "what the peer sent before its reset is thrown away if the handler is paused or has no demand when a write meets it",
+		What: "what the peer sent before its reset is dropped if the handler is paused or has no demand when a write meets it",
 		File: "connection/states.go",
 		Old:  "		case c.salvaging() && !c.flags.inputEnded && !c.flags.aborted:\n",
 		New:  "		case c.salvaging() && !c.flags.inputEnded && !c.flags.aborted && c.willing():\n",
@@ -124,7 +124,7 @@ var defects = []defect{
 	},
 	{
 		Name: "link-drops-writes", Guarantee: "G3",
-		What: "an orderly end of a connection resets the one that is linked to it, and what that had accepted is lost",
+		What: "an orderly end of a connection resets the one that is linked to it, and the accepted writes of that one are lost",
 		File: "connection/link.go",
 		Old:  "	case c.wasReset():\n		one.connection.kill(",
 		New:  "	case one.connection != nil:\n		one.connection.kill(",
@@ -134,7 +134,7 @@ var defects = []defect{
 	},
 	{
 		Name: "dropped-while-it-ends", Guarantee: "G4",
-		What: "a write is dropped after the last completions have run: its own never does",
+		What: "a write is dropped after the last completions have run: its own completion never runs",
 		File: "connection/slow.go",
 		Old:  "	live := c.state() != closed\n",
 		New:  "	const live = true\n",
@@ -194,7 +194,7 @@ var defects = []defect{
 	},
 	{
 		Name: "wake-up-lost", Guarantee: "G7",
-		What: "who releases the last write does not wake the connection that waits for it",
+		What: "the release of the last write does not wake the connection that waits for it",
 		File: "connection/reading.go",
 		Old:  "	if c.gated.Load() && c.writesQuiet() && c.gated.CompareAndSwap(true, false) {\n		c.mailbox.Schedule()\n	}\n",
 		New:  "	if c.gated.Load() && c.writesQuiet() {\n		c.gated.CompareAndSwap(true, false)\n	}\n",
@@ -255,7 +255,7 @@ var defects = []defect{
 	},
 	{
 		Name: "queue-not-served", Guarantee: "G11",
-		What: "a client that waits with a MaxWait is looked at when a place comes free, and never for its time",
+		What: "a client that waits with a MaxWait is looked at when a permit comes free, and never for its time",
 		File: "listener/client_queue.go",
 		Old:  "			s.queue.timer.start(time.Until(next), s.serveQueueSoon)\n",
 		New:  "",
@@ -265,7 +265,7 @@ var defects = []defect{
 	},
 	{
 		Name: "permit-kept-after-fin", Guarantee: "G10",
-		What: "a connection that waits for the peer's FIN keeps its place",
+		What: "a connection that waits for the peer's FIN keeps its permit",
 		File: "connection/states.go",
 		Old:  "		c.linger()\n",
 		New:  "",
@@ -294,7 +294,7 @@ var defects = []defect{
 		},
 	},
 	{
-		Name: "shutdown-waits-for-nobody", Guarantee: "G12",
+		Name: "shutdown-does-not-wait", Guarantee: "G12",
 		What: "a shutdown returns while readers still run",
 		File: "listener/shutdown.go",
 		Old:  "	s.readers.Wait()\n	s.pool.Wait()\n",
@@ -325,7 +325,7 @@ var defects = []defect{
 	},
 	{
 		Name: "write-lost-in-silence", Guarantee: "G13",
-		What: "a Write to an ended connection that nobody waits for vanishes",
+		What: "a Write without a sender to an ended connection vanishes",
 		File: "connection/commands.go",
 		Old:  "		c.system().DeadLetter.SendUserMessage(c.pid, m)\n		return\n",
 		New:  "		return\n",
@@ -355,7 +355,7 @@ var defects = []defect{
 	},
 	{
 		Name: "blocked-worker-unnoticed", Guarantee: "G14",
-		What: "nobody takes the place of a worker whose handler blocks",
+		What: "no worker takes the place of one whose handler blocks",
 		File: "actor/monitor.go",
 		Old:  "		if inside&1 == 1 && inside == w.seen && !w.blocked {\n",
 		New:  "		if inside&1 == 2 && inside == w.seen && !w.blocked {\n",
@@ -397,8 +397,8 @@ var defects = []defect{
 		Name: "waiting-write-forgotten", Guarantee: "G15",
 		What: "a write that waits for room is not woken when the kernel takes bytes again",
 		File: "connection/writer.go",
-		Old:  "	w.c.giveBack(w.queue.first, n)\n	w.c.roomChanged()\n",
-		New:  "	w.c.giveBack(w.queue.first, n)\n",
+		Old:  "	if n > 0 || bytes > 0 {\n		w.c.roomMade()\n	}\n",
+		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys$"},
 		},
@@ -425,7 +425,7 @@ var defects = []defect{
 	},
 	{
 		Name: "handler-at-work-is-idle", Guarantee: "G16",
-		What: "a connection whose handler runs for long is taken for idle",
+		What: "a connection whose handler runs for long counts as idle",
 		File: "connection/timeouts.go",
 		Old:  "(leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()",
 		New:  "leaving && c.mailbox.Busy()",
@@ -526,7 +526,7 @@ var defects = []defect{
 	},
 	{
 		Name: "short-file-unbooked", Guarantee: "G3",
-		What: "the bytes that a file turned out not to have are counted nowhere",
+		What: "the bytes that are missing in a file are counted nowhere",
 		File: "connection/write_file.go",
 		Old:  "	r.unsent.Add(left)\n",
 		New:  "",

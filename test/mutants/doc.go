@@ -5,5 +5,5 @@
 //	go test ./test/mutants -v -run EveryDefectIsCaught -mutants G3      name or guarantee
 //
 // The faults are in a table, as pairs of texts, and go into the build through go build's -overlay:
-// no file is changed, and no line of the code that users run knows of them.
+// no file is changed, and the code that users run contains nothing of them.
 package mutants

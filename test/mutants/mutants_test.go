@@ -45,7 +45,7 @@ func TestTheTableNamesEveryDefectBesideItsGuarantee(t *testing.T) {
 	}
 }
 
-// The code changes, and a defect that no longer fits would not be tested at all.
+// A defect that no longer fits the code would not be tested at all.
 func TestEveryDefectFitsTheCode(t *testing.T) {
 	root, err := moduleRoot()
 	require.NoError(t, err)

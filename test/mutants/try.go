@@ -11,7 +11,7 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// verdict says how one defect fared.
+// verdict is the result for one defect.
 type verdict struct {
 	caught bool
 	by     string // the test that failed, or how the run ended
@@ -48,7 +48,7 @@ func try(root string, d defect) (verdict, error) {
 }
 
 // soundWithout makes sure that the tests pass on the code as it is: otherwise their failure would
-// say nothing.
+// prove nothing.
 func soundWithout(root string, chosen []defect) error {
 	done := map[check]bool{}
 	for _, d := range chosen {
@@ -84,7 +84,7 @@ func goTest(root string, c check, flags ...string) (output string, passed bool, 
 	arguments := append([]string{"test", "-count=1", "-timeout", testTimeout, "-tags", c.Tags, "-run", c.Tests}, flags...)
 	command := exec.Command("go", append(arguments, "./"+c.Package)...)
 	command.Dir = root
-	command.Env = append(os.Environ(), report.File+"=") // what fails on purpose is no row
+	command.Env = append(os.Environ(), report.File+"=") // failures on purpose are no rows
 	text, err := command.CombinedOutput()
 	output = string(text)
 	var exit *exec.ExitError

@@ -23,17 +23,17 @@ type Row struct {
 	ID string `json:"id"`
 	// Holds names the guarantees that the test holds, "G1-G6, G8".
 	Holds string `json:"holds,omitempty"`
-	// Figures are the numbers, by name: what was done and what came of it.
+	// Figures are the numbers, by name: of actions and of results.
 	Figures map[string]any `json:"figures,omitempty"`
 	// Seeds says which random histories were run, "1-5000".
 	Seeds string `json:"seeds,omitempty"`
 	// Duration is how long it took.
 	Duration time.Duration `json:"-"`
-	// Skipped is why nothing, or not all, was done. Empty: all was.
+	// Skipped is why nothing, or not all, was run. It is empty if all was run.
 	Skipped string `json:"skipped,omitempty"`
 }
 
-// line is a row as it is written, with what the test itself knows.
+// line is a row as it is written, with facts that the test itself knows.
 type line struct {
 	Row
 	Seconds float64 `json:"seconds"`

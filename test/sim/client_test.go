@@ -40,7 +40,7 @@ func (c *client) send() {
 }
 
 // piece is how much a client that reads until the end reads at once. It is small, because the
-// amount read during such a call is not known.
+// progress within such a call is not known.
 const piece = 512
 
 func (c *client) read() {
@@ -57,7 +57,7 @@ func (c *client) read() {
 	}
 }
 
-// tell gives a task to one of its goroutines, unless that one has enough tasks.
+// tell gives a task to one of the client's goroutines, unless that one has enough tasks.
 func tell[T any](tasks chan T, task T) bool {
 	select {
 	case tasks <- task:

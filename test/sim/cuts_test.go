@@ -16,8 +16,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// scenario is a world that is the same each time: its random steps come from one seed, and each is
-// waited for.
+// scenario is a world that is the same each time: its random steps come from one seed, and each
+// step waits for its effect.
 const scenario, scenarioSteps = 7, 200
 
 func scenarioPlan() plan {

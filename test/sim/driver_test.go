@@ -8,8 +8,7 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// driver is the issuer of the operations of the world's own goroutine; helpers have the numbers
-// after it.
+// driver is the issuer for the world's own goroutine; helpers have the numbers after it.
 const driver = 1
 
 // step performs one operation, and usually waits for its effect.
@@ -201,7 +200,7 @@ func (w *world) limit(rng *rand.Rand, socket *history.Socket) {
 func (w *world) mailWrite(rng *rand.Rand, socket *history.Socket, size int) {
 	write := &protocol.Write{Data: text(rng, size)}
 	if rng.IntN(3) == 0 {
-		write.Token = true // the mail's own takes its place
+		write.Token = true // replaced by the mail's own
 	}
 	w.mail.Command(socket, write, rng.IntN(4) > 0)
 }
@@ -225,7 +224,7 @@ func (w *world) burst(rng *rand.Rand, socket *history.Socket, p *player) {
 	}
 }
 
-// fatal does something that ends a connection.
+// fatal performs an action that ends a connection.
 func (w *world) fatal() {
 	rng := w.rng
 	if c := w.client(); c != nil && rng.IntN(2) == 0 {

@@ -46,8 +46,8 @@ func (cs *clientEnds) full(some []net.Addr) bool {
 	return false
 }
 
-// discovery is longer than a transport that cannot ask takes to find out that a write blocks. A
-// write that finds the queue full waits for that long.
+// discovery is longer than the time in which a transport that cannot ask finds out that a write
+// blocks. A write that finds the queue full waits for that long.
 const discovery = 20 * time.Millisecond
 
 // rest waits until nothing moves any more, and records it. A write that waits for the transport to

@@ -11,8 +11,8 @@ import (
 // fileSize in bytes is small enough that some of the parts lie beyond the end of the file.
 const fileSize = 40_000
 
-// sharedFile is one file. All connections of all worlds send parts of it. It has no name any more,
-// so nothing is left of it.
+// sharedFile is one file. All connections of all worlds send parts of it. Its name is removed, so
+// it leaves nothing behind.
 var sharedFile = sync.OnceValue(func() *os.File {
 	f, err := os.CreateTemp("", "berth-sim")
 	if err != nil {

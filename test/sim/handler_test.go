@@ -15,8 +15,8 @@ import (
 	"github.com/go-berth/berth/test/history"
 )
 
-// player is a handler that behaves at random. What it does at its nth call depends on the seed and
-// its connection alone.
+// player is a handler that behaves at random. Its action at its nth call depends only on the seed
+// and its connection.
 type player struct {
 	w      *world
 	rng    *rand.Rand
@@ -59,7 +59,7 @@ func (p *player) data(b *protocol.Buffer) error {
 	return p.act()
 }
 
-// act does nothing, or one thing.
+// act performs one action, or none.
 func (p *player) act() error {
 	rng := p.rng
 	if rng.IntN(3) == 0 {
@@ -107,7 +107,7 @@ func (p *player) act() error {
 	return nil
 }
 
-// end does something that ends the connection.
+// end performs an action that ends the connection.
 func (p *player) end() error {
 	switch p.rng.IntN(9) {
 	case 0, 1:

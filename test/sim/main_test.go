@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // every returns which of a number of cases to run: each nth.
 func every() int { return max(1, int(1 / *scale)) }
 
-// skipped says so in a row of the report.
+// skipped adds a row about skipped cases to the report.
 func skipped(all bool, what string) string {
 	if all {
 		return ""
@@ -41,7 +41,7 @@ func skipped(all bool, what string) string {
 // reports that itself. This limit is for a bubble that never rests.
 const hang = 2 * time.Minute
 
-// inBubble runs f in a bubble of virtual time. An error says that it did not come to an end.
+// inBubble runs f in a bubble of virtual time. An error says that it did not end.
 func inBubble(t *testing.T, name string, f func()) (err error) {
 	t.Helper()
 	watch := time.AfterFunc(hang, func() {

@@ -24,7 +24,7 @@ import (
 type cause struct {
 	name   string
 	reason protocol.Reason
-	clock  bool          // it comes by itself, once its time is up
+	clock  bool          // it comes by itself, after its time
 	effect time.Duration // how long it takes to have its effect, at most
 	end    func(s *stage, p *history.Peer)
 }
@@ -55,7 +55,7 @@ var causesOfPairs = []cause{
 	}},
 }
 
-// tell has the handler fail, or panic: with its next message.
+// tell makes the handler fail, or panic, at its next message.
 func (s *stage) tell(p *history.Peer, how string) {
 	socket := s.socket(p.Number())
 	s.mu.Lock()
@@ -66,7 +66,7 @@ func (s *stage) tell(p *history.Peer, how string) {
 
 var errAsked = errors.New("asked to fail")
 
-// obedient does as it was told.
+// obedient is a handler that fails as tell sets.
 type obedient struct{ s *stage }
 
 func (o obedient) Accepted(socket protocol.Socket) error {
@@ -91,8 +91,8 @@ func (o obedient) Message(_ actor.Context, socket protocol.Socket, _ any) error 
 
 func (obedient) Closed(protocol.Socket, *protocol.Closed) {}
 
-// pair ends a connection by two causes: the first one has had its effect before the second one
-// comes, if settled, otherwise they come at once. It returns how the connection ended.
+// pair ends a connection by two causes. If settled is true, the first one has had its effect before
+// the second one comes. Otherwise they come at once. It returns how the connection ended.
 func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Closed, violations []check.Violation, records []history.Record) {
 	name := fmt.Sprintf("%s and %s", first.name, second.name)
 	err := inBubble(t, name, func() {
@@ -145,7 +145,7 @@ func pair(t *testing.T, first, second cause, settled bool) (closed *protocol.Clo
 	return closed, violations, records
 }
 
-// S4: of two causes the first one wins, and Closed comes once, whatever the pair.
+// S4: for every pair of causes the first one wins, and Closed comes once.
 func TestOfTwoCausesTheFirstOneWins(t *testing.T) {
 	began, pairs := time.Now(), 0
 	for _, first := range causesOfPairs {

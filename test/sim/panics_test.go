@@ -50,7 +50,7 @@ var spots = map[string]func(s *stage, p *history.Peer){
 	"Stopped, from outside":  func(s *stage, p *history.Peer) { s.socket(p.Number()).Stop(s.system) },
 }
 
-// failures are the ways in which it can.
+// failures are the ways in which it can fail.
 var failures = map[string]func(){
 	"panics": func() { panic(errAsked) },
 	"exits":  runtime.Goexit,
@@ -60,7 +60,7 @@ var directives = map[string]actor.Directive{
 	"Resume": actor.ResumeDirective, "Restart": actor.RestartDirective, "Stop": actor.StopDirective, "Escalate": actor.EscalateDirective,
 }
 
-// bad returns a callback that fails as the stage says, if it is the spot that is to fail.
+// bad returns a callback that fails as the stage says, if its spot is the one that is to fail.
 func (s *stage) bad(spot string) func(error) { return func(error) { s.fail(spot) } }
 
 // fail fails once if this is the spot, for the victim and not for its neighbours.
@@ -130,7 +130,7 @@ func (f fragile) Receive(ctx actor.Context) {
 	}
 }
 
-// breakDown has one connection fail at a spot and checks that no other one notices.
+// breakDown makes one connection fail at a spot and checks that no other one is affected.
 func breakDown(t *testing.T, factory, spot string, failure func(), directive actor.Directive) {
 	var world check.World
 	var records []history.Record
@@ -189,8 +189,8 @@ func echoes(t *testing.T, p *history.Peer) {
 	assert.Equal(t, "still there?", string(b[:n]))
 }
 
-// S5: wherever the user's code fails, its connection ends and nothing else notices. That includes
-// the supervisor above, whatever its decision would be.
+// S5: if the user's code fails at any place, its connection ends and nothing else is affected. That
+// includes the supervisor above, with any decision.
 func TestWhereverAHandlerFailsItsConnectionEndsAlone(t *testing.T) {
 	began, cases := time.Now(), 0
 	for _, factory := range []string{"handlers", "actors"} {

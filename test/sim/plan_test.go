@@ -10,14 +10,14 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// plan is what a world is made of.
+// plan holds the parameters of a world.
 type plan struct {
 	listener listener.Options
 	network  simnet.Options
 	factory  string
 	crowd    int     // how many clients there are at most
 	faults   bool    // the network is parted now and then
-	hurried  float64 // how often the world is not waited for between two operations
+	hurried  float64 // how often there is no wait between two operations
 	fatal    float64 // how often an operation is one that ends a connection
 	slow     bool    // handlers block now and then
 }

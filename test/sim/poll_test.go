@@ -15,8 +15,8 @@ import (
 )
 
 // sockets is the machine's own network. Its clock is the real one, and a test cannot tell when all
-// is at rest. It is TCP: the ends of a unix socket have no names by which the history could put
-// them together, and no RST.
+// is at rest. It is TCP, because the ends of a unix socket have no RST, and no names by which the
+// history could pair them.
 type sockets struct {
 	transport listener.Transport
 	addr      net.Addr
@@ -62,8 +62,8 @@ func realPlan(rng *rand.Rand) plan {
 }
 
 // The same worlds over real sockets, with the poll transport and without. Here time is real, so
-// there are fewer worlds. The judge knows less: neither when all is at rest nor what the network
-// holds.
+// there are fewer worlds. The judge knows less: neither when all is at rest nor how much the
+// network holds.
 func TestSimOverRealSockets(t *testing.T) {
 	for name, kind := range map[string]listener.Transport{"poll": listener.Poll, "stream": listener.Stream} {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 
 var sequence = flag.String("sim.sequence", "", "run this sequence alone: letters of WCFRPXS, see sequences_test.go")
 
-// moves are what can happen to a connection, by letter: Write, Close, the peer's FIN, its RST,
-// Pause, a panic of the handler, Stop.
+// moves are the events of a connection, by letter: Write, Close, the peer's FIN, its RST, Pause, a
+// panic of the handler, Stop.
 const moves = "WCFRPXS"
 
 const longest = 6
@@ -64,8 +64,9 @@ func (bomb) Message(actor.Context, protocol.Socket, any) error { panic("asked to
 
 func (bomb) Closed(protocol.Socket, *protocol.Closed) {}
 
-// play runs sequences, each on a connection of its own, all at once. settled: one step after the
-// other, with a rest in between; otherwise all steps of a connection follow each other at once.
+// play runs sequences, each on a connection of its own, all at once. If settled is true, the steps
+// come one after the other, with a rest in between. Otherwise all steps of a connection follow each
+// other at once.
 func play(t *testing.T, sequences []string, settled bool) (violations []check.Violation, records []history.Record) {
 	var world check.World
 	err := inBubble(t, fmt.Sprintf("sequences from %s", sequences[0]), func() {
@@ -121,7 +122,7 @@ func TestEverySequenceOfMovesEndsAsItMust(t *testing.T) {
 	run, ofLongest := 0, 0
 	for length := 1; length <= most; length++ {
 		all := sequencesOf(length, "")
-		for batch := range slices.Chunk(all, 343) { // a bubble for each would be dear
+		for batch := range slices.Chunk(all, 343) { // a bubble for each would take too long
 			tellSequences(t, batch)
 			if t.Failed() {
 				return

@@ -22,7 +22,7 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// D1: the guarantees hold whatever users, peers, the network and the clock do, in any order.
+// D1: the guarantees hold for all actions of users, peers, the network and the clock, in any order.
 func TestSim(t *testing.T) {
 	if *seed != 0 {
 		again(t, *seed)
@@ -51,7 +51,7 @@ func TestSim(t *testing.T) {
 	})
 }
 
-// total is what all worlds came to.
+// total is the sum over all worlds.
 type total struct {
 	failed     atomic.Bool
 	mu         sync.Mutex
@@ -127,7 +127,7 @@ func simulate(t *testing.T, seed uint64, steps int) run {
 	return r
 }
 
-// tell fails the test. Before that it searches for fewer steps with which the world fails as well.
+// tell fails the test. Before that it searches for a shorter world that fails as well.
 func (r run) tell(t *testing.T) {
 	least := r
 	for low := 0; low+1 < least.steps; {
@@ -143,7 +143,7 @@ func (r run) tell(t *testing.T) {
 	least.show(t)
 }
 
-// show prints what is wrong, with the story of it.
+// show prints a violation and its story.
 func (r run) show(t *testing.T) {
 	t.Logf("%+v", r.plan)
 	if r.err != nil {

@@ -140,10 +140,10 @@ func (s *stage) world() check.World {
 	}
 }
 
-// within is a context that ends so much later.
+// within is a context that ends after the given time.
 func within(d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
-	_ = cancel // it ends by itself: what waits for it must not outlive the bubble
+	_ = cancel // it ends by itself: its goroutine must not outlive the bubble
 	return ctx
 }
 

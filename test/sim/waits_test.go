@@ -25,8 +25,8 @@ const (
 	firstWaiter = driver + 9 // the issuers of writes that wait
 )
 
-// begin returns the context of a write that is to wait, and its number; false where there are
-// enough.
+// begin returns the context of a write that is to wait, and its number. It returns false if there
+// are enough.
 func (ws *waits) begin(ctx context.Context) (_ context.Context, number int, ok bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -50,7 +50,7 @@ func (ws *waits) cancel(rng *rand.Rand) {
 	}
 }
 
-// wait writes to a connection on a goroutine of its own, for as long as it takes.
+// wait writes to a connection on a goroutine of its own, and waits as long as needed.
 func (w *world) wait(rng *rand.Rand, socket *history.Socket) {
 	ctx, end := w.limited(rng)
 	ctx, number, ok := w.waits.begin(ctx)

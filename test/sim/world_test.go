@@ -49,7 +49,7 @@ type ground interface {
 	rest(w *world) // until nothing moves, if that can be known
 	sleep(d time.Duration)
 	patience() time.Duration // how long a handler may wait, at most
-	left() string            // what of the network is still open
+	left() string            // the parts of the network that are still open
 }
 
 func newSystem() *actor.ActorSystem {
@@ -58,7 +58,7 @@ func newSystem() *actor.ActorSystem {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 }
 
-// history runs one world and returns what happened in it.
+// history runs one world and returns its history.
 func (w *world) history(steps int) ([]history.Record, error) {
 	w.recorder = history.NewRecorder()
 	w.mail = w.recorder.Mail(w.system)
@@ -88,7 +88,7 @@ func (w *world) history(steps int) ([]history.Record, error) {
 }
 
 // end shuts the listener down, in one of many ways unless the way is given, while the world goes on
-// for a while. It returns what is left: the listener is gone.
+// for a while. It returns what is left after the listener has ended.
 func (w *world) end() (left []string) {
 	w.recorder.Note(history.ShutdownBegun)
 	shut := w.shut

@@ -99,7 +99,7 @@ func TestTheDefaultBufferHolds64KiBInEachDirection(t *testing.T) {
 	})
 }
 
-func TestCloseFreesWhoeverIsBlocked(t *testing.T) {
+func TestCloseFreesBlockedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := simnet.Pipe(simnet.Options{BufferSize: 4})
 		reading, writing := startRead(a, 1), startWrite(a, 10)

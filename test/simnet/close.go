@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Close ends both directions and returns at once. What was written still goes out, followed by the
-// end of the stream, unless there is unread input, or more comes: then the peer is reset and what
-// was still queued here is lost. After SetLinger(0) the reset is certain. Blocked calls return
+// Close ends both directions and returns at once. Written bytes still go out, followed by the end
+// of the stream, unless there is unread input, or more comes: then the peer is reset and what was
+// still queued here is lost. After SetLinger(0) the reset is certain. Blocked calls return
 // net.ErrClosed, and so does a second Close.
 func (c *Conn) Close() error { return c.close(false) }
 
@@ -52,15 +52,14 @@ func (c *Conn) CloseWrite() error {
 	})
 }
 
-// CloseRead makes Read return io.EOF where it would block. The peer learns nothing, and what it
-// writes can be read, until CloseWrite has ended this side as well: then input resets the
-// connection.
+// CloseRead makes Read return io.EOF where it would block. The peer learns nothing, and its writes
+// can be read, until CloseWrite has ended this side as well: then input resets the connection.
 func (c *Conn) CloseRead() error {
 	return c.shutdown(func(time.Time) { c.end.readShut = true })
 }
 
-// shutdown is what CloseRead and CloseWrite have in common. ENOTCONN is the kernel's error for one
-// that is over.
+// shutdown is the common part of CloseRead and CloseWrite. ENOTCONN is the kernel's error for a
+// connection that is over.
 func (c *Conn) shutdown(half func(now time.Time)) error {
 	l := c.link
 	l.Lock()
@@ -96,11 +95,11 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.set(func() { c.writeDeadline = t })
 }
 
-// ResumesWrites returns true: after a write deadline the next Write goes on behind what the one
-// before returned.
+// ResumesWrites returns true: after a write deadline the next Write goes on behind the bytes that
+// the previous one took.
 func (c *Conn) ResumesWrites() bool { return true }
 
-// set changes what concerns this end's user alone. Blocked calls look at the deadline again.
+// set changes state that concerns this end's user alone. Blocked calls look at the deadline again.
 func (c *Conn) set(change func()) error {
 	l := c.link
 	l.Lock()

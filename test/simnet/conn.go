@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Conn is one end of a connection. Besides net.Conn it has what *net.TCPConn has for ending one,
-// under the same names and with the same effects on the peer, and Partition and Heal.
+// Conn is one end of a connection. Besides the methods of net.Conn it has those of *net.TCPConn
+// that end a connection, with the same effects on the peer, and Partition and Heal.
 //
 // Any number of goroutines may call all methods at once. Reads of several goroutines share the
 // input between them; a Write is never interleaved with another. Only Read and Write can block, and
@@ -23,7 +23,7 @@ type Conn struct {
 
 	// All below is guarded by the link's gate.
 	end                         *end
-	closed                      bool // by its user, which the end cannot tell from both halves shut
+	closed                      bool // by its user: the end cannot tell this from both halves shut
 	lingerZero                  bool
 	writing                     bool // a Write is under way; others wait for their turn
 	readDeadline, writeDeadline time.Time
@@ -43,8 +43,8 @@ func pair(l *link, a, b Addr) (*Conn, *Conn) {
 		&Conn{link: l, end: l.ends[1], local: b, remote: a}
 }
 
-// Read waits until there is input, and takes what is there. After the peer's CloseWrite or Close,
-// once all was read, it returns io.EOF; after a reset, once all that had arrived was read,
+// Read waits until there is input, and takes what has arrived. After the peer's CloseWrite or
+// Close, once all was read, it returns io.EOF; after a reset, once all that had arrived was read,
 // syscall.ECONNRESET, unless a Write was told of it before. A Read of no bytes returns at once, and
 // fails only on a closed connection.
 func (c *Conn) Read(p []byte) (int, error) {
@@ -133,7 +133,7 @@ func (c *Conn) endTurn() {
 	c.link.broadcast()
 }
 
-// mayWrite says whether this end's user forbids a Write.
+// mayWrite returns an error if this end's user has forbidden a Write.
 func (c *Conn) mayWrite(now time.Time) error {
 	switch {
 	case c.closed:
@@ -169,9 +169,9 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 // Write goes on until the buffer is full. Neither end is told.
 func (c *Conn) Partition() { c.link.partition() }
 
-// Heal ends a partition. What was written meanwhile, and what was under way when it began, arrives
-// after one Latency, so that nothing is lost, unless an end was reset: then its peer receives only
-// that.
+// Heal ends a partition. The bytes that were written meanwhile, or were under way when it began,
+// arrive after one Latency, so that nothing is lost, unless an end was reset: then its peer
+// receives only that.
 func (c *Conn) Heal() { c.link.heal() }
 
 func (c *Conn) failed(op string, err error) error {

@@ -26,7 +26,7 @@ func TestADialTakesARoundTripAndNeedsNoAccept(t *testing.T) {
 	})
 }
 
-func TestAFullBacklogBlocksADialUntilSomebodyAccepts(t *testing.T) {
+func TestAFullBacklogBlocksADialUntilAnAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := simnet.Listen(simnet.Options{Backlog: 2})
 		for range 2 {

@@ -30,7 +30,7 @@ type end struct {
 	err         syscall.Errno // what ended the connection, until a call has told it: the kernel's sk_err
 }
 
-// arrive is all that the network can do to an end. After the connection is over it does nothing:
+// arrive is the only effect of the network on an end. After the connection is over it does nothing:
 // either both ends have closed in order, or the peer has sent a reset or will receive one.
 func (e *end) arrive(p packet) {
 	switch {
@@ -39,7 +39,7 @@ func (e *end) arrive(p packet) {
 		e.dead = true
 		e.err = syscall.ECONNRESET
 		if e.finReceived && !e.writeShut {
-			e.err = syscall.EPIPE // the kernel's CLOSE_WAIT: to the reader all was well
+			e.err = syscall.EPIPE // the kernel's CLOSE_WAIT: the reader sees no error
 		}
 	case p.kind == fin:
 		e.finReceived = true
@@ -51,7 +51,7 @@ func (e *end) arrive(p packet) {
 	}
 }
 
-// accept takes what there is room for and returns how much that was.
+// accept takes as many bytes as there is room for and returns their number.
 func (e *end) accept(p []byte, now time.Time) int {
 	n := min(len(p), e.link.opts.BufferSize-e.sendq.Len()-e.unread())
 	e.sendq.Write(p[:n])
@@ -62,9 +62,9 @@ func (e *end) accept(p []byte, now time.Time) int {
 // unread is how much has left this end and was not read by the peer.
 func (e *end) unread() int { return e.onWire + e.peer.recvq.Len() }
 
-// transmit sends what the window allows, and the fin after the last byte. What a dead end has in
-// its sendq stays there: this is the loss that a reset means. What is in its recvq stays as well,
-// and readable, as Linux has it.
+// transmit sends what the window allows, and the fin after the last byte. The sendq of a dead end
+// stays as it is: this is the loss of a reset. Its recvq stays as well, and stays readable, as on
+// Linux.
 func (e *end) transmit(now time.Time) {
 	if e.dead {
 		return
@@ -131,17 +131,17 @@ func (e *end) shut(reset bool, now time.Time) {
 	e.readShut, e.writeShut = true, true
 	switch {
 	case e.over():
-	case reset, unread: // the peer must not believe that what is unread was read
+	case reset, unread: // the peer must not take unread bytes for read ones
 		e.abort(now)
 	default:
 		e.transmit(now)
 	}
 }
 
-// over reports that the connection has come to its end, in order or not.
+// over reports whether the connection has ended, in order or not.
 func (e *end) over() bool { return e.dead || e.finReceived && e.peer.finReceived }
 
-// abort sends a reset. What is on the wire arrives before it, except across a partition: there the
+// abort sends a reset. Packets on the wire arrive before it, except across a partition: there the
 // packets were lost and no end is left to send them again.
 func (e *end) abort(now time.Time) {
 	if e.link.cut {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// gate is a mutex together with a place to wait for what it guards.
+// gate is a mutex together with a wait for changes of the state that it guards.
 //
 // It is not a sync.Cond because a wait here also ends with a timer or a context. No goroutine may
 // wait for the mutex for long: a goroutine blocked in Lock does not count as durably blocked, so a
@@ -27,7 +27,7 @@ func (g *gate) broadcast() {
 // is closed, and holds it again when it returns. It does not say which: callers look again at
 // everything in any case.
 //
-// The timer belongs to the waiter, so that a connection has none to forget when it is closed.
+// The timer belongs to the waiter, so a closed connection leaves none behind.
 func (g *gate) wait(until time.Time, done <-chan struct{}) {
 	if g.changed == nil {
 		g.changed = make(chan struct{})

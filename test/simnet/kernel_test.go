@@ -15,7 +15,7 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// ender is what a *net.TCPConn and a *simnet.Conn have in common.
+// ender has the common methods of a *net.TCPConn and a *simnet.Conn.
 type ender interface {
 	net.Conn
 	CloseRead() error

@@ -2,7 +2,7 @@ package simnet
 
 import "time"
 
-// link is what two ends have between them. It is a simulation of discrete events without a driver:
+// link is the connection between two ends. It is a simulation of discrete events without a driver:
 // each packet carries the time of its arrival, and every method of a connection first handles the
 // events that are due.
 //
@@ -17,7 +17,7 @@ type link struct {
 	released func(*link) // if not nil: told, with the gate open, when users comes to 0
 }
 
-// kind is what a packet does where it arrives.
+// kind is the effect of a packet at its arrival.
 type kind int
 
 const (
@@ -86,7 +86,8 @@ func (l *link) await(deadline time.Time) {
 	l.wait(deadline, nil)
 }
 
-// partition keeps from now on everything where it is. What was due before is not affected.
+// partition keeps all packets where they are from now on. Packets that were due before are not
+// affected.
 func (l *link) partition() {
 	l.Lock()
 	defer l.Unlock()
@@ -94,8 +95,8 @@ func (l *link) partition() {
 	l.cut = true
 }
 
-// heal sends anew everything that was kept: a packet that was under way when the link was cut is
-// one that was lost and is sent again, so it takes the whole latency once more.
+// heal sends anew everything that was kept: a packet that was under way when the link was cut
+// counts as lost and is sent again, so it takes the whole latency once more.
 func (l *link) heal() {
 	l.Lock()
 	defer l.Unlock()

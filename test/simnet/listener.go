@@ -112,9 +112,9 @@ func (l *Listener) setCut(cut bool, tell func(*link)) {
 	l.gate.broadcast()
 }
 
-// Open returns how many connections have an end that was not closed, be it the client's, the
-// server's, or one that waits for Accept. A test that has closed all of its clients asks here
-// whether the server has closed the rest.
+// Open returns how many connections have an end that was not closed: the client's, the server's, or
+// one that waits for Accept. A test that has closed all of its clients asks here whether the server
+// has closed the rest.
 func (l *Listener) Open() int {
 	l.gate.Lock()
 	defer l.gate.Unlock()

@@ -20,9 +20,9 @@ type Options struct {
 	BufferSize int
 
 	// Window is how many of those BufferSize bytes may have left the sender: on the wire or in the
-	// receiver's buffer. The others wait in the sender's queue until the receiver reads, and they
-	// are what a reset loses. 0 or less is half of BufferSize; more than BufferSize is BufferSize,
-	// and a reset then loses nothing unless the network is partitioned.
+	// receiver's buffer. The others wait in the sender's queue until the receiver reads, and a
+	// reset loses them. 0 or less is half of BufferSize; more than BufferSize is BufferSize, and a
+	// reset then loses nothing unless the network is partitioned.
 	Window int
 
 	// Latency is how long anything takes from one end to the other; 0 or less is no time. A dial

@@ -14,8 +14,8 @@ import (
 	"github.com/go-berth/berth/test/simnet"
 )
 
-// Any network, any sizes of reads and writes, and partitions that heal: the stream is what was
-// written, in order.
+// For any network, any sizes of reads and writes, and partitions that heal, the stream consists of
+// the written bytes in order.
 func TestWhateverHappensTheStreamIsWhatWasWritten(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {

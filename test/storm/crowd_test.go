@@ -14,8 +14,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// A6: all clients dial at once. However many come, exactly as many are open as are allowed, and
-// with Wait all are served in the end.
+// A6: all clients dial at once. The peak of open connections is exactly the limit, and with Wait
+// all clients are served in the end.
 func TestOfACrowdNeverMoreAreServedAtOnceThanMay(t *testing.T) {
 	for name, whenFull := range map[string]berth.WhenFull{"wait": berth.Wait, "reject": berth.Reject} {
 		t.Run(name, func(t *testing.T) {

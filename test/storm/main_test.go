@@ -25,8 +25,8 @@ var (
 	seed  = flag.Uint64("seed", 0, "of all random choices; 0: one is drawn, and printed")
 )
 
-// patience bounds the time for anything that ought to happen at once. Only a failing test waits
-// that long.
+// patience bounds the time for events that should happen at once. Only a failing test waits that
+// long.
 const patience = 30 * time.Second
 
 func of(n int) int { return max(1, int(float64(n)**scale)) }
@@ -83,7 +83,7 @@ func dial(t testing.TB, l *berth.Server) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// handler is a handler made of functions; nil: nothing happens.
+// handler is a handler made of functions. A nil function does nothing.
 type handler struct {
 	accepted func(berth.Socket) error
 	data     func(berth.Socket, *berth.Buffer) error

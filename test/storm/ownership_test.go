@@ -14,11 +14,11 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// S6: what a handler may do with memory. It may change the bytes it is shown during the call, also
-// after it wrote them: Write copies. It may change its own slice after Write, and a slice that it
-// gave away by WriteOwned is not changed. Built with the tag berthdebug, memory that was given back
-// is overwritten, so code that still looked at it would answer with other bytes.
-func TestHandlersThatScribbleOverTheirMemoryChangeNobodysBytes(t *testing.T) {
+// S6: a handler may change memory as documented. It may change the bytes it is shown during the
+// call, even after it wrote them, because Write copies. It may change its own slice after Write. A
+// slice that it gave away by WriteOwned is not changed. Built with the tag berthdebug, memory that
+// was given back is overwritten, so code that still read it would answer with other bytes.
+func TestHandlersThatScribbleOverTheirMemoryChangeNoOtherBytes(t *testing.T) {
 	overEach(t, func(t *testing.T, transport berth.Transport) {
 		const clients, size = 8, 64
 		began, messages := time.Now(), of(1_000_000)/clients

@@ -102,7 +102,7 @@ func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 	})
 }
 
-// listenUnix listens at a path. The peer can read there what was written, even after a reset.
+// listenUnix listens at a path. The peer can read written bytes there, even after a reset.
 func listenUnix(t *testing.T, factory berth.Factory, options berth.Options) *berth.Server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
@@ -115,13 +115,13 @@ func listenUnix(t *testing.T, factory berth.Factory, options berth.Options) *ber
 	return l
 }
 
-// end is what is known of a connection that has ended.
+// end holds the facts about a connection that has ended.
 type end struct {
 	berth.Stats
 	accepted uint64
 }
 
-// sent reports that got is exactly the written part of what was accepted.
+// sent reports whether got is exactly the written part of the accepted bytes.
 func (e end) sent(got []byte) bool {
 	return uint64(len(got)) == e.Written && e.Written+e.Unsent == e.accepted && bytes.Equal(got, numbered(0, len(got)))
 }
@@ -178,7 +178,7 @@ func TestAReplyIsWholeAlthoughTheServerClosesWithInputUnread(t *testing.T) {
 	})
 }
 
-// ask sends more than is read, and counts the answers that are not whole.
+// ask sends more than the server reads, and counts the answers that are not whole.
 func ask(t *testing.T, addr string, rounds int) (truncated int) {
 	question := make([]byte, 100<<10)
 	for range rounds {

@@ -24,8 +24,8 @@ import (
 	"github.com/go-berth/berth/test/report"
 )
 
-// G15 under load: room is told, healthy peers keep their connections, and writes that wait for room
-// lose nothing. W1 to W4.
+// G15 under load, W1 to W4: room is reported, healthy peers keep their connections, and writes that
+// wait for room lose nothing.
 
 // site is a listener on one network and transport.
 type site struct {
@@ -149,7 +149,7 @@ func TestNoBurstClosesAHealthyPeer(t *testing.T) {
 					}
 					_ = conn.Close()
 				}
-				if n <= 1000 { // 10,000 lines are more than the kernel holds of a unix socket: there it is for the client to keep up
+				if n <= 1000 { // 10,000 lines are more than the kernel holds of a unix socket: there the client must keep up
 					assert.Zero(t, closed, "%s, bursts of %d", way, n)
 				}
 				tell(t, report.Row{ID: "W2", Holds: "G15", Figures: map[string]any{"way": way, "burst": n, "connections": connections, "closed": closed}}, began)
@@ -171,7 +171,7 @@ func sum(t *testing.T, r io.Reader) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// flat watches how much memory the process takes beyond what it took at first.
+// flat watches how much more memory the process takes than at first.
 func flat(t *testing.T, most uint64) (check func() uint64) {
 	var before runtime.MemStats
 	runtime.GC()
@@ -217,8 +217,8 @@ func TestIOCopyIntoAConnectionKeepsEveryByteAndMemoryFlat(t *testing.T) {
 	})
 }
 
-// W4: two connections are joined by Writable alone. What one reads, the other writes. The reader
-// pauses while a write is refused.
+// W4: two connections are joined by Writable alone. Each writes the bytes that the other reads. The
+// reader pauses while a write is refused.
 func TestConnectionsJoinedByWritableMoveEverythingBothWays(t *testing.T) {
 	began, size := time.Now(), int64(of(1<<30))
 	seed := drawSeed(t)

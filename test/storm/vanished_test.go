@@ -21,7 +21,7 @@ import (
 func TestAPeerBehindACutNetworkIsGivenUpInTimeAndLosesNothingIfItHeals(t *testing.T) {
 	const idle, stall = 10 * time.Second, 4 * time.Second
 	for name, c := range map[string]struct {
-		asks   bool          // whether the server has something to say when the network is cut
+		asks   bool          // whether the server has something to send when the network is cut
 		cut    time.Duration // how long; 0: for ever
 		reason berth.Reason
 		within time.Duration

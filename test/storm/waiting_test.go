@@ -61,8 +61,8 @@ func TestWritersToASlowPeerThatEndsLoseNothingAndWaitForNothing(t *testing.T) {
 	})
 }
 
-// slowCounter counts bytes that were accepted, writes that found no room, and waiting writes that
-// did not come to their end.
+// slowCounter counts accepted bytes, writes that found no room, and waiting writes that did not
+// finish.
 type slowCounter struct{ accepted, refused, cut, violations atomic.Int64 }
 
 // slowRace is a series of rounds, one connection each.

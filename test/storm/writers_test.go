@@ -69,8 +69,8 @@ func (r *race) end(c *berth.Closed) {
 	r.ends <- *c
 }
 
-// Every write is its writer's number, its place in the order of that writer, its length, and so
-// many bytes.
+// Every write consists of its writer's number, its place in the order of that writer, its length,
+// and that many bytes.
 const (
 	writers    = 3
 	mostWrites = 20

@@ -6,5 +6,5 @@
 //
 // Each server answers a line with the same line (redcon: ECHO), as its README recommends to write
 // one, with its default settings; Berth with an IdleTimeout and a WriteTimeout of 5 s besides. The
-// column of a server without such a limit shows the effect of that.
+// column of a server without such a limit shows the effect of its absence.
 package others

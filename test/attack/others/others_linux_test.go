@@ -133,7 +133,7 @@ func outcome(r attack.Result, err error, sends string) string {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func TestWhoSurvivesWhat(t *testing.T) {
+func TestWhichServersSurviveWhat(t *testing.T) {
 	if *scale == 0 {
 		t.Skip("some minutes: make attack")
 	}

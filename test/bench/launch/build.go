@@ -78,7 +78,7 @@ func (b *Binaries) build(ctx context.Context, root, name string) error {
 	}
 }
 
-// Problem says why a server has no binary; nil: it has one.
+// Problem says why a server has no binary; nil if it has one.
 func (b *Binaries) Problem(name string) error { return b.problems[name] }
 
 func (b *Binaries) path(name string) string { return filepath.Join(b.dir, name) }

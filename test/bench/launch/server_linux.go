@@ -41,7 +41,7 @@ func (b *Binaries) Start(ctx context.Context, server plan.Server, forCase plan.C
 	}
 	command := exec.Command(b.path(server.Binary), args...)
 	command.Env = environment(forCase.Environment)
-	// Should the benchmark be killed, its servers go with it.
+	// If the benchmark is killed, its servers end with it.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s := &Server{command: command, said: &tail{}, ended: make(chan struct{})}
 	command.Stderr = s.said
@@ -134,7 +134,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// orError is the last line said, or the error if there is none. Only for a process that ended.
+// orError is the last line said, or the error if there is none. It is for a process that has ended.
 func (t *tail) orError(err error) string {
 	lines := strings.Split(strings.TrimSpace(string(t.bytes)), "\n")
 	if last := lines[len(lines)-1]; last != "" {

@@ -10,7 +10,7 @@ import (
 // conn is one connection. Its loop's goroutine alone touches it.
 type conn struct {
 	fd     int
-	number int // the how-manieth connection of the run; chooses stream and local address
+	number int // of the connection in the run, in order; chooses stream and local address
 	index  int // its place in the loop's list, and in its epoll events
 	role   role
 	stream Stream

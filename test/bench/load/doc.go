@@ -3,6 +3,6 @@
 // edges of the measured window.
 //
 // Each thread is one epoll loop that owns its connections; nothing on its path allocates, so the
-// garbage collector is off. What a connection does is its role (echoer, pacer, churner, flooder,
-// sleeper, idler); what a case does is a sequence of stages over such connections (run.go).
+// garbage collector is off. The role of a connection (echoer, pacer, churner, flooder, sleeper,
+// idler) sets what it does. A case is a sequence of stages over such connections (run.go).
 package load

@@ -1,7 +1,7 @@
 package load
 
-// echoer keeps depth messages under way: a closed loop. What came back is sent again at once, in
-// one write.
+// echoer keeps depth messages under way: a closed loop. Messages that came back are sent again at
+// once, in one write.
 type echoer struct {
 	strict
 	deep int

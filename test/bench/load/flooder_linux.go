@@ -34,7 +34,8 @@ func (f flooder) tick(l *loop, c *conn, _ int64) error {
 		return err
 	case c.muted && l.stage == stopping:
 		c.muted = false
-		// To the end: the event that announced it, and perhaps a FIN after it, is long gone.
+		// It reads to the end: the event that announced the input, and perhaps a FIN after it, is
+		// long past.
 		return c.receive(l, true)
 	}
 	return nil

@@ -12,7 +12,7 @@ type role interface {
 	echoed(l *loop, c *conn, n int, now int64) error
 	// closed is called when the server has closed.
 	closed(l *loop, c *conn) error
-	// failed decides what an error on the connection means; nil: the role has dealt with it.
+	// failed decides what an error on the connection means; nil if the role has handled it.
 	failed(l *loop, c *conn, err error) error
 }
 

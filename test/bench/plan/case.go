@@ -30,7 +30,7 @@ type Case struct {
 	Depth int  `json:"depth,omitempty"` // messages under way per connection
 	Size  int  `json:"size"`            // bytes per message
 
-	// Window is the length of a window as a multiple of -duration; 0: once.
+	// Window is the length of a window as a multiple of -duration; 0 means once.
 	Window int `json:"window,omitempty"`
 	// Sleep is how long the sleeping handler sleeps; Blocking only.
 	Sleep time.Duration `json:"sleep,omitempty"`
@@ -41,7 +41,7 @@ type Case struct {
 	Baseline string `json:"baseline"`
 	// Metrics are the figures shown; the first is the one ratios are taken of.
 	Metrics []metric.ID `json:"metrics"`
-	// MaxRounds ends a case's rounds early, where it takes long or scatters little. 0: no limit.
+	// MaxRounds ends a case's rounds early, if it takes long or scatters little. 0 means no limit.
 	MaxRounds int `json:"max_rounds,omitempty"`
 	// AtMost and AtMostC are the project's targets for Berth: CPU to plain Go's and to the C
 	// server's. 0: there is none.

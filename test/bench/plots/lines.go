@@ -28,7 +28,7 @@ func scalingPanels(r report.Report) []*plot.Plot {
 	return all
 }
 
-// linePanel draws one line per server measured at two or more sizes; nil: there is none.
+// linePanel draws one line per server measured at two or more sizes; nil if there is none.
 func linePanel(r report.Report, id metric.ID, label string) *plot.Plot {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "active connections", label

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// row is what a test wrote, see package report.
+// row is a row that a test wrote, see package report.
 type row struct {
 	ID, Holds, Seeds, Skipped, Test, Commit string
 	Figures                                 map[string]any
@@ -28,7 +28,7 @@ type row struct {
 	Failed                                  bool
 }
 
-// matrix is what each row is about, in the order of the report.
+// matrix describes each row, in the order of the report.
 var matrix = []struct{ id, load string }{
 	{"D1", "seeded random operations of user, peer, clock and faults in virtual time; a pure checker judges the history"},
 	{"D2", "every sequence of six over Write, Close, peer's FIN, peer's RST, Pause, panic, Stop"},
@@ -100,7 +100,7 @@ func read(in io.Reader) (rows []row, err error) {
 	return rows, lines.Err()
 }
 
-// describe says what was tested where.
+// describe returns the time of the report, the Go version and the machine.
 func describe() string {
 	said := func(name string, args ...string) string {
 		text, err := exec.Command(name, args...).Output()
@@ -148,8 +148,8 @@ func write(out io.Writer, rows []row, where string) error {
 	return err
 }
 
-// others is the row of attacks on other servers. Its figures are a table of their own: what came of
-// each attack, by server.
+// others is the row of attacks on other servers. Its figures are a table of their own: the result
+// of each attack, by server.
 const others = "others"
 
 func compare(text *strings.Builder, r row) {
@@ -201,7 +201,7 @@ func words(figures map[string]any) string {
 	return strings.Join(all, ", ")
 }
 
-// number gives 1234567 as 1,234,567, and what is no whole number with two places.
+// number gives 1234567 as 1,234,567, and other numbers with two decimal places.
 func number(v float64) string {
 	if v != float64(int64(v)) {
 		return fmt.Sprintf("%.2f", v)
