@@ -63,24 +63,28 @@ func TestTheDocumentedCases(t *testing.T) {
 	}
 }
 
-func TestAFrameOfMaxBytesIsTaken(t *testing.T) {
+func TestAFrameOfMaxBytesIsTakenAndOneOfMoreIsNot(t *testing.T) {
 	for name, c := range map[string]struct {
-		decode frame.Decoder // its Max is 8
-		stream string        // 8 bytes, twice
+		decode func(most int) frame.Decoder
+		stream string // 8 bytes, twice
 	}{
-		"lines":     {&frame.Lines{Max: 8}, "abcdefg\nabcdefg\n"},
-		"delimited": {&frame.Delimited{Max: 8, Delimiter: "--"}, "abcdef--abcdef--"},
-		"length":    {&frame.LengthPrefixed{Max: 8, Width: 2, Strip: 2}, "\x00\x06abcdef\x00\x06abcdef"},
-		"varint":    {&frame.VarintPrefixed{Max: 8}, "\x07abcdefg\x07abcdefg"},
-		"counted":   {&frame.OctetCounted{Max: 8}, "6 abcdef6 abcdef"},
-		"syslog":    {&frame.Syslog{Max: 8}, "6 abcdefabcdefg\n"},
-		"split":     {&frame.Split{Max: 8, Func: bufio.ScanLines}, "abcdefg\nabcdefg\n"},
+		"lines":     {func(most int) frame.Decoder { return &frame.Lines{Max: most} }, "abcdefg\nabcdefg\n"},
+		"delimited": {func(most int) frame.Decoder { return &frame.Delimited{Max: most, Delimiter: "--"} }, "abcdef--abcdef--"},
+		"length":    {func(most int) frame.Decoder { return &frame.LengthPrefixed{Max: most, Width: 2, Strip: 2} }, "\x00\x06abcdef\x00\x06abcdef"},
+		"varint":    {func(most int) frame.Decoder { return &frame.VarintPrefixed{Max: most} }, "\x07abcdefg\x07abcdefg"},
+		"counted":   {func(most int) frame.Decoder { return &frame.OctetCounted{Max: most} }, "6 abcdef6 abcdef"},
+		"syslog":    {func(most int) frame.Decoder { return &frame.Syslog{Max: most} }, "abcdefg\n6 abcdef"},
+		"split":     {func(most int) frame.Decoder { return &frame.Split{Max: most, Func: bufio.ScanLines} }, "abcdefg\nabcdefg\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			berthtest.Splits(t, c.stream, func(chunks []string) {
-				o := decode(t, c.decode, 8, chunks)
+				o := decode(t, c.decode(8), 8, chunks)
 				require.Empty(t, o.Problem)
 				require.Len(t, o.Frames, 2)
+				o = decode(t, c.decode(7), 7, chunks)
+				require.Equal(t, "too long", o.Problem)
+				require.Empty(t, o.Frames)
+				require.Equal(t, c.stream, o.Rest)
 			})
 		})
 	}

@@ -53,7 +53,7 @@ func subjects() []subject {
 		prefixed(frame.LengthPrefixed{Width: 1, Adjust: -1, Strip: 3, Max: 9}),
 		prefixed(frame.LengthPrefixed{Width: 8, Strip: 8, Max: 12}, "\xff\xff\xff\xff\xff\xff\xff", "\x00\x00\x00\x00\x00\x00\x00"),
 		{"varint", func() frame.Decoder { return &frame.VarintPrefixed{Max: 200} }, varintPrefixed(200), 200, []string{"\x00", "\x01", "\x03", "a", "\x80\x01", "\xff\xff\xff\xff", "\x82\x00", strings.Repeat("b", 128)}},
-		{"varint, tiny", func() frame.Decoder { return &frame.VarintPrefixed{Max: 4} }, varintPrefixed(4), 4, []string{"\x00", "\x01", "\x03", "a", "\x80", "\x82\x00"}},
+		{"varint, tiny", func() frame.Decoder { return &frame.VarintPrefixed{Max: 4} }, varintPrefixed(4), 4, []string{"\x00", "\x01", "\x03", "\x04", "a", "\x80", "\x82\x00"}},
 		{"counted", func() frame.Decoder { return &frame.OctetCounted{Max: 20} }, octetCounted(20), 20, []string{"1 ", "2 ", "10 ", "3", "0", " ", "a", "18446744073709551615 ", "18446744073709551616"}},
 		{"counted, longer", func() frame.Decoder { return &frame.OctetCounted{Max: 40} }, octetCounted(40), 40, []string{"1 ", "2 ", "10 ", "3", "0", " ", "a", "18446744073709551615 ", "18446744073709551590 ", "18446744073709551616"}},
 		{"syslog", func() frame.Decoder { return &frame.Syslog{Max: 20} }, syslog("\n", 20), 20, []string{"1 ", "2 ", "10 ", "3", "<13>a", "\n", "\n\n", "a", "<"}},

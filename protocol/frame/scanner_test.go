@@ -117,33 +117,51 @@ func TestASplitFunctionMayStandStillForAWhile(t *testing.T) {
 }
 
 func TestNothingIsDecodedBehindTheFinalToken(t *testing.T) {
-	until := func(last []byte) bufio.SplitFunc {
+	until := func(last string, advance int) bufio.SplitFunc {
 		return func(p []byte, atEOF bool) (int, []byte, error) {
 			n, token, err := bufio.ScanLines(p, atEOF)
-			if string(token) == "DATA" {
-				return n, last, bufio.ErrFinalToken
+			if string(token) != "DATA" {
+				return n, token, err
 			}
-			return n, token, err
+			if last == "" {
+				token = nil
+			}
+			return advance, token, bufio.ErrFinalToken
 		}
 	}
-	for name, last := range map[string][]byte{"with a token": []byte("DATA"), "without": nil} {
+	for name, c := range map[string]struct {
+		split bufio.SplitFunc
+		want  []string
+		rest  string
+	}{
+		"with a token":         {until("DATA", 5), []string{"NOOP", "DATA"}, "abc\ndef"},
+		"without":              {until("", 5), []string{"NOOP"}, "abc\ndef"},
+		"without, and unmoved": {until("", 0), []string{"NOOP"}, "DATA\nabc\ndef"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			d := frame.Split{Func: until(last), Max: 13}
+			d := frame.Split{Func: c.split, Max: 12}
 			b := newBuffer("NOOP\nDATA\nabc\ndef")
 			var got []string
 			for token, err := range d.Frames(b) {
 				require.NoError(t, err)
 				got = append(got, string(token))
 			}
-			want := []string{"NOOP"}
-			if last != nil {
-				want = append(want, "DATA")
-			}
-			require.Equal(t, want, got)
-			require.Equal(t, "abc\ndef", string(b.Bytes()), "the rest is for other code")
+			require.Equal(t, c.want, got)
+			require.Equal(t, c.rest, string(b.Bytes()), "the rest is for other code")
 			_, err := d.Next(b)
 			require.Equal(t, frame.ErrIncomplete, err)
 		})
+	}
+}
+
+func TestATokenOfMaxBytesIsTooLongWhetherOrNotTheFINCameWithIt(t *testing.T) {
+	for _, eof := range []bool{false, true} {
+		b := newBuffer("")
+		b.Attach([]byte("abcd"), nil, eof)
+		_, err := (&frame.Split{Func: bufio.ScanLines, Max: 4}).Next(b)
+		require.ErrorIs(t, err, frame.ErrTooLong)
+		_, err = (&frame.Split{Func: bufio.ScanLines, Max: 5}).Next(b)
+		require.Equal(t, eof, err == nil)
 	}
 }
 
