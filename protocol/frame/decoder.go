@@ -15,8 +15,9 @@ type Decoder interface {
 	// is valid as long as b is, that is, during the handler call. It is not nil, also where it is
 	// empty. Bytes that an append writes behind it are not b's.
 	//
-	// Without a whole frame Next consumes nothing and returns ErrIncomplete. Any other error is the
-	// peer's fault or the program's; Next consumed nothing then, and returns it again.
+	// Without a whole frame Next consumes nothing and returns ErrIncomplete, as it is. Any other
+	// error is the peer's fault or the program's. Next consumed nothing then either, and would
+	// return it again.
 	Next(b *protocol.Buffer) ([]byte, error)
 }
 
@@ -55,16 +56,16 @@ func each(d Decoder, b *protocol.Buffer, yield func([]byte, error) bool) {
 	}
 }
 
-// limit is the Max of a decoder that is set to most, which holds frames of at least least bytes.
-func limit(decoder string, most, least int) (int, error) {
+// limit is the Max of a decoder that is set to most, and whose shortest frame has so many bytes.
+func limit(decoder string, most, shortest int) (int, error) {
 	switch {
 	case most == 0:
 		most = DefaultMax
 	case most < 0:
 		return 0, misuse("%s.Max cannot be off (%d): a peer would decide how much memory it takes", decoder, most)
 	}
-	if most < least {
-		return 0, misuse("%s.Max is %d, and the shortest frame has %d bytes", decoder, most, least)
+	if most < shortest {
+		return 0, misuse("%s.Max is %d, and the shortest frame has %d bytes", decoder, most, shortest)
 	}
 	return most, nil
 }

@@ -1,6 +1,7 @@
 package frame_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -130,6 +131,47 @@ func ExampleVarintPrefixed() {
 	// Output:
 	// hello
 	// 7 bytes stay
+}
+
+// A message of SMTP ends with a line that has a dot alone (RFC 5321 section 4.5.2).
+func ExampleDelimited() {
+	message := frame.Delimited{Delimiter: "\r\n.\r\n", Max: 1 << 20}
+	data := protocol.NewBuffer([]byte("Subject: hello\r\n\r\nworld\r\n.\r\nQUIT\r\n"))
+	text, err := message.Next(data)
+	fmt.Printf("%q %v\n", text, err)
+	fmt.Printf("%q stays\n", data.Bytes())
+	// Output:
+	// "Subject: hello\r\n\r\nworld" <nil>
+	// "QUIT\r\n" stays
+}
+
+// Syslog in the one framing and in the other.
+func ExampleSyslog() {
+	var messages frame.Syslog
+	data := protocol.NewBuffer([]byte("<13>one\n12 <13>two\nmore<13>three\n"))
+	for message, err := range messages.Frames(data) {
+		fmt.Printf("%q %v\n", message, err)
+	}
+	// Output:
+	// "<13>one" <nil>
+	// "<13>two\nmore" <nil>
+	// "<13>three" <nil>
+}
+
+// Any function for a bufio.Scanner will do.
+func ExampleSplit() {
+	words := frame.Split{Func: bufio.ScanWords}
+	data := protocol.NewBuffer([]byte("set answer 42\nget ans"))
+	for word, err := range words.Frames(data) {
+		fmt.Printf("%s %v\n", word, err)
+	}
+	fmt.Printf("%q stays\n", data.Bytes())
+	// Output:
+	// set <nil>
+	// answer <nil>
+	// 42 <nil>
+	// get <nil>
+	// "ans" stays
 }
 
 // What a peer left unfinished before its FIN.

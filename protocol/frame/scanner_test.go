@@ -90,7 +90,7 @@ func TestASplitFunctionThatStandsStillDoesNotHoldTheHandlerForEver(t *testing.T)
 	tokens := 0
 	for _, err := range d.Frames(newBuffer("abcd")) {
 		if err != nil {
-			require.EqualError(t, err, "berth: frame.Split.Func returned 101 tokens without advancing")
+			require.EqualError(t, err, "berth: frame.Split.Func returned more than 100 tokens in a row without advancing")
 			break
 		}
 		tokens++

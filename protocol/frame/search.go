@@ -22,8 +22,8 @@ func (s *search) from(b *protocol.Buffer) int {
 	return s.looked
 }
 
-// find returns the length of the frame at the beginning of b, without its delimiter. Frame and
-// delimiter together have at most most bytes.
+// find returns the length of the frame at the beginning of b, without its delimiter. most bounds
+// frame and delimiter together.
 func (s *search) find(b *protocol.Buffer, delimiter string, most int) (int, error) {
 	window, from := b.Peek(most), s.from(b)
 	i := index(window[from:], delimiter)

@@ -19,7 +19,7 @@ import (
 // stream when the function skips bytes without a token.
 type Split struct {
 	// Func finds the tokens. What it skips without a token is consumed, also where Next then
-	// returns ErrIncomplete.
+	// returns an error.
 	Func bufio.SplitFunc
 	// Max is the most bytes that the function sees at once: a token, with what it skips before and
 	// behind it in the same call. 0 means DefaultMax.
@@ -80,7 +80,7 @@ func (d *Split) take(b *protocol.Buffer, advance int, token []byte) ([]byte, err
 	if advance > 0 {
 		d.still = 0
 	} else if d.still++; d.still > mostStill {
-		return nil, misuse("Split.Func returned %d tokens without advancing", d.still)
+		return nil, misuse("Split.Func returned more than %d tokens in a row without advancing", mostStill)
 	}
 	b.Discard(advance)
 	return slices.Clip(token), nil
