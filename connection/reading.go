@@ -201,7 +201,7 @@ func (c *Connection) present(eof bool) any {
 		c.shown = shownPool.Get().(*shown)
 	}
 	s := c.shown
-	s.buffer.Attach(c.input.Bytes(), c.input.Chunk(), eof)
+	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), c.input.Chunk(), eof)
 	s.data = protocol.Data{Socket: c, Buffer: &s.buffer, EOF: eof}
 	c.lend(&s.buffer)
 	return &s.data

@@ -16,10 +16,11 @@ type Buffer struct {
 	unread  []byte
 	storage any // the owner of the memory behind unread; opaque here, nil once taken
 	eof     bool
+	end     uint64 // the position in the stream behind unread
 }
 
 // NewBuffer returns a Buffer over p, for tests of handlers.
-func NewBuffer(p []byte) *Buffer { return &Buffer{unread: p} }
+func NewBuffer(p []byte) *Buffer { return &Buffer{unread: p, end: uint64(len(p))} }
 
 // Bytes returns the unread bytes without consuming them.
 func (b *Buffer) Bytes() []byte { return b.Peek(len(b.unread)) }
@@ -29,6 +30,11 @@ func (b *Buffer) Len() int { return len(b.unread) }
 
 // AtEOF reports whether the peer sent FIN: no byte will follow the ones shown.
 func (b *Buffer) AtEOF() bool { return b.eof }
+
+// Offset returns the position of the first unread byte in the stream: how many bytes of the peer's
+// were consumed before it. It grows over all calls of a connection's handler, so it also tells
+// whether other code has consumed bytes since an earlier look.
+func (b *Buffer) Offset() uint64 { return b.end - uint64(len(b.unread)) }
 
 // Peek returns the next n bytes without consuming them; fewer if there are fewer, none for n <= 0.
 func (b *Buffer) Peek(n int) []byte {
@@ -112,10 +118,16 @@ func (b *Buffer) Take() []byte {
 	return p
 }
 
-// Attach makes b show unread. storage owns the memory of unread; AtEOF reports eof. Attach is for
-// transports and connections, not for handlers.
+// Attach makes b show unread, whose first byte is the one that b's Offset names already. storage
+// owns the memory of unread; AtEOF reports eof. Attach is for transports and connections, not for
+// handlers.
 func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
-	b.unread, b.storage, b.eof = unread, storage, eof
+	b.AttachAt(b.Offset(), unread, storage, eof)
+}
+
+// AttachAt is Attach for a Buffer that did not show the bytes before: Offset reports offset.
+func (b *Buffer) AttachAt(offset uint64, unread []byte, storage any, eof bool) {
+	b.unread, b.storage, b.eof, b.end = unread, storage, eof, offset+uint64(len(unread))
 }
 
 // Hand consumes all unread bytes and returns them together with the owner of their memory. It is

@@ -19,6 +19,7 @@ type twin struct {
 	real *protocol.Buffer
 
 	unread  []byte // what real must show
+	offset  uint64 // how many bytes were consumed before unread
 	storage any
 	eof     bool
 
@@ -47,6 +48,7 @@ func (b *twin) consume(n int) string {
 	n = max(0, min(n, len(b.unread)))
 	p := string(b.unread[:n])
 	b.unread = b.unread[n:]
+	b.offset += uint64(n)
 	return p
 }
 
@@ -54,6 +56,7 @@ func (b *twin) consume(n int) string {
 func (b *twin) check(t require.TestingT) {
 	require.Equal(t, string(b.unread), string(b.real.Bytes()))
 	require.Equal(t, len(b.unread), b.real.Len())
+	require.Equal(t, b.offset, b.real.Offset())
 	require.Equal(t, b.storage, b.real.Storage())
 	require.Equal(t, b.eof, b.real.AtEOF())
 	require.Equal(t, b.pristine, string(b.memory), "nobody may write into the memory")
@@ -113,7 +116,7 @@ var steps = []step{
 			return
 		}
 		require.Equal(t, string(bytes.TrimSuffix(want, []byte("\r"))), string(got))
-		b.unread = rest
+		b.consume(len(b.unread) - len(rest))
 		_ = append(got, '!')
 	}},
 	{"IndexByte", func(t require.TestingT, b *twin, n int) {

@@ -81,6 +81,9 @@ func (t *tape) show(b *protocol.Buffer, eof bool, play func(*tape, *protocol.Buf
 	if !strings.HasPrefix(shown, t.unread) {
 		t.disturb("unread bytes do not lead the next Data")
 	}
+	if b.Offset() != uint64(len(t.seen())-len(t.unread)) {
+		t.disturb("Offset does not count the consumed bytes")
+	}
 	t.record(event{what: "data", text: shown, flag: eof})
 	defer func() {
 		t.mu.Lock()

@@ -30,6 +30,7 @@ const (
 // import.
 var layers = map[string][]string{
 	"protocol":             nil,
+	"protocol/frame":       {"protocol"},
 	"protocol/wire":        {"protocol"},
 	"actor":                {"protocol"},
 	"connection/transport": nil,
