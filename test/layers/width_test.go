@@ -31,7 +31,7 @@ func TestProseIsNoWiderThanAHundredColumns(t *testing.T) {
 			return err
 		}
 		if name := entry.Name(); entry.IsDir() {
-			if name == ".git" || name == "testdata" || name == "node_modules" {
+			if name == ".git" || name == "testdata" || name == "node_modules" || name == "out" {
 				return fs.SkipDir
 			}
 			return nil
