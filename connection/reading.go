@@ -96,11 +96,25 @@ func (c *Connection) fetch() any {
 	case err == transport.ErrAgain:
 		return nil
 	}
+	if errors.Is(err, io.EOF) && c.writeFails() {
+		return nil
+	}
 	c.endInput(err)
 	if errors.Is(err, io.EOF) && c.input.Len() > 0 && c.cause.Load() == nil { // a reset is told once: if writing heard of it, it reads as EOF
 		return c.present(true)
 	}
 	return attendNow
+}
+
+// writeFails reports whether a write under way is about to say why the input has ended. The kernel
+// tells a reset once. If a write hears of it, the next read finds the end of the input, as after a
+// FIN; and it may find that before the writer's turn has ended the connection.
+func (c *Connection) writeFails() bool {
+	if c.cause.Load() != nil || c.credit.idle() || c.writer.ordered(starved) || !c.socket.Broken() {
+		return false
+	}
+	c.Writable() // the writer may not have been told yet
+	return c.cause.Load() == nil
 }
 
 // holdNoMore notes that the read buffer has room.

@@ -5,5 +5,6 @@ package transport
 // Here there is no question for the end of a socket's input.
 
 func lookForEnd(int) (finished, broken bool) { return false, false }
+func hungUp(int) bool                        { return false }
 func socketError(int) error                  { return nil }
 func unread(int) int                         { return 0 }

@@ -116,6 +116,15 @@ func (p *Poll) Hold(int) bool { return true }
 // LookForEnd implements Conn.
 func (p *Poll) LookForEnd() (finished, broken bool) { return false, false }
 
+// Broken implements Conn.
+func (p *Poll) Broken() bool {
+	if !p.remote.IsValid() || !p.lease.take() {
+		return false
+	}
+	defer p.release()
+	return hungUp(int(p.fd))
+}
+
 // EndSeen implements Conn. The kernel tells an error once: it may have told a write.
 func (p *Poll) EndSeen(bool) (bool, error) {
 	marks := p.marks.Load()

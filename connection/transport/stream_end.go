@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"net"
 	"syscall"
 )
 
@@ -127,6 +128,20 @@ func (s *Stream) EndSeen(look bool) (finished bool, err error) {
 func (s *Stream) LookForEnd() (finished, broken bool) {
 	s.control(func(fd uintptr) { finished, broken = lookForEnd(int(fd)) })
 	return finished, broken
+}
+
+// breaker is a net.Conn that knows by itself whether the peer has reset it.
+type breaker interface{ Broken() bool }
+
+// Broken implements Conn.
+func (s *Stream) Broken() (broken bool) {
+	if b, ok := bottom(s.socket).(breaker); ok {
+		return b.Broken()
+	}
+	if _, tcp := s.socket.RemoteAddr().(*net.TCPAddr); tcp {
+		s.control(func(fd uintptr) { broken = hungUp(int(fd)) })
+	}
+	return broken
 }
 
 // Unread implements Conn. With TLS the bytes below it count.

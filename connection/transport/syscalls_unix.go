@@ -66,6 +66,9 @@ func unread(fd int) int {
 	return n
 }
 
+// hungUp reports whether a TCP socket is closed in both directions.
+func hungUp(fd int) bool { return pollNow(fd, 0)&unix.POLLHUP != 0 }
+
 // pollNow asks for the given events, and for what poll(2) tells besides. It does not wait.
 func pollNow(fd int, events int16) int16 {
 	asked := [1]unix.PollFd{{Fd: int32(fd), Events: events}}

@@ -46,6 +46,9 @@ type Conn interface {
 	// LookForEnd asks for the end where Hold returned false. It does not wait, and any goroutine
 	// may call it. Where the socket is none of the system's it finds nothing.
 	LookForEnd() (finished, broken bool)
+	// Broken reports whether a write under way is sure to fail at once, because the peer has reset
+	// the connection. False where the socket does not tell, as a unix socket.
+	Broken() bool
 	// Unread returns how many bytes have come and were not fetched, as far as known.
 	Unread() int
 

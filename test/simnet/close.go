@@ -99,6 +99,13 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // the previous one took.
 func (c *Conn) ResumesWrites() bool { return true }
 
+// Broken reports whether the peer has reset the connection.
+func (c *Conn) Broken() bool {
+	c.link.Lock()
+	defer c.link.Unlock()
+	return c.end.dead
+}
+
 // set changes state that concerns this end's user alone. Blocked calls look at the deadline again.
 func (c *Conn) set(change func()) error {
 	l := c.link
