@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
@@ -56,5 +57,26 @@ func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 			assert.Equal(t, flushing, c.state())
 			assert.Equal(t, protocol.ReasonPeerReset, c.cause.Load().reason)
 		}
+	}
+}
+
+// broken is a socket that the peer has reset. The reader is told the end of the input, because the
+// writer has heard of the reset already.
+type broken struct {
+	ending
+	reset bool
+}
+
+func (s *broken) Broken() bool { return s.reset }
+
+func TestAnEndOfInputWaitsForTheWriteThatHasHeardOfTheReset(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		c := newConnection(Options{ReadGate: GateOff}, &broken{reset: reset})
+		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
+		_, err := c.Write([]byte("under way"))
+		require.NoError(t, err)
+		data, shown := c.fetch().(*protocol.Data)
+		assert.Equal(t, !reset, shown && data.EOF)
+		assert.Equal(t, !reset, c.flags.inputEnded)
 	}
 }

@@ -109,6 +109,7 @@ func TestAFINThatComesAloneIsNoticed(t *testing.T) {
 			go func() { _ = peer.Close() }()
 			got, err := takeAll(t, p, a, always(100))
 			assert.Equal(t, io.EOF, err)
+			assert.False(t, p.Broken())
 			assert.Equal(t, "hello", string(got))
 		}
 	})
@@ -123,6 +124,7 @@ func TestWhatCameBeforeARSTIsReadAndThenTheRST(t *testing.T) {
 	require.NoError(t, peer.(*net.TCPConn).SetLinger(0))
 	require.NoError(t, peer.Close())
 	receive(t, a.readable)
+	assert.True(t, p.Broken())
 	got, err := takeAll(t, p, a, always(4))
 	assert.Equal(t, "last words", string(got))
 	assert.True(t, transport.IsReset(err), "%v", err)

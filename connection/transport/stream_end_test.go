@@ -148,7 +148,7 @@ func TestASocketOfTheSystemIsAskedForTheEndBehindMoreThanIsHeld(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, s.Hold(0))
 	finished, broken := s.LookForEnd()
-	assert.False(t, finished || broken)
+	assert.False(t, finished || broken || s.Broken())
 	require.NoError(t, peer.(*net.TCPConn).SetLinger(0))
 	require.NoError(t, peer.Close())
 	for !broken {
@@ -156,6 +156,7 @@ func TestASocketOfTheSystemIsAskedForTheEndBehindMoreThanIsHeld(t *testing.T) {
 	}
 	_, broken = s.LookForEnd()
 	assert.True(t, broken, "looking does not take it away")
+	assert.True(t, s.Broken())
 	_, err = s.EndSeen(true)
 	assert.True(t, transport.IsReset(err), "%v", err)
 	assert.Equal(t, 10_000, s.Unread())
