@@ -60,18 +60,18 @@ func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 	}
 }
 
-// broken is a socket that the peer has reset. The reader is told the end of the input, because the
+// resetSocket is a socket that the peer has reset. The reader is told the end of the input, because the
 // writer has heard of the reset already.
-type broken struct {
+type resetSocket struct {
 	ending
 	reset bool
 }
 
-func (s *broken) Broken() bool { return s.reset }
+func (s *resetSocket) Broken() bool { return s.reset }
 
 func TestAnEndOfInputWaitsForTheWriteThatHasHeardOfTheReset(t *testing.T) {
 	for _, reset := range []bool{false, true} {
-		c := newConnection(Options{ReadGate: GateOff}, &broken{reset: reset})
+		c := newConnection(Options{ReadGate: GateOff}, &resetSocket{reset: reset})
 		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
 		_, err := c.Write([]byte("under way"))
 		require.NoError(t, err)
