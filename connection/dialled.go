@@ -38,16 +38,16 @@ func (c *Connection) AwaitOpen(ctx context.Context) error {
 	opened := c.makeRare().opened
 	select {
 	case <-opened:
-		return nil
 	case <-ended:
 	case <-ctx.Done():
-		c.Abort()
-		return ctx.Err()
 	}
 	select {
-	case <-opened: // and has ended since
+	case <-opened: // whatever has come since
 		return nil
-	default:
+	case <-ended:
 		return c.causeErr()
+	default:
+		c.Abort()
+		return ctx.Err()
 	}
 }

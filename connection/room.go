@@ -23,7 +23,7 @@ type room struct {
 	writing chan struct{} // has room for one: the WriteContext under way; see WriteContext
 
 	made notice // room was made, or can no longer be made
-	full notice // the writer found that the kernel takes no more, or that a file gives nothing
+	news notice // the writer has written something, or cannot go on for now
 
 	refused senders // of refused writes, to be told of room; the connection's turn only
 }
@@ -54,18 +54,19 @@ func (n *notice) give() {
 }
 
 // roomMade is called after credit was released, and after the last write was accepted. Any
-// goroutine may call it, as roomFull.
+// goroutine may call it, as writerNews.
 func (c *Connection) roomMade() {
 	if r := c.rare.Load(); r != nil && r.room.waiters.Load() > 0 {
 		r.room.made.give()
 	}
 }
 
-// roomFull is called after the writer found that it cannot go on for now. A WriteContext that waits
-// for room does not wait for this: it makes the writer look itself, and would wake itself for ever.
-func (c *Connection) roomFull() {
+// writerNews is called after each write, and after the writer found that it cannot go on for now.
+// It is not news for a caller that waits for room whatever happens: that caller has the writer look
+// itself, and would wake itself for ever.
+func (c *Connection) writerNews() {
 	if r := c.rare.Load(); r != nil && r.room.waiters.Load() > 0 {
-		r.room.full.give()
+		r.room.news.give()
 	}
 }
 
@@ -103,7 +104,7 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 	defer patience.Stop()
 	over := false
 	for {
-		made, full := r.made.wait(), r.full.wait() // before the question: what comes after it must not be missed
+		made, news := r.made.wait(), r.news.wait() // before the question: what comes after it must not be missed
 		crossed, err = c.reserve(n, memory)
 		if err == nil || !lacksRoom(err) {
 			return crossed, err
@@ -116,12 +117,12 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 		case underWay:
 			select {
 			case <-made:
-			case <-full:
+			case <-news:
 			case <-patience.C:
 				over = true
 			}
 		case fileAwaited:
-			c.awaitFile(made, full)
+			c.awaitFile(made, news)
 		}
 	}
 }

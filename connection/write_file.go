@@ -103,7 +103,7 @@ func (w *writer) askFile() { w.c.makeRare().fileAsked.Store(int64(w.c.shared.now
 // starve notes that the file that is first in the queue has not given the next piece yet.
 func (w *writer) starve() {
 	if w.orders.Or(blocked|starved)&starved == 0 {
-		w.c.roomFull()
+		w.c.writerNews()
 	}
 }
 
@@ -115,12 +115,12 @@ func (c *Connection) fileSilence() time.Duration {
 
 // awaitFile waits for a change at the file that is first in the queue, but not for longer than it
 // may be silent.
-func (c *Connection) awaitFile(made, full <-chan struct{}) {
+func (c *Connection) awaitFile(made, news <-chan struct{}) {
 	timer := time.NewTimer(silence - c.fileSilence())
 	defer timer.Stop()
 	select {
 	case <-made:
-	case <-full:
+	case <-news:
 	case <-timer.C:
 	}
 }

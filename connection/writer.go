@@ -81,7 +81,7 @@ func (w *writer) stuck() bool { return w.orders.Load()&(blocked|orderWritable) =
 // full notes that a write under way waits, because the kernel takes no more for now.
 func (w *writer) full() {
 	w.orders.Or(blocked)
-	w.c.roomFull()
+	w.c.writerNews()
 }
 
 // Receive implements actor.Actor.
@@ -193,9 +193,7 @@ func (w *writer) write() {
 	}
 	w.wrote(n)
 	switch {
-	case err == nil:
-	case again:
-		w.c.roomFull()
+	case err == nil, again:
 	case isFileError(err):
 		w.failFile(err)
 	case transport.IsReset(err):
@@ -265,6 +263,7 @@ func (w *writer) settle(n, bytes int, err error) {
 	if n > 0 || bytes > 0 {
 		w.c.roomMade()
 	}
+	w.c.writerNews()
 	w.c.writesReleased()
 	var spent *entry
 	for range n {

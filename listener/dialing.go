@@ -72,6 +72,9 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 	dialer.Timeout = max(dialer.Timeout, 0)
 	ctx, cancel := l.server.untilClosing(ctx)
 	defer cancel()
+	if l.server.shutDown() {
+		return nil, ErrClosed
+	}
 	conn, err := dialer.DialContext(ctx, options.Network, addr)
 	if err != nil {
 		if l.server.shutDown() {

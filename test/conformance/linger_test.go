@@ -97,6 +97,7 @@ func (s *server) next() *tape {
 // before.
 func TestAConnectionHoldsItsPlaceUntilItsFINIsSent(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
+		w.needsPermits()
 		o := roomy()
 		o.CloseTimeout, o.LingerTimeout = -1, -1
 		s := w.listen(script{}, listener.Options{MaxConnections: 1, Connection: o})

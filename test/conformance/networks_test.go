@@ -3,12 +3,14 @@ package conformance
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -29,6 +31,7 @@ type network struct {
 	proxied   bool               // clients come through a proxy,
 	mute      bool               // of which the test plays the part
 	secured   bool               // by TLS
+	dialled   bool               // it is the connection that connects, and the test's side that accepts
 	buffer    int                // of simnet; 0: its default
 }
 
@@ -37,6 +40,8 @@ var networks = []network{
 	{name: "tcp-poll", family: "tcp", transport: listener.Poll, resets: true},
 	{name: "tcp-poll-proxied", family: "tcp", transport: listener.Poll, resets: true, proxied: true},
 	{name: "tls", family: "tcp", transport: listener.Stream, resets: true, secured: true},
+	{name: "tcp-poll-dialled", family: "tcp", transport: listener.Poll, resets: true, dialled: true},
+	{name: "tls-dialled", family: "tcp", transport: listener.Stream, resets: true, secured: true, dialled: true},
 	{name: "unix-poll", family: "unix", transport: listener.Poll},
 	{name: "unix-stream", family: "unix", transport: listener.Stream},
 	{name: "simnet-proxied", family: "sim", resets: true, proxied: true},
@@ -83,6 +88,9 @@ func (n network) listen(w *world, factory tcpactor.Factory, options listener.Opt
 	}
 	l, err := listener.Listen(w.system.Root, address, factory, n.dressed(options))
 	require.NoError(w.t, err)
+	if n.dialled {
+		return l, n.dialledBy(w, l, factory)
+	}
 	return l, n.dressing(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
 }
 
@@ -91,7 +99,7 @@ func (n network) dressed(options listener.Options) listener.Options {
 	if n.proxied {
 		options.ProxyProtocol = listener.ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	}
-	if n.secured {
+	if n.secured && !n.dialled {
 		options.TLSConfig, _ = certified()
 	}
 	return options
@@ -111,6 +119,34 @@ func (n network) dressing(connect dial) dial {
 			_, config := certified()
 			secured := tls.Client(c, config)
 			go func() { _ = secured.Handshake() }() // not here: as a dial it would wait for the accept
+			c = secured
+		}
+		return c, err
+	}
+}
+
+// dialledBy has l open connections to a socket of the test's, which accepts them.
+func (n network) dialledBy(w *world, l *listener.Listener, factory tcpactor.Factory) dial {
+	target, err := net.Listen(n.family, "127.0.0.1:0")
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = target.Close() })
+	server, client := certified()
+	var options listener.DialOptions
+	if n.secured {
+		options.TLSConfig = client
+	}
+	var dials sync.WaitGroup
+	w.t.Cleanup(dials.Wait)
+	return func() (net.Conn, error) {
+		dials.Go(func() {
+			if _, err := l.Dial(context.Background(), target.Addr().String(), factory, options); errors.Is(err, listener.ErrClosed) {
+				_ = target.Close() // no connection will come
+			}
+		})
+		c, err := target.Accept()
+		if err == nil && n.secured {
+			secured := tls.Server(c, server)
+			_ = secured.Handshake() // a close before its end would be a reset
 			c = secured
 		}
 		return c, err

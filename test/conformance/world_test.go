@@ -286,6 +286,14 @@ func (w *world) registered(pid *actor.PID) bool {
 	return ok
 }
 
+// needsPermits skips the test where no limit counts the connections.
+func (w *world) needsPermits() {
+	w.t.Helper()
+	if w.network.dialled {
+		w.t.Skip("dialled connections take no permits")
+	}
+}
+
 // needsReset skips the test where a client cannot send RST.
 func (w *world) needsReset() {
 	w.t.Helper()

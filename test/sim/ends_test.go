@@ -47,8 +47,8 @@ func (cs *clientEnds) full(some []net.Addr) bool {
 }
 
 // discovery is longer than the time in which a transport that cannot ask finds out that a write
-// blocks. A write that finds the queue full waits for that long.
-const discovery = 20 * time.Millisecond
+// blocks: twice 40 ms at most. A write that finds the queue full waits for that long.
+const discovery = 85 * time.Millisecond
 
 // rest waits until nothing moves any more, and records it. A write that waits for the transport to
 // find out is not at rest.
