@@ -14,6 +14,12 @@ import (
 
 // A server under a unit with Type=notify-reload and WatchdogSec=30.
 func Example() {
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
@@ -21,16 +27,14 @@ func Example() {
 
 	server, err := serve()
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	if err := errors.Join(berth.Ready(), systemd.Ready()); err != nil {
-		log.Fatal(err)
+		return err
 	}
 	go func() {
-		check := func(context.Context) error { server.Info(); return nil }
-		if err := systemd.Watchdog(ctx, check); err != nil {
-			log.Print(err)
-		}
+		alive := func(context.Context) error { server.Info(); return nil }
+		tell(systemd.Watchdog(ctx, alive))
 	}()
 	for replaced := false; !replaced && ctx.Err() == nil; {
 		select {
@@ -40,9 +44,7 @@ func Example() {
 		}
 	}
 	tell(systemd.Stopping()) // nothing, if another process has replaced this one
-	if err := server.Shutdown(context.Background()); err != nil {
-		log.Print(err)
-	}
+	return server.Shutdown(context.Background())
 }
 
 func serve() (*berth.Server, error) {

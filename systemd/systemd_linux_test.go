@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,7 +200,8 @@ func TestTheWatchdogBeatsAtHalfTheInterval(t *testing.T) {
 	t.Setenv(watchdogPID, strconv.Itoa(os.Getpid()))
 	synctest.Test(t, func(t *testing.T) {
 		n := newNotifier() // its channel must be the bubble's
-		defer watch(t, n, healthy)()
+		end := watch(t, n, healthy)
+		defer end()
 		synctest.Wait()
 		for range 3 {
 			time.Sleep(5*time.Second - 1)
@@ -217,20 +219,27 @@ func TestTheWatchdogDoesNotBeatWhileTheCheckFails(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "8000000")
 	synctest.Test(t, func(t *testing.T) {
 		n := newNotifier()
-		var failure error
-		checks := 0
-		defer watch(t, n, func(context.Context) error { checks++; return failure })()
+		var ill atomic.Bool
+		var checks atomic.Int64
+		end := watch(t, n, func(context.Context) error {
+			checks.Add(1)
+			if ill.Load() {
+				return errors.New("ill")
+			}
+			return nil
+		})
+		defer end()
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		assert.Equal(t, []string{beat}, texts(m.Pending(t)))
 
-		failure = errors.New("ill")
+		ill.Store(true)
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		assert.Empty(t, m.Pending(t))
-		assert.Equal(t, 1+1+16, checks, "each second after the first that failed")
+		assert.EqualValues(t, 1+1+16, checks.Load(), "each second after the first that failed")
 
-		failure = nil
+		ill.Store(false)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		assert.Equal(t, []string{beat}, texts(m.Pending(t)))

@@ -17,8 +17,8 @@ import (
 // check should ask the server for something that only a server that works can give. It has a
 // quarter of the interval: then its context is done. After an error it is called again an eighth of
 // the interval later, so there are two attempts before the manager ends the service. check logs why
-// it failed; the manager does not know. It sends SIGABRT, at which a Go program prints the stacks of
-// its goroutines.
+// it failed: the manager does not know. The manager sends SIGABRT, at which a Go program prints the
+// stacks of its goroutines.
 func Watchdog(ctx context.Context, check func(context.Context) error) error {
 	return own.watchdog(ctx, check)
 }

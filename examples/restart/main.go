@@ -104,7 +104,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return errors.Join(err, server.Close())
 	}
 	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
-	defer watch(server)()
+	end := watch(server)
+	defer end()
 
 	for replaced := false; !replaced && first.Err() == nil; {
 		select {

@@ -32,6 +32,7 @@ func TestService(t *testing.T) {
 		{"restarts, abstract", namesItsHeirsToAnAbstractSocket},
 		{"a restart that fails", isReadyAgain},
 		{"the watchdog", beatsWhileItAnswers},
+		{"the watchdog of a full server", beatsWhileItIsFull},
 		{"a stop ends a drain in order", stopsBoth},
 		{"nobody listens", saysNothing},
 	} {
@@ -43,7 +44,8 @@ func TestService(t *testing.T) {
 // which a shell knows before it becomes the program.
 func service(t *testing.T, m *manager.Manager, watchdog time.Duration, path string, arguments ...string) *program.Program {
 	t.Helper()
-	command := exec.Command("sh", append([]string{"-c", `WATCHDOG_PID=$$ exec "$0" "$@"`, path}, arguments...)...)
+	const script = `[ -z "$NOFILE" ] || ulimit -n "$NOFILE"; WATCHDOG_PID=$$ exec "$0" "$@"`
+	command := exec.Command("sh", append([]string{"-c", script, path}, arguments...)...)
 	command.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.Addr)
 	if watchdog > 0 {
 		command.Env = append(command.Env, "WATCHDOG_USEC="+strconv.FormatInt(watchdog.Microseconds(), 10))
@@ -162,6 +164,25 @@ func beatsWhileItAnswers(t *testing.T, path string) {
 
 	require.NoError(t, os.Rename(socket+".away", socket))
 	assert.Equal(t, "WATCHDOG=1", m.Await(t).Text)
+}
+
+// beatsWhileItIsFull: the server's own probe would wait for its place like every client, and a
+// server that is full is alive.
+func beatsWhileItIsFull(t *testing.T, path string) {
+	t.Setenv("NOFILE", "100") // of which 80% are for connections
+	m := manager.Listen(t)
+	p := service(t, m, 200*time.Millisecond, path, "-addr", "127.0.0.1:0")
+	addr := p.Addr(t)
+	for range 80 {
+		conn := program.Dial(t, "tcp", addr)
+		fmt.Fprintln(conn, "hello")
+		_, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+	}
+	m.Pending(t) // what came before it was full
+	for range 3 {
+		assert.Equal(t, manager.Message{PID: p.PID(), Text: "WATCHDOG=1"}, m.Await(t))
+	}
 }
 
 // awaitFailures waits for so many lines with text on standard error.
