@@ -34,7 +34,7 @@ func TestService(t *testing.T) {
 		{"the watchdog", beatsWhileItAnswers},
 		{"the watchdog of a full server", beatsWhileItIsFull},
 		{"a stop ends a drain in order", stopsBoth},
-		{"nobody listens", saysNothing},
+		{"no manager", saysNothing},
 	} {
 		t.Run(test.says, func(t *testing.T) { test.run(t, path) })
 	}
