@@ -40,6 +40,7 @@ var imports = map[string]string{
 	"strings":    "strings",
 	"synctest":   "testing/synctest",
 	"syscall":    "syscall",
+	"systemd":    "github.com/go-berth/berth/systemd",
 	"testing":    "testing",
 	"time":       "time",
 	"tls":        "crypto/tls",

@@ -16,7 +16,7 @@
 // answers it waits for, and connects again. So there is no moment at which a request meets a
 // connection that the server has just closed.
 //
-// It also runs under a service manager that opens the socket for it. With systemd,
+// It also runs under systemd, which may open the socket for it:
 //
 //	# /etc/systemd/system/restart.socket
 //	[Socket]
@@ -26,26 +26,34 @@
 //
 //	# /etc/systemd/system/restart.service
 //	[Service]
+//	Type=notify-reload
 //	ExecStart=/usr/local/bin/restart
+//	WatchdogSec=30
+//	Restart=on-failure
 //
-// a new version is put into its place by "systemctl restart restart": the old process drains, the
-// manager keeps the socket, and clients wait in its backlog for the new one. SIGHUP is for
-// everywhere else: systemd takes the end of the process that it started for the end of the service.
+// "systemctl reload restart" sends SIGHUP, and waits until the new process serves: the old one
+// tells the manager that the new one is the service from then on. "systemctl restart restart" ends
+// the old process before it starts the next: the manager keeps the socket, and clients wait in its
+// backlog. The watchdog ends a process that does not answer.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/systemd"
 )
 
 func main() {
@@ -92,10 +100,12 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := berth.Ready(); err != nil {
+	if err := errors.Join(berth.Ready(), systemd.Ready()); err != nil {
 		return errors.Join(err, server.Close())
 	}
 	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
+	end := watch(server)
+	defer end()
 
 	for replaced := false; !replaced && first.Err() == nil; {
 		select {
@@ -106,12 +116,21 @@ func run(args []string, stdout, stderr io.Writer) error {
 			return errors.New("restart: the listener has stopped")
 		}
 	}
-	stop()
-	second, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err = server.Shutdown(second) // drains; cancelled, it aborts
+	tell(systemd.Stopping()) // nothing, after a restart: then another process is the service
+	err = server.Shutdown(second(first))
 	fmt.Fprintf(stdout, "process %d has ended\n", os.Getpid())
 	return err
+}
+
+// second returns a context that is done at the second SIGTERM, for a shutdown that drains until
+// then. A process that was replaced drains before it gets the first one.
+func second(first context.Context) context.Context {
+	ctx, abort := context.WithCancel(context.Background())
+	context.AfterFunc(first, func() {
+		again, _ := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		context.AfterFunc(again, abort)
+	})
+	return ctx
 }
 
 // serve listens at addr, unless the process was given a socket.
@@ -131,14 +150,64 @@ func serve(addr string, options berth.Options) (*berth.Server, error) {
 
 // replace starts the new process. If that fails, this one serves on.
 func replace(ctx context.Context, server *berth.Server, stdout, stderr io.Writer) bool {
+	tell(systemd.Reloading())
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	process, err := berth.Reexec(ctx, nil, server)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
+		tell(systemd.Ready())
 		return false
 	}
+	tell(systemd.MainPID(process.Pid))
 	fmt.Fprintf(stdout, "process %d is replaced by %d\n", os.Getpid(), process.Pid)
 	_ = process.Release() // it outlives this one
 	return true
+}
+
+// watch tells the service manager that the server answers, as long as it does. The function that it
+// returns ends that.
+func watch(server *berth.Server) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		tell(systemd.Watchdog(ctx, func(ctx context.Context) error {
+			err := ask(ctx, server)
+			if err != nil && ctx.Err() != context.Canceled {
+				slog.Warn("the server does not answer", "error", err)
+			}
+			return err
+		}))
+	})
+	return func() {
+		cancel()
+		watching.Wait()
+	}
+}
+
+// ask sends the server a line, as a client does. A server that is full lets this client wait like
+// any other: there it is enough that the server knows it.
+func ask(ctx context.Context, server *berth.Server) error {
+	if info := server.Info(); info.Open >= info.MaxConnections {
+		return nil
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, server.Addr().Network(), server.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if _, err := io.WriteString(conn, "alive?\n"); err != nil {
+		return err
+	}
+	_, err = bufio.NewReader(conn).ReadString('\n')
+	return err
+}
+
+// tell logs that the service manager was not told something. The server serves nevertheless.
+func tell(err error) {
+	if err != nil {
+		slog.Warn("the service manager does not know", "error", err)
+	}
 }
