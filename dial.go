@@ -31,8 +31,9 @@ func Dial(ctx context.Context, addr string, handler Factory, options DialOptions
 		_ = dialer.Close()
 		return nil, err
 	}
+	ctx = context.WithoutCancel(ctx)
 	go func() { // ends with the connection
-		_ = dialer.WaitConnections(context.Background(), func(open int) bool { return open == 0 })
+		_ = dialer.WaitConnections(ctx, func(open int) bool { return open == 0 })
 		_ = dialer.Close()
 	}()
 	return socket, nil

@@ -34,7 +34,8 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 // error is what ended the connection before, or ctx's; then the connection is aborted.
 func (c *Connection) AwaitOpen(ctx context.Context) error {
 	ended := make(chan struct{})
-	defer c.whenClosing(func() { close(ended) })()
+	cancel := c.whenClosing(func() { close(ended) })
+	defer cancel()
 	opened := c.makeRare().opened
 	select {
 	case <-opened:

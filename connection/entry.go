@@ -83,12 +83,6 @@ func (e *entry) clear() {
 	*e = entry{}
 }
 
-// free gives the entry back.
-func (e *entry) free() {
-	e.clear()
-	entries.Put(e)
-}
-
 // file returns the file that it sends, nil where it is slices.
 func (e *entry) file() *fileWrite {
 	if e.rest == nil {
