@@ -24,6 +24,7 @@ var imports = map[string]string{
 	"actor":      "github.com/asynkron/protoactor-go/actor",
 	"berth":      "github.com/go-berth/berth",
 	"berthtest":  "github.com/go-berth/berth/test/berthtest",
+	"frame":      "github.com/go-berth/berth/protocol/frame",
 	"connection": "github.com/go-berth/berth/connection",
 	"context":    "context",
 	"errors":     "errors",
