@@ -334,6 +334,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "reset-reads-as-fin", Guarantee: "G2",
+		What: "the end of the input that follows a reset is shown as the peer's FIN",
+		File: "connection/reading.go",
+		Old:  "	if errors.Is(err, io.EOF) && c.writeFails() {\n		return nil\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestAnEndOfInputWaitsForTheWriteThatHasHeardOfTheReset$"},
+		},
+	},
+	{
 		Name: "closed-overtakes-closing", Guarantee: "G1",
 		What: "Closed comes while another goroutine still publishes Closing",
 		File: "connection/closing.go",
@@ -401,6 +411,16 @@ var defects = []defect{
 		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys$"},
+		},
+	},
+	{
+		Name: "waiting-write-wakes-itself", Guarantee: "G15",
+		What: "a write that waits for room takes each look at a full kernel for news, and looks again",
+		File: "connection/writer.go",
+		Old:  "	if n > 0 || bytes > 0 {\n		w.c.roomMade()\n	}\n",
+		New:  "	w.c.roomMade()\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestAWaitForRoomAsksTheKernelOnceOrTwice$"},
 		},
 	},
 	{
