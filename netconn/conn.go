@@ -75,6 +75,7 @@ func (c *Conn) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 // error, n says how many bytes were taken. p is not used after Write has returned.
 func (c *Conn) Write(p []byte) (n int, err error) {
 	c.mu.Lock()
+	ctx := c.writeBy.context()
 	switch {
 	case c.closed:
 		err = net.ErrClosed
@@ -87,9 +88,9 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	switch {
 	case err != nil || len(p) == 0:
 	case c.fast != nil:
-		n, err = c.fast.WriteAtOnce((*writeContext)(c), p)
+		n, err = c.fast.WriteAtOnce(ctx, p)
 	default:
-		n, err = c.socket.WriteContext((*writeContext)(c), p)
+		n, err = c.socket.WriteContext(ctx, p)
 	}
 	if err != nil {
 		return n, c.failed("write", c.whyNoWrite(err))

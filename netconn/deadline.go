@@ -9,16 +9,16 @@ import (
 // deadline is the moment from which on calls of one kind fail. The lock of its Conn guards it.
 type deadline struct {
 	passed bool
-	timer  *time.Timer   // nil: none runs
-	done   chan struct{} // closed when it passes; nil until it is asked for
+	timer  *time.Timer // nil: none runs
+	call   *within     // for the calls that begin now; nil until it is asked for
 }
 
-// set replaces the moment. Who waits for done goes on waiting, for the new moment, unless the old
-// one has passed.
+// set replaces the moment. A call that waits goes on waiting, until the new moment, unless the old
+// one has passed: such a call has failed, whatever comes after.
 func (d *deadline) set(c *Conn, t time.Time) {
 	d.stop()
 	if d.passed {
-		d.passed, d.done = false, nil
+		d.passed, d.call = false, nil
 	}
 	if t.IsZero() {
 		return
@@ -42,8 +42,8 @@ func (d *deadline) set(c *Conn, t time.Time) {
 
 func (d *deadline) pass(c *Conn) {
 	d.passed = true
-	if d.done != nil {
-		close(d.done)
+	if d.call != nil {
+		close(d.call.done)
 	}
 	c.news.Signal()
 }
@@ -55,37 +55,37 @@ func (d *deadline) stop() {
 	}
 }
 
-// writeContext is a Conn as the context of its Writes: done when the write deadline passes.
-type writeContext Conn
-
-var _ context.Context = (*writeContext)(nil)
-
-// Deadline implements context.Context. There is none: it may change.
-func (*writeContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-// Done implements context.Context.
-func (w *writeContext) Done() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	d := &w.writeBy
-	if d.done == nil {
-		d.done = make(chan struct{})
+// context returns the context of a call that begins now.
+func (d *deadline) context() *within {
+	if d.call == nil {
+		d.call = &within{make(chan struct{})}
 		if d.passed {
-			close(d.done)
+			close(d.call.done)
 		}
 	}
-	return d.done
+	return d.call
 }
 
+// within is the context of calls that a deadline bounds. Once it is done it stays so.
+type within struct{ done chan struct{} }
+
+var _ context.Context = (*within)(nil)
+
+// Deadline implements context.Context. There is none: it may change.
+func (*within) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (w *within) Done() <-chan struct{} { return w.done }
+
 // Err implements context.Context.
-func (w *writeContext) Err() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.writeBy.passed {
+func (w *within) Err() error {
+	select {
+	case <-w.done:
 		return os.ErrDeadlineExceeded
+	default:
+		return nil
 	}
-	return nil
 }
 
 // Value implements context.Context.
-func (*writeContext) Value(any) any { return nil }
+func (*within) Value(any) any { return nil }

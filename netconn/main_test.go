@@ -176,8 +176,8 @@ func each(t *testing.T, of []network, test func(t *testing.T, n network)) {
 	}
 }
 
-// within fails a test that does not come to an end.
-func within[T any](t *testing.T, do func() T) T {
+// soon fails a test that does not come to an end.
+func soon[T any](t *testing.T, do func() T) T {
 	t.Helper()
 	done := make(chan T, 1)
 	go func() { done <- do() }()
@@ -209,7 +209,7 @@ func read(t *testing.T, c net.Conn, n int) string {
 		n   int
 		err error
 	}
-	r := within(t, func() result {
+	r := soon(t, func() result {
 		n, err := io.ReadFull(c, p)
 		return result{n, err}
 	})
@@ -231,7 +231,7 @@ func readError(t *testing.T, c net.Conn) (string, error) {
 		text []byte
 		err  error
 	}
-	r := within(t, func() result {
+	r := soon(t, func() result {
 		var all []byte
 		p := make([]byte, 100)
 		for {
