@@ -29,6 +29,7 @@ type Conn struct {
 	news    sync.Cond // for the Read under way; mu is its lock
 	want    []byte    // of the Read that waits; nil: none does
 	got     int       // bytes that came into want
+	waits   bool      // the Read has gone to sleep
 	held    bool      // the connection is paused, and has bytes that no Read took
 	last    bool      // the peer is gone: what it sent before is taken as it comes
 	kept    []byte    // the last bytes of the input, which the connection does not hold any more
@@ -99,7 +100,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 }
 
 // errNoWrite is what package net's Write fails with after CloseWrite.
-var errNoWrite error = os.NewSyscallError("write", syscall.EPIPE)
+var errNoWrite = os.NewSyscallError("write", syscall.EPIPE)
 
 // whyNoWrite returns why a Write failed with err.
 func (c *Conn) whyNoWrite(err error) error {
@@ -119,8 +120,8 @@ func (c *Conn) whyNoWrite(err error) error {
 
 // Close implements net.Conn. Reads and Writes that wait return net.ErrClosed at once. What was
 // written before is still sent, in the background and for CloseTimeout at most; then comes the FIN.
-// Unread input is discarded, and the peer gets no reset for it. A second Close returns an error that
-// matches net.ErrClosed.
+// Unread input is discarded, and the peer gets no reset for it. A second Close returns an error
+// that matches net.ErrClosed.
 func (c *Conn) Close() error {
 	if !c.close() {
 		return c.failed("close", net.ErrClosed)

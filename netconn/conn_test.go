@@ -33,15 +33,12 @@ func closeWrite(t *testing.T, client net.Conn) {
 }
 
 // writesUntilError returns the first error of a Write.
-func writesUntilError(t *testing.T, c *Conn) error {
-	t.Helper()
-	return soon(t, func() error {
-		for {
-			if _, err := c.Write(make([]byte, 1000)); err != nil {
-				return err
-			}
+func writesUntilError(c *Conn) error {
+	for {
+		if _, err := c.Write(make([]byte, 1000)); err != nil {
+			return err
 		}
-	})
+	}
 }
 
 // filled writes until the peer, which does not read, keeps bytes from the kernel. It returns all
@@ -73,7 +70,7 @@ func TestInputStaysReadableAfterAFailedWrite(t *testing.T) {
 				write(t, client, text)
 				eventually(t, func() bool { return c.Socket().Info().Stats.Read > 0 })
 				reset(t, client)
-				opError(t, "write", c, writesUntilError(t, c))
+				opError(t, "write", c, soon(t, func() error { return writesUntilError(c) }))
 				ended(t, c) // the connection is gone, and with it what it held
 				got, err := readError(t, c)
 				assert.Equal(t, text, got)
@@ -96,7 +93,7 @@ func TestAResetEndsAReadThatWaitsWithItsCauseAndTheAddresses(t *testing.T) {
 		err := receive(t, result)
 		assert.ErrorIs(t, err, syscall.ECONNRESET)
 		opError(t, "read", c, err)
-		assert.False(t, err.(net.Error).Timeout())
+		assert.False(t, timeout(err))
 	})
 }
 
@@ -105,7 +102,7 @@ func TestAResetEndsAWriteThatWaitsWithItsCauseAndTheAddresses(t *testing.T) {
 		c, client := n.pair(t, small())
 		filled(t, c)
 		result := make(chan error)
-		go func() { result <- writesUntilError(t, c) }()
+		go func() { result <- writesUntilError(c) }()
 		reset(t, client)
 		err := receive(t, result)
 		assert.True(t, errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE), "%v", err)
@@ -303,13 +300,20 @@ func TestWhileNothingReadsTheConnectionPausesAndItsMemoryIsBounded(t *testing.T)
 func TestAWriteThatGivesUpSaysWhatItHasTaken(t *testing.T) {
 	each(t, sockets(), func(t *testing.T, n network) {
 		c, client := n.pair(t, small())
-		taken := 0
+		taken, much := 0, bytes.Repeat([]byte("x"), 32<<20)
 		for range 3 {
-			require.NoError(t, c.SetWriteDeadline(time.Now().Add(10*time.Millisecond)))
-			n, err := c.Write(bytes.Repeat([]byte("x"), 32<<20))
-			taken += n
+			require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Hour)))
+			result := make(chan error)
+			go func() {
+				n, err := c.Write(much)
+				taken += n
+				result <- err
+			}()
+			eventually(t, func() bool { return c.Socket().Info().QueuedBytes == writeBufferSize })
+			require.NoError(t, c.SetWriteDeadline(time.Now()))
+			err := receive(t, result)
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-			assert.True(t, err.(net.Error).Timeout())
+			assert.True(t, timeout(err))
 			opError(t, "write", c, err)
 		}
 		require.NoError(t, c.SetWriteDeadline(time.Time{}))
@@ -319,7 +323,7 @@ func TestAWriteThatGivesUpSaysWhatItHasTaken(t *testing.T) {
 		}()
 		text, err := readError(t, client)
 		assert.Equal(t, io.EOF, err)
-		assert.Equal(t, taken+3, len(text))
+		assert.Len(t, text, taken+3)
 		assert.True(t, strings.HasSuffix(text, "xend"))
 	})
 }
@@ -373,7 +377,8 @@ func TestALimitOfTimeIsTheErrorOfTheNextCall(t *testing.T) {
 		c, _ := n.pair(t, o)
 		_, err := readError(t, c)
 		assert.ErrorIs(t, err, protocol.ErrIdleTimeout)
-		assert.True(t, opError(t, "read", c, err).Timeout())
+		assert.True(t, timeout(err))
+		opError(t, "read", c, err)
 		_, err = c.Write([]byte("x"))
 		assert.ErrorIs(t, err, protocol.ErrIdleTimeout)
 		opError(t, "write", c, err)
@@ -405,7 +410,7 @@ func TestTheSocketIsThatOfTheConnection(t *testing.T) {
 	defer client.Close()
 	c, err := l.Accept()
 	require.NoError(t, err)
-	require.Equal(t, l.Server().Connections(), []protocol.Socket{c.(*Conn).Socket()})
+	require.Equal(t, []protocol.Socket{c.(*Conn).Socket()}, l.Server().Connections())
 	assert.Equal(t, client.LocalAddr().String(), c.RemoteAddr().String())
 	assert.Equal(t, client.RemoteAddr().String(), c.LocalAddr().String())
 	c.(*Conn).Socket().Abort()

@@ -22,7 +22,7 @@
 //   - Over TLS by TLSConfig a Conn is no *tls.Conn, so net/http does not find the HTTP/2 of it. Put
 //     tls.NewListener over the Listener instead.
 //
-// MaxConnections, MemoryBudget, the PROXY protocol and all other options of a server hold for a Conn
-// too. Each limit of time is off unless it is asked for, but CloseTimeout, LingerTimeout and
+// MaxConnections, MemoryBudget, the PROXY protocol and all other options of a server hold for a
+// Conn too. Each limit of time is off unless it is asked for, but CloseTimeout, LingerTimeout and
 // HandshakeTimeout. An end by a limit is the error of the next Read and Write.
 package netconn

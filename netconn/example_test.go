@@ -49,7 +49,6 @@ func ExampleHandler() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer server.Close()
 
 	client, err := net.Dial("tcp", server.Addr().String())
 	if err != nil {
@@ -60,6 +59,8 @@ func ExampleHandler() {
 	text, _ := io.ReadAll(client)
 	_ = client.Close()
 	fmt.Println(string(text))
+
+	_ = server.Close()
 	// Output: hello
 }
 

@@ -38,15 +38,15 @@ func (n network) serve(t *testing.T, f tcpactor.Factory) (*listener.Listener, *e
 	}
 }
 
-// real are the networks with sockets of the system.
-func real() []network { return networks[:len(networks)-1] }
+// kernels are the networks with sockets of the system.
+func kernels() []network { return networks[:len(networks)-1] }
 
 func TestAFunctionServesAConnectionAndItsReturnClosesIt(t *testing.T) {
-	each(t, real(), func(t *testing.T, n network) {
+	each(t, kernels(), func(t *testing.T, n network) {
 		_, _, dial := n.serve(t, StreamHandler(func(r io.Reader, w io.Writer) {
 			p := make([]byte, 5)
 			if _, err := io.ReadFull(r, p); err == nil {
-				_, _ = w.Write(append(p, " to you"...))
+				_, _ = io.WriteString(w, string(p)+" to you")
 			}
 		}))
 		client := dial()
@@ -119,7 +119,7 @@ func TestAPanicAfterTheEndIsPublishedToo(t *testing.T) {
 }
 
 func TestTheEndOfTheServerIsReportedToAFunctionAndWaitsForIt(t *testing.T) {
-	each(t, real(), func(t *testing.T, n network) {
+	each(t, kernels(), func(t *testing.T, n network) {
 		reading := make(chan struct{})
 		var returned atomic.Bool
 		var failure error

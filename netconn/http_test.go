@@ -43,8 +43,8 @@ func web(t *testing.T, l net.Listener, dial func() (net.Conn, error), handler ht
 	return server, &http.Client{Transport: transport}, scheme + "://localhost"
 }
 
-// mirror sends the body back, and says which version of HTTP it was. It reads all of it first: after
-// an answer that begins before, net/http keeps no connection.
+// mirror sends the body back, and says which version of HTTP it was. It reads all of it first:
+// after an answer that begins before, net/http keeps no connection.
 func mirror(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Proto", r.Proto)
 	body, _ := io.ReadAll(r.Body)

@@ -18,9 +18,9 @@ import (
 // Any goroutine may call its methods.
 //
 // A connection waits in a queue from its handshake until Accept takes it. While 128 or more wait,
-// the server does not accept, and clients wait in the kernel's backlog; it accepts again once Accept
-// has taken half of them. The few that it had accepted already wait too, so the queue may be a
-// little longer. Nothing waits in a handler. A connection that waits is read until it has
+// the server does not accept, and clients wait in the kernel's backlog; it accepts again once
+// Accept has taken half of them. The few that it had accepted already wait too, so the queue may be
+// a little longer. Nothing waits in a handler. A connection that waits is read until it has
 // ReadBufferSize unread bytes, and counts as open.
 //
 // A Listener starts no goroutine. Those of its server end when the server has ended: after Close,
@@ -47,16 +47,16 @@ var _ net.Listener = (*Listener)(nil)
 const mostQueued = 128
 
 // Listen serves addr ("host:port", all interfaces without a host; the path of a unix socket) and
-// returns once it is bound. It does so in an actor system of this package's own, which logs warnings
-// and errors to slog's default logger. The options are completed by Options; TLSConfig, Transport,
-// Network and all others mean what they mean for every server.
+// returns once it is bound. It does so in an actor system of this package's own, which logs
+// warnings and errors to slog's default logger. The options are completed by Options; TLSConfig,
+// Transport, Network and all others mean what they mean for every server.
 func Listen(addr string, options listener.Options) (*Listener, error) {
 	return ListenIn(ownSystem().Root, addr, options)
 }
 
 // ListenIn is Listen in an actor system of the program's: spawner is its root context, or the
-// context of an actor on whose turn ListenIn is called. In the second case the server is the actor's
-// child: supervised by it and stopped with it.
+// context of an actor on whose turn ListenIn is called. In the second case the server is the
+// actor's child: supervised by it and stopped with it.
 func ListenIn(spawner actor.SpawnerContext, addr string, options listener.Options) (*Listener, error) {
 	l := newListener(spawner.ActorSystem(), mostQueued)
 	return l.begin(listener.Listen(spawner, addr, l.factory, completed(options)))

@@ -78,7 +78,7 @@ func TestAFullQueuePausesAcceptingAndBlocksNoHandler(t *testing.T) {
 		for range clients {
 			client, err := dial()
 			require.NoError(t, err)
-			defer client.Close()
+			t.Cleanup(func() { _ = client.Close() })
 			all = append(all, client)
 			if !n.secured {
 				write(t, client, "hello")

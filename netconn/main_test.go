@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -101,7 +102,7 @@ func (n network) address(t testing.TB) string {
 	if n.family != "unix" {
 		return "127.0.0.1:0"
 	}
-	dir, err := os.MkdirTemp("", "netconn") // t.TempDir's names are too long for a socket
+	dir, err := os.MkdirTemp("", "netconn") //nolint:usetesting // t.TempDir's names are too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return filepath.Join(dir, "s")
@@ -246,7 +247,7 @@ func readError(t *testing.T, c net.Conn) (string, error) {
 }
 
 // opError requires the form of package net.
-func opError(t *testing.T, op string, c *Conn, err error) *net.OpError {
+func opError(t *testing.T, op string, c *Conn, err error) {
 	t.Helper()
 	var e *net.OpError
 	require.ErrorAs(t, err, &e)
@@ -254,7 +255,12 @@ func opError(t *testing.T, op string, c *Conn, err error) *net.OpError {
 	assert.Equal(t, c.LocalAddr(), e.Source)
 	assert.Equal(t, c.RemoteAddr(), e.Addr)
 	assert.Equal(t, c.RemoteAddr().Network(), e.Net)
-	return e
+}
+
+// timeout reports what package net's callers ask for.
+func timeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
 }
 
 // ended waits for the end of a connection and returns its reason.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 
 	"github.com/go-berth/berth/protocol"
 )
@@ -51,8 +52,9 @@ func (c *Conn) read(p []byte) (int, error) {
 		case c.end != nil:
 			return 0, c.end
 		default:
-			c.want, c.got = p, 0
+			c.want, c.got, c.waits = p, 0, true
 			c.news.Wait()
+			c.waits = false
 		}
 		if c.want = nil; c.got > 0 {
 			n := c.got
@@ -81,13 +83,23 @@ func (c *Conn) takeKept(p []byte) int {
 
 // The rest is the handler's, on the connection's turn.
 
-// data takes what is shown for the Read that waits, and leaves the rest.
+// data takes what is shown for the Read that waits, and lets it go on before this goroutine sleeps
+// in a system call, perhaps, and holds the processor meanwhile.
 func (c *Conn) data(b *protocol.Buffer) {
+	if c.takeData(b) {
+		runtime.Gosched()
+	}
+}
+
+// takeData leaves in b what no Read takes. It reports whether a Read goes on because of it, on
+// another goroutine.
+func (c *Conn) takeData(b *protocol.Buffer) (goesOn bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.want != nil && b.Len() > 0 && !c.noRead {
 		c.got, c.want = b.CopyTo(c.want), nil
 		c.news.Signal()
+		goesOn = c.waits
 	}
 	switch {
 	case c.closed || c.noRead:
@@ -100,6 +112,7 @@ func (c *Conn) data(b *protocol.Buffer) {
 		c.held = true
 		c.socket.Pause() // under the lock: a Read that finds it held resumes after it
 	}
+	return goesOn
 }
 
 // peerClosed notes that the input is at its end.

@@ -36,12 +36,13 @@ var layers = map[string][]string{
 	"connection":           {"protocol", "actor", "connection/transport"},
 	"listener":             {"protocol", "actor", "connection", "connection/transport"},
 	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
+	"netconn":              {"protocol", "actor", "connection", "listener"},
 }
 
 // foreign is what the core may import of others, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "actor", "connection", "listener", "."},
+	proto + "actor":                     {"protocol", "actor", "connection", "listener", ".", "netconn"},
 	proto + "eventstream":               {"listener"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},
@@ -138,7 +139,7 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener"} {
+	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
 				return err
