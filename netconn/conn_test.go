@@ -18,6 +18,7 @@ import (
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/test/berthtest"
 )
 
 // reset closes the client's end with RST.
@@ -363,8 +364,9 @@ func TestCloseReadDiscardsTheInput(t *testing.T) {
 		for range 2 {
 			_, err := c.Read(make([]byte, 1))
 			assert.Equal(t, io.EOF, err)
-			write(t, client, strings.Repeat("x", 1<<20)) // it would not go through if nothing took it
+			write(t, client, strings.Repeat("x", 1<<20))
 		}
+		eventually(t, func() bool { return c.Socket().Info().Stats.Read == 2<<20+6 })
 		write(t, c, "still here")
 		assert.Equal(t, "still here", read(t, client, 10))
 	})
@@ -426,4 +428,17 @@ func TestAReadOfNothingReturnsAtOnce(t *testing.T) {
 	n, err = c.Write(nil)
 	assert.NoError(t, err)
 	assert.Zero(t, n)
+}
+
+// A connection holds nothing beyond the end of its input.
+func TestTheLastBytesAreTakenWithTheEnd(t *testing.T) {
+	c := newConn(berthtest.NewSocket(t), true)
+	var b protocol.Buffer
+	b.Attach([]byte("rest"), nil, true)
+	c.data(&b)
+	assert.Zero(t, b.Len())
+	c.peerClosed()
+	text, err := readError(t, c)
+	assert.Equal(t, "rest", text)
+	assert.Equal(t, io.EOF, err)
 }

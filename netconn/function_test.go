@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,7 +23,7 @@ func (n network) serve(t *testing.T, f tcpactor.Factory) (*listener.Listener, *e
 	t.Helper()
 	system, events := newSystem()
 	o := Options(n.options(listener.Options{}))
-	o.ShutdownTimeout = patience
+	o.ShutdownTimeout, o.Connection.DrainQuiet = -1, 20*time.Millisecond
 	l, err := listener.Listen(system.Root, n.address(t), f, o)
 	require.NoError(t, err)
 	t.Cleanup(func() {
