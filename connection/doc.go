@@ -23,6 +23,7 @@
 //	credit.go      the write queue's limits
 //	room.go        writes that find no room: what is queued goes out first, a refusal is told
 //	write_context.go  writes that wait for room
+//	at_once.go     a goroutine that waits does the connection's work itself
 //	slow.go        what happens to writes that do not fit
 //	group.go       one payload for many connections
 //	timeouts.go    every limit of time, by a coarse sweep

@@ -83,6 +83,7 @@ const (
 	signalAborted    // by kill
 	signalClosing    // the cause of the end was set
 	signalPeerEnded  // the sweep has seen it
+	signalResume     // ResumeAtOnce
 )
 
 // start begins the state opening.
@@ -171,6 +172,9 @@ func (c *Connection) attend(ctx actor.Context) {
 	}
 	if is(signalInputEnded) {
 		c.inputEnded(ctx)
+	}
+	if is(signalResume) {
+		c.resume(0)
 	}
 	c.expire(ctx, bits)
 	c.advance(ctx)

@@ -11,6 +11,11 @@ import (
 // WriteContext implements protocol.Socket. It waits for room, which the writer makes without a turn
 // of the connection, so a handler and a completion may wait here.
 func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, err error) {
+	return c.writeAll(ctx, p, c.post)
+}
+
+// writeAll gives all of p to post, once there is room.
+func (c *Connection) writeAll(ctx context.Context, p []byte, post func(*entry, bool)) (written int, err error) {
 	r := &c.makeRare().room
 	select {
 	case r.writing <- struct{}{}:
@@ -20,7 +25,7 @@ func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, e
 	}
 	for {
 		piece := p[written:min(len(p), written+c.largestPiece())]
-		if err := c.writePiece(ctx, piece); err != nil {
+		if err := c.writePiece(ctx, piece, post); err != nil {
 			return written, err
 		}
 		if written += len(piece); written == len(p) {
@@ -39,8 +44,8 @@ func (c *Connection) largestPiece() int {
 	return most
 }
 
-// writePiece queues p, which fits into an empty queue, once there is room.
-func (c *Connection) writePiece(ctx context.Context, p []byte) error {
+// writePiece gives p, which fits into an empty queue, to post, once there is room.
+func (c *Connection) writePiece(ctx context.Context, p []byte, post func(*entry, bool)) error {
 	memory := c.shared.copied(len(p))
 	crossed, err := c.awaitRoom(ctx, len(p), memory)
 	if err != nil {
@@ -49,7 +54,7 @@ func (c *Connection) writePiece(ctx context.Context, p []byte) error {
 	e := newEntry()
 	e.memory = memory
 	e.copyOf(p)
-	c.post(e, crossed)
+	post(e, crossed)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
 
@@ -29,10 +30,12 @@ var imports = map[string]string{
 	"context":    "context",
 	"errors":     "errors",
 	"fmt":        "fmt",
+	"http":       "net/http",
 	"io":         "io",
 	"listener":   "github.com/go-berth/berth/listener",
 	"log":        "log",
 	"net":        "net",
+	"netconn":    "github.com/go-berth/berth/netconn",
 	"netip":      "net/netip",
 	"os":         "os",
 	"protocol":   "github.com/go-berth/berth/protocol",

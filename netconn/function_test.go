@@ -1,0 +1,163 @@
+package netconn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
+)
+
+// serve starts a server with a factory and returns what dials it.
+func (n network) serve(t *testing.T, f tcpactor.Factory) (*listener.Listener, *events, func() net.Conn) {
+	t.Helper()
+	system, events := newSystem()
+	o := Options(n.options(listener.Options{}))
+	o.ShutdownTimeout, o.Connection.DrainQuiet = -1, 20*time.Millisecond
+	l, err := listener.Listen(system.Root, n.address(t), f, o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-l.Done()
+	})
+	dial := n.dressed(func() (net.Conn, error) { return net.Dial(n.family, l.Addr().String()) })
+	return l, events, func() net.Conn {
+		client, err := dial()
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = client.Close() })
+		return client
+	}
+}
+
+// kernels are the networks with sockets of the system.
+func kernels() []network { return networks[:len(networks)-1] }
+
+func TestAFunctionServesAConnectionAndItsReturnClosesIt(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		_, _, dial := n.serve(t, StreamHandler(func(r io.Reader, w io.Writer) {
+			p := make([]byte, 5)
+			if _, err := io.ReadFull(r, p); err == nil {
+				_, _ = io.WriteString(w, string(p)+" to you")
+			}
+		}))
+		client := dial()
+		write(t, client, "hello")
+		text, err := readError(t, client)
+		assert.Equal(t, "hello to you", text)
+		assert.Equal(t, io.EOF, err)
+	})
+}
+
+func TestAPanicInAFunctionIsTheFailureOfItsHandlerAndEndsItsConnectionOnly(t *testing.T) {
+	each(t, sockets(), func(t *testing.T, n network) {
+		boom := errors.New("boom")
+		l, events, dial := n.serve(t, Handler(func(conn net.Conn) {
+			p := make([]byte, 1)
+			for {
+				if _, err := conn.Read(p); err != nil {
+					return
+				}
+				_, _ = conn.Write(p)
+				if p[0] == '!' {
+					panic(boom)
+				}
+			}
+		}))
+		other, client := dial(), dial()
+		write(t, client, "!")
+		text, err := readError(t, client)
+		assert.Equal(t, "!", text)
+		assert.Equal(t, io.EOF, err)
+		eventually(t, func() bool { return len(published[*connection.HandlerFailed](events)) == 1 })
+		failed := published[*connection.HandlerFailed](events)[0]
+		assert.Equal(t, protocol.ReasonHandlerPanic, failed.Reason)
+		assert.ErrorIs(t, failed.Err, boom)
+		assert.EqualError(t, failed.Err, "berth: handler panicked: boom")
+		var of *Panic
+		require.ErrorAs(t, failed.Err, &of)
+		assert.Contains(t, string(of.Stack), "function_test.go")
+		_ = client.Close()
+		eventually(t, func() bool { return l.Info().Ended[protocol.ReasonHandlerPanic] == 1 })
+		write(t, other, "x")
+		assert.Equal(t, "x", read(t, other, 1))
+	})
+}
+
+func TestGoexitInAFunctionIsAFailureToo(t *testing.T) {
+	_, events, dial := networks[1].serve(t, Handler(func(net.Conn) { runtime.Goexit() }))
+	client := dial()
+	_, err := readError(t, client)
+	assert.Equal(t, io.EOF, err)
+	eventually(t, func() bool { return len(published[*connection.HandlerFailed](events)) == 1 })
+	assert.ErrorIs(t, published[*connection.HandlerFailed](events)[0].Err, protocol.ErrGoexit)
+}
+
+func TestAPanicAfterTheEndIsPublishedToo(t *testing.T) {
+	each(t, sockets(), func(t *testing.T, n network) {
+		l, events, dial := n.serve(t, Handler(func(conn net.Conn) {
+			_, _ = conn.Read(make([]byte, 1))
+			_ = conn.Close()
+			conn.(*Conn).Socket().Abort()
+			for conn.(*Conn).Socket().Info().State != protocol.StateClosed {
+				runtime.Gosched()
+			}
+			panic("late")
+		}))
+		write(t, dial(), "x")
+		eventually(t, func() bool { return len(published[*connection.HandlerFailed](events)) == 1 })
+		require.NoError(t, l.Close())
+	})
+}
+
+func TestTheEndOfTheServerIsReportedToAFunctionAndWaitsForIt(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		reading := make(chan struct{})
+		var returned atomic.Bool
+		var failure error
+		l, _, dial := n.serve(t, Handler(func(conn net.Conn) {
+			close(reading)
+			_, failure = conn.Read(make([]byte, 1))
+			for range 1000 {
+				runtime.Gosched()
+			}
+			returned.Store(true)
+		}))
+		dial()
+		receive(t, reading)
+		require.NoError(t, l.Close())
+		require.True(t, returned.Load())
+		assert.ErrorIs(t, failure, net.ErrClosed)
+		assert.ErrorIs(t, failure, protocol.ErrShutdown)
+	})
+}
+
+// A shutdown closes what is quiet, as with any handler that does not drain itself.
+func TestAShutdownClosesAQuietFunction(t *testing.T) {
+	each(t, sockets(), func(t *testing.T, n network) {
+		l, _, dial := n.serve(t, Handler(func(conn net.Conn) { _, _ = io.Copy(conn, conn) }))
+		client := dial()
+		write(t, client, "x")
+		assert.Equal(t, "x", read(t, client, 1))
+		require.NoError(t, soon(t, func() error { return l.Shutdown(t.Context()) }))
+		_, err := readError(t, client)
+		assert.Equal(t, io.EOF, err)
+	})
+}
+
+func TestAFunctionThatIsNilIsRefused(t *testing.T) {
+	system, _ := newSystem()
+	for _, f := range []tcpactor.Factory{Handler(nil), StreamHandler(nil)} {
+		_, err := listener.Listen(system.Root, "127.0.0.1:0", f, listener.Options{})
+		assert.EqualError(t, err, "netconn: no function to serve: it is nil")
+	}
+}

@@ -1,0 +1,70 @@
+package netconn
+
+import (
+	"errors"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+// receiver is the handler of one connection: it passes the events on to the Conn.
+type receiver struct {
+	factory *factory
+	conn    *Conn
+	joined  func() // waits for what begin started; nil: nothing
+}
+
+// factory makes the handlers of one kind.
+type factory struct {
+	inline bool                        // a Read may run the connection's turn
+	drains bool                        // a shutdown leaves the connection to the program
+	begin  func(*Conn) (joined func()) // takes a Conn over
+}
+
+// Open implements tcpactor.Factory.
+func (f *factory) Open() tcpactor.Receiver { return &receiver{factory: f} }
+
+var errRestarted = errors.New("netconn: a Conn cannot be handed to a new handler: leave RestartHandler off")
+
+// Receive implements tcpactor.Receiver.
+func (r *receiver) Receive(ctx actor.Context, message any) error {
+	switch m := message.(type) {
+	case *protocol.Data:
+		r.conn.data(m.Buffer)
+	case *protocol.Accepted:
+		if m.Restarts > 0 {
+			return errRestarted
+		}
+		r.conn = newConn(m.Socket, r.factory.inline)
+		r.joined = r.factory.begin(r.conn)
+	case *protocol.PeerClosed:
+		r.conn.peerClosed()
+	case *protocol.Closing:
+		if r.conn != nil {
+			r.conn.closing(m.Reason)
+		}
+	case *protocol.Closed:
+		r.closed()
+	case *protocol.Writable, *protocol.Draining:
+	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting, *actor.Terminated:
+	default:
+		envelope := &actor.MessageEnvelope{Message: message, Sender: ctx.Sender()}
+		ctx.ActorSystem().DeadLetter.SendUserMessage(ctx.Self(), envelope)
+	}
+	return nil
+}
+
+func (r *receiver) closed() {
+	if r.conn == nil {
+		return
+	}
+	r.conn.over()
+	if r.joined != nil {
+		r.joined()
+	}
+}
+
+// Drains implements tcpactor.Drainer.
+func (r *receiver) Drains() bool { return r.factory.drains }
