@@ -51,6 +51,8 @@ var bad = map[string]Options{
 	"Acceptors -2 must not be negative":     {Acceptors: -2},
 	"Acceptors 1025 is over 1024":           {Acceptors: 1025},
 	"EventLoops 1000000000 is over 1024":    {EventLoops: 1e9},
+	"MemoryBudget 1 has a high water of 0, and one full read buffer takes 8192":        {MemoryBudget: 1},
+	"MemoryBudget 2 has a high water of 0, and":                                        {MemoryBudget: 2, MemoryLowWater: 5},
 	"ReadBufferSize cannot be off":                                                     {Connection: connection.Options{ReadBufferSize: -1}},
 	"ProxyProtocol needs TrustedProxies":                                               {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{}}},
 	"names whom to trust but is not Enabled":                                           {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},

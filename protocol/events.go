@@ -143,7 +143,7 @@ type Info struct {
 	Err                   error  // the cause, as in Closed; nil where there is none
 	Paused                bool
 	QueuedWrites          int // accepted writes not yet taken by the kernel
-	QueuedBytes           int // their bytes
+	QueuedBytes           int // their bytes; those of files do not count
 	Stats                 Stats
 }
 
@@ -173,7 +173,7 @@ type ListenerInfo struct {
 	Read         uint64            // bytes received since the start, of live and ended connections
 	Written      uint64            // bytes that the kernel took, likewise
 	QueuedWrites int               // accepted writes not yet taken by the kernel
-	QueuedBytes  int               // their bytes
+	QueuedBytes  int               // their bytes; those of files do not count
 
 	// With a MemoryBudget.
 	BufferedBytes int64  // memory that the connections hold of it
