@@ -144,6 +144,9 @@ func (c *Connection) Abort() { c.kill(protocol.ReasonLocalAborted, protocol.ErrA
 
 // Do implements protocol.Socket.
 func (c *Connection) Do(command protocol.Command, done func(error)) {
+	if !isCommand(command) {
+		command = nil
+	}
 	switch command.(type) {
 	case *protocol.Close:
 		c.closeFromNow()

@@ -88,7 +88,7 @@ func TestTheFakeAnswersAsAConnection(t *testing.T) {
 // Each completion gets the same error. Those of writes and of commands have no order between them.
 func TestTheFakeCompletesAsAConnection(t *testing.T) {
 	script := func(socket berth.Socket, flush func()) (answers []string) {
-		completed := make(chan string, 10)
+		completed := make(chan string, 20)
 		done := func(name string) func(error) {
 			return func(err error) { completed <- fmt.Sprint(name, " ", err) }
 		}
@@ -96,6 +96,9 @@ func TestTheFakeCompletesAsAConnection(t *testing.T) {
 		socket.Do(&berth.Write{Data: []byte("b")}, done("write by Do"))
 		socket.Do(&berth.Pause{}, done("pause"))
 		socket.Do(&berth.Resume{}, done("resume"))
+		socket.Do(nil, done("no command"))
+		socket.Do((*berth.Write)(nil), done("no write"))
+		socket.Do((*berth.Close)(nil), done("no close"))
 		flush()
 		socket.Do(&berth.Close{}, done("close"))
 		socket.Do(&berth.Write{Data: []byte("c")}, done("late write"))

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -176,6 +177,10 @@ func (s *Socket) Unlink(pid *actor.PID) { s.command(&protocol.Unlink{PID: pid}, 
 
 // Do implements berth.Socket.
 func (s *Socket) Do(command protocol.Command, done func(error)) {
+	if v := reflect.ValueOf(command); v.Kind() != reflect.Pointer || v.IsNil() {
+		s.completeLater(errNoCommand, done)
+		return
+	}
 	if w, ok := command.(*protocol.Write); ok {
 		s.doWrite(w, done)
 		return
@@ -191,6 +196,13 @@ func (s *Socket) doWrite(w *protocol.Write, done func(error)) {
 		s.keep("Do(Write)", w.Data, copied)
 		return
 	}
+	s.completeLater(err, done)
+}
+
+var errNoCommand = errors.New("berth: no command to carry out")
+
+// completeLater gives done, unless it is nil, to the next Flush.
+func (s *Socket) completeLater(err error, done func(error)) {
 	if done == nil {
 		return
 	}
