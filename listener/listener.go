@@ -181,7 +181,7 @@ func (s *server) start(spawner actor.SpawnerContext, prefix string) *Listener {
 	s.sweeping.Add(1)
 	go s.reap()
 	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{server: s} },
-		actor.WithDispatcher(s.pool))
+		actor.WithDispatcher(s.pool), actor.WithMailbox(newMailbox))
 	return &Listener{server: s, pid: spawner.SpawnPrefix(props, prefix)}
 }
 

@@ -23,6 +23,9 @@ type supervisor struct {
 
 // Receive implements actor.Actor.
 func (s *supervisor) Receive(ctx actor.Context) {
+	if isNil(ctx.Message()) {
+		return // a mistake of its sender; there is nothing to answer
+	}
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		s.start(ctx)
@@ -64,6 +67,19 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	}
 }
 
+// isNil reports whether message is a command that is a nil pointer.
+func isNil(message any) bool {
+	switch m := message.(type) {
+	case *protocol.SuspendAccepting:
+		return m == nil
+	case *protocol.ResumeAccepting:
+		return m == nil
+	case *protocol.Shutdown:
+		return m == nil
+	}
+	return false
+}
+
 // answer tells the sender the result of a command. A failure that no sender waits for becomes an
 // event.
 func (s *supervisor) answer(ctx actor.Context, ack any, err error) {
@@ -93,6 +109,20 @@ func (s *supervisor) end() {
 		p.back.stop()
 	}
 }
+
+// newMailbox returns the mailbox of an actor that has nothing to pull. Proto.Actor's own one cannot
+// be sent nil: it takes that for the end of its mail, and never gets to what comes behind it.
+func newMailbox() actor.Mailbox {
+	m := new(tcpactor.Mailbox)
+	m.Init(mailOnly{})
+	return m
+}
+
+// mailOnly is the source of such a mailbox, which is never closed.
+type mailOnly struct{}
+
+func (mailOnly) Pull() any { return nil }
+func (mailOnly) Drop(any)  {}
 
 // connections is the parent of all connections. They are not in its child set: that would keep 860
 // bytes of each one for ever. The server's own list is used at their end. Their failures come here
