@@ -128,10 +128,7 @@ func (c *Connection) awaitFile(made, full <-chan struct{}) {
 // failFile ends the write of the file that is first in the queue, with an error of the file. The
 // connection goes on: the bytes that the file had are written, the rest is counted as unsent.
 func (w *writer) failFile(err error) {
-	left := uint64(w.queue.first.left())
-	r := w.c.makeRare()
-	r.unsent.Add(left)
-	r.missing.Add(left)
+	w.c.makeRare().missing.Add(uint64(w.queue.first.left()))
 	w.settle(1, 0, err)
 }
 
