@@ -180,8 +180,10 @@ func (s *server) equip(polls bool, acceptors int) (err error) {
 func (s *server) start(spawner actor.SpawnerContext, prefix string) *Listener {
 	s.sweeping.Add(1)
 	go s.reap()
+	s.mail.server = s
+	s.mail.Init(&s.mail)
 	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{server: s} },
-		actor.WithDispatcher(s.pool), actor.WithMailbox(newMailbox))
+		actor.WithDispatcher(s.pool), actor.WithMailbox(func() actor.Mailbox { return &s.mail }))
 	return &Listener{server: s, pid: spawner.SpawnPrefix(props, prefix)}
 }
 
@@ -206,8 +208,8 @@ func (l *Listener) WaitConnections(ctx context.Context, cond func(open int) bool
 }
 
 // Suspend stops accepting; clients wait in the kernel's backlog. A listener that refuses clients
-// goes on doing so.
-func (l *Listener) Suspend() { l.server.suspend() }
+// goes on doing so. Once the listener shuts down it does nothing.
+func (l *Listener) Suspend() { _ = l.server.suspend() }
 
 // SuspendRefusing stops accepting and closes the listening sockets, so that the kernel refuses
 // clients. Clients that wait in the backlog are accepted first, as far as MaxConnections allows.
@@ -218,7 +220,7 @@ func (l *Listener) SuspendRefusing() error { return l.server.suspendRefusing() }
 
 // Resume accepts again. Listening sockets that were closed are opened again at the same address and
 // port. If that fails, Resume returns the bind's error, the listener stays suspended, and Resume
-// may be called again.
+// may be called again. Once the listener shuts down the error is ErrClosed.
 func (l *Listener) Resume() error { return l.server.resume() }
 
 // Shutdown ends the listener in an orderly way. It accepts no more clients, and every handler gets

@@ -1,6 +1,8 @@
 package listener
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
@@ -63,6 +65,7 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.server.begins(toDrain)
 		s.server.drain()
 	case *actor.Stopped:
+		s.server.mail.end(ctx.Self())
 		close(s.server.stopped)
 	}
 }
@@ -86,7 +89,7 @@ func (s *supervisor) answer(ctx actor.Context, ack any, err error) {
 	switch {
 	case ack != nil && ctx.Sender() != nil:
 		ctx.Respond(&protocol.Done{Ack: ack, Err: err})
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrClosed): // the end is announced anyway
 		s.server.acceptFailed(err, 0)
 	}
 }
@@ -110,7 +113,42 @@ func (s *supervisor) end() {
 	}
 }
 
-// newMailbox returns the mailbox of an actor that has nothing to pull. Proto.Actor's own one cannot
+// mail is the supervisor's mailbox, and its own source: it has nothing to pull, and answers commands
+// that come after the end.
+type mail struct {
+	tcpactor.Mailbox
+	server *server
+	self   *actor.PID // from the end on
+}
+
+func (l *mail) end(self *actor.PID) {
+	l.self = self
+	l.Close()
+}
+
+// Pull implements tcpactor.Source.
+func (*mail) Pull() any { return nil }
+
+// Drop implements tcpactor.Source.
+func (l *mail) Drop(message any) {
+	var ack any
+	_, bare, sender := actor.UnwrapEnvelope(message)
+	if !isNil(bare) {
+		switch m := bare.(type) {
+		case *protocol.SuspendAccepting:
+			ack = m.Ack
+		case *protocol.ResumeAccepting:
+			ack = m.Ack
+		}
+	}
+	if ack == nil || sender == nil {
+		l.server.system.DeadLetter.SendUserMessage(l.self, message)
+		return
+	}
+	l.server.system.Root.Send(sender, &protocol.Done{Ack: ack, Err: ErrClosed})
+}
+
+// newMailbox returns the mailbox of an acceptor that has nothing to pull. Proto.Actor's own one cannot
 // be sent nil: it takes that for the end of its mail, and never gets to what comes behind it.
 func newMailbox() actor.Mailbox {
 	m := new(tcpactor.Mailbox)
