@@ -47,7 +47,7 @@ func checkFile(f *os.File, offset, n int64) (transport.FileKind, error) {
 		return 0, fmt.Errorf("berth: cannot write a file from offset %d: %w", offset, os.ErrInvalid)
 	case offset > math.MaxInt64-n:
 		return 0, fmt.Errorf("berth: cannot write %d bytes of a file from offset %d: %w", n, offset, os.ErrInvalid)
-	case f == nil:
+	case f == nil || *f == (os.File{}): // and Stat panics for a File that was never opened
 		return 0, fmt.Errorf("berth: no file to write: %w", os.ErrInvalid)
 	}
 	info, err := f.Stat()

@@ -3,6 +3,7 @@ package berthtest_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -41,7 +42,8 @@ var scripts = map[string]func(t *testing.T, socket berth.Socket) []any{
 		return []any{before, s.Value(), s.Restarts(), s.Info().Paused, s.Info().State}
 	},
 	"bad files": func(t *testing.T, s berth.Socket) []any {
-		return []any{s.WriteFile(nil, 0, 1, nil), s.WriteFile(file(t, "x"), 0, -1, nil)}
+		n, err := s.Forward(nil)
+		return []any{n, err, s.WriteFile(nil, 0, 1, nil), s.WriteFile(new(os.File), 0, 1, nil), s.WriteFile(file(t, "x"), 0, -1, nil)}
 	},
 }
 

@@ -104,6 +104,9 @@ func (s *Socket) WriteBuffers(bufs [][]byte, done func(error)) error {
 
 // Forward implements berth.Socket.
 func (s *Socket) Forward(b *berth.Buffer) (int, error) {
+	if b == nil {
+		return 0, errors.New("berth: no buffer to forward")
+	}
 	p := b.Bytes()
 	if err := s.write("Forward", bytes.Clone(p), nil, nil); err != nil {
 		return 0, err
@@ -127,7 +130,7 @@ func readFile(f *os.File, offset, n int64) ([]byte, error) {
 		return nil, fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
 	case offset < 0 || offset > math.MaxInt64-n:
 		return nil, fmt.Errorf("berth: cannot write a file from offset %d: %w", offset, os.ErrInvalid)
-	case f == nil:
+	case f == nil || *f == (os.File{}):
 		return nil, fmt.Errorf("berth: no file to write: %w", os.ErrInvalid)
 	}
 	info, err := f.Stat()
