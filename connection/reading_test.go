@@ -60,8 +60,8 @@ func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 	}
 }
 
-// resetSocket is a socket that the peer has reset. The reader is told the end of the input, because the
-// writer has heard of the reset already.
+// resetSocket is a socket that the peer has reset. The reader is told the end of the input, because
+// the writer has heard of the reset already.
 type resetSocket struct {
 	ending
 	reset bool

@@ -113,8 +113,8 @@ func (s *supervisor) end() {
 	}
 }
 
-// mail is the supervisor's mailbox, and its own source: it has nothing to pull, and answers commands
-// that come after the end.
+// mail is the supervisor's mailbox, and its own source: it has nothing to pull, and answers
+// commands that come after the end.
 type mail struct {
 	tcpactor.Mailbox
 	server *server
@@ -148,8 +148,9 @@ func (l *mail) Drop(message any) {
 	l.server.system.Root.Send(sender, &protocol.Done{Ack: ack, Err: ErrClosed})
 }
 
-// newMailbox returns the mailbox of an acceptor that has nothing to pull. Proto.Actor's own one cannot
-// be sent nil: it takes that for the end of its mail, and never gets to what comes behind it.
+// newMailbox returns the mailbox of an acceptor that has nothing to pull. Proto.Actor's own one
+// cannot be sent nil: it takes that for the end of its mail, and never gets to what comes behind
+// it.
 func newMailbox() actor.Mailbox {
 	m := new(tcpactor.Mailbox)
 	m.Init(mailOnly{})
@@ -159,8 +160,11 @@ func newMailbox() actor.Mailbox {
 // mailOnly is the source of such a mailbox, which is never closed.
 type mailOnly struct{}
 
+// Pull implements tcpactor.Source.
 func (mailOnly) Pull() any { return nil }
-func (mailOnly) Drop(any)  {}
+
+// Drop implements tcpactor.Source.
+func (mailOnly) Drop(any) {}
 
 // connections is the parent of all connections. They are not in its child set: that would keep 860
 // bytes of each one for ever. The server's own list is used at their end. Their failures come here
