@@ -10,8 +10,8 @@ const goldenStep = 0x9E3779B9
 // accepted together end one by one. Any goroutine may call it.
 func (s *Spawner) spread() uint16 { return uint16(s.dealt.Add(goldenStep) >> 16) }
 
-// ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth. One that no
-// Duration can hold is the longest that can.
+// ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth. One that
+// no Duration can hold becomes the longest that it can.
 func (c *Connection) ageLimit(maxAge time.Duration) time.Duration {
 	least := maxAge - maxAge/10
 	return least + min((maxAge/5>>16)*time.Duration(c.timing.spread), noLimit-least)
