@@ -242,10 +242,10 @@ func TestARefusingListenerCanBeShutDownAndThenNothingOpensItAgain(t *testing.T) 
 		require.NoError(t, l.SuspendRefusing())
 		require.NoError(t, c.Close())
 		require.NoError(t, l.Shutdown(within(t, patience)))
-		require.NoError(t, l.Resume())
-		require.NoError(t, l.SuspendRefusing())
+		require.ErrorIs(t, l.Resume(), ErrClosed)
+		require.ErrorIs(t, l.SuspendRefusing(), ErrClosed)
 		l.Suspend()
-		require.NoError(t, l.Resume())
+		require.ErrorIs(t, l.Resume(), ErrClosed)
 		assert.False(t, l.Info().Accepting)
 		refused(t, l)
 	})
@@ -310,7 +310,7 @@ func TestManySuspensionsAndResumptionsAtOnceLoseNoClientAndLeaveNothing(t *testi
 		echoes(t, live)
 		var stop, closing atomic.Bool
 		orEnded := func(err error) {
-			if err != ErrClosed || !closing.Load() { //nolint:errorlint // it is never wrapped
+			if err != ErrClosed || !closing.Load() {
 				assert.NoError(t, err)
 			}
 		}
