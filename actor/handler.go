@@ -92,6 +92,14 @@ type handlers func() Handler
 
 func (h handlers) Open() Receiver { return &handlerReceiver{handler: h()} }
 
+// Validate returns one sentence if there is no function.
+func (h handlers) Validate() error {
+	if h == nil {
+		return errors.New("berth: Handlers needs a function that makes a Handler")
+	}
+	return nil
+}
+
 type handlerReceiver struct {
 	handler Handler
 	socket  protocol.Socket // from Accepted on

@@ -1,6 +1,8 @@
 package tcpactor
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/protocol"
@@ -19,6 +21,14 @@ func Actors(newActor func() actor.Actor) Factory { return actors(newActor) }
 type actors func() actor.Actor
 
 func (a actors) Open() Receiver { return &nativeReceiver{user: a()} }
+
+// Validate returns one sentence if there is no function.
+func (a actors) Validate() error {
+	if a == nil {
+		return errors.New("berth: Actors needs a function that makes an actor")
+	}
+	return nil
+}
 
 type nativeReceiver struct{ user actor.Actor }
 

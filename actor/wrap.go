@@ -1,6 +1,8 @@
 package tcpactor
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/protocol"
@@ -30,8 +32,15 @@ func (w wrapped) Open() Receiver {
 	return &wrappedReceiver{inner: inner, outer: w.around(inner)}
 }
 
-// Validate asks the factory that is wrapped, if there is something to ask.
+// Validate returns one sentence if a part is missing. It asks the factory that is wrapped, if there
+// is something to ask.
 func (w wrapped) Validate() error {
+	switch {
+	case w.factory == nil:
+		return errors.New("berth: Wrap needs a handler to wrap")
+	case w.around == nil:
+		return errors.New("berth: Wrap needs a function to put around the handler")
+	}
 	if v, ok := w.factory.(interface{ Validate() error }); ok {
 		return v.Validate()
 	}

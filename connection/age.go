@@ -10,9 +10,11 @@ const goldenStep = 0x9E3779B9
 // accepted together end one by one. Any goroutine may call it.
 func (s *Spawner) spread() uint16 { return uint16(s.dealt.Add(goldenStep) >> 16) }
 
-// ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth.
+// ageLimit is the age at which this connection ends: maxAge, give or take up to a tenth. One that
+// no Duration can hold becomes the longest that it can.
 func (c *Connection) ageLimit(maxAge time.Duration) time.Duration {
-	return maxAge - maxAge/10 + (maxAge/5>>16)*time.Duration(c.timing.spread)
+	least := maxAge - maxAge/10
+	return least + min((maxAge/5>>16)*time.Duration(c.timing.spread), noLimit-least)
 }
 
 // age is how old the connection is when the sweep's clock shows now. For the sweep.
@@ -29,5 +31,5 @@ func (c *Connection) ageDeadline() time.Time {
 		return time.Time{}
 	}
 	s := c.shared
-	return s.epoch.Add(c.agedAt() + s.clock.behind(s.now()) + grace)
+	return s.epoch.Add(c.agedAt() + s.clock.behind(s.now())).Add(grace) // in one sum a long grace would overflow
 }

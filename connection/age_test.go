@@ -1,11 +1,14 @@
 package connection
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/go-berth/berth/protocol"
 )
 
 func TestOfConnectionsAcceptedTogetherEachHasItsOwnAgeWithinATenth(t *testing.T) {
@@ -73,4 +76,41 @@ func TestOnlyAnOpenConnectionAges(t *testing.T) {
 		c.setState(s)
 		assert.Zero(t, signalled(c, 1000*second), "%s", s)
 	}
+}
+
+func TestAnAgeWithoutEndIsNeverReached(t *testing.T) {
+	const ever time.Duration = math.MaxInt64
+	for _, maxAge := range []time.Duration{ever, ever - 1, ever / 11 * 10, ever / 2} {
+		c := newConnection(Options{MaxAge: maxAge}, &taker{})
+		for _, spread := range []uint16{0, 1 << 14, 1 << 15, math.MaxUint16} {
+			c.timing.spread = spread
+			assert.GreaterOrEqual(t, c.ageLimit(maxAge), maxAge-maxAge/10, "%v, %d", maxAge, spread)
+			assert.Zero(t, signalled(c, 1000*time.Hour), "%v, %d", maxAge, spread)
+		}
+	}
+	c := newConnection(Options{}, &taker{})
+	c.timing.spread = math.MaxUint16
+	c.SetTimeouts(protocol.Timeouts{MaxAge: ever})
+	assert.Zero(t, signalled(c, 1000*time.Hour))
+}
+
+func TestALimitWithoutEndIsNeverReached(t *testing.T) {
+	const ever time.Duration = math.MaxInt64
+	o := Options{
+		MaxAge: 100 * second, MaxAgeGrace: ever, IdleTimeout: ever, ReadTimeout: ever, HandshakeTimeout: ever, WriteTimeout: ever,
+		CloseTimeout: ever, LingerTimeout: ever, HalfCloseTimeout: ever, DrainQuiet: ever,
+	}
+	c := newConnection(o, &taker{})
+	c.timing.spread = 1 << 15
+	limit := c.ageLimit(100 * second)
+	assert.Equal(t, signalAged, signalled(c, limit))
+	assert.Zero(t, signalled(c, 1000*time.Hour))
+	assert.True(t, c.ageDeadline().After(c.shared.epoch.Add(1000*time.Hour)), "%v", c.ageDeadline())
+	for _, s := range []state{opening, flushing, closing} {
+		c := newConnection(o, &taker{})
+		c.setState(s)
+		assert.Zero(t, signalled(c, 1000*time.Hour), "%s", s)
+	}
+	assert.Positive(t, c.shared.Interval())
+	assert.Positive(t, c.shared.untilNext())
 }

@@ -20,8 +20,40 @@ type reply struct {
 	orderly      bool // Close: the reply tells whether everything accepted went out
 }
 
+// errNoCommand completes a Do that was given no command.
+var errNoCommand = errors.New("berth: no command to carry out")
+
+// isCommand reports whether command is one: it is not nil, no nil pointer, and not of a type of the
+// sender's own that embeds a Command.
+func isCommand(command protocol.Command) bool {
+	switch m := command.(type) {
+	case *protocol.Write:
+		return m != nil
+	case *protocol.Pause:
+		return m != nil
+	case *protocol.Resume:
+		return m != nil
+	case *protocol.Close:
+		return m != nil
+	case *protocol.CloseWrite:
+		return m != nil
+	case *protocol.Abort:
+		return m != nil
+	case *protocol.Detach:
+		return m != nil
+	case *protocol.Link:
+		return m != nil
+	case *protocol.Unlink:
+		return m != nil
+	}
+	return false
+}
+
 // replyTo returns the reply that a command from sender asks for.
 func replyTo(sender *actor.PID, command protocol.Command) reply {
+	if !isCommand(command) {
+		return reply{sender: sender}
+	}
 	r := reply{sender: sender, ack: ackOf(command)}
 	if m, ok := command.(*protocol.Write); ok {
 		r.token = m.Token
@@ -56,8 +88,16 @@ func ackOf(command protocol.Command) any {
 
 // obey carries out a command on the connection's turn.
 func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) {
-	if c.state() == closed && command != nil {
+	switch {
+	case c.state() == closed:
 		c.refuse(command, r)
+		return
+	case !isCommand(command):
+		if r.done != nil {
+			c.call(ctx, completion{r.done, errNoCommand})
+		} else {
+			c.noCommand(command, r)
+		}
 		return
 	}
 	switch m := command.(type) {
@@ -194,8 +234,21 @@ func answerWrite(system *actor.ActorSystem, sender *actor.PID, ack, token any, e
 	}
 }
 
+// noCommand makes mail that is no command a dead letter: it has no Ack that an answer could repeat.
+func (c *Connection) noCommand(command protocol.Command, r reply) {
+	c.system().DeadLetter.SendUserMessage(c.pid, &actor.MessageEnvelope{Message: command, Sender: r.sender})
+}
+
 // refuse answers a command that came after the end.
 func (c *Connection) refuse(command protocol.Command, r reply) {
+	if !isCommand(command) {
+		if r.done != nil {
+			c.answerLater(r, errNoCommand)
+		} else {
+			c.noCommand(command, r)
+		}
+		return
+	}
 	switch m := command.(type) {
 	case *protocol.Write:
 		if r.done == nil {

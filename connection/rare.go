@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"math"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -12,15 +13,15 @@ import (
 // when first needed, so that an idle connection is small.
 type rare struct {
 	// Any goroutine.
-	unsent                 atomic.Uint64 // bytes accepted and not written
-	missing                atomic.Uint64 // of those, bytes of files that failed by themselves
-	dropped, droppedWrites atomic.Uint64 // by SlowDropNewest: bytes and writes
-	holding                atomic.Bool   // HoldFullReadBuffer: the connection reads no more until Resume
-	agedAt                 atomic.Int64  // when the sweep saw that MaxAge is reached, on its clock
-	timeouts               atomic.Pointer[protocol.Timeouts]
-	share                  *share       // of the budget, where there is one: then each connection has it from the beginning
-	room                   room         // refused writes, and callers that wait for room
-	fileAsked              atomic.Int64 // when the file that is first in the queue was asked for its next piece, on the spawner's clock
+	cut, missing  saturating    // bytes accepted and not written: cut off by the end, or of files that failed by themselves
+	dropped       saturating    // bytes, by SlowDropNewest
+	droppedWrites atomic.Uint64 // how many
+	holding       atomic.Bool   // HoldFullReadBuffer: the connection reads no more until Resume
+	agedAt        atomic.Int64  // when the sweep saw that MaxAge is reached, on its clock
+	timeouts      atomic.Pointer[protocol.Timeouts]
+	share         *share       // of the budget, where there is one: then each connection has it from the beginning
+	room          room         // refused writes, and callers that wait for room
+	fileAsked     atomic.Int64 // when the file that is first in the queue was asked for its next piece, on the spawner's clock
 
 	unread  atomic.Uint64 // bytes that came and that the handler did not consume
 	closing closingHooks
@@ -57,16 +58,31 @@ func (c *Connection) makeRare() *rare {
 
 func (c *Connection) unsent() uint64 {
 	if r := c.rare.Load(); r != nil {
-		return r.unsent.Load()
+		return saturated(r.cut.Load(), r.missing.Load())
 	}
 	return 0
 }
+
+// saturating counts bytes. It stops at the most that it can hold: files may be said to have any
+// number of bytes.
+type saturating struct{ atomic.Uint64 }
+
+func (s *saturating) Add(n uint64) {
+	for {
+		before := s.Load()
+		if s.CompareAndSwap(before, saturated(before, n)) {
+			return
+		}
+	}
+}
+
+func saturated(a, b uint64) uint64 { return a + min(b, math.MaxUint64-a) }
 
 // lost returns how many bytes were not written because of the end of the connection. Bytes that
 // were missing in their files do not count.
 func (c *Connection) lost() uint64 {
 	if r := c.rare.Load(); r != nil {
-		return r.unsent.Load() - r.missing.Load()
+		return r.cut.Load()
 	}
 	return 0
 }

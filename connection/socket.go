@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"net"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -79,6 +80,9 @@ func (c *Connection) queue(n int, fill func(*entry), done func(error)) error {
 
 // Forward implements protocol.Socket.
 func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
+	if b == nil {
+		return 0, errNoBuffer
+	}
 	n := b.Len()
 	chunk, ours := b.Storage().(*transport.Chunk)
 	if !ours || n < len(chunk.Bytes)/smallPart {
@@ -106,6 +110,8 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	c.post(e, crossed)
 	return n, nil
 }
+
+var errNoBuffer = errors.New("berth: no buffer to forward")
 
 // smallPart: less than this part of a chunk is copied, not handed over. It is cheaper, and the
 // write buffer's limit would not mean much if each queued byte could hold a whole chunk.
@@ -144,6 +150,9 @@ func (c *Connection) Abort() { c.kill(protocol.ReasonLocalAborted, protocol.ErrA
 
 // Do implements protocol.Socket.
 func (c *Connection) Do(command protocol.Command, done func(error)) {
+	if !isCommand(command) {
+		command = nil
+	}
 	switch command.(type) {
 	case *protocol.Close:
 		c.closeFromNow()

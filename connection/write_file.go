@@ -47,7 +47,7 @@ func checkFile(f *os.File, offset, n int64) (transport.FileKind, error) {
 		return 0, fmt.Errorf("berth: cannot write a file from offset %d: %w", offset, os.ErrInvalid)
 	case offset > math.MaxInt64-n:
 		return 0, fmt.Errorf("berth: cannot write %d bytes of a file from offset %d: %w", n, offset, os.ErrInvalid)
-	case f == nil:
+	case f == nil || *f == (os.File{}): // and Stat panics for a File that was never opened
 		return 0, fmt.Errorf("berth: no file to write: %w", os.ErrInvalid)
 	}
 	info, err := f.Stat()
@@ -128,10 +128,7 @@ func (c *Connection) awaitFile(made, news <-chan struct{}) {
 // failFile ends the write of the file that is first in the queue, with an error of the file. The
 // connection goes on: the bytes that the file had are written, the rest is counted as unsent.
 func (w *writer) failFile(err error) {
-	left := uint64(w.queue.first.left())
-	r := w.c.makeRare()
-	r.unsent.Add(left)
-	r.missing.Add(left)
+	w.c.makeRare().missing.Add(uint64(w.queue.first.left()))
 	w.settle(1, 0, err)
 }
 

@@ -239,7 +239,7 @@ func (w *writer) end(err error) {
 	for {
 		writes, bytes := 0, 0
 		for e := w.queue.first; e != nil; e = e.next {
-			w.c.makeRare().unsent.Add(uint64(e.left()))
+			w.c.makeRare().cut.Add(uint64(e.left()))
 			bytes += e.reserved()
 			writes++
 		}

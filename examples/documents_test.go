@@ -60,7 +60,8 @@ func use(...any) {}
 `
 
 // given are the variables of the program that a fragment of statements stands in.
-const given = `ctx context.Context, server *berth.Server, socket, other berth.Socket, data *berth.Buffer, file io.Reader`
+const given = `ctx context.Context, system *actor.ActorSystem, server *berth.Server, socket, other berth.Socket, data *berth.Buffer, ` +
+	`file io.Reader`
 
 // Every Go block of the pages in docs compiles: a whole file as it stands, declarations and
 // statements within a file that has what they need. The blocks of one page are one package.

@@ -29,8 +29,7 @@ type Dialer struct{ listener *Listener }
 // Connection, the memory budget, ShutdownTimeout, Owner, DisableNoDelay, KeepAlive, RecvBufferSize,
 // SendBufferSize. Any other one is an error.
 func NewDialer(spawner actor.SpawnerContext, options Options) (*Dialer, error) {
-	system := spawner.ActorSystem()
-	if err := checkSystem(system); err != nil {
+	if err := checkSpawner(spawner); err != nil {
 		return nil, err
 	}
 	if err := options.forDialer(); err != nil {
@@ -39,7 +38,7 @@ func NewDialer(spawner actor.SpawnerContext, options Options) (*Dialer, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	s := newServer(system, nowhere{}, options, 0)
+	s := newServer(spawner.ActorSystem(), nowhere{}, options, 0)
 	if err := s.equip(options.Transport != Stream && transport.PollSupported, 0); err != nil {
 		return nil, err
 	}

@@ -40,7 +40,8 @@ type (
 	}
 	// Reopened: the listening socket was lost, and is open again on the same address.
 	Reopened struct{ Addr net.Addr }
-	// Rejected: a client was accepted and turned away.
+	// Rejected: a client was accepted and turned away. Clients decide when it comes, and accepting
+	// waits for its subscribers: they must not block.
 	Rejected struct {
 		RemoteAddr net.Addr
 		Reason     protocol.Refusal
@@ -83,7 +84,8 @@ type (
 // Unsubscribe. It is all the logging there is.
 //
 // Events that a client can cause at will are at level Info (a client that is rejected, a handshake
-// that fails) or Warn (a handler that returns an error), never at Error.
+// that fails) or Warn (a handler that returns an error), never at Error. What logger writes to must
+// not block: the listener and its connections wait for the record.
 func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
 	return system.EventStream.Subscribe(func(event any) {
 		switch e := event.(type) {

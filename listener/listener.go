@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"reflect"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -31,7 +32,7 @@ type Listener struct {
 // spawner is an actor system's root context, or the context of any actor, called on that actor's
 // turn. Then the listener is that actor's child, and is stopped and drained with it.
 func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory, options Options) (*Listener, error) {
-	if err := check(spawner.ActorSystem(), factory, options); err != nil {
+	if err := check(spawner, factory, options); err != nil {
 		return nil, err
 	}
 	o := options.withDefaults()
@@ -63,10 +64,10 @@ func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory,
 // bytes it took, and that the next one goes on behind them. Such a connection is interrupted more
 // often, so every byte counts as soon as it is sent.
 func Serve(spawner actor.SpawnerContext, l net.Listener, factory tcpactor.Factory, options Options) (*Listener, error) {
-	if l == nil {
+	if isNone(l) {
 		return nil, errors.New("berth: no net.Listener to serve")
 	}
-	if err := check(spawner.ActorSystem(), factory, options); err != nil {
+	if err := check(spawner, factory, options); err != nil {
 		return nil, err
 	}
 	if options.ReusePort {
@@ -75,14 +76,27 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, factory tcpactor.Factor
 	return serve(spawner, []net.Listener{l}, factory, options, nil)
 }
 
-func check(system *actor.ActorSystem, factory tcpactor.Factory, options Options) error {
-	if err := checkSystem(system); err != nil {
+func check(spawner actor.SpawnerContext, factory tcpactor.Factory, options Options) error {
+	if err := checkSpawner(spawner); err != nil {
 		return err
 	}
 	if err := checkFactory(factory); err != nil {
 		return err
 	}
 	return options.validate()
+}
+
+func checkSpawner(spawner actor.SpawnerContext) error {
+	if isNone(spawner) {
+		return errors.New("berth: no spawner: give an actor system's Root, or the context of an actor")
+	}
+	return checkSystem(spawner.ActorSystem())
+}
+
+// isNone reports whether what the caller gave is nil, or a nil pointer.
+func isNone(given any) bool {
+	v := reflect.ValueOf(given)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 func checkFactory(factory tcpactor.Factory) error {
@@ -180,8 +194,10 @@ func (s *server) equip(polls bool, acceptors int) (err error) {
 func (s *server) start(spawner actor.SpawnerContext, prefix string) *Listener {
 	s.sweeping.Add(1)
 	go s.reap()
+	s.mail.server = s
+	s.mail.Init(&s.mail)
 	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{server: s} },
-		actor.WithDispatcher(s.pool))
+		actor.WithDispatcher(s.pool), actor.WithMailbox(func() actor.Mailbox { return &s.mail }))
 	return &Listener{server: s, pid: spawner.SpawnPrefix(props, prefix)}
 }
 
@@ -202,12 +218,15 @@ func (l *Listener) Connections() []protocol.Socket { return l.server.connections
 // number, however briefly it lasts; it is called on the calling goroutine. The error is ctx's or,
 // once the listener has ended and none are open any more, one that matches net.ErrClosed.
 func (l *Listener) WaitConnections(ctx context.Context, cond func(open int) bool) error {
+	if cond == nil {
+		return errors.New("berth: no condition to wait for")
+	}
 	return l.server.counter.wait(ctx, cond, l.server.done)
 }
 
 // Suspend stops accepting; clients wait in the kernel's backlog. A listener that refuses clients
-// goes on doing so.
-func (l *Listener) Suspend() { l.server.suspend() }
+// goes on doing so. Once the listener shuts down it does nothing.
+func (l *Listener) Suspend() { _ = l.server.suspend() }
 
 // SuspendRefusing stops accepting and closes the listening sockets, so that the kernel refuses
 // clients. Clients that wait in the backlog are accepted first, as far as MaxConnections allows.
@@ -218,7 +237,7 @@ func (l *Listener) SuspendRefusing() error { return l.server.suspendRefusing() }
 
 // Resume accepts again. Listening sockets that were closed are opened again at the same address and
 // port. If that fails, Resume returns the bind's error, the listener stays suspended, and Resume
-// may be called again.
+// may be called again. Once the listener shuts down the error is ErrClosed.
 func (l *Listener) Resume() error { return l.server.resume() }
 
 // Shutdown ends the listener in an orderly way. It accepts no more clients, and every handler gets

@@ -40,10 +40,10 @@ func (o Options) validateMemory() error {
 		return fmt.Errorf("berth: MemoryHighWater %d and MemoryLowWater %d must not be negative", o.MemoryHighWater, o.MemoryLowWater)
 	case l.HighWater > l.Total:
 		return fmt.Errorf("berth: MemoryHighWater %d is over the MemoryBudget of %d", l.HighWater, l.Total)
-	case l.LowWater >= l.HighWater:
-		return fmt.Errorf("berth: MemoryLowWater %d must be below MemoryHighWater %d", l.LowWater, l.HighWater)
 	case l.HighWater < read:
 		return fmt.Errorf("berth: MemoryBudget %d has a high water of %d, and one full read buffer takes %d", l.Total, l.HighWater, read)
+	case l.LowWater >= l.HighWater:
+		return fmt.Errorf("berth: MemoryLowWater %d must be below MemoryHighWater %d", l.LowWater, l.HighWater)
 	}
 	return nil
 }

@@ -38,11 +38,12 @@ type Options struct {
 	Workers int
 	// EventLoops is how many loops share the workers, each with a poll set and a run queue of its
 	// own; connections are dealt out to them in turn. Default 1, which balances best; beyond about
-	// 16 workers one queue's lock begins to show. It cannot be negative.
+	// 16 workers one queue's lock begins to show. Each has goroutines and descriptors from the
+	// start, so there are at most 1,024. It cannot be negative.
 	EventLoops int
 	// Acceptors is how many actors accept. They share the listening socket, unless ReusePort is
-	// set. Default 1. With the poll transport they are dealt out to the loops. It cannot be
-	// negative.
+	// set. Default 1. With the poll transport they are dealt out to the loops. Each is an actor
+	// with a descriptor from the start, so there are at most 1,024. It cannot be negative.
 	Acceptors int
 	// ReusePort gives each acceptor a listening socket of its own on the same port, by
 	// SO_REUSEPORT; other processes of the same user can join it too. Linux, FreeBSD and DragonFly
@@ -222,6 +223,10 @@ const unlimited = 1 << 30
 // new connection.
 const mostRejectMessage = 4 << 10
 
+// mostAtOnce is the most EventLoops and the most Acceptors: all of them are made at the start, and
+// no machine gains from more.
+const mostAtOnce = 1024
+
 // polls decides between the transports for l.
 func (o Options) polls(l net.Listener) (bool, error) {
 	switch {
@@ -281,8 +286,12 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
 	case o.EventLoops < 0:
 		return fmt.Errorf("berth: EventLoops %d must not be negative", o.EventLoops)
+	case o.EventLoops > mostAtOnce:
+		return fmt.Errorf("berth: EventLoops %d is over %d: each has goroutines and descriptors of its own", o.EventLoops, mostAtOnce)
 	case o.Acceptors < 0:
 		return fmt.Errorf("berth: Acceptors %d must not be negative", o.Acceptors)
+	case o.Acceptors > mostAtOnce:
+		return fmt.Errorf("berth: Acceptors %d is over %d: each is an actor with a descriptor", o.Acceptors, mostAtOnce)
 	case o.MaxWait > 0 && o.WhenFull != Wait:
 		return fmt.Errorf("berth: MaxWait %v needs WhenFull Wait", o.MaxWait)
 	case len(o.RejectMessage) > 0 && o.WhenFull != Reject && o.MaxWait <= 0:

@@ -44,11 +44,15 @@ func TestWhatIsSetStays(t *testing.T) {
 
 // bad are options that are not valid, each with a part of the sentence about it.
 var bad = map[string]Options{
-	`Network "udp" is none of`:                                                         {Network: "udp"},
-	"WhenFull 2 is neither Wait nor Reject":                                            {WhenFull: 2},
-	"Transport 77 is none of":                                                          {Transport: 77},
-	"ReusePort needs TCP":                                                              {ReusePort: true, Network: "unix"},
-	"Acceptors -2 must not be negative":                                                {Acceptors: -2},
+	`Network "udp" is none of`:              {Network: "udp"},
+	"WhenFull 2 is neither Wait nor Reject": {WhenFull: 2},
+	"Transport 77 is none of":               {Transport: 77},
+	"ReusePort needs TCP":                   {ReusePort: true, Network: "unix"},
+	"Acceptors -2 must not be negative":     {Acceptors: -2},
+	"Acceptors 1025 is over 1024":           {Acceptors: 1025},
+	"EventLoops 1000000000 is over 1024":    {EventLoops: 1e9},
+	"MemoryBudget 1 has a high water of 0, and one full read buffer takes 8192":        {MemoryBudget: 1},
+	"MemoryBudget 2 has a high water of 0, and":                                        {MemoryBudget: 2, MemoryLowWater: 5},
 	"ReadBufferSize cannot be off":                                                     {Connection: connection.Options{ReadBufferSize: -1}},
 	"ProxyProtocol needs TrustedProxies":                                               {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{}}},
 	"names whom to trust but is not Enabled":                                           {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},
@@ -103,6 +107,15 @@ func TestABadOptionIsOneSentenceAndNothingIsStarted(t *testing.T) {
 	assert.Empty(t, w.actors())
 	assert.Empty(t, published[*Started](w))
 	assert.Equal(t, before, descriptors())
+}
+
+func TestMoreAcceptorsOrEventLoopsThanGainAnythingAreRefused(t *testing.T) {
+	w := newWorld()
+	l := w.listen(t, of(newEcho()), Options{})
+	assert.EqualError(t, l.SetOptions(Options{Acceptors: 1e9}), "berth: Acceptors 1000000000 is over 1024: each is an actor with a descriptor")
+	_, err := NewDialer(w.Root, Options{EventLoops: 1e9})
+	assert.EqualError(t, err, "berth: EventLoops 1000000000 is over 1024: each has goroutines and descriptors of its own")
+	assert.NoError(t, Options{Acceptors: 1024, EventLoops: 1024, Workers: math.MaxInt}.validate())
 }
 
 func TestWithoutAHandlerOrAListenerNothingIsStarted(t *testing.T) {

@@ -38,7 +38,7 @@ import (
 // time that it needs. Any goroutine may call Reexec; a handler should not, because Reexec waits. It
 // does not work on Windows.
 func Reexec(ctx context.Context, command *exec.Cmd, listeners ...*Listener) (*os.Process, error) {
-	if len(listeners) == 0 {
+	if len(listeners) == 0 || slices.Contains(listeners, nil) {
 		return nil, errors.New("berth: no listener to hand over")
 	}
 	if command == nil {

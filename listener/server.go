@@ -50,6 +50,7 @@ type server struct {
 	budget  *connection.Budget                 // nil without a MemoryBudget
 
 	posts []*post // by acceptor; the supervisor's
+	mail  mail    // the supervisor's
 
 	intake   intake
 	inside   sync.WaitGroup // accepts, and changes of the listening sockets; see enter

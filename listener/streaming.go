@@ -24,7 +24,7 @@ func newStreaming(s *server, slots int) *streaming {
 func (k *streaming) acceptor(number int) *actor.Props {
 	slot := number % len(k.sockets)
 	return actor.PropsFromProducer(func() actor.Actor { return &acceptor{streaming: k, slot: slot} },
-		actor.WithDispatcher(k.server.pool))
+		actor.WithDispatcher(k.server.pool), actor.WithMailbox(newMailbox))
 }
 
 func (k *streaming) put(slot int, generation uint64, l net.Listener) error {

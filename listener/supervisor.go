@@ -1,6 +1,8 @@
 package listener
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
@@ -23,6 +25,9 @@ type supervisor struct {
 
 // Receive implements actor.Actor.
 func (s *supervisor) Receive(ctx actor.Context) {
+	if isNil(ctx.Message()) {
+		return // a mistake of its sender; there is nothing to answer
+	}
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		s.start(ctx)
@@ -60,8 +65,22 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.server.begins(toDrain)
 		s.server.drain()
 	case *actor.Stopped:
+		s.server.mail.end(ctx.Self())
 		close(s.server.stopped)
 	}
+}
+
+// isNil reports whether message is a command that is a nil pointer.
+func isNil(message any) bool {
+	switch m := message.(type) {
+	case *protocol.SuspendAccepting:
+		return m == nil
+	case *protocol.ResumeAccepting:
+		return m == nil
+	case *protocol.Shutdown:
+		return m == nil
+	}
+	return false
 }
 
 // answer tells the sender the result of a command. A failure that no sender waits for becomes an
@@ -70,7 +89,7 @@ func (s *supervisor) answer(ctx actor.Context, ack any, err error) {
 	switch {
 	case ack != nil && ctx.Sender() != nil:
 		ctx.Respond(&protocol.Done{Ack: ack, Err: err})
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrClosed): // the end is announced anyway
 		s.server.acceptFailed(err, 0)
 	}
 }
@@ -93,6 +112,59 @@ func (s *supervisor) end() {
 		p.back.stop()
 	}
 }
+
+// mail is the supervisor's mailbox, and its own source: it has nothing to pull, and answers
+// commands that come after the end.
+type mail struct {
+	tcpactor.Mailbox
+	server *server
+	self   *actor.PID // from the end on
+}
+
+func (l *mail) end(self *actor.PID) {
+	l.self = self
+	l.Close()
+}
+
+// Pull implements tcpactor.Source.
+func (*mail) Pull() any { return nil }
+
+// Drop implements tcpactor.Source.
+func (l *mail) Drop(message any) {
+	var ack any
+	_, bare, sender := actor.UnwrapEnvelope(message)
+	if !isNil(bare) {
+		switch m := bare.(type) {
+		case *protocol.SuspendAccepting:
+			ack = m.Ack
+		case *protocol.ResumeAccepting:
+			ack = m.Ack
+		}
+	}
+	if ack == nil || sender == nil {
+		l.server.system.DeadLetter.SendUserMessage(l.self, message)
+		return
+	}
+	l.server.system.Root.Send(sender, &protocol.Done{Ack: ack, Err: ErrClosed})
+}
+
+// newMailbox returns the mailbox of an acceptor that has nothing to pull. Proto.Actor's own one
+// cannot be sent nil: it takes that for the end of its mail, and never gets to what comes behind
+// it.
+func newMailbox() actor.Mailbox {
+	m := new(tcpactor.Mailbox)
+	m.Init(mailOnly{})
+	return m
+}
+
+// mailOnly is the source of such a mailbox, which is never closed.
+type mailOnly struct{}
+
+// Pull implements tcpactor.Source.
+func (mailOnly) Pull() any { return nil }
+
+// Drop implements tcpactor.Source.
+func (mailOnly) Drop(any) {}
 
 // connections is the parent of all connections. They are not in its child set: that would keep 860
 // bytes of each one for ever. The server's own list is used at their end. Their failures come here

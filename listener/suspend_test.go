@@ -4,9 +4,11 @@ import (
 	"io"
 	"testing"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -57,9 +59,52 @@ func TestASuspendedListenerCanBeShutDown(t *testing.T) {
 		l := w.listen(t, of(newEcho()), o)
 		l.Suspend()
 		require.NoError(t, l.Shutdown(within(t, patience)))
-		require.NoError(t, l.Resume())
 		l.Suspend()
 		assert.False(t, l.Info().Accepting)
+	})
+}
+
+func TestAListenerThatHasEndedCannotBeSuspendedOrResumed(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		l := w.listen(t, of(newEcho()), o)
+		require.NoError(t, l.Close())
+		assert.Equal(t, ErrClosed, l.Resume())
+		assert.Equal(t, ErrClosed, l.SuspendRefusing())
+		assert.Equal(t, ErrClosed, l.SetOptions(o))
+		assert.Equal(t, ErrClosed, l.SetHandler(of(newEcho())))
+		l.Suspend()
+		assert.Empty(t, published[*AcceptFailed](w))
+	})
+}
+
+func TestACommandDuringTheEndIsAnswered(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		o.Connection = connection.Options{DrainQuiet: -1}
+		l := w.listen(t, of(newEcho()), o)
+		c := dial(t, l)
+		echoes(t, c)
+		result := make(chan error, 1)
+		go func() { result <- l.Shutdown(within(t, patience)) }()
+		eventually(t, func() bool { return len(published[*DrainStarted](w)) > 0 })
+		var answers []*actor.Future
+		for i := range 20 {
+			for _, command := range []any{
+				&protocol.SuspendAccepting{Ack: i}, &protocol.SuspendAccepting{Ack: i, Refuse: true}, &protocol.ResumeAccepting{Ack: i},
+			} {
+				answers = append(answers, w.Root.RequestFuture(l.PID(), command, patience))
+			}
+		}
+		w.Root.Send(l.PID(), &protocol.ResumeAccepting{})
+		require.NoError(t, c.Close())
+		for i, answer := range answers {
+			done, err := answer.Result()
+			require.NoError(t, err)
+			assert.Equal(t, &protocol.Done{Ack: i / 3, Err: ErrClosed}, done)
+		}
+		require.NoError(t, receive(t, result))
+		assert.Empty(t, published[*AcceptFailed](w))
 	})
 }
 

@@ -83,20 +83,23 @@ func (s *server) turn(m uint32) {
 }
 
 // suspend leaves clients in the backlog. A listener that refuses them goes on refusing.
-func (s *server) suspend() {
+func (s *server) suspend() error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
+	if s.shutDown() {
+		return ErrClosed
+	}
 	if s.mode.Load() == accepting {
 		s.turn(suspended)
 	}
+	return nil
 }
 
 func (s *server) suspendAs(refuse bool) error {
 	if refuse {
 		return s.suspendRefusing()
 	}
-	s.suspend()
-	return nil
+	return s.suspend()
 }
 
 // suspendRefusing accepts the clients that wait in the backlog and closes the listening sockets,
@@ -109,13 +112,13 @@ func (s *server) suspendRefusing() error {
 		return errChanges
 	}
 	if !s.enter() {
-		return nil
+		return ErrClosed
 	}
 	defer s.leave()
 	select {
 	case <-s.begun: // before that, no client could be served
 	case <-s.closing:
-		return nil
+		return ErrClosed
 	}
 	s.gate.Lock()
 	s.turn(refusing)
@@ -124,7 +127,7 @@ func (s *server) suspendRefusing() error {
 		s.intake.backlog()
 	}
 	if !s.beginChange() {
-		return nil
+		return ErrClosed
 	}
 	defer s.endChange()
 	if s.mode.Load() == refusing {
@@ -142,11 +145,11 @@ func (s *server) resume() error {
 		return errChanges
 	}
 	if !s.enter() {
-		return nil
+		return ErrClosed
 	}
 	defer s.leave()
 	if !s.beginChange() {
-		return nil
+		return ErrClosed
 	}
 	defer s.endChange()
 	if s.bind != nil {
@@ -156,9 +159,10 @@ func (s *server) resume() error {
 	}
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	if !s.shutDown() {
-		s.turn(accepting)
+	if s.shutDown() {
+		return ErrClosed
 	}
+	s.turn(accepting)
 	return nil
 }
 

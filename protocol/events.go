@@ -94,7 +94,8 @@ type Closed struct {
 }
 
 // Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of
-// Written and Unsent; a write that was dropped was not accepted.
+// Written and Unsent; a write that was dropped was not accepted. WriteFile counts the bytes that it
+// was asked for. A count that reaches the most that it can hold stays there.
 type Stats struct {
 	Read          uint64        // bytes received from the kernel, without a PROXY header
 	Unread        uint64        // bytes that came and that the handler had not consumed at the end, as far as is known; those left in the kernel are not in Read
@@ -143,7 +144,7 @@ type Info struct {
 	Err                   error  // the cause, as in Closed; nil where there is none
 	Paused                bool
 	QueuedWrites          int // accepted writes not yet taken by the kernel
-	QueuedBytes           int // their bytes
+	QueuedBytes           int // their bytes; those of files do not count
 	Stats                 Stats
 }
 
@@ -173,7 +174,7 @@ type ListenerInfo struct {
 	Read         uint64            // bytes received since the start, of live and ended connections
 	Written      uint64            // bytes that the kernel took, likewise
 	QueuedWrites int               // accepted writes not yet taken by the kernel
-	QueuedBytes  int               // their bytes
+	QueuedBytes  int               // their bytes; those of files do not count
 
 	// With a MemoryBudget.
 	BufferedBytes int64  // memory that the connections hold of it

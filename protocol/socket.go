@@ -99,7 +99,8 @@ type Socket interface {
 	CloseWrite()
 	Abort()
 	// Do gives the connection a command with a completion: done gets nil once the command took
-	// effect (see the command), or the error. An Ack in the command is ignored.
+	// effect (see the command), or the error. An Ack in the command is ignored. Without a command
+	// (c is nil, or a nil pointer) done gets an error, and the connection goes on.
 	Do(c Command, done func(error))
 
 	// Detach is the command of the same name; it has taken effect when it returns.

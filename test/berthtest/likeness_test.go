@@ -3,6 +3,7 @@ package berthtest_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -41,7 +42,8 @@ var scripts = map[string]func(t *testing.T, socket berth.Socket) []any{
 		return []any{before, s.Value(), s.Restarts(), s.Info().Paused, s.Info().State}
 	},
 	"bad files": func(t *testing.T, s berth.Socket) []any {
-		return []any{s.WriteFile(nil, 0, 1, nil), s.WriteFile(file(t, "x"), 0, -1, nil)}
+		n, err := s.Forward(nil)
+		return []any{n, err, s.WriteFile(nil, 0, 1, nil), s.WriteFile(new(os.File), 0, 1, nil), s.WriteFile(file(t, "x"), 0, -1, nil)}
 	},
 }
 
@@ -88,7 +90,7 @@ func TestTheFakeAnswersAsAConnection(t *testing.T) {
 // Each completion gets the same error. Those of writes and of commands have no order between them.
 func TestTheFakeCompletesAsAConnection(t *testing.T) {
 	script := func(socket berth.Socket, flush func()) (answers []string) {
-		completed := make(chan string, 10)
+		completed := make(chan string, 20)
 		done := func(name string) func(error) {
 			return func(err error) { completed <- fmt.Sprint(name, " ", err) }
 		}
@@ -96,6 +98,9 @@ func TestTheFakeCompletesAsAConnection(t *testing.T) {
 		socket.Do(&berth.Write{Data: []byte("b")}, done("write by Do"))
 		socket.Do(&berth.Pause{}, done("pause"))
 		socket.Do(&berth.Resume{}, done("resume"))
+		socket.Do(nil, done("no command"))
+		socket.Do((*berth.Write)(nil), done("no write"))
+		socket.Do((*berth.Close)(nil), done("no close"))
 		flush()
 		socket.Do(&berth.Close{}, done("close"))
 		socket.Do(&berth.Write{Data: []byte("c")}, done("late write"))

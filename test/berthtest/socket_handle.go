@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -103,6 +104,9 @@ func (s *Socket) WriteBuffers(bufs [][]byte, done func(error)) error {
 
 // Forward implements berth.Socket.
 func (s *Socket) Forward(b *berth.Buffer) (int, error) {
+	if b == nil {
+		return 0, errors.New("berth: no buffer to forward")
+	}
 	p := b.Bytes()
 	if err := s.write("Forward", bytes.Clone(p), nil, nil); err != nil {
 		return 0, err
@@ -126,7 +130,7 @@ func readFile(f *os.File, offset, n int64) ([]byte, error) {
 		return nil, fmt.Errorf("berth: cannot write %d bytes of a file: %w", n, os.ErrInvalid)
 	case offset < 0 || offset > math.MaxInt64-n:
 		return nil, fmt.Errorf("berth: cannot write a file from offset %d: %w", offset, os.ErrInvalid)
-	case f == nil:
+	case f == nil || *f == (os.File{}):
 		return nil, fmt.Errorf("berth: no file to write: %w", os.ErrInvalid)
 	}
 	info, err := f.Stat()
@@ -176,6 +180,10 @@ func (s *Socket) Unlink(pid *actor.PID) { s.command(&protocol.Unlink{PID: pid}, 
 
 // Do implements berth.Socket.
 func (s *Socket) Do(command protocol.Command, done func(error)) {
+	if v := reflect.ValueOf(command); v.Kind() != reflect.Pointer || v.IsNil() {
+		s.completeLater(errNoCommand, done)
+		return
+	}
 	if w, ok := command.(*protocol.Write); ok {
 		s.doWrite(w, done)
 		return
@@ -191,6 +199,13 @@ func (s *Socket) doWrite(w *protocol.Write, done func(error)) {
 		s.keep("Do(Write)", w.Data, copied)
 		return
 	}
+	s.completeLater(err, done)
+}
+
+var errNoCommand = errors.New("berth: no command to carry out")
+
+// completeLater gives done, unless it is nil, to the next Flush.
+func (s *Socket) completeLater(err error, done func(error)) {
 	if done == nil {
 		return
 	}

@@ -548,7 +548,7 @@ var defects = []defect{
 		Name: "short-file-unbooked", Guarantee: "G3",
 		What: "the bytes that are missing in a file are counted nowhere",
 		File: "connection/write_file.go",
-		Old:  "	r.unsent.Add(left)\n",
+		Old:  "	w.c.makeRare().missing.Add(uint64(w.queue.first.left()))\n",
 		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAFileThatIsTooShortFailsItsWriteAloneAndTheConnectionGoesOn$"},
