@@ -31,9 +31,9 @@ func TestAShutdownServesTheClientsInTheBacklogOfEverySocket(t *testing.T) {
 }
 
 func serveTheBacklog(t *testing.T, o Options) {
-	const rounds, clients = 20, 16
+	const rounds, clients = 10, 16
 	w := newWorld()
-	o.Connection.DrainQuiet = 100 * time.Millisecond
+	o.Connection.DrainQuiet = 250 * time.Millisecond
 	for range rounds {
 		l, err := Listen(w.Root, anyPort, of(&echo{}), o)
 		require.NoError(t, err)
