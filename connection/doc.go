@@ -37,6 +37,7 @@
 //	link.go        actors that end with the connection, and the connection with them
 //	rare.go        what few connections have
 //	spawner.go     what the connections of one listener have in common
+//	dialled.go     connections that this side has opened
 //	enclosing.go   whether a caller is one of their handlers
 //
 // Sockets themselves lie behind package transport.
