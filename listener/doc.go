@@ -10,7 +10,7 @@
 // Programs import package berth. The files of this package:
 //
 //	listener.go         the handle: start, queries, end
-//	options.go          the options, their defaults and checks; docs/options.md has them as a table
+//	options.go          options, defaults, checks
 //	server.go           what the actors of one listener share
 //	supervisor.go       the actor at the top, and the parent of the connections
 //	supervision.go      acceptors that end are made anew
