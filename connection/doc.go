@@ -38,6 +38,7 @@
 //	rare.go        what few connections have
 //	spawner.go     what the connections of one listener have in common
 //	dialled.go     connections that this side has opened
+//	descriptor.go  the state of TLS, and the descriptor below
 //	enclosing.go   whether a caller is one of their handlers
 //
 // Sockets themselves lie behind package transport.

@@ -39,6 +39,9 @@ var (
 	// ErrWriteTooLarge refuses a write of more bytes than WriteBufferSize: it would not fit into an
 	// empty queue either. The error says both sizes. WriteContext takes any length.
 	ErrWriteTooLarge error = &sentinel{"berth: write larger than WriteBufferSize", nil}
+	// ErrNoDescriptor is the error of SyscallConn where the connection has no descriptor: its
+	// transport is none of the system's sockets, or it has ended.
+	ErrNoDescriptor error = &sentinel{"berth: the connection has no descriptor", nil}
 	// ErrMemoryBudget refuses a write because the listener's connections together hold their
 	// MemoryBudget, or enough of it and this one more than its share. It also ends a connection
 	// that is then in the way of others.

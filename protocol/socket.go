@@ -2,9 +2,11 @@ package protocol
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -126,6 +128,16 @@ type Socket interface {
 	// An Idle or a Read that it changes counts from the call, MaxAge from the accept as ever: a
 	// connection that is older gets Draining, unless it was told so before.
 	SetTimeouts(t Timeouts)
+
+	// TLS returns the state of the connection's TLS: the peer's certificates, the protocol that
+	// ALPN chose, the server name. It is complete from Accepted on, and a value of the caller's
+	// own. nil: the connection has no TLS, or the handshake goes on.
+	TLS() *tls.ConnectionState
+	// SyscallConn gives access to the descriptor, for socket options and for the credentials of a
+	// unix socket's peer. Only Control does something: the bytes are the connection's. Its function
+	// must not block. The error, also of Control after the end, is ErrNoDescriptor where the
+	// transport has no socket of the system's.
+	SyscallConn() (syscall.RawConn, error)
 
 	// Info describes the connection at this moment.
 	Info() Info

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"math"
@@ -115,6 +116,19 @@ func (p *Poll) Hold(int) bool { return true }
 
 // LookForEnd implements Conn.
 func (p *Poll) LookForEnd() (finished, broken bool) { return false, false }
+
+// TLS implements Conn: there is none.
+func (p *Poll) TLS() *tls.ConnectionState { return nil }
+
+// Control implements Conn.
+func (p *Poll) Control(f func(fd uintptr)) bool {
+	if !p.lease.take() {
+		return false
+	}
+	defer p.release()
+	f(uintptr(p.fd))
+	return true
+}
 
 // Broken implements Conn.
 func (p *Poll) Broken() bool {

@@ -114,7 +114,7 @@ func (s *Stream) EndSeen(look bool) (finished bool, err error) {
 	if !look {
 		return finished, nil
 	}
-	s.control(func(fd uintptr) {
+	s.Control(func(fd uintptr) {
 		known, broken := lookForEnd(int(fd))
 		finished = finished || known
 		if broken {
@@ -126,7 +126,7 @@ func (s *Stream) EndSeen(look bool) (finished bool, err error) {
 
 // LookForEnd implements Conn.
 func (s *Stream) LookForEnd() (finished, broken bool) {
-	s.control(func(fd uintptr) { finished, broken = lookForEnd(int(fd)) })
+	s.Control(func(fd uintptr) { finished, broken = lookForEnd(int(fd)) })
 	return finished, broken
 }
 
@@ -139,14 +139,14 @@ func (s *Stream) Broken() (broken bool) {
 		return b.Broken()
 	}
 	if _, tcp := s.socket.RemoteAddr().(*net.TCPAddr); tcp {
-		s.control(func(fd uintptr) { broken = hungUp(int(fd)) })
+		s.Control(func(fd uintptr) { broken = hungUp(int(fd)) })
 	}
 	return broken
 }
 
 // Unread implements Conn. With TLS the bytes below it count.
 func (s *Stream) Unread() (n int) {
-	s.control(func(fd uintptr) { n = unread(int(fd)) })
+	s.Control(func(fd uintptr) { n = unread(int(fd)) })
 	for _, one := range s.held {
 		n += one.n
 	}
@@ -156,13 +156,12 @@ func (s *Stream) Unread() (n int) {
 	return n
 }
 
-// control calls f with the descriptor of the socket, if it is one of the system's and open.
-func (s *Stream) control(f func(fd uintptr)) {
+// Control implements Conn.
+func (s *Stream) Control(f func(fd uintptr)) bool {
 	c, ok := bottom(s.socket).(syscall.Conn)
 	if !ok {
-		return
+		return false
 	}
-	if raw, err := c.SyscallConn(); err == nil {
-		_ = raw.Control(f)
-	}
+	raw, err := c.SyscallConn()
+	return err == nil && raw.Control(f) == nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"iter"
 	"net"
 	"runtime"
 	"sync"
@@ -23,6 +24,33 @@ func NewTLSClientStream(conn net.Conn, config *tls.Config, joined *sync.WaitGrou
 	s := NewTLSStream(conn, config, joined)
 	s.client = true
 	return s
+}
+
+// TLS implements Conn.
+func (s *Stream) TLS() *tls.ConnectionState {
+	for conn := range layers(s.conn) {
+		if c, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+			state := c.ConnectionState()
+			return &state
+		}
+	}
+	return nil
+}
+
+// layers yields conn, and the connections below it, as far as they tell of one.
+func layers(conn net.Conn) iter.Seq[net.Conn] {
+	return func(yield func(net.Conn) bool) {
+		for range 8 { // a user's own may tell of itself
+			if conn == nil || !yield(conn) {
+				return
+			}
+			upper, ok := conn.(interface{ NetConn() net.Conn })
+			if !ok {
+				return
+			}
+			conn = upper.NetConn()
+		}
+	}
 }
 
 // handshaker is the method of a tls.Conn, of one made here or of one from a listener of the user's.

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -49,6 +50,11 @@ type Conn interface {
 	// Broken reports whether a write under way is sure to fail at once, because the peer has reset
 	// the connection. False where the socket does not tell, as a unix socket.
 	Broken() bool
+	// TLS returns the state after the handshake, nil where there is no TLS.
+	TLS() *tls.ConnectionState
+	// Control calls f, which must not block, with the descriptor of the socket. False: there is
+	// none, or the connection has ended. Any goroutine may call it.
+	Control(f func(fd uintptr)) bool
 	// Unread returns how many bytes have come and were not fetched, as far as known.
 	Unread() int
 

@@ -2,6 +2,7 @@ package berthtest
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -29,6 +30,8 @@ type Socket struct {
 	Local, Remote net.Addr
 	// Proxy is what ProxyHeader returns.
 	Proxy *protocol.ProxyHeader
+	// TLSState is what TLS returns.
+	TLSState *tls.ConnectionState
 	// Restarted is what Restarts returns.
 	Restarted int
 

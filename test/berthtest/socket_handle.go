@@ -3,6 +3,7 @@ package berthtest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -277,6 +279,12 @@ func (s *Socket) SetTimeouts(t protocol.Timeouts) {
 	s.record(fmt.Sprintf("SetTimeouts %+v", t), nil)
 	s.timeouts = t
 }
+
+// TLS implements berth.Socket.
+func (s *Socket) TLS() *tls.ConnectionState { return s.TLSState }
+
+// SyscallConn implements berth.Socket. There is no descriptor.
+func (s *Socket) SyscallConn() (syscall.RawConn, error) { return nil, protocol.ErrNoDescriptor }
 
 // Restarts implements berth.Socket.
 func (s *Socket) Restarts() int { return s.Restarted }
