@@ -38,6 +38,7 @@ var sentinels = []struct {
 	{"ErrWriteQueueFull", protocol.ErrWriteQueueFull, nil},
 	{"ErrWriteBufferFull", protocol.ErrWriteBufferFull, nil},
 	{"ErrWriteTooLarge", protocol.ErrWriteTooLarge, nil},
+	{"ErrNoDescriptor", protocol.ErrNoDescriptor, nil},
 	{"ErrMemoryBudget", protocol.ErrMemoryBudget, nil},
 	{"ErrDropped", protocol.ErrDropped, nil},
 	{"ErrReadBufferFull", protocol.ErrReadBufferFull, nil},
