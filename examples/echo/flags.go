@@ -18,6 +18,9 @@ type config struct {
 	addr    string
 	sleep   time.Duration // how long a chunk that begins with "sleep" keeps its handler
 	burn    time.Duration // how long every chunk keeps its handler busy
+	tls     bool          // with a certificate made for this run
+	cert    string        // or with one from two files
+	key     string
 	options berth.Options
 }
 
@@ -42,6 +45,9 @@ func parse(args []string) (c config, err error) {
 	flags.IntVar(&o.RecvBufferSize, "recv-buffer-size", 0, "the kernel's receive buffer of each connection, in bytes (0: the kernel's choice)")
 	flags.Int64Var(&o.MemoryBudget, "memory-budget", 0, "most bytes that all connections hold together (0, negative: no limit)")
 	flags.IntVar(&o.Workers, "workers", 0, "most goroutines that poll and run handlers at once, with -transport poll (0: default)")
+	flags.BoolVar(&c.tls, "tls", false, "serve TLS with a self-signed certificate for localhost, made for this run")
+	flags.StringVar(&c.cert, "tls-cert", "", "serve TLS with the certificate in this PEM file; SIGHUP reads it again")
+	flags.StringVar(&c.key, "tls-key", "", "the key of -tls-cert, in a PEM file")
 	flags.DurationVar(&c.sleep, "sleep", 0, "how long the handler sleeps before it echoes a chunk that begins with sleep")
 	flags.DurationVar(&c.burn, "burn", 0, "how long the handler computes before it echoes a chunk")
 	flags.Func("proxy-protocol", "comma-separated prefixes, or unix, whose peers are proxies: every connection begins with a PROXY header",

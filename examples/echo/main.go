@@ -62,6 +62,13 @@ func run(args []string, stdout, stderr io.Writer) error {
 	slog.SetDefault(logger) // warnings of the actor system go there
 	berth.Log(nil, logger)
 
+	reload, err := c.secure()
+	if err != nil {
+		return err
+	}
+	if reload != nil {
+		defer reloadOn(reload, logger)()
+	}
 	handler := berth.Handlers(func() berth.Handler { return echo{sleep: c.sleep, burn: c.burn} })
 	server, err := berth.Listen(c.addr, handler, c.options)
 	if err != nil {

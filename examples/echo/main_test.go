@@ -23,6 +23,7 @@ import (
 func TestEcho(t *testing.T) {
 	path := program.Build(t, ".")
 	t.Run("refuses what is wrong with one sentence", func(t *testing.T) { refuses(t, path) })
+	t.Run("serves TLS and loads its certificate again", func(t *testing.T) { servesTLS(t, path) })
 	for _, transport := range []string{"poll", "stream"} {
 		if transport == "poll" && !transports.PollSupported {
 			continue
@@ -171,6 +172,9 @@ func refuses(t *testing.T, path string) {
 		{"-write-buffer-size 9999999999999", "WriteBufferSize 9999999999999 is over"},
 		{"-write-queue-size 99999999", "WriteQueueSize 99999999 is over"},
 		{"-idle-timeout soon", `"soon" for flag -idle-timeout`},
+		{"-tls-cert cert.pem", "-tls-cert and -tls-key go together"},
+		{"-tls-cert /no/such/file -tls-key /no/such/file", "berth: the certificate cannot be loaded"},
+		{"-tls -transport poll", "berth: TLS needs the stream transport, not Poll"},
 		{"-workers -1", "Workers -1 must not be negative"},
 		{"-proxy-protocol 10.0.0.0", `"10.0.0.0" is no prefix`},
 		{"-proxy-protocol unix", "needs TrustedProxies"},
