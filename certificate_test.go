@@ -46,7 +46,7 @@ func TestACertificateIsReloadedAndABadOneKeepsTheOld(t *testing.T) {
 	require.NoError(t, err)
 	defer server.Close()
 	name := func() string {
-		conn, err := tls.Dial("tcp", server.Addr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the name is looked at below
+		conn, err := tls.Dial("tcp", server.Addr().String(), &tls.Config{InsecureSkipVerify: true})
 		require.NoError(t, err)
 		defer conn.Close()
 		return conn.ConnectionState().PeerCertificates[0].DNSNames[0]
@@ -81,7 +81,7 @@ func TestAClientShowsItsCertificate(t *testing.T) {
 	socket, err := berth.Dial(t.Context(), server.Addr().String(), berth.HandlerFunc(func(s berth.Socket, _ *berth.Buffer) error {
 		return s.Close()
 	}), berth.DialOptions{TLSConfig: &tls.Config{
-		GetClientCertificate: certificate.GetClient, InsecureSkipVerify: true, //nolint:gosec // the server is this test
+		GetClientCertificate: certificate.GetClient, InsecureSkipVerify: true,
 		MinVersion: tls.VersionTLS13,
 	}})
 	require.NoError(t, err)

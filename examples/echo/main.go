@@ -67,7 +67,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if reload != nil {
-		defer reloadOn(reload, logger)()
+		stop := reloadOn(reload, logger)
+		defer stop()
 	}
 	handler := berth.Handlers(func() berth.Handler { return echo{sleep: c.sleep, burn: c.burn} })
 	server, err := berth.Listen(c.addr, handler, c.options)
