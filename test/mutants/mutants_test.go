@@ -2,9 +2,11 @@ package mutants
 
 import (
 	"flag"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,9 +55,34 @@ func TestEveryDefectFitsTheCode(t *testing.T) {
 		dir := t.TempDir()
 		_, err := overlay(root, dir, d)
 		require.NoError(t, err, d.Name)
-		_, err = parser.ParseFile(token.NewFileSet(), filepath.Join(dir, filepath.Base(d.File)), nil, 0)
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, filepath.Base(d.File)), nil, 0)
 		require.NoError(t, err, d.Name)
+		assert.Empty(t, unused(file), "%s leaves an import that is not used: it does not compile", d.Name)
 	}
+}
+
+// unused returns the named imports of a file that nothing in it uses, and those whose name is the
+// last part of their path.
+func unused(file *ast.File) (names []string) {
+	used := map[string]bool{}
+	ast.Inspect(file, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok {
+			if name, ok := selector.X.(*ast.Ident); ok {
+				used[name.Name] = true
+			}
+		}
+		return true
+	})
+	for _, spec := range file.Imports {
+		name := path.Base(strings.Trim(spec.Path.Value, `"`))
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		if name != "_" && !used[name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func TestEveryDefectIsCaught(t *testing.T) {
