@@ -278,6 +278,26 @@ func TestAnAdoptedConnectionIsServed(t *testing.T) {
 	})
 }
 
+// The context may be over before the dialer has begun.
+func TestAnAdoptThatIsCancelledClosesTheConnection(t *testing.T) {
+	overEach(t, func(t *testing.T, options Options) {
+		w := newWorld()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 50 {
+			d, err := NewDialer(w.Root, options)
+			require.NoError(t, err)
+			here, there := net.Pipe()
+			a := newAsker()
+			_, err = d.Adopt(ctx, here, of(a), DialOptions{})
+			assert.ErrorIs(t, err, context.Canceled)
+			assert.NoError(t, ends(there))
+			assert.Empty(t, a.closed)
+			require.NoError(t, d.Close())
+		}
+	})
+}
+
 func TestBadDialsAreOneSentence(t *testing.T) {
 	w := newWorld()
 	_, err := NewDialer(w.Root, Options{MaxConnections: 1})

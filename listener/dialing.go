@@ -125,6 +125,10 @@ func (s *server) untilClosing(ctx context.Context) (context.Context, func()) {
 
 // adopt makes a connection of conn and waits until it is open.
 func (s *server) adopt(ctx context.Context, conn net.Conn, factory tcpactor.Factory, options *DialOptions) (protocol.Socket, error) {
+	if ctx.Err() != nil { // perhaps before the listener has begun
+		_ = conn.Close()
+		return nil, context.Cause(ctx)
+	}
 	c, err := s.dialled(conn, factory, options)
 	if err == nil {
 		err = c.AwaitOpen(ctx)

@@ -20,7 +20,7 @@ const (
 	request     = "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
 )
 
-// The sentences are what somebody reads who has to find out what came.
+// The sentences have to tell what came.
 func TestBadInputIsExplained(t *testing.T) {
 	binary4 := &frame.LengthPrefixed{Width: 4, Strip: 4}
 	for _, c := range []struct {
@@ -174,7 +174,7 @@ func TestAnIncompleteFrameAtTheEndIsAskedFor(t *testing.T) {
 	err := frame.Incomplete(&b.Buffer)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.EqualError(t, err, "berth: the stream ended inside a frame, after 3 bytes of it")
-	require.Equal(t, "two", string(b.Bytes()), "whoever wants it may have it")
+	require.Equal(t, "two", string(b.Bytes()), "the bytes stay in the buffer")
 	b.Discard(3)
 	require.NoError(t, frame.Incomplete(&b.Buffer))
 }
