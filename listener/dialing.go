@@ -186,7 +186,7 @@ func (s *server) transportOf(conn net.Conn, config *tls.Config) (transport.Conn,
 // limitKernel bounds what the kernel holds of a connection of package net's; see kernelShare.
 func (s *server) limitKernel(conn net.Conn, o *Options) {
 	if recv, send := s.kernelShare(o); recv+send > 0 {
-		if socket, ok := below[syscall.Conn](conn); ok {
+		if socket, ok := transport.Below[syscall.Conn](conn); ok {
 			transport.Limit(socket.(net.Conn), recv, send)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"net"
 	"reflect"
 	"time"
+
+	"github.com/go-berth/berth/connection/transport"
 )
 
 // keepAlive holds the settings of TCP's keep-alive probes.
@@ -52,36 +54,20 @@ func configOf(l net.Listener) (config net.ListenConfig) {
 // tune sets the socket options of a connection that package net accepted. Their errors are those of
 // a connection that is gone already, or of a kind of socket that does not know them.
 func (s *server) tune(conn net.Conn, o *Options) {
-	if c, ok := below[interface {
+	if c, ok := transport.Below[interface {
 		SetKeepAliveConfig(config net.KeepAliveConfig) error
 	}](conn); ok && (s.bind != nil || o.KeepAlive != 0) { // without KeepAlive a listener of the user's decides itself
 		if probes := o.keepAlive(o.ListenConfig); !probes.leave {
 			_ = c.SetKeepAliveConfig(probes.KeepAliveConfig)
 		}
 	}
-	if c, ok := below[interface{ SetNoDelay(noDelay bool) error }](conn); ok && o.DisableNoDelay {
+	if c, ok := transport.Below[interface{ SetNoDelay(noDelay bool) error }](conn); ok && o.DisableNoDelay {
 		_ = c.SetNoDelay(false)
 	}
-	if c, ok := below[interface{ SetReadBuffer(bytes int) error }](conn); ok && o.RecvBufferSize > 0 {
+	if c, ok := transport.Below[interface{ SetReadBuffer(bytes int) error }](conn); ok && o.RecvBufferSize > 0 {
 		_ = c.SetReadBuffer(o.RecvBufferSize)
 	}
-	if c, ok := below[interface{ SetWriteBuffer(bytes int) error }](conn); ok && o.SendBufferSize > 0 {
+	if c, ok := transport.Below[interface{ SetWriteBuffer(bytes int) error }](conn); ok && o.SendBufferSize > 0 {
 		_ = c.SetWriteBuffer(o.SendBufferSize)
 	}
-}
-
-// below returns conn as a T or, if it is none, the connection below it, as a tls.Conn returns it.
-func below[T any](conn net.Conn) (T, bool) {
-	for range 8 { // a connection of the user's may return itself
-		if it, ok := conn.(T); ok {
-			return it, true
-		}
-		upper, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = upper.NetConn()
-	}
-	var none T
-	return none, false
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"iter"
 	"net"
 	"runtime"
 	"sync"
@@ -28,29 +27,12 @@ func NewTLSClientStream(conn net.Conn, config *tls.Config, joined *sync.WaitGrou
 
 // TLS implements Conn.
 func (s *Stream) TLS() *tls.ConnectionState {
-	for conn := range layers(s.conn) {
-		if c, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-			state := c.ConnectionState()
-			return &state
-		}
+	c, ok := Below[interface{ ConnectionState() tls.ConnectionState }](s.conn)
+	if !ok {
+		return nil
 	}
-	return nil
-}
-
-// layers yields conn, and the connections below it, as far as they tell of one.
-func layers(conn net.Conn) iter.Seq[net.Conn] {
-	return func(yield func(net.Conn) bool) {
-		for range 8 { // a user's own may tell of itself
-			if conn == nil || !yield(conn) {
-				return
-			}
-			upper, ok := conn.(interface{ NetConn() net.Conn })
-			if !ok {
-				return
-			}
-			conn = upper.NetConn()
-		}
-	}
+	state := c.ConnectionState()
+	return &state
 }
 
 // handshaker is the method of a tls.Conn, of one made here or of one from a listener of the user's.
