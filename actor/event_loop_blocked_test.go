@@ -149,6 +149,21 @@ func TestBlockedTurnsThatAllReturnAtOnceLeaveNoMoreThanTargetActive(t *testing.T
 	})
 }
 
+// Between the moment it is called back and the moment it counts as awake.
+func TestATickBringsNoWorkerInBesideTheOneThatWasCalledBack(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
+		ran := make(chan struct{})
+		c.mu.Lock()
+		c.queue.push(function(func() { close(ran) }))
+		c.engage()
+		c.mu.Unlock()
+		c.look(1)
+		assert.Equal(t, 1, look(c).workers)
+		b.Wake()
+		<-ran
+	})
+}
+
 func TestAParkedWorkerEndsAfterTenSecondsUnlessItIsNeeded(t *testing.T) {
 	require.Equal(t, 10*time.Second, parkedFor)
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {

@@ -99,8 +99,9 @@ func (c *EventLoop) look(ticks int) (busy bool) {
 	c.target = c.policy.ticksOf(ticks, runs, asleep)
 	wake := false
 	if missing := c.missing(); missing > 0 {
-		if c.sleeping && !c.waking {
-			c.waking, wake = true, true
+		if c.sleeping { // the worker in the poller is one of them, also if it was called back before
+			wake = !c.waking
+			c.waking = true
 			missing--
 		}
 		c.reinforce(missing)
