@@ -40,6 +40,7 @@ var networks = []network{
 	{name: "tcp-poll", family: "tcp", transport: listener.Poll, resets: true},
 	{name: "tcp-poll-proxied", family: "tcp", transport: listener.Poll, resets: true, proxied: true},
 	{name: "tls", family: "tcp", transport: listener.Stream, resets: true, secured: true},
+	{name: "tls-poll", family: "tcp", transport: listener.Poll, resets: true, secured: true},
 	{name: "tcp-poll-dialled", family: "tcp", transport: listener.Poll, resets: true, dialled: true},
 	{name: "tls-dialled", family: "tcp", transport: listener.Stream, resets: true, secured: true, dialled: true},
 	{name: "unix-poll", family: "unix", transport: listener.Poll},
