@@ -42,7 +42,7 @@ var networks = []network{
 	{name: "tls", family: "tcp", transport: listener.Stream, resets: true, secured: true},
 	{name: "tls-poll", family: "tcp", transport: listener.Poll, resets: true, secured: true},
 	{name: "tcp-poll-dialled", family: "tcp", transport: listener.Poll, resets: true, dialled: true},
-	{name: "tls-dialled", family: "tcp", transport: listener.Stream, resets: true, secured: true, dialled: true},
+	{name: "tls-poll-dialled", family: "tcp", transport: listener.Poll, resets: true, secured: true, dialled: true},
 	{name: "unix-poll", family: "unix", transport: listener.Poll},
 	{name: "unix-stream", family: "unix", transport: listener.Stream},
 	{name: "simnet-proxied", family: "sim", resets: true, proxied: true},
