@@ -110,6 +110,7 @@ func (t *PollTLS) Handshake(in *Input, _ int) error {
 		return ErrAgain
 	default:
 		t.shakes.Store(nil)
+		dropBuffers(t.conn)
 		t.more = true // the client's first bytes may have come with its last ones of the handshake
 		return s.err
 	}
