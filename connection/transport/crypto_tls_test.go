@@ -13,8 +13,8 @@ import (
 )
 
 // These tests pin what TLS on the poll transport needs of crypto/tls and what crypto/tls does not
-// document. Where one of them fails with a new release of Go, PollTLS is to be changed, or listeners
-// with a TLSConfig need the transport Stream there.
+// document. Where one of them fails with a new release of Go, PollTLS is to be changed, or
+// listeners with a TLSConfig need the transport Stream there.
 
 // piecemeal is a connection that gives what was put into it, and a temporary error where nothing is
 // left. What is written to it is kept.
