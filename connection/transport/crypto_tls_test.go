@@ -69,10 +69,10 @@ func cryptoTLS(t *testing.T, version uint16) (server, client *tls.Conn, belowSer
 	config.MaxVersion, trusting.MaxVersion = version, version
 	server, client = tls.Server(s, config), tls.Client(c, trusting)
 	ended := make(chan error, 1)
-	go func() {
+	go func(server *tls.Conn) {
 		_, err := server.Write([]byte("."))
 		ended <- err
-	}()
+	}(server)
 	_, err := io.ReadFull(client, make([]byte, 1))
 	require.NoError(t, err)
 	require.NoError(t, <-ended)

@@ -126,8 +126,8 @@ var defects = []defect{
 		Name: "ciphertext-rest-dropped", Guarantee: "G3",
 		What: "what the kernel does not take of a record is dropped",
 		File: "connection/transport/poll_tls_write.go",
-		Old:  "		if err == ErrAgain {\n			return err\n		}\n",
-		New:  "		if err == ErrAgain {\n			o.dropLocked()\n			return err\n		}\n",
+		Old:  "		if errors.Is(err, ErrAgain) {\n			return err\n		}\n",
+		New:  "		if errors.Is(err, ErrAgain) {\n			o.dropLocked()\n			return err\n		}\n",
 		CaughtBy: []check{
 			{Package: "connection/transport", Tests: "^TestOverPolledTLSEverythingArrivesInBothDirections$"},
 		},
