@@ -106,8 +106,8 @@ var defects = []defect{
 		Name: "partial-write-forgotten", Guarantee: "G3",
 		What: "a write of which the kernel took a part counts as written",
 		File: "connection/writer.go",
-		Old:  "		e.advance(took)\n",
-		New:  "		if took > 0 {\n			e.advance(int(e.left()))\n		}\n",
+		Old:  "		e.advance(took, &g)\n",
+		New:  "		if took > 0 {\n			e.advance(int(e.left()), &g)\n		}\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
 		},
@@ -170,6 +170,16 @@ var defects = []defect{
 		New:  "	case writes > l.writes:\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestTheWriteQueueHoldsAsManyWritesAsItMay$"},
+		},
+	},
+	{
+		Name: "run-counted-as-one-write", Guarantee: "G5",
+		What: "several writes of a group that share an entry give back the place of one",
+		File: "connection/entry.go",
+		Old:  "	for n >= len(e.data) {\n		g.writes++\n",
+		New:  "	g.writes++\n	for n >= len(e.data) {\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
 		},
 	},
 	{
@@ -552,6 +562,16 @@ var defects = []defect{
 		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAFileThatIsTooShortFailsItsWriteAloneAndTheConnectionGoesOn$"},
+		},
+	},
+	{
+		Name: "run-behind-another-write", Guarantee: "G3",
+		What: "a group's write is added to its last entry although another write came after that entry",
+		File: "connection/run.go",
+		Old:  "	if n == nil || i.newest.Load() != n.entry {\n",
+		New:  "	if n == nil {\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
 		},
 	},
 	{
