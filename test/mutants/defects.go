@@ -156,8 +156,8 @@ var defects = []defect{
 		Name: "failure-completes-as-success", Guarantee: "G4",
 		What: "writes that the end of the connection cut off complete without an error",
 		File: "connection/writer.go",
-		Old:  "		w.settle(writes, bytes, err)\n",
-		New:  "		w.settle(writes, bytes, nil)\n",
+		Old:  "		w.settle(g, err)\n",
+		New:  "		w.settle(g, nil)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestCompletionsGetTheErrorThatEndedTheConnection$"},
 		},
@@ -417,7 +417,7 @@ var defects = []defect{
 		Name: "waiting-write-forgotten", Guarantee: "G15",
 		What: "a write that waits for room is not woken when the kernel takes bytes again",
 		File: "connection/writer.go",
-		Old:  "	if n > 0 || bytes > 0 {\n		w.c.roomMade()\n	}\n",
+		Old:  "	if g.writes > 0 || g.bytes > 0 {\n		w.c.roomMade()\n	}\n",
 		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys$"},
@@ -427,7 +427,7 @@ var defects = []defect{
 		Name: "waiting-write-wakes-itself", Guarantee: "G15",
 		What: "a write that waits for room takes each look at a full kernel for news, and looks again",
 		File: "connection/writer.go",
-		Old:  "	if n > 0 || bytes > 0 {\n		w.c.roomMade()\n	}\n",
+		Old:  "	if g.writes > 0 || g.bytes > 0 {\n		w.c.roomMade()\n	}\n",
 		New:  "	w.c.roomMade()\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestAWaitForRoomAsksTheKernelOnceOrTwice$"},
