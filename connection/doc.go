@@ -26,6 +26,7 @@
 //	at_once.go     a goroutine that waits does the connection's work itself
 //	slow.go        what happens to writes that do not fit
 //	group.go       one payload for many connections
+//	run.go         the writes of a group to one member that share an entry
 //	timeouts.go    every limit of time, by a coarse sweep
 //	clock.go       the clock that they are measured on
 //	linger.go      the wait for the peer's FIN
