@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/faultnet"
 )
@@ -276,8 +277,8 @@ func TestListsAreReplacedForTheNextClients(t *testing.T) {
 
 func TestACertificateIsReplaced(t *testing.T) {
 	w := newWorld()
-	first, _ := certified(t)
-	second, _ := certified(t)
+	first := &tls.Config{Certificates: []tls.Certificate{setup.Certificate("first")}, MinVersion: tls.VersionTLS13}
+	second := &tls.Config{Certificates: []tls.Certificate{setup.Certificate("second")}, MinVersion: tls.VersionTLS13}
 	l := w.listen(t, of(newEcho()), Options{TLSConfig: first})
 	shown := func() []byte {
 		c := tls.Client(dial(t, l), &tls.Config{InsecureSkipVerify: true})
