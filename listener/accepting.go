@@ -7,6 +7,8 @@ import (
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // This file holds what acceptors call on a server: it decides whether to accept, and what happens
@@ -42,7 +44,7 @@ func (s *server) accepted(conn net.Conn) {
 			}
 		}
 	}()
-	ip := ipOf(conn)
+	ip := admission.IPOf(conn)
 	permit, refusal, queues := s.admit(ip)
 	switch {
 	case refusal != protocol.RefusalNone:
@@ -146,7 +148,7 @@ func (s *server) acceptBacklog(socket *streamSocket) {
 	}
 	defer socket.release()
 	for range mostBacklog {
-		if free, _ := s.admission.room(); !free {
+		if free, _ := s.admission.Room(); !free {
 			return
 		}
 		conn, err := s.held.pop(), error(nil)

@@ -11,6 +11,8 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/protocol"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // Listener is the handle on a running listener. Any goroutine may call its methods, also after the
@@ -168,7 +170,7 @@ func newServer(system *actor.ActorSystem, addr net.Addr, given Options, slots in
 	s.current.Store(&options)
 	s.config = options.ListenConfig
 	s.budget = s.newBudget()
-	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge(); s.serveQueueSoon() }, s.refused)
+	s.admission = admission.New(options.rules(s.addr), func() { s.intake.nudge(); s.serveQueueSoon() }, s.refusedBehindProxy)
 	s.counter.alarms.run, s.counter.alarms.call = s.pool.Schedule, s.call
 	s.counter.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
 	s.counter.setAlarms(options.Alarms)

@@ -249,9 +249,7 @@ func TestClientsThatWaitForTheRateAreServedOnceThereIsNone(t *testing.T) {
 		echoes(t, dial(t, l))
 		second := dial(t, l)
 		eventually(t, func() bool { // the acceptor has looked, and waits
-			l.server.admission.mu.Lock()
-			defer l.server.admission.mu.Unlock()
-			return l.server.admission.timer != nil
+			return l.server.admission.State().Paced
 		})
 		o.AcceptRate = 0
 		require.NoError(t, l.SetOptions(o))
@@ -359,10 +357,6 @@ func TestInAStormOfReplacementsThePeakHoldsAndNoClientIsLost(t *testing.T) {
 		assert.LessOrEqual(t, handler.peak.Load(), int64(most))
 		assert.EqualValues(t, dialers*each, l.Info().Accepted)
 		assert.Empty(t, l.Info().Refused)
-		a := l.server.admission
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		assert.Zero(t, a.limiter.used)
-		assert.Empty(t, a.perIP.entries)
+		assert.Zero(t, l.server.admission.State())
 	})
 }

@@ -13,6 +13,8 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // server is the state that the actors of one listener share. It outlives a restart of any of them.
@@ -39,7 +41,7 @@ type server struct {
 	dispatchers []actor.Dispatcher // of connections: the pool or the loops
 	readers     sync.WaitGroup
 	sweeping    sync.WaitGroup
-	admission   *admission
+	admission   *admission.Admission
 	held        held
 	queue       clientQueue
 	refusals    refusals

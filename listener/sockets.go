@@ -22,6 +22,9 @@ func (o Options) bind(addr string) (net.Listener, error) {
 	listen := func() (net.Listener, error) {
 		l, err := config.Listen(context.Background(), o.Network, addr)
 		if failure != nil {
+			if err == nil { // package net tries again without MPTCP
+				_ = l.Close()
+			}
 			panic(failure)
 		}
 		return l, err
@@ -80,8 +83,8 @@ func both(first, own control) control {
 	}
 }
 
-// returns makes an error of a panic of own, and notes it. A panic that went through package net would
-// leave the new socket's descriptor open for ever. runtime.Goexit still does.
+// returns makes an error of a panic of own, and notes it. A panic that went through package net
+// would leave the new socket's descriptor open for ever. runtime.Goexit still does.
 func returns(own control, failure *error) control {
 	if own == nil {
 		return nil

@@ -306,7 +306,7 @@ func (s *server) stopAccepting() {
 	s.endLife()
 	s.intake.halt()
 	s.gate.Unlock()
-	s.admission.close()
+	s.admission.Close()
 	if open && !s.livesOn() { // where the socket lives on, the next process accepts them
 		if err := guarded(s.intake.backlog); err != nil {
 			s.acceptFailed(err, 0)

@@ -25,8 +25,8 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 )
 
-// Main is a TestMain. It runs the tests, and fails if they leave a goroutine that the options do not
-// allow for, or a descriptor where the system tells. It does not return.
+// Main is a TestMain. It runs the tests, and fails if they leave a goroutine that the options do
+// not allow for, or a descriptor where the system tells. It does not return.
 func Main(m *testing.M, options ...goleak.Option) {
 	openOnce()
 	before := descriptors()
