@@ -199,7 +199,7 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 		a.enqueue(client, ip)
 	default:
 		a.hold(client)
-		a.server.holdNobodyWhileRefusing()
+		a.server.letHeldGoWhileRefusing()
 		return transport.ErrAgain
 	}
 	return nil

@@ -147,7 +147,7 @@ func TestASuspensionThatRefusesKeepsTheCap(t *testing.T) {
 		}
 		require.NoError(t, l.SuspendRefusing())
 		for _, c := range others {
-			assert.NotErrorIs(t, ends(c), os.ErrDeadlineExceeded, "nobody is left between having been accepted and being served")
+			assert.NotErrorIs(t, ends(c), os.ErrDeadlineExceeded, "no client is left between its accept and its handler")
 		}
 		assert.Equal(t, 2, l.Info().Open)
 		echoes(t, first)

@@ -286,7 +286,7 @@ func TestAHandlerThatDoesNotReturnFailsTheTest(t *testing.T) {
 		blocks := berth.HandlerFunc(func(berth.Socket, *berth.Buffer) error {
 			close(blocked)
 			<-release
-			return errors.New("too late for anyone")
+			return errors.New("too late")
 		})
 		failures := run(func(t testing.TB) {
 			berthtest.Serve(t, blocks, options...).Dial().Send("hello")

@@ -116,7 +116,7 @@ func TestAClientThatStallsAnywhereInTheHandshakeEndsAtItsTimeoutAndNoOtherWaitsF
 					waited = max(waited, time.Since(start))
 					_ = secured.Close()
 				}
-				require.Zero(t, waited, "a good client waits for nobody")
+				require.Zero(t, waited, "a good client waits for no other")
 				var longest time.Duration
 				for range cuts {
 					took := <-ended

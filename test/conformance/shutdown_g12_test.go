@@ -94,7 +94,7 @@ func TestNothingIsLeftWhateverTheMoment(t *testing.T) {
 						assert.Equal(t, 1, tape.count("closed"), "before the shutdown returned")
 					}
 					_, err := s.dial()
-					assert.Error(t, err, "nobody listens")
+					assert.Error(t, err, "no socket listens")
 					if w.network.virtual() {
 						return
 					}
