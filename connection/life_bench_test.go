@@ -2,7 +2,6 @@ package connection
 
 import (
 	"io"
-	"log/slog"
 	"net"
 	"testing"
 
@@ -10,6 +9,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -64,9 +64,7 @@ func (d *inTurn) run() {
 // BenchmarkLife measures the cost of a connection from spawn to stop, with one echo in between,
 // without the kernel's part.
 func BenchmarkLife(b *testing.B) {
-	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.NewTextHandler(io.Discard, nil))
-	}))
+	system := tcpactor.NewSystem(setup.Silent()...)
 	turns := new(inTurn)
 	parent := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithDispatcher(turns)))
 	spawner := NewSpawner(Config{

@@ -18,7 +18,7 @@
 //	suspension.go       listening sockets are closed and opened while the listener runs
 //	replacing.go        other options and handlers for a listener that runs
 //	accepting.go        an accepted client becomes a connection, waits, or is refused
-//	admission.go        which clients may come in: MaxConnections, rates, addresses
+//	internal/admission  which clients may come in: MaxConnections, rates, addresses
 //	client_queue.go     clients that wait for a permit (MaxWait)
 //	refusing.go         clients that are turned away
 //	intake.go           what a transport has to accept with

@@ -99,7 +99,7 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 	}
 	s.given.Store(&given)
 	s.settle()
-	s.admission.set(&next)
+	s.admission.Set(next.rules(s.addr))
 	s.counter.setAlarms(next.Alarms)
 	s.sweepSooner()
 	return nil

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/test/simnet"
 )
@@ -81,10 +80,7 @@ func (n network) listen(w *world, factory tcpactor.Factory, options listener.Opt
 	}
 	address := "127.0.0.1:0"
 	if n.family == "unix" {
-		dir, err := os.MkdirTemp("", "berth") // t.TempDir's names are too long for a socket
-		require.NoError(w.t, err)
-		w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
+		address = setup.SocketPath(w.t)
 	}
 	l, err := listener.Listen(w.system.Root, address, factory, n.dressed(options))
 	require.NoError(w.t, err)
@@ -100,7 +96,7 @@ func (n network) dressed(options listener.Options) listener.Options {
 		options.ProxyProtocol = listener.ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	}
 	if n.secured && !n.dialled {
-		options.TLSConfig, _ = certified()
+		options.TLSConfig, _ = setup.TLS()
 	}
 	return options
 }
@@ -116,7 +112,7 @@ func (n network) dressing(connect dial) dial {
 			_, err = io.WriteString(c, header)
 		}
 		if err == nil && n.secured {
-			_, config := certified()
+			_, config := setup.TLS()
 			secured := tls.Client(c, config)
 			go func() { _ = secured.Handshake() }() // not here: as a dial it would wait for the accept
 			c = secured
@@ -130,7 +126,7 @@ func (n network) dialledBy(w *world, l *listener.Listener, factory tcpactor.Fact
 	target, err := net.Listen(n.family, "127.0.0.1:0")
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = target.Close() })
-	server, client := certified()
+	server, client := setup.TLS()
 	var options listener.DialOptions
 	if n.secured {
 		options.TLSConfig = client

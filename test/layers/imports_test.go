@@ -29,16 +29,17 @@ const (
 // layers are the packages of the core, each with the packages of this module that its code may
 // import.
 var layers = map[string][]string{
-	"protocol":             nil,
-	"protocol/frame":       {"protocol"},
-	"protocol/wire":        {"protocol"},
-	"actor":                {"protocol"},
-	"connection/transport": nil,
-	"connection":           {"protocol", "actor", "connection/transport"},
-	"listener":             {"protocol", "actor", "connection", "connection/transport"},
-	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
-	"systemd":              nil,                                             // beside the core: nothing else may import it
-	"netconn":              {"protocol", "actor", "connection", "listener"},
+	"protocol":                    nil,
+	"protocol/frame":              {"protocol"},
+	"protocol/wire":               {"protocol"},
+	"actor":                       {"protocol"},
+	"connection/transport":        nil,
+	"connection":                  {"protocol", "actor", "connection/transport"},
+	"listener":                    {"protocol", "actor", "connection", "connection/transport", "listener/internal/admission"},
+	"listener/internal/admission": {"protocol", "connection"},
+	".":                           {"protocol", "actor", "connection", "listener"}, // what users import
+	"systemd":                     nil,                                             // beside the core: nothing else may import it
+	"netconn":                     {"protocol", "actor", "connection", "listener"},
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
@@ -49,7 +50,7 @@ var foreign = map[string][]string{
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},
-	"golang.org/x/time/rate":            {"listener"},
+	"golang.org/x/time/rate":            {"listener/internal/admission"},
 	"google.golang.org/protobuf/":       {"protocol/wire"},
 }
 
@@ -59,7 +60,7 @@ var pure = []string{
 	"actor/ring.go", "actor/turns.go", "actor/policy.go",
 	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/timeouts.go",
 	"connection/transport/chunk.go", "connection/transport/input.go",
-	"listener/limiter.go", "listener/backoff.go",
+	"listener/internal/admission/limiter.go", "listener/internal/admission/per_ip.go", "listener/internal/admission/prefixes.go", "listener/backoff.go",
 }
 
 // imports returns what each file below the folders imports, tests left out.

@@ -246,21 +246,21 @@ var defects = []defect{
 	{
 		Name: "permit-forgotten", Guarantee: "G10",
 		What: "the permit of a connection that has ended is not given back",
-		File: "listener/admission.go",
+		File: "listener/internal/admission/admission.go",
 		Old:  "	a.limiter.give()\n",
 		New:  "",
 		CaughtBy: []check{
-			{Package: "listener", Tests: "^TestAnAdmissionIsItsModel$"},
+			{Package: "listener/internal/admission", Tests: "^TestAnAdmissionIsItsModel$"},
 		},
 	},
 	{
 		Name: "permit-too-many", Guarantee: "G10",
 		What: "one connection more than MaxConnections is let in",
-		File: "listener/limiter.go",
+		File: "listener/internal/admission/limiter.go",
 		Old:  "{ return l.used < l.most }",
 		New:  "{ return l.used <= l.most }",
 		CaughtBy: []check{
-			{Package: "listener", Tests: "^(TestThePeakOfPermitsIsTheCapExactly|TestAnAdmissionIsItsModel)$"},
+			{Package: "listener/internal/admission", Tests: "^(TestThePeakOfPermitsIsTheCapExactly|TestAnAdmissionIsItsModel)$"},
 		},
 	},
 	{

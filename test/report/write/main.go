@@ -121,7 +121,7 @@ func describe() string {
 
 func write(out io.Writer, rows []row, where string) error {
 	text := &strings.Builder{}
-	fmt.Fprintf(text, "# Report\n\nWritten by `make report`; nobody edits it. %s\n\n", where)
+	fmt.Fprintf(text, "# Report\n\nWritten by `make report`; do not edit it. %s\n\n", where)
 	failed, seconds := 0, 0.0
 	byID := map[string][]row{}
 	for _, r := range rows {

@@ -1,4 +1,4 @@
-package listener
+package admission
 
 // limiter counts the permits of a listener, one for each open connection that is counted. Its
 // admission guards it.

@@ -1,7 +1,6 @@
-package listener
+package admission
 
 import (
-	"net"
 	"net/netip"
 
 	"github.com/go-berth/berth/connection"
@@ -59,26 +58,5 @@ func (p *perIP) enter(prefix netip.Prefix) *perIPEntry {
 func (p *perIP) leave(e *perIPEntry) {
 	if e.open--; e.open == 0 {
 		delete(p.entries, e.prefix)
-	}
-}
-
-// ipOf returns the IP address of a client, an IPv4-mapped one as IPv4; the zero Addr if it has
-// none, as over a unix socket.
-func ipOf(c client) netip.Addr {
-	if c, ok := c.(interface{ RemoteIP() netip.Addr }); ok {
-		return c.RemoteIP() // without an allocation
-	}
-	return ipOfAddr(c.RemoteAddr())
-}
-
-func ipOfAddr(addr net.Addr) netip.Addr {
-	switch addr := addr.(type) {
-	case nil:
-		return netip.Addr{}
-	case *net.TCPAddr:
-		return addr.AddrPort().Addr().Unmap()
-	default:
-		port, _ := netip.ParseAddrPort(addr.String())
-		return port.Addr().Unmap()
 	}
 }

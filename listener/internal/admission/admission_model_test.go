@@ -1,7 +1,6 @@
-package listener
+package admission
 
 import (
-	"net"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -15,12 +14,12 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// admissionModel is the plainest form of an admission.
-type admissionModel struct {
-	options Options
-	open    []modelEntry
-	tokens  float64
-	at      time.Time
+// model is the plainest form of an Admission.
+type model struct {
+	rules  Rules
+	open   []modelEntry
+	tokens float64
+	at     time.Time
 }
 
 type modelEntry struct {
@@ -29,13 +28,13 @@ type modelEntry struct {
 	permit *connection.Permit
 }
 
-func (m *admissionModel) network(ip netip.Addr) (bits, open int) {
-	if m.options.MaxConnectionsPerIP <= 0 || !ip.IsValid() {
+func (m *model) network(ip netip.Addr) (bits, open int) {
+	if m.rules.PerIP <= 0 || !ip.IsValid() {
 		return 0, 0
 	}
-	bits = m.options.PerIPPrefixV6
+	bits = m.rules.PrefixV6
 	if ip.Is4() {
-		bits = m.options.PerIPPrefixV4
+		bits = m.rules.PrefixV4
 	}
 	for _, e := range m.open {
 		if e.bits == bits && netip.PrefixFrom(e.ip, bits).Contains(ip) {
@@ -45,21 +44,21 @@ func (m *admissionModel) network(ip netip.Addr) (bits, open int) {
 	return bits, open
 }
 
-func (m *admissionModel) refill() {
+func (m *model) refill() {
 	now := time.Now()
-	m.tokens = min(float64(m.options.AcceptBurst), m.tokens+now.Sub(m.at).Seconds()*m.options.AcceptRate)
+	m.tokens = min(float64(m.rules.Burst), m.tokens+now.Sub(m.at).Seconds()*m.rules.Rate)
 	m.at = now
 }
 
-func (m *admissionModel) paced() bool { return m.options.AcceptRate > 0 }
+func (m *model) paced() bool { return m.rules.Rate > 0 }
 
-func (m *admissionModel) room() bool {
+func (m *model) room() bool {
 	m.refill()
-	return m.options.WhenFull == Reject || len(m.open) < m.options.MaxConnections && (!m.paced() || m.tokens >= 1)
+	return !m.rules.Waits || len(m.open) < m.rules.Most && (!m.paced() || m.tokens >= 1)
 }
 
 // admit returns the answer that an admission must give.
-func (m *admissionModel) admit(ip netip.Addr) (seated bool, refusal protocol.Refusal) {
+func (m *model) admit(ip netip.Addr) (seated bool, refusal protocol.Refusal) {
 	m.refill()
 	in := func(list []netip.Prefix) bool {
 		for _, p := range list {
@@ -70,18 +69,18 @@ func (m *admissionModel) admit(ip netip.Addr) (seated bool, refusal protocol.Ref
 		return false
 	}
 	orHeld := func(refusal protocol.Refusal) (bool, protocol.Refusal) {
-		if m.options.WhenFull == Wait {
+		if m.rules.Waits {
 			return false, protocol.RefusalNone
 		}
 		return false, refusal
 	}
 	bits, inNetwork := m.network(ip)
 	switch {
-	case in(m.options.Deny), len(m.options.Allow) > 0 && !in(m.options.Allow):
+	case in(m.rules.Deny), len(m.rules.Allow) > 0 && !in(m.rules.Allow):
 		return false, protocol.RefusalDenied
-	case bits > 0 && inNetwork >= m.options.MaxConnectionsPerIP:
+	case bits > 0 && inNetwork >= m.rules.PerIP:
 		return false, protocol.RefusalPerIP
-	case len(m.open) >= m.options.MaxConnections:
+	case len(m.open) >= m.rules.Most:
 		return orHeld(protocol.RefusalFull)
 	case m.paced() && m.tokens < 1:
 		return orHeld(protocol.RefusalRate)
@@ -93,19 +92,19 @@ func (m *admissionModel) admit(ip netip.Addr) (seated bool, refusal protocol.Ref
 	return true, protocol.RefusalNone
 }
 
-// set puts options in force. Saved-up permits stay, as far as there is room for them.
-func (m *admissionModel) set(o Options) {
+// set puts rules in force. Saved-up permits stay, as far as there is room for them.
+func (m *model) set(r Rules) {
 	m.refill()
-	if before := m.paced(); o.AcceptRate > 0 && !before {
-		m.tokens = float64(o.AcceptBurst)
+	if before := m.paced(); r.Rate > 0 && !before {
+		m.tokens = float64(r.Burst)
 	}
-	m.options = o
+	m.rules = r
 	m.refill()
 }
 
 var (
 	addresses = []netip.Addr{
-		{}, alice, bob, netip.MustParseAddr("198.51.100.7"),
+		{}, first, second, netip.MustParseAddr("198.51.100.7"),
 		netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("2001:db8:1::1"),
 	}
 	networks = []netip.Prefix{
@@ -114,40 +113,40 @@ var (
 	}
 )
 
-// drawOptions draws only numbers that floating point holds exactly.
-func drawOptions(t *rapid.T) Options {
+// draw draws only numbers that floating point holds exactly.
+func draw(t *rapid.T) Rules {
 	lists := rapid.SliceOfN(rapid.SampledFrom(networks), 0, 1)
-	o := Options{
-		MaxConnections:      rapid.IntRange(1, 6).Draw(t, "most"),
-		WhenFull:            rapid.SampledFrom([]WhenFull{Wait, Reject}).Draw(t, "when full"),
-		MaxConnectionsPerIP: rapid.IntRange(-1, 3).Draw(t, "most per IP"),
-		PerIPPrefixV4:       rapid.SampledFrom([]int{0, 24, 32}).Draw(t, "prefix 4"),
-		PerIPPrefixV6:       rapid.SampledFrom([]int{0, 48, 128}).Draw(t, "prefix 6"),
-		AcceptRate:          rapid.SampledFrom([]float64{-1, 0, 0, 0.125, 1, 2, 8}).Draw(t, "rate"),
-		Allow:               rapid.OneOf(rapid.Just[[]netip.Prefix](nil), lists).Draw(t, "allow"),
-		Deny:                rapid.OneOf(rapid.Just[[]netip.Prefix](nil), lists).Draw(t, "deny"),
+	r := Rules{
+		Most:     rapid.IntRange(1, 6).Draw(t, "most"),
+		Waits:    rapid.Bool().Draw(t, "waits"),
+		PerIP:    rapid.IntRange(-1, 3).Draw(t, "most per IP"),
+		PrefixV4: rapid.SampledFrom([]int{24, 32}).Draw(t, "prefix 4"),
+		PrefixV6: rapid.SampledFrom([]int{48, 64, 128}).Draw(t, "prefix 6"),
+		Rate:     rapid.SampledFrom([]float64{-1, 0, 0, 0.125, 1, 2, 8}).Draw(t, "rate"),
+		Allow:    rapid.OneOf(rapid.Just[[]netip.Prefix](nil), lists).Draw(t, "allow"),
+		Deny:     rapid.OneOf(rapid.Just[[]netip.Prefix](nil), lists).Draw(t, "deny"),
 	}
-	if o.AcceptRate > 0 {
-		o.AcceptBurst = rapid.IntRange(0, 3).Draw(t, "burst")
+	if r.Rate > 0 {
+		r.Burst = rapid.IntRange(1, 8).Draw(t, "burst")
 	}
-	return o.withDefaults()
+	return r
 }
 
-// Admission answers as the model does, through any changes of the options. After an answer that
+// Admission answers as the model does, through any changes of the rules. After an answer that
 // there is no room, it tells the caller as soon as there is room.
 func TestAnAdmissionIsItsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) { // not a *testing.T, which has no Deadline in a bubble
-			first := drawOptions(t)
+			rules := draw(t)
 			var notified atomic.Int32
-			a := newAdmission(&first, &net.TCPAddr{}, func() { notified.Add(1) }, nil)
-			defer a.close()
-			m := &admissionModel{at: time.Now()}
-			m.set(first)
+			a := New(rules, func() { notified.Add(1) }, nil)
+			defer a.Close()
+			m := &model{at: time.Now()}
+			m.set(rules)
 			hungry := false
 			ask := func(*rapid.T) {
 				before := notified.Load()
-				free, wake := a.room()
+				free, wake := a.Room()
 				require.Equal(t, m.room(), free)
 				require.Equal(t, before, notified.Load())
 				if !free {
@@ -164,7 +163,7 @@ func TestAnAdmissionIsItsModel(t *testing.T) {
 				"admit": func(t *rapid.T) {
 					ip := rapid.SampledFrom(addresses).Draw(t, "ip")
 					seated, refusal := m.admit(ip)
-					permit, refused := a.admit(ip)
+					permit, refused := a.Admit(ip)
 					require.Equal(t, refusal, refused)
 					require.Equal(t, seated, permit != nil)
 					if seated {
@@ -175,16 +174,16 @@ func TestAnAdmissionIsItsModel(t *testing.T) {
 				},
 				"leave": func(t *rapid.T) {
 					if len(m.open) == 0 {
-						t.Skip("nobody is there")
+						t.Skip("there is none")
 					}
-					i := rapid.IntRange(0, len(m.open)-1).Draw(t, "who")
+					i := rapid.IntRange(0, len(m.open)-1).Draw(t, "which")
 					m.open[i].permit.Leave()
 					m.open = append(m.open[:i], m.open[i+1:]...)
 				},
 				"set": func(t *rapid.T) {
-					o := drawOptions(t)
-					a.set(&o)
-					m.set(o)
+					r := draw(t)
+					a.Set(r)
+					m.set(r)
 				},
 				"wait": func(t *rapid.T) {
 					time.Sleep(time.Duration(rapid.IntRange(1, 8).Draw(t, "eighths")) * time.Second / 8)
@@ -204,7 +203,7 @@ func TestAnAdmissionIsItsModel(t *testing.T) {
 					}
 					require.Zero(t, counted)
 					if hungry && m.room() {
-						require.Positive(t, notified.Load(), "there is room and nobody was told")
+						require.Positive(t, notified.Load(), "there is room, and notify was not called")
 						hungry = false
 					}
 					if !hungry {

@@ -1,6 +1,7 @@
-package listener
+package admission
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"runtime"
@@ -12,29 +13,37 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 var (
-	nobody = netip.Addr{}
-	alice  = netip.MustParseAddr("192.0.2.1")
-	bob    = netip.MustParseAddr("192.0.2.2")
+	noAddress = netip.Addr{}
+	first     = netip.MustParseAddr("192.0.2.1")
+	second    = netip.MustParseAddr("192.0.2.2")
 )
 
-func admissionWith(o Options) *admission {
-	o = o.withDefaults()
-	return newAdmission(&o, &net.TCPAddr{}, func() {}, nil)
+// with completes rules with what a listener takes by default.
+func with(r Rules) *Admission {
+	if r.Most == 0 {
+		r.Most = 10_000
+	}
+	r.PrefixV4, r.PrefixV6 = 32, 64
+	r.Burst = max(r.Burst, 1)
+	return New(r, func() {}, nil)
 }
 
 // enter does what an acceptor does, until it has a permit or is refused.
-func enter(a *admission, ip netip.Addr) (*connection.Permit, protocol.Refusal) {
+func enter(a *Admission, ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 	for {
-		if !a.await(nil) {
+		if !a.Await(nil) {
 			return nil, protocol.RefusalNone
 		}
-		if permit, refusal := a.admit(ip); permit != nil || refusal != protocol.RefusalNone {
+		if permit, refusal := a.Admit(ip); permit != nil || refusal != protocol.RefusalNone {
 			return permit, refusal
 		}
 	}
@@ -43,7 +52,7 @@ func enter(a *admission, ip netip.Addr) (*connection.Permit, protocol.Refusal) {
 // G10: the peak is exactly the cap if there is demand for it. A lost wake-up would hang the test.
 func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 	const takers, each, most = 16, 3000, 5
-	a := admissionWith(Options{MaxConnections: most})
+	a := with(Rules{Most: most, Waits: true})
 	var open, peak atomic.Int64
 	var storm sync.WaitGroup
 	full := make(chan struct{}) // closed once all permits were out together
@@ -51,7 +60,7 @@ func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 	for range takers {
 		storm.Go(func() {
 			for range each {
-				permit, refusal := enter(a, nobody)
+				permit, refusal := enter(a, noAddress)
 				if !assert.NotNil(t, permit, "%v", refusal) {
 					return
 				}
@@ -69,18 +78,18 @@ func TestThePeakOfPermitsIsTheCapExactly(t *testing.T) {
 	}
 	storm.Wait()
 	assert.EqualValues(t, most, peak.Load())
-	assert.Zero(t, a.limiter.used)
+	assert.Zero(t, a.State())
 }
 
 func TestAWaitForAPermitGetsTheNextOneThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := admissionWith(Options{MaxConnections: 1})
-		permit, _ := a.admit(nobody)
+		a := with(Rules{Most: 1, Waits: true})
+		permit, _ := a.Admit(noAddress)
 		var got atomic.Int32
 		permits := make(chan *connection.Permit, 3)
 		for range 3 {
 			go func() {
-				next, _ := enter(a, nobody)
+				next, _ := enter(a, noAddress)
 				got.Add(1)
 				permits <- next
 			}()
@@ -98,13 +107,13 @@ func TestAWaitForAPermitGetsTheNextOneThatComesBack(t *testing.T) {
 
 func TestStopAndCloseEndAWaitForAPermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := admissionWith(Options{MaxConnections: 1})
-		_, refusal := a.admit(nobody)
+		a := with(Rules{Most: 1, Waits: true})
+		_, refusal := a.Admit(noAddress)
 		require.Zero(t, refusal)
 		stop := make(chan struct{})
 		var freed atomic.Int32
 		wait := func(stop chan struct{}) {
-			if !a.await(stop) {
+			if !a.Await(stop) {
 				freed.Add(1)
 			}
 		}
@@ -116,11 +125,11 @@ func TestStopAndCloseEndAWaitForAPermit(t *testing.T) {
 		close(stop)
 		synctest.Wait()
 		assert.EqualValues(t, 1, freed.Load())
-		a.close()
+		a.Close()
 		synctest.Wait()
 		assert.EqualValues(t, 3, freed.Load())
 		wait(nil)
-		assert.EqualValues(t, 4, freed.Load(), "also who comes later")
+		assert.EqualValues(t, 4, freed.Load(), "a later one too")
 	})
 }
 
@@ -128,15 +137,15 @@ func TestStopAndCloseEndAWaitForAPermit(t *testing.T) {
 // one too many.
 func TestThePeakOfEachNetworkIsItsCapExactly(t *testing.T) {
 	const takers, each, most = 12, 500, 2
-	ips := []netip.Addr{alice, bob, netip.MustParseAddr("2001:db8::1")}
-	a := admissionWith(Options{MaxConnectionsPerIP: most, WhenFull: Reject})
+	ips := []netip.Addr{first, second, netip.MustParseAddr("2001:db8::1")}
+	a := with(Rules{PerIP: most})
 	var open, peak, served [3]atomic.Int64
 	var storm sync.WaitGroup
 	for i := range takers {
 		storm.Go(func() {
 			for j := range each {
 				n := (i + j) % len(ips)
-				permit, refusal := a.admit(ips[n])
+				permit, refusal := a.Admit(ips[n])
 				if permit == nil {
 					assert.Equal(t, protocol.RefusalPerIP, refusal)
 					continue
@@ -156,23 +165,21 @@ func TestThePeakOfEachNetworkIsItsCapExactly(t *testing.T) {
 		assert.LessOrEqual(t, peak[n].Load(), int64(most))
 		assert.Positive(t, served[n].Load())
 	}
-	assert.Empty(t, a.perIP.entries, "an entry lives as long as its connections")
-	assert.Zero(t, a.limiter.used)
+	assert.Zero(t, a.State(), "an entry lives as long as its connections")
 }
 
 func TestAHigherRateEndsAWaitForTheLowerOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := admissionWith(Options{AcceptRate: 0.01})
-		defer a.close()
-		_, _ = a.admit(nobody)
+		a := with(Rules{Waits: true, Rate: 0.01})
+		defer a.Close()
+		_, _ = a.Admit(noAddress)
 		freed := make(chan struct{})
 		go func() {
-			_, _ = enter(a, nobody)
+			_, _ = enter(a, noAddress)
 			close(freed)
 		}()
 		synctest.Wait()
-		fast := Options{AcceptRate: 10}.withDefaults()
-		a.set(&fast)
+		a.Set(Rules{Most: 10, Waits: true, Rate: 10, Burst: 10})
 		began := time.Now()
 		<-freed
 		assert.Less(t, time.Since(began), time.Second)
@@ -181,11 +188,11 @@ func TestAHigherRateEndsAWaitForTheLowerOne(t *testing.T) {
 
 func TestAVerySlowRateWaitsAndDoesNotOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := admissionWith(Options{AcceptRate: 1e-300})
-		defer a.close()
-		_, _ = a.admit(nobody)
+		a := with(Rules{Waits: true, Rate: 1e-300})
+		defer a.Close()
+		_, _ = a.Admit(noAddress)
 		time.Sleep(1000 * time.Hour)
-		free, _ := a.room()
+		free, _ := a.Room()
 		assert.False(t, free)
 	})
 }
@@ -193,23 +200,23 @@ func TestAVerySlowRateWaitsAndDoesNotOverflow(t *testing.T) {
 func TestAnIPv4MappedAddressIsAnIPv4Address(t *testing.T) {
 	mapped := netip.MustParseAddr("::ffff:192.0.2.1")
 	conn := from{addr: &net.TCPAddr{IP: mapped.AsSlice(), Port: 1}}
-	assert.Equal(t, alice, ipOf(conn))
-	assert.Equal(t, alice, ipOf(from{addr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(mapped, 1))}))
-	assert.Equal(t, alice, ipOf(from{addr: text("[::ffff:192.0.2.1]:9")}), "an address of somebody else's type")
+	assert.Equal(t, first, IPOf(conn))
+	assert.Equal(t, first, IPOf(from{addr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(mapped, 1))}))
+	assert.Equal(t, first, IPOf(from{addr: text("[::ffff:192.0.2.1]:9")}), "an address of another type")
 
 	list := newPrefixes([]netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")})
-	assert.True(t, list.contain(alice))
+	assert.True(t, list.contain(first))
 	assert.False(t, list.contain(netip.MustParseAddr("192.0.3.1")))
 }
 
 func TestAClientWithoutAnIPAddressIsInNoList(t *testing.T) {
 	for _, addr := range []net.Addr{nil, &net.UnixAddr{Name: "path"}, text("sim:1"), (*net.TCPAddr)(nil)} {
-		assert.False(t, ipOf(from{addr: addr}).IsValid())
+		assert.False(t, IPOf(from{addr: addr}).IsValid())
 	}
-	everybody := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	permit, _ := admissionWith(Options{Deny: everybody, MaxConnectionsPerIP: 1}).admit(nobody)
+	all := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	permit, _ := with(Rules{Deny: all, PerIP: 1}).Admit(noAddress)
 	assert.NotNil(t, permit)
-	_, refusal := admissionWith(Options{Allow: everybody}).admit(nobody)
+	_, refusal := with(Rules{Allow: all}).Admit(noAddress)
 	assert.Equal(t, protocol.RefusalDenied, refusal)
 }
 
@@ -226,3 +233,49 @@ type text string
 
 func (text) Network() string  { return "text" }
 func (a text) String() string { return string(a) }
+
+// The end of a connection, or its Detach, and the header can come together.
+func TestALeftPermitIsNotCountedByAddressAnyMore(t *testing.T) {
+	a := with(Rules{PerIP: 1, Proxied: true, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	client := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5555}
+	proxy := netip.MustParseAddr("127.0.0.1")
+	early, _ := a.Admit(proxy)
+	early.Leave()
+	require.NoError(t, early.Admit(client))
+	assert.Zero(t, a.State().Networks)
+	late, _ := a.Admit(proxy)
+	require.NoError(t, late.Admit(client))
+	assert.Equal(t, State{Permits: 1, Networks: 1}, a.State())
+	late.Leave()
+	assert.Zero(t, a.State())
+}
+
+func TestOnlyTrustedProxiesAreAdmitted(t *testing.T) {
+	a := with(Rules{Proxied: true, Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}})
+	permit, refusal := a.Admit(first)
+	assert.NotNil(t, permit, "the lists judge the client, not its proxy: %v", refusal)
+	for _, ip := range []netip.Addr{second, noAddress} {
+		_, refusal = a.Admit(ip)
+		assert.Equal(t, protocol.RefusalUntrusted, refusal)
+	}
+	a.Set(Rules{Most: 10, Proxied: true, AnyPeer: true})
+	for _, ip := range []netip.Addr{second, noAddress} {
+		permit, _ = a.Admit(ip)
+		assert.NotNil(t, permit)
+	}
+}
+
+// A client that was admitted is refused once its header has told its address.
+func TestARefusalBehindAProxyEndsWithTheGivenError(t *testing.T) {
+	var told protocol.Refusal
+	a := New(Rules{Most: 1, Proxied: true, AnyPeer: true, Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}, func() {},
+		func(_ net.Addr, why protocol.Refusal) error { told = why; return errRefused })
+	permit, _ := a.Admit(noAddress)
+	require.ErrorIs(t, permit.Admit(&net.TCPAddr{IP: first.AsSlice()}), errRefused)
+	assert.Equal(t, protocol.RefusalDenied, told)
+	assert.Equal(t, State{Permits: 1}, a.State(), "until the connection ends")
+	permit.Leave()
+	assert.Zero(t, a.State())
+}
+
+var errRefused = errors.New("refused")
