@@ -145,10 +145,16 @@ func (w *writer) work() {
 	case !w.queue.empty():
 		w.write()
 	case w.mayFinish():
-		w.end(w.sendFIN())
+		w.orders.And(^orderWritable) // before the call, as in write
+		if err := w.sendFIN(); errors.Is(err, transport.ErrAgain) {
+			w.orders.Or(blocked)
+		} else {
+			w.end(err)
+		}
 	}
 }
 
+// sendFIN returns ErrAgain where TLS's close_notify waits for room.
 func (w *writer) sendFIN() error {
 	if !w.ordered(orderFIN) {
 		return w.c.socket.CloseNotify()
@@ -158,7 +164,7 @@ func (w *writer) sendFIN() error {
 	case errors.Is(err, transport.ErrNoHalfClose):
 		w.c.makeRare().noFIN.Store(true) // the close that follows sends the FIN
 		return nil
-	case err != nil:
+	case err != nil && !errors.Is(err, transport.ErrAgain):
 		w.c.setCause(w.c.classify("close", err))
 	}
 	return err
