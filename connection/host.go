@@ -79,6 +79,7 @@ func (c *Connection) host(ctx actor.Context) {
 func (c *Connection) install(ctx actor.Context) {
 	if c.makeHandler(ctx) {
 		c.flags.tenure = serving
+		c.input.Need(0)
 		c.greet(ctx)
 	}
 }
@@ -231,7 +232,9 @@ func (c *Connection) greet(ctx actor.Context) {
 // remind gives a new handler the unread bytes, and the events that the handler before it got and
 // that still hold.
 func (c *Connection) remind() {
-	c.flags.forced = true
+	if c.flags.forced = unforced; c.input.Len() > 0 {
+		c.flags.forced = due
+	}
 	c.flags.inputKnown = false
 	if c.flags.highTold {
 		c.flags.highTold = false
