@@ -46,6 +46,17 @@ func frames(then func(t *tape, frame string)) script {
 	}}
 }
 
+// received waits for the next value of a channel.
+func received[T any](w *world, values <-chan T) (value T) {
+	w.t.Helper()
+	select {
+	case value = <-values:
+	case <-time.After(w.patience()):
+		require.Fail(w.t, "nothing received")
+	}
+	return value
+}
+
 func framed(payload string) string { return fmt.Sprintf("%d:%s", len(payload), payload) }
 
 func TestNoDataComesBeforeTheBytesThatAreNeeded(t *testing.T) {
@@ -167,12 +178,12 @@ func TestWhatIsNeededUsesUpNoDemand(t *testing.T) {
 		tape.socket.Resume()
 		tape.await("data")
 		p.send("llo3:one3:two")
-		assert.Equal(t, "hello", <-taken)
+		assert.Equal(t, "hello", received(w, taken))
 		w.settle()
 		assert.Empty(t, taken)
 		tape.socket.Do(&protocol.Resume{Credit: 2}, nil)
-		assert.Equal(t, "one", <-taken)
-		assert.Equal(t, "two", <-taken)
+		assert.Equal(t, "one", received(w, taken))
+		assert.Equal(t, "two", received(w, taken))
 	})
 }
 
@@ -207,7 +218,7 @@ func TestAPauseHoldsTheNextFrameAlthoughItsBytesAreThere(t *testing.T) {
 		p.send("3:one3:two5:three")
 		p.closeWrite() // the end waits for the frames
 		for i, frame := range []string{"one", "two", "three"} {
-			assert.Equal(t, frame, <-taken)
+			assert.Equal(t, frame, received(w, taken))
 			w.settle()
 			assert.Empty(t, taken)
 			assert.Equal(t, i+1, tape.count("data"))
@@ -276,5 +287,36 @@ func TestNoMoreIsNeededThanTheMemoryBudgetHolds(t *testing.T) {
 		p.rest()
 		p.close()
 		assert.ErrorContains(t, tape.ended().Err, "80006 bytes are needed at once")
+	})
+}
+
+// Neither of the two holds more than its share, and what either needs does not fit beside the
+// other.
+func TestOfTwoFramesThatDoNotFitTogetherOneComes(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		s := w.listen(frames(nil), listener.Options{
+			MemoryBudget: 1 << 20, MemoryHighWater: 700_000, MemoryLowWater: 690_000, MemoryTimeout: 10 * time.Second,
+		})
+		p, one := s.connect()
+		q, other := s.connect()
+		const begun = 250_000
+		p.send(framed(pattern(500_000))[:begun])
+		q.send(framed(pattern(500_000))[:begun])
+		w.settle()
+		for _, c := range w.clients {
+			go func() { _, _ = c.Write([]byte(framed(pattern(500_000))[begun:])) }()
+		}
+		time.Sleep(9 * time.Second)
+		assert.Equal(t, 2, s.Info().Throttled)
+		time.Sleep(time.Minute)
+		ended, shown := 0, 0
+		for _, tape := range []*tape{one, other} {
+			if tape.socket.Info().Reason == protocol.ReasonMemoryBudget {
+				ended++
+			} else if tape.seen() == framed(pattern(500_000)) {
+				shown++
+			}
+		}
+		assert.Equal(t, []int{1, 1}, []int{ended, shown})
 	})
 }
