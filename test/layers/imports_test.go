@@ -32,12 +32,12 @@ var layers = map[string][]string{
 	"protocol":             nil,
 	"protocol/frame":       {"protocol"},
 	"protocol/wire":        {"protocol"},
-	"actor":                {"protocol"},
+	"actor":                {"protocol", "protocol/frame"},
 	"connection/transport": nil,
 	"connection":           {"protocol", "actor", "connection/transport"},
 	"listener":             {"protocol", "actor", "connection", "connection/transport"},
-	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
-	"systemd":              nil,                                             // beside the core: nothing else may import it
+	".":                    {"protocol", "protocol/frame", "actor", "connection", "listener"}, // what users import
+	"systemd":              nil,                                                               // beside the core: nothing else may import it
 	"netconn":              {"protocol", "actor", "connection", "listener"},
 }
 
