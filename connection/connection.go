@@ -61,7 +61,8 @@ type flags struct {
 	tenure      tenure
 	delivering  bool // the handler is being called with an event
 	shaking     bool // the handshake goes on
-	forced      bool // a Resume, or a new handler, wants a call with the bytes that are there, or they came with the handshake
+	forced      forcing
+	unseen      bool // of the bytes that are there the handler has not been shown all, because it needs more
 	inputEnded  bool // no input will come any more
 	inputKnown  bool // the handler's side knows of it
 	writerEnded bool

@@ -9,11 +9,13 @@
 //
 //	connection.go  the actor and its mail
 //	host.go        the handler: it is made, called under guard, and replaced after a panic
+//	become.go      another handler on a live connection
 //	states.go      its life, from opening to closed
 //	cause.go       why it ended, and the errors that tell of it
 //	closing.go     the news that an end has begun
 //	peer_end.go    the peer's end, while nothing is read
 //	reading.go     input: demand of one, strict pause, read gate
+//	need.go        input that a handler asks for: how many bytes, or what is left
 //	commands.go    commands and their answers
 //	socket.go      the methods of protocol.Socket
 //	writer.go      the writer actor

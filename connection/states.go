@@ -134,7 +134,9 @@ func (c *Connection) open(ctx actor.Context) {
 		close(r.opened)
 	}
 	c.read.Add(uint64(c.input.Len()))
-	c.flags.forced = c.input.Len() > 0
+	if c.input.Len() > 0 {
+		c.flags.forced = due // they came with the handshake
+	}
 	c.writer.open()
 	c.host(ctx)
 	if c.shared.draining() {
@@ -260,6 +262,9 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 func (c *Connection) inputEnded(ctx actor.Context) {
 	if c.flags.inputKnown || c.state() != open {
 		return
+	}
+	if c.flags.forced == due && c.inputErr() == nil && c.cause.Load() == nil {
+		return // fetch comes back with it, once what is left was shown
 	}
 	c.flags.inputKnown = true
 	switch {

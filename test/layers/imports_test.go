@@ -32,13 +32,13 @@ var layers = map[string][]string{
 	"protocol":                    nil,
 	"protocol/frame":              {"protocol"},
 	"protocol/wire":               {"protocol"},
-	"actor":                       {"protocol"},
+	"actor":                       {"protocol", "protocol/frame"},
 	"connection/transport":        nil,
 	"connection":                  {"protocol", "actor", "connection/transport"},
 	"listener":                    {"protocol", "actor", "connection", "connection/transport", "listener/internal/admission"},
 	"listener/internal/admission": {"protocol", "connection"},
-	".":                           {"protocol", "actor", "connection", "listener"}, // what users import
-	"systemd":                     nil,                                             // beside the core: nothing else may import it
+	".":                           {"protocol", "protocol/frame", "actor", "connection", "listener"}, // what users import
+	"systemd":                     nil,                                                               // beside the core: nothing else may import it
 	"netconn":                     {"protocol", "actor", "connection", "listener"},
 }
 
