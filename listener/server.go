@@ -39,6 +39,7 @@ type server struct {
 	dispatchers []actor.Dispatcher // of connections: the pool or the loops
 	readers     sync.WaitGroup
 	sweeping    sync.WaitGroup
+	connects    connects // the dials by message
 	admission   *admission
 	held        held
 	queue       clientQueue
