@@ -25,6 +25,7 @@
 //	polling.go          the intake of the poll transport
 //	streaming.go        the intake of the stream transport
 //	dialing.go          outgoing connections
+//	dial_connect.go     outgoing connections by message
 //	dialer.go           a listener without a listening socket
 //	memory.go           the memory budget, and the kernel's share of it
 //	handover.go         the listening sockets go to another process

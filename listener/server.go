@@ -45,6 +45,7 @@ type server struct {
 	dispatchers []actor.Dispatcher // of connections: the pool or the loops
 	readers     sync.WaitGroup
 	sweeping    sync.WaitGroup
+	connects    connects // the dials by message
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 	budget  *connection.Budget                 // nil without a MemoryBudget

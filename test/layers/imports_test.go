@@ -40,12 +40,13 @@ var layers = map[string][]string{
 	".":                           {"protocol", "protocol/frame", "actor", "connection", "listener"}, // what users import
 	"systemd":                     nil,                                                               // beside the core: nothing else may import it
 	"netconn":                     {"protocol", "actor", "connection", "listener"},
+	"reconnect":                   {"protocol", "actor", "listener"},
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "actor", "connection", "listener", ".", "netconn"},
+	proto + "actor":                     {"protocol", "actor", "connection", "listener", ".", "netconn", "reconnect"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
@@ -61,6 +62,7 @@ var pure = []string{
 	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/timeouts.go",
 	"connection/transport/chunk.go", "connection/transport/input.go",
 	"listener/internal/admission/limiter.go", "listener/internal/admission/per_ip.go", "listener/internal/admission/prefixes.go", "listener/backoff.go",
+	"reconnect/outbox.go", "reconnect/backoff.go",
 }
 
 // imports returns what each file below the folders imports, tests left out.
@@ -144,7 +146,7 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn"} {
+	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
 				return err
