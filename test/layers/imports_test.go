@@ -39,6 +39,7 @@ var layers = map[string][]string{
 	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
 	"systemd":              nil,                                             // beside the core: nothing else may import it
 	"netconn":              {"protocol", "actor", "connection", "listener"},
+	"session":              nil, // beside the core, as systemd is
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
