@@ -131,6 +131,8 @@ func (c *Connection) Receive(ctx actor.Context) {
 		c.stopped(ctx, m)
 	case *actor.Terminated:
 		c.terminated(ctx, m)
+	case protocol.Foreign:
+		c.translate(ctx, m)
 	default:
 		c.handOn(ctx, m)
 	}

@@ -3,8 +3,6 @@ package connection
 import (
 	"sync"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"github.com/go-berth/berth/connection/transport"
 )
 
@@ -27,9 +25,7 @@ type rest struct {
 	left int64      // bytes of more, or of file, that the kernel has not taken
 	run  *run       // the entry is several writes, a slice each
 
-	sender *actor.PID // for a Write that came by PID: it gets Written or WriteFailed
-	ack    any
-	token  any
+	reply reply // for a Write that came by PID: its sender gets Written or WriteFailed
 }
 
 var (

@@ -296,8 +296,8 @@ func (w *writer) complete(e *entry, err error) {
 		w.c.completions.add(e.done, err)
 		w.c.signal(signalCompletions)
 	}
-	if r := e.rest; r != nil && r.sender != nil {
-		answerWrite(w.c.system(), r.sender, r.ack, r.token, err)
+	if r := e.rest; r != nil && r.reply.sender != nil {
+		answerWrite(w.c.system(), &r.reply, err)
 	}
 	e.clear()
 }

@@ -41,12 +41,13 @@ var layers = map[string][]string{
 	"systemd":                     nil,                                                               // beside the core: nothing else may import it
 	"netconn":                     {"protocol", "actor", "connection", "listener"},
 	"reconnect":                   {"protocol", "actor", "listener"},
+	"session":                     nil,
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "actor", "connection", "listener", ".", "netconn", "reconnect"},
+	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},

@@ -374,6 +374,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "answer-in-the-wrong-form", Guarantee: "G13",
+		What: "a Write of another node is answered in a form that cannot be sent there",
+		File: "connection/commands.go",
+		Old:  "		answer = form.Answer(answer)\n",
+		New:  "		_ = form.Answer(answer)\n",
+		CaughtBy: []check{
+			{Package: "protocol/wire", Tests: "^TestAWriteOfAnotherNodeThatAnAbortCutsOffIsAnswered$"},
+		},
+	},
+	{
 		Name: "blocked-worker-unnoticed", Guarantee: "G14",
 		What: "no worker takes the place of one whose handler blocks",
 		File: "actor/monitor.go",
