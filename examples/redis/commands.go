@@ -23,7 +23,7 @@ const (
 	write                          // it changes keys
 	quick                          // its time does not depend on how much there is
 	subscriber                     // a RESP2 client that has subscriptions may use it
-	noMulti                        // not in a transaction
+	noMulti                        // not in a transaction; Redis allows SUBSCRIBE and UNSUBSCRIBE there
 	transactions                   // it is not queued in a transaction
 )
 
@@ -104,6 +104,11 @@ func (s *session) execute(args [][]byte) {
 		}
 		s.refuse(unknown(args))
 	case len(args) != c.arity && (c.arity > 0 || len(args) < -c.arity):
+		if c.name == "exec" {
+			s.transaction = transaction{}
+			s.out.err("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(wrongNumber(c.name), "ERR "))
+			return
+		}
 		s.refuse(wrongNumber(c.name))
 	case len(s.subscriptions) > 0 && !s.out.three && c.flags&subscriber == 0:
 		s.refuse("ERR Can't execute '" + c.name +
