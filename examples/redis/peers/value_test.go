@@ -2,9 +2,11 @@ package peers
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -20,16 +22,32 @@ import (
 // root is the directory of the module of Berth.
 const root = "../../.."
 
-// example starts examples/redis and returns its address. It is built in its own module, as a user
-// builds it. go test does not notice that it has changed: -count=1 runs the tests again.
+var built string // the path of examples/redis
+
+// TestMain builds examples/redis once, in its own module, as a user builds it. go test does not
+// notice that it has changed: -count=1 runs the tests again.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "peers")
+	if err == nil {
+		built = filepath.Join(dir, "redis.exe")
+		build := exec.Command("go", "build", "-o", built, "./examples/redis")
+		build.Dir, build.Stderr = root, os.Stderr
+		err = build.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// example starts examples/redis and returns its address.
 func example(t *testing.T, arguments ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "redis")
-	build := exec.Command("go", "build", "-o", path, "./examples/redis")
-	build.Dir = root
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", output)
-	return program.Start(t, path, append([]string{"-addr", "127.0.0.1:0"}, arguments...)...).Addr(t)
+	return program.Start(t, built, append([]string{"-addr", "127.0.0.1:0"}, arguments...)...).Addr(t)
 }
 
 // tool returns the path of a program of Redis', or skips the test.
