@@ -75,6 +75,13 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if c.inspect != "" {
+		stop, err := inspect(c.inspect, c.actions, server, logger)
+		if err != nil {
+			return errors.Join(err, server.Close())
+		}
+		defer stop()
+	}
 	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
 
 	select {
