@@ -37,31 +37,32 @@ func setHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// admit decides whether a request is answered at all. nil means that it is. The files of the page
-// are no secret: a remote browser gets them without the token, and asks its user for it.
+// admit decides whether a request is answered at all. nil means that it is.
 func (i *Inspector) admit(r *http.Request) *refusal {
-	remote := isRemote(r)
-	if remote && !i.options.AllowRemote {
+	if isRemote(r) && !i.options.AllowRemote {
 		return forbidden("only clients on this machine are answered: see Options.AllowRemote")
 	}
 	if !i.knowsHost(r.Host) {
 		return forbidden("the host is neither an IP address nor localhost nor one of Options.Hosts")
 	}
-	if !strings.HasPrefix(r.URL.Path, "/api/") {
-		return nil
-	}
+	return nil
+}
+
+// admitData decides, after admit, about what is no file of the page. Those files are no secret: a
+// remote browser gets them without the token, and asks its user for it.
+func (i *Inspector) admitData(r *http.Request) *refusal {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "same-origin", "none":
 	default:
 		return forbidden("a page of another origin sent the request")
 	}
-	if remote && !i.hasToken(r) {
+	if isRemote(r) && !i.hasToken(r) {
 		return &refusal{status: http.StatusUnauthorized, says: "the request needs the token"}
 	}
 	return nil
 }
 
-// allows decides about an action, after admit.
+// allows decides about an action, after admitData.
 func (i *Inspector) allows(r *http.Request) *refusal {
 	if !i.options.Actions {
 		return forbidden("actions are off: see Options.Actions")

@@ -29,7 +29,7 @@ func (i *Inspector) routes() {
 		"connection":  i.getConnection,
 		"closed":      i.getClosed,
 	} {
-		i.mux.HandleFunc("GET /api/"+name, func(w http.ResponseWriter, r *http.Request) { respond(w, r, answer) })
+		i.mux.HandleFunc("GET /api/"+name, i.guarded(answer))
 	}
 	for name, act := range map[string]func(r *http.Request) (any, *refusal){
 		"connection/pause":  i.onConnection(func(s berth.Socket) { s.Pause() }),
@@ -38,13 +38,12 @@ func (i *Inspector) routes() {
 		"server/suspend":    i.onServer(func(s suspender) error { s.Suspend(); return nil }),
 		"server/resume":     i.onServer(func(s suspender) error { return s.Resume() }),
 	} {
-		i.mux.HandleFunc("POST /api/"+name, func(w http.ResponseWriter, r *http.Request) {
+		i.mux.HandleFunc("POST /api/"+name, i.guarded(func(r *http.Request) (any, *refusal) {
 			if refused := i.allows(r); refused != nil {
-				refused.write(w)
-				return
+				return nil, refused
 			}
-			respond(w, r, act)
-		})
+			return act(r)
+		}))
 	}
 }
 
@@ -68,13 +67,20 @@ var types = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".html": "text/html; charset=utf-8",
 }
 
-func respond(w http.ResponseWriter, r *http.Request, answer func(r *http.Request) (any, *refusal)) {
-	body, refused := answer(r)
-	if refused != nil {
-		refused.write(w)
-		return
+// guarded writes the JSON of an answer for clients that may have it.
+func (i *Inspector) guarded(answer func(r *http.Request) (any, *refusal)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		refused := i.admitData(r)
+		var body any
+		if refused == nil {
+			body, refused = answer(r)
+		}
+		if refused != nil {
+			refused.write(w)
+			return
+		}
+		writeJSON(w, http.StatusOK, body)
 	}
-	writeJSON(w, http.StatusOK, body)
 }
 
 func bad(err error) *refusal { return &refusal{http.StatusBadRequest, err.Error()} }
@@ -201,7 +207,7 @@ func (i *Inspector) treeServer(index int, source Source, p page, filter string) 
 	s := treeServerJSON{
 		Index: index, Kind: kindOf(source), Addr: source.Info().Addr, PID: id, Acceptors: []string{}, Connections: []treeNodeJSON{},
 	}
-	q := query{page: p, server: index, text: strings.ToLower(strings.TrimSpace(filter)), sort: "age", window: time.Second, rising: true}
+	q := query{page: p, server: index, text: strings.ToLower(strings.TrimSpace(filter)), sort: "age", window: time.Second}
 	rows, total := i.connections(q)
 	s.Total = total
 	for _, c := range rows {
