@@ -75,6 +75,9 @@ func New(options Options, servers ...Source) (*Inspector, error) {
 	if options.Closed == 0 {
 		options.Closed = 1000
 	}
+	if options.System == nil {
+		options.System = berth.DefaultSystem()
+	}
 	options.Hosts = slices.Clone(options.Hosts)
 	i := &Inspector{
 		options: options,

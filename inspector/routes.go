@@ -205,8 +205,9 @@ func (i *Inspector) getTree(r *http.Request) (any, *refusal) {
 func (i *Inspector) treeServer(index int, source Source, p page, filter string) treeServerJSON {
 	id := source.PID().GetId()
 	s := treeServerJSON{
-		Index: index, Kind: kindOf(source), Addr: source.Info().Addr, PID: id, Acceptors: []string{}, Connections: []treeNodeJSON{},
+		Index: index, Kind: kindOf(source), Addr: source.Info().Addr, PID: id, Connections: []treeNodeJSON{},
 	}
+	s.Acceptors, s.Parent = supervised(i.options.System, id)
 	q := query{page: p, server: index, text: strings.ToLower(strings.TrimSpace(filter)), sort: "age", window: time.Second}
 	rows, total := i.connections(q)
 	s.Total = total
@@ -244,6 +245,7 @@ func (i *Inspector) onConnection(act func(s berth.Socket)) func(*http.Request) (
 			for _, socket := range source.Connections() {
 				if socket.PID().GetId() == id {
 					act(socket)
+					i.sampler.expire()
 					return done{Done: true}, nil
 				}
 			}

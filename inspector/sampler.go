@@ -26,11 +26,12 @@ const (
 type sampler struct {
 	servers []Source
 
-	mu     sync.Mutex
-	tick   int // number of the newest sample, from 1 on
-	times  [ringSize]time.Time
-	tracks map[berth.Socket]*track
-	rows   []row // of the newest sample
+	mu      sync.Mutex
+	tick    int // number of the newest sample, from 1 on
+	times   [ringSize]time.Time
+	tracks  map[berth.Socket]*track
+	rows    []row // of the newest sample
+	expired bool
 }
 
 // track is what is known of one connection.
@@ -56,7 +57,7 @@ type row struct {
 func (s *sampler) with(f func(rows []row)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); s.tick == 0 || s.rows == nil || now.Sub(s.times[s.tick%ringSize]) >= sampleEvery {
+	if now := time.Now(); s.rows == nil || s.expired || now.Sub(s.times[s.tick%ringSize]) >= sampleEvery {
 		s.sampleLocked(now)
 	}
 	f(s.rows)
@@ -66,6 +67,7 @@ func (s *sampler) sampleLocked(now time.Time) {
 	if s.tracks == nil {
 		s.tracks = map[berth.Socket]*track{}
 	}
+	s.expired = false
 	s.tick++
 	s.times[s.tick%ringSize] = now
 	clear(s.rows)
@@ -91,6 +93,13 @@ func (s *sampler) sampleLocked(now time.Time) {
 			delete(s.tracks, socket)
 		}
 	}
+}
+
+// expire has the next request look at the connections anew: what an action has changed is seen.
+func (s *sampler) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expired = true
 }
 
 // forget releases the samples that nothing has asked for lately: they hold 400 bytes and more for

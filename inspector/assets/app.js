@@ -42,6 +42,7 @@ const app = {
     try {
       await post(path, query);
       tell(says);
+      await new Promise((done) => setTimeout(done, 100)); // until it has taken effect
     } catch (e) {
       tell(e.message, true);
       if (e.status === 401) setToken("");
