@@ -21,8 +21,8 @@ type config struct {
 	tls     bool          // with a certificate made for this run
 	cert    string        // or with one from two files
 	key     string
-	inspect string        // where a browser can look at the server
-	actions bool          // and act on it, with a token
+	inspect string // where a browser can look at the server
+	actions bool   // and act on it, with a token
 	options berth.Options
 }
 

@@ -71,17 +71,19 @@ func run(args []string, stdout, stderr io.Writer) error {
 		defer stop()
 	}
 	handler := berth.Handlers(func() berth.Handler { return echo{sleep: c.sleep, burn: c.burn} })
+	pages, err := pagesAt(c.inspect)
+	if err != nil {
+		return err
+	}
 	server, err := berth.Listen(c.addr, handler, c.options)
 	if err != nil {
 		return err
 	}
-	if c.inspect != "" {
-		stop, err := inspect(c.inspect, c.actions, server, logger)
-		if err != nil {
-			return errors.Join(err, server.Close())
-		}
-		defer stop()
+	stopPages, err := inspect(pages, c.actions, server, logger)
+	if err != nil {
+		return errors.Join(err, server.Close())
 	}
+	defer stopPages()
 	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
 
 	select {

@@ -18,7 +18,7 @@ export function connection(app, params) {
     return { card: h("section", { class: "card" }, h("div", { class: "head" }, h("h2", {}, name)), h("div", { class: "body" }, list)), list };
   };
   const queues = panel("Queues"), work = panel("Handler"), end = panel("End"), who = panel("Identity");
-  const content = h("div", { class: "panels" }, traffic.card, queue.card, queues.card, work.card, end.card, who.card);
+  const content = h("div", { class: "panels" }, h("div", { class: "plots" }, traffic.card, queue.card), h("div", { class: "cards" }, queues.card, work.card, end.card, who.card));
   const points = [];
   let acted = "";
 
