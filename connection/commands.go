@@ -293,9 +293,7 @@ func (c *Connection) answerLater(r reply, err error) {
 func (c *Connection) callLate(done func(error), err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			c.shared.publish(&HandlerFailed{
-				PID: c.pid, Reason: protocol.ReasonHandlerPanic, Err: &protocol.PanicError{Value: value, Stack: debug.Stack()},
-			})
+			c.publishHandlerFailed(protocol.ReasonHandlerPanic, &protocol.PanicError{Value: value, Stack: debug.Stack()}, false)
 		}
 	}()
 	done(err)

@@ -72,6 +72,7 @@ type flags struct {
 	aged        bool // the handler knows of its MaxAge
 	left        bool // the handler knows that the actor has stopped
 	closingTold bool // the handler knows that the end has begun
+	opened      bool // it has been open, and Opened is published
 	bulk        bool // the last read filled a small piece
 }
 

@@ -30,6 +30,12 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 	return s.spawn(c, lane)
 }
 
+// dialled reports whether this side has opened the connection.
+func (c *Connection) dialled() bool {
+	r := c.rare.Load()
+	return r != nil && r.opened != nil
+}
+
 // AwaitOpen waits until a dialled connection is open: over TLS, until the handshake is done. The
 // error is what ended the connection before, or ctx's; then the connection is aborted.
 func (c *Connection) AwaitOpen(ctx context.Context) error {

@@ -2,8 +2,9 @@
 // handler, and its writer.
 //
 // Programs import package berth. From this package they use Options, the limits and policies of a
-// connection; Group, one payload for many connections; and Closing and HandlerFailed, events of the
-// actor system's EventStream. The rest is for package listener.
+// connection; Group, one payload for many connections; and the events of the actor system's
+// EventStream: Opened, Closing, Closed, HandlerFailed, Warning and those of handshakes. The rest is
+// for package listener.
 //
 // The files of the package:
 //
@@ -12,6 +13,9 @@
 //	states.go      its life, from opening to closed
 //	cause.go       why it ended, and the errors that tell of it
 //	closing.go     the news that an end has begun
+//	events.go      the other events of the event stream
+//	warnings.go    conditions that hold for long, found by the sweep
+//	measure.go     the time that handlers take
 //	peer_end.go    the peer's end, while nothing is read
 //	reading.go     input: demand of one, strict pause, read gate
 //	commands.go    commands and their answers

@@ -26,6 +26,7 @@ type Group struct {
 	index    map[protocol.Socket]int
 	members  []member
 	snapshot []member // a copy of members for writes; nil: not made yet
+	growth   growth
 }
 
 // member is a connection in a group.
@@ -69,8 +70,12 @@ func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 		return errNoMember
 	}
 	c, _ := socket.(*Connection)
-	if !g.enter(member{socket: socket, conn: c, slow: slow}) || c == nil {
+	entered, members := g.enter(member{socket: socket, conn: c, slow: slow})
+	if !entered || c == nil {
 		return nil
+	}
+	if members > 0 {
+		c.shared.publishWarning(&Warning{Kind: WarnGroupGrows, Addr: c.shared.addr, Members: members})
 	}
 	cancel := c.whenClosing(func() { g.left(c) })
 	if g.joined(socket, cancel) {
@@ -80,12 +85,13 @@ func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 	return c.closedErr()
 }
 
-// enter returns false for a socket that is a member already.
-func (g *Group) enter(m member) bool {
+// enter returns false for a socket that is a member already. If the group grows, it returns the
+// number of members.
+func (g *Group) enter(m member) (entered bool, grown int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if _, found := g.index[m.socket]; found {
-		return false
+		return false, 0
 	}
 	if g.index == nil {
 		g.index = map[protocol.Socket]int{}
@@ -93,7 +99,10 @@ func (g *Group) enter(m member) bool {
 	g.index[m.socket] = len(g.members)
 	g.members = append(g.members, m)
 	g.snapshot = nil
-	return true
+	if g.growth.entered(len(g.members)) {
+		grown = len(g.members)
+	}
+	return true, grown
 }
 
 // joined completes an Add. It returns false if the connection has begun to end meanwhile, or if the
@@ -151,6 +160,7 @@ func (g *Group) take(socket protocol.Socket) (m member, found bool) {
 	g.members = g.members[:last]
 	delete(g.index, socket)
 	g.snapshot = nil
+	g.growth.left(last)
 	return m, true
 }
 

@@ -26,8 +26,10 @@ type rare struct {
 	unread  atomic.Uint64 // bytes that came and that the handler did not consume
 	closing closingHooks
 
-	value    atomic.Pointer[any] // of SetValue
-	replaced atomic.Int64        // handlers that panicked and were replaced
+	value        atomic.Pointer[any]     // of SetValue
+	blockedSince atomic.Int64            // when the turn under way began, as far as the sweep knows, on the spawner's clock; 0: none is known to last
+	handled      atomic.Pointer[handled] // by Measure
+	replaced     atomic.Int64            // handlers that panicked and were replaced
 
 	timeoutsSeen protocol.Timeouts // the limits that were in force at the last look; the sweep's
 

@@ -42,6 +42,7 @@ var imports = map[string]string{
 	"os":         "os",
 	"protocol":   "github.com/go-berth/berth/protocol",
 	"signal":     "os/signal",
+	"slog":       "log/slog",
 	"strconv":    "strconv",
 	"strings":    "strings",
 	"synctest":   "testing/synctest",

@@ -33,5 +33,7 @@
 //	proxy_protocol.go   clients that come through a proxy
 //	unix_path.go        the path of a unix socket
 //	guard.go            calls of the user's code that would not survive its panic
-//	events.go           what is published on the event stream
+//	events.go           what is published on the event stream, and its log records
+//	list.go             live connections, sorted and paged; warnings; how long work waits
+//	public.go           whether clients from elsewhere reach an address
 package listener

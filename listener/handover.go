@@ -24,13 +24,25 @@ func (l *Listener) HandedOver() error { return l.server.handOver(true) }
 
 // handOver notes whether another process serves the socket.
 func (s *server) handOver(handedOver bool) error {
+	if !s.noteHandOver(handedOver) {
+		return ErrClosed
+	}
+	if handedOver {
+		s.handOvers.Add(1)
+		s.publish(&HandedOver{Addr: s.addr})
+	}
+	return nil
+}
+
+// noteHandOver returns false, and notes nothing, once the listener has ended.
+func (s *server) noteHandOver(handedOver bool) bool {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	if s.shutDown() {
-		return ErrClosed
+		return false
 	}
 	s.handedOver = handedOver
-	return nil
+	return true
 }
 
 // livesOn reports that another process serves the socket, or will: a service manager keeps it for

@@ -171,6 +171,7 @@ func newServer(system *actor.ActorSystem, addr net.Addr, given Options, slots in
 	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge(); s.serveQueueSoon() }, s.refused)
 	s.counter.alarms.run, s.counter.alarms.call = s.pool.Schedule, s.call
 	s.counter.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
+	s.counter.alarms.raised = func(alarm string, open int) { s.publish(&AlarmRaised{Addr: s.addr, Alarm: alarm, Open: open}) }
 	s.counter.setAlarms(options.Alarms)
 	close(s.resumed)
 	return s

@@ -28,7 +28,7 @@ func (s *server) refuse(c client, why protocol.Refusal) {
 // refused takes note that a client was turned away.
 func (s *server) refused(client net.Addr, why protocol.Refusal) {
 	s.refusals.add(why)
-	s.publish(&Rejected{RemoteAddr: client, Reason: why})
+	s.publish(&Rejected{Addr: s.addr, RemoteAddr: client, Reason: why})
 }
 
 // refusals counts the clients that were turned away. Any goroutine may call its methods.

@@ -62,6 +62,7 @@ type server struct {
 	slots      []slot
 	generation uint64 // of the newest listening socket
 	handedOver bool   // another process serves the socket
+	handOvers  atomic.Uint64
 
 	acceptCount  atomic.Uint64
 	acceptErrors atomic.Uint64
@@ -113,6 +114,7 @@ func (s *server) begin(children *actor.PID) {
 	s.replacing.Lock() // options must not be replaced between the reading and the storing
 	spawner := connection.NewSpawner(connection.Config{
 		System:      s.system,
+		Addr:        s.addr,
 		Parent:      children,
 		Factory:     s.factory,
 		Options:     s.options().Connection,
@@ -129,6 +131,9 @@ func (s *server) begin(children *actor.PID) {
 	close(s.begun)
 	go s.sweep()
 	s.publish(&Started{Addr: s.addr})
+	for _, warning := range s.warnings() {
+		s.publish(&warning)
+	}
 }
 
 // left takes note that the actors of one connection have ended.
@@ -183,12 +188,14 @@ func (s *server) info() protocol.ListenerInfo {
 		Refused:        s.refusals.all(),
 		AcceptErrors:   s.acceptErrors.Load(),
 		Waiting:        s.queue.len(),
+		HandOvers:      s.handOvers.Load(),
 	}
 	if spawner := s.spawner.Load(); spawner != nil {
 		t := spawner.Totals()
 		info.Open, info.ByState, info.Detached, info.Lingering = t.Open, t.ByState, t.Detached, t.Lingering
 		info.Ended, info.Read, info.Written = t.Ended, t.Read, t.Written
 		info.QueuedWrites, info.QueuedBytes = t.QueuedWrites, t.QueuedBytes
+		info.Paused, info.Full = t.Paused, t.Full
 	}
 	if b := s.budget; b != nil {
 		info.BufferedBytes, info.Throttled, info.OverBudget = b.Held(), b.Waiting(), b.Refused()
