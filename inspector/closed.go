@@ -1,9 +1,44 @@
 package inspector
 
 import (
+	"net"
+	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol"
 )
+
+// hear is the Inspector's subscriber of the event stream. It does not block. Any goroutine may call
+// it.
+func (i *Inspector) hear(event any) {
+	switch e := event.(type) {
+	case *connection.Closed:
+		i.ended(e.PID.GetId(), e.RemoteAddr, e.Reason, e.Err, e.Stats)
+	case *connection.HandshakeFailed:
+		i.ended(e.PID.GetId(), e.RemoteAddr, protocol.ReasonHandshake, e.Err, protocol.Stats{Duration: e.After})
+	}
+}
+
+func (i *Inspector) ended(id string, remote net.Addr, reason protocol.Reason, err error, stats protocol.Stats) {
+	server := slices.IndexFunc(i.prefixes, func(prefix string) bool { return strings.HasPrefix(id, prefix) })
+	if server < 0 {
+		return // of a server that is not inspected
+	}
+	one := closedJSON{
+		Time: time.Now(), ID: id, Server: server, Reason: reason.String(),
+		Read: stats.Read, Written: stats.Written, Unread: stats.Unread, Unsent: stats.Unsent, Age: stats.Duration.Seconds(),
+	}
+	if remote != nil {
+		one.Remote = remote.String()
+	}
+	if err != nil {
+		one.Error = err.Error()
+	}
+	i.closed.add(one)
+}
 
 // closedRing keeps the connections that ended last. Any goroutine may call its methods.
 type closedRing struct {

@@ -1,6 +1,7 @@
 package inspector
 
 import (
+	"context"
 	"maps"
 	"math"
 	"runtime/metrics"
@@ -16,6 +17,7 @@ const (
 	historyEvery = time.Second
 	// historyPoints is how many points are kept: ten minutes.
 	historyPoints = 600
+	probeLimit    = 900 * time.Millisecond
 )
 
 // point is what the plots show of one moment, all servers together. Rates are per second, since the
@@ -33,6 +35,9 @@ type point struct {
 	Heap     uint64  `json:"heap"`     // bytes of live and unswept objects
 	Memory   uint64  `json:"memory"`   // bytes that the Go runtime has of the system
 	Routines uint64  `json:"goroutines"`
+	// LoopLag is how long a probe waited in the run queue of an event loop or of the pool, in
+	// seconds: the longest of all. A probe is given up after 900 ms.
+	LoopLag float64 `json:"loopLag"`
 	// SchedulerLag is how long a goroutine that could run waited to do so, in seconds: the 99th
 	// percentile, at the resolution of runtime/metrics.
 	SchedulerLag float64 `json:"schedulerLag"`
@@ -54,9 +59,13 @@ type history struct {
 // totals are counts since the beginning.
 type totals struct{ accepted, refused, ended, read, written uint64 }
 
-func (h *history) take(servers []Source) {
+func (h *history) take(ctx context.Context, servers []Source) {
+	lag := lagOf(ctx, servers)
+	if ctx.Err() != nil {
+		return
+	}
 	now := time.Now()
-	p := point{Time: now.UnixMilli()}
+	p := point{Time: now.UnixMilli(), LoopLag: lag.Seconds()}
 	var t totals
 	for _, server := range servers {
 		info := server.Info()
@@ -83,6 +92,24 @@ func (h *history) take(servers []Source) {
 	h.all[h.count%historyPoints] = p
 	h.count++
 	h.mu.Unlock()
+}
+
+// lagOf returns the longest lag of all servers. It takes as long as that.
+func lagOf(ctx context.Context, servers []Source) (longest time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	var mu sync.Mutex
+	var probes sync.WaitGroup
+	for _, server := range servers {
+		probes.Go(func() {
+			lags := server.LoopLag(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			longest = slices.Max(append(lags, longest))
+		})
+	}
+	probes.Wait()
+	return longest
 }
 
 func total[K protocol.Reason | protocol.Refusal](counts map[K]uint64) (sum uint64) {

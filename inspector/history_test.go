@@ -1,6 +1,7 @@
 package inspector
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"testing"
@@ -16,18 +17,25 @@ import (
 )
 
 // counted is a server whose totals a test sets.
-type counted struct{ info protocol.ListenerInfo }
+type counted struct {
+	info protocol.ListenerInfo
+	lags []time.Duration
+}
 
 func (c *counted) PID() *actor.PID             { return actor.NewPID("nonhost", "listener$0") }
 func (c *counted) Info() protocol.ListenerInfo { return c.info }
 func (c *counted) Connections() []berth.Socket { return nil }
+func (c *counted) Warnings() []berth.Warning   { return nil }
+
+func (c *counted) Find(string) (berth.Socket, bool)            { return nil, false }
+func (c *counted) LoopLag(ctx context.Context) []time.Duration { return c.lags }
 
 func TestHistoryHasRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := &counted{}, &counted{}
+		a, b := &counted{lags: []time.Duration{time.Millisecond, 5 * time.Millisecond, 0}}, &counted{lags: []time.Duration{2 * time.Millisecond}}
 		var h history
 		a.info = protocol.ListenerInfo{Accepted: 1000, Read: 1 << 30}
-		h.take([]Source{a, b})
+		h.take(t.Context(), []Source{a, b})
 		time.Sleep(2 * time.Second)
 		a.info = protocol.ListenerInfo{
 			Open: 3, Accepted: 1010, Read: 1<<30 + 500, Written: 50, QueuedBytes: 7, BufferedBytes: 9,
@@ -35,7 +43,7 @@ func TestHistoryHasRates(t *testing.T) {
 			Ended:   map[protocol.Reason]uint64{protocol.ReasonPeerClosed: 1, protocol.ReasonIdleTimeout: 1},
 		}
 		b.info = protocol.ListenerInfo{Open: 2, Accepted: 6, Written: 50, QueuedBytes: 1}
-		h.take([]Source{a, b})
+		h.take(t.Context(), []Source{a, b})
 		points := h.points(0)
 		require.Len(t, points, 2)
 		assert.Zero(t, points[0].Accepted, "1,000 clients of the time before are no rate")
@@ -45,7 +53,7 @@ func TestHistoryHasRates(t *testing.T) {
 		assert.Equal(t, 8, p.Queued)
 		assert.EqualValues(t, 9, p.Buffered)
 		for name, rate := range map[string][2]float64{
-			"accepted": {p.Accepted, 8}, "refused": {p.Refused, 3}, "ended": {p.Ended, 1}, "read": {p.Read, 250}, "written": {p.Written, 50},
+			"accepted": {p.Accepted, 8}, "refused": {p.Refused, 3}, "ended": {p.Ended, 1}, "read": {p.Read, 250}, "written": {p.Written, 50}, "lag": {p.LoopLag, 0.005},
 		} {
 			assert.InDelta(t, rate[1], rate[0], 1e-9, name)
 		}
@@ -56,7 +64,7 @@ func TestHistoryHasRates(t *testing.T) {
 
 		for range historyPoints {
 			time.Sleep(time.Second)
-			h.take([]Source{a, b})
+			h.take(t.Context(), []Source{a, b})
 		}
 		points = h.points(0)
 		require.Len(t, points, historyPoints, "the oldest are gone")

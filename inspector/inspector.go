@@ -1,6 +1,7 @@
 package inspector
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +22,9 @@ type Source interface {
 	PID() *actor.PID
 	Info() protocol.ListenerInfo
 	Connections() []berth.Socket
+	Find(id string) (berth.Socket, bool)
+	Warnings() []berth.Warning
+	LoopLag(ctx context.Context) []time.Duration
 }
 
 // LeastToken is how many bytes an Options.Token has at least. 16 random bytes cannot be guessed.
@@ -59,9 +63,11 @@ type Inspector struct {
 	sampler sampler
 	history history
 	closed  closedRing
-	stop    chan struct{}
-	stopped chan struct{}
-	began   time.Time
+	// prefixes are what the ids of the actors below each server begin with.
+	prefixes []string
+	stop     context.CancelFunc
+	stopped  chan struct{}
+	began    time.Time
 
 	closeOnce sync.Once
 }
@@ -83,14 +89,22 @@ func New(options Options, servers ...Source) (*Inspector, error) {
 		options: options,
 		servers: slices.Clone(servers),
 		mux:     http.NewServeMux(),
-		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 		began:   time.Now(),
 	}
 	i.sampler.servers = i.servers
 	i.closed.most = options.Closed
+	for _, server := range servers {
+		i.prefixes = append(i.prefixes, server.PID().GetId()+"/")
+	}
 	i.routes()
-	go i.watch()
+	subscription := options.System.EventStream.Subscribe(i.hear)
+	ctx, cancel := context.WithCancel(context.Background())
+	i.stop = func() {
+		cancel()
+		options.System.EventStream.Unsubscribe(subscription)
+	}
+	go i.watch(ctx)
 	return i, nil
 }
 
@@ -119,26 +133,25 @@ func isNone(s Source) bool {
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// Close ends the Inspector's goroutine and waits for it. Requests are still answered, with plots
-// that do not go on. Later calls do nothing.
+// Close ends the Inspector's goroutine and waits for it, and has it hear of no more events.
+// Requests are still answered, with plots that do not go on. Later calls do nothing.
 func (i *Inspector) Close() {
-	i.closeOnce.Do(func() { close(i.stop) })
+	i.closeOnce.Do(i.stop)
 	<-i.stopped
 }
 
 // watch is the Inspector's goroutine.
-func (i *Inspector) watch() {
+func (i *Inspector) watch(ctx context.Context) {
 	defer close(i.stopped)
 	ticker := time.NewTicker(historyEvery)
 	defer ticker.Stop()
-	i.history.take(i.servers)
 	for {
+		i.history.take(ctx, i.servers)
+		i.sampler.forget()
 		select {
-		case <-i.stop:
+		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			i.history.take(i.servers)
-			i.sampler.forget()
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-berth/berth/protocol"
@@ -25,6 +27,8 @@ type (
 		Open       int          `json:"open"`
 		Servers    []serverJSON `json:"servers"`
 		Now        *point       `json:"now,omitempty"` // the newest point of the history
+
+		Warnings []warningJSON `json:"warnings"` // those that hold now, mostWarnings at most
 	}
 
 	serverJSON struct {
@@ -51,6 +55,9 @@ type (
 		BufferedBytes  int64             `json:"bufferedBytes"`
 		Throttled      int               `json:"throttled"`
 		OverBudget     uint64            `json:"overBudget"`
+		Paused         int               `json:"paused"`
+		Full           int               `json:"full"` // with a full write queue, or one above high water
+		HandOvers      uint64            `json:"handOvers"`
 	}
 
 	connectionJSON struct {
@@ -75,7 +82,28 @@ type (
 		ReadRate      float64 `json:"readRate"`
 		WriteRate     float64 `json:"writeRate"`
 		Age           float64 `json:"age"`
-		Restarts      int     `json:"restarts"` // handlers that panicked and were replaced
+		Restarts      int     `json:"restarts"`   // handlers that panicked and were replaced
+		Throttled     bool    `json:"throttled"`  // not read because of the memory budget
+		HandlerFor    float64 `json:"handlerFor"` // how long the handler's call under way has lasted
+
+		Handler *handlerJSON `json:"handler,omitempty"` // with berth.Measure
+	}
+
+	// handlerJSON counts the handler's calls that have returned.
+	handlerJSON struct {
+		Calls   uint64  `json:"calls"`
+		Total   float64 `json:"total"`
+		Mean    float64 `json:"mean"`
+		Longest float64 `json:"longest"`
+	}
+
+	warningJSON struct {
+		Kind   string  `json:"kind"`
+		Server int     `json:"server"`
+		ID     string  `json:"id,omitempty"` // of the connection, if it is about one
+		Remote string  `json:"remote,omitempty"`
+		For    float64 `json:"for"`
+		Advice string  `json:"advice"`
 	}
 
 	connectionsJSON struct {
@@ -191,7 +219,8 @@ func describe(r *row) connectionJSON {
 		ID: r.id, Writer: r.id + "/writer", Server: r.server, Local: info.LocalAddr, Remote: info.RemoteAddr, State: info.State.String(),
 		Paused: info.Paused, QueuedWrites: info.QueuedWrites, QueuedBytes: info.QueuedBytes, Buffered: r.buffered(),
 		Read: info.Stats.Read, Written: info.Stats.Written, Unread: info.Stats.Unread, Unsent: info.Stats.Unsent,
-		Dropped: info.Stats.Dropped, DroppedWrites: info.Stats.DroppedWrites, Age: info.Stats.Duration.Seconds(), Restarts: r.socket.Restarts(),
+		Dropped: info.Stats.Dropped, DroppedWrites: info.Stats.DroppedWrites, Age: info.Stats.Duration.Seconds(), Restarts: info.Restarts,
+		Throttled: info.Throttled, HandlerFor: info.HandlerFor.Seconds(),
 	}
 	if info.Reason != protocol.ReasonNone {
 		c.Reason = info.Reason.String()
@@ -199,7 +228,29 @@ func describe(r *row) connectionJSON {
 	if info.Err != nil {
 		c.Error = info.Err.Error()
 	}
+	if t := info.Handler; t.Calls > 0 {
+		c.Handler = &handlerJSON{Calls: t.Calls, Total: t.Total.Seconds(), Mean: mean(t).Seconds(), Longest: t.Longest.Seconds()}
+	}
 	return c
+}
+
+// mostWarnings bounds the warnings of one answer.
+const mostWarnings = 100
+
+// warnings returns those that hold now, the oldest first.
+func (i *Inspector) warnings() []warningJSON {
+	all := []warningJSON{}
+	for index, source := range i.servers {
+		for _, w := range source.Warnings() {
+			one := warningJSON{Kind: w.Kind.String(), Server: index, ID: w.PID.GetId(), For: w.For.Seconds(), Advice: w.Kind.Advice()}
+			if w.RemoteAddr != nil {
+				one.Remote = w.RemoteAddr.String()
+			}
+			all = append(all, one)
+		}
+	}
+	slices.SortFunc(all, func(a, b warningJSON) int { return cmp.Or(cmp.Compare(b.For, a.For), strings.Compare(a.ID, b.ID)) })
+	return all[:min(len(all), mostWarnings)]
 }
 
 func (i *Inspector) serverJSON(index int) serverJSON {
@@ -211,7 +262,7 @@ func (i *Inspector) serverJSON(index int) serverJSON {
 		MaxConnections: info.MaxConnections, Open: info.Open, Waiting: info.Waiting, Detached: info.Detached, Lingering: info.Lingering,
 		Accepted: info.Accepted, AcceptErrors: info.AcceptErrors, Read: info.Read, Written: info.Written,
 		QueuedWrites: info.QueuedWrites, QueuedBytes: info.QueuedBytes, BufferedBytes: info.BufferedBytes,
-		Throttled: info.Throttled, OverBudget: info.OverBudget,
+		Throttled: info.Throttled, OverBudget: info.OverBudget, Paused: info.Paused, Full: info.Full, HandOvers: info.HandOvers,
 		ByState: named(info.ByState), Refused: named(info.Refused), Ended: named(info.Ended),
 	}
 	return s

@@ -1,9 +1,11 @@
 package inspector_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"testing"
 	"time"
@@ -128,4 +130,138 @@ func TestASuspendedServerIsShown(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 		assert.Equal(t, name == "resume", accepting())
 	}
+}
+
+// The connections that ended are kept with their reasons, those of the inspected server alone.
+func TestWhatHasEnded(t *testing.T) {
+	handler := berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+		switch string(data.Bytes()) {
+		case "error":
+			return errors.New("no such verb")
+		case "panic":
+			panic("a defect")
+		}
+		_, err := socket.Forward(data)
+		return err
+	})
+	server, other := serve(t, handler, berth.Options{}), serve(t, handler, berth.Options{})
+	i := start(t, inspector.Options{Closed: 3}, server)
+	end := func(server *berth.Server, how func(conn *net.TCPConn)) (remote string) {
+		conn := dial(t, server).(*net.TCPConn)
+		ask(t, conn, "five.")
+		how(conn)
+		conn.Close()
+		return conn.LocalAddr().String()
+	}
+	say := func(text string) func(conn *net.TCPConn) {
+		return func(conn *net.TCPConn) {
+			_, err := io.WriteString(conn, text)
+			require.NoError(t, err)
+			_, err = conn.Read(make([]byte, 1))
+			require.Error(t, err)
+		}
+	}
+	end(other, func(*net.TCPConn) {})
+	for _, test := range []struct {
+		how           func(conn *net.TCPConn)
+		reason, error string
+		read          uint64
+	}{
+		{func(*net.TCPConn) {}, "peer closed", "", 5},
+		{func(conn *net.TCPConn) { require.NoError(t, conn.SetLinger(0)) }, "peer reset", "connection reset by peer", 5},
+		{say("error"), "handler error", "no such verb", 10},
+		{say("panic"), "handler panic", "a defect", 10},
+	} {
+		remote := end(server, test.how)
+		var found closedPage
+		require.Eventually(t, func() bool {
+			found = get[closedPage](t, i, "/api/closed?filter="+remote)
+			return found.Total == 1
+		}, patience, 5*time.Millisecond, test.reason)
+		one := found.Rows[0]
+		assert.Equal(t, test.reason, one.Reason)
+		assert.Contains(t, one.Error, test.error)
+		assert.Equal(t, test.read, one.Read)
+		assert.Positive(t, one.Age)
+		assert.Equal(t, &one, get[connection](t, i, "/api/connection?id="+url.QueryEscape(one.ID)).Closed)
+		assert.Equal(t, one.ID, get[closedPage](t, i, "/api/closed?reason="+url.QueryEscape(test.reason)).Rows[0].ID)
+	}
+	last := get[closedPage](t, i, "/api/closed")
+	assert.Equal(t, map[string]int{"peer reset": 1, "handler error": 1, "handler panic": 1}, last.Reasons)
+	assert.Equal(t, "handler panic", last.Rows[0].Reason, "the newest first")
+
+	i.Close()
+	end(server, func(*net.TCPConn) {})
+	require.Eventually(t, func() bool { return server.Info().Open == 0 }, patience, 5*time.Millisecond)
+	assert.Equal(t, last, get[closedPage](t, i, "/api/closed"), "after Close it hears of nothing more")
+}
+
+// A handler that blocks is seen: how long the call has lasted, the warning, and then how long the
+// call took.
+func TestABlockedHandlerIsSeen(t *testing.T) {
+	release := make(chan struct{})
+	handler := berth.Measure(berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+		if string(data.Bytes()) == "block" {
+			<-release
+		}
+		_, err := socket.Forward(data)
+		return err
+	}), nil)
+	var options berth.Options
+	options.Connection.WarnAfter = 50 * time.Millisecond
+	server := serve(t, handler, options)
+	i := start(t, inspector.Options{}, server)
+	conn, other := dial(t, server), dial(t, server)
+	ask(t, other, "hello")
+	_, err := io.WriteString(conn, "block")
+	require.NoError(t, err)
+	var seen overview
+	require.Eventually(t, func() bool {
+		seen = get[overview](t, i, "/api/overview")
+		return len(seen.Warnings) > 0
+	}, patience, 5*time.Millisecond)
+	warning := seen.Warnings[0]
+	assert.Equal(t, "handler blocked", warning.Kind)
+	assert.Equal(t, conn.LocalAddr().String(), warning.Remote)
+	assert.Contains(t, warning.Advice, "goroutine profile")
+	assert.GreaterOrEqual(t, warning.For, 0.05)
+	var first connection
+	require.Eventually(t, func() bool {
+		first = get[table](t, i, "/api/connections?sort=handler").Rows[0]
+		return first.HandlerFor > 0.05
+	}, patience, 5*time.Millisecond)
+	assert.Equal(t, warning.ID, first.ID)
+	assert.Less(t, first.Handler.Longest, 0.05, "the call has not returned")
+	close(release)
+	_, err = io.ReadFull(conn, make([]byte, 5))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		first = get[connection](t, i, "/api/connection?id="+url.QueryEscape(warning.ID))
+		return first.Handler.Longest > 0.05
+	}, patience, 5*time.Millisecond)
+	assert.InDelta(t, first.Handler.Total, first.Handler.Mean*float64(first.Handler.Calls), 1e-6)
+	require.Eventually(t, func() bool { return len(get[overview](t, i, "/api/overview").Warnings) == 0 }, patience, 5*time.Millisecond)
+}
+
+// The plots have a lag of the event loops that was measured.
+func TestTheLagIsMeasured(t *testing.T) {
+	server := serve(t, echo, berth.Options{})
+	i := start(t, inspector.Options{}, server)
+	require.Eventually(t, func() bool {
+		points := get[history](t, i, "/api/history").Points
+		return len(points) > 0 && points[0].LoopLag > 0 && points[0].Heap > 0
+	}, patience, 5*time.Millisecond)
+}
+
+// A client whose handshake fails was no connection, and is among those that ended.
+func TestAFailedHandshakeIsShown(t *testing.T) {
+	server := serve(t, echo, berth.Options{ProxyProtocol: berth.ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
+	i := start(t, inspector.Options{}, server)
+	conn := dial(t, server)
+	_, err := io.WriteString(conn, "no header\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		rows := get[closedPage](t, i, "/api/closed").Rows
+		return len(rows) == 1 && rows[0].Reason == "handshake failed" && rows[0].Error != ""
+	}, patience, 5*time.Millisecond)
 }

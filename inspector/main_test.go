@@ -1,6 +1,7 @@
 package inspector_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,7 +41,6 @@ func (s *socket) PID() *actor.PID { return s.pid }
 func (s *socket) Pause()          { s.note("pause") }
 func (s *socket) Resume()         { s.note("resume") }
 func (s *socket) Close() error    { s.note("close"); return nil }
-func (s *socket) Restarts() int   { return 0 }
 
 func (s *socket) note(what string) {
 	s.mu.Lock()
@@ -67,6 +67,7 @@ type source struct {
 	sockets []berth.Socket
 	did     []string
 	refuses error
+	warns   []berth.Warning
 }
 
 func newSource(sockets ...*socket) *source {
@@ -81,7 +82,20 @@ func newSource(sockets ...*socket) *source {
 func (s *source) PID() *actor.PID             { return s.pid }
 func (s *source) Info() protocol.ListenerInfo { return s.info }
 func (s *source) Connections() []berth.Socket { return s.sockets }
-func (s *source) Suspend()                    { s.did = append(s.did, "suspend") }
+func (s *source) Warnings() []berth.Warning   { return s.warns }
+func (s *source) LoopLag(context.Context) []time.Duration {
+	return []time.Duration{time.Millisecond, 3 * time.Millisecond, 0}
+}
+
+func (s *source) Find(id string) (berth.Socket, bool) {
+	for _, socket := range s.sockets {
+		if socket.PID().Id == id {
+			return socket, true
+		}
+	}
+	return nil, false
+}
+func (s *source) Suspend() { s.did = append(s.did, "suspend") }
 func (s *source) Resume() error {
 	s.did = append(s.did, "resume")
 	return s.refuses
@@ -94,7 +108,7 @@ func crowd(count int) []*socket {
 		states := []protocol.State{protocol.StateOpen, protocol.StateOpening, protocol.StateOpen, protocol.StateFlushing, protocol.StateClosing}
 		sockets[n] = newSocket(fmt.Sprintf("listener$0/connections/$%05d", n), protocol.Info{
 			LocalAddr: "127.0.0.1:7000", RemoteAddr: fmt.Sprintf("10.0.%d.%d:%d", n/250, n%250, 1024+n), State: states[n%len(states)],
-			Paused: n%7 == 0, QueuedWrites: n % 4, QueuedBytes: (n * 7919) % 10007,
+			Paused: n%7 == 0, Throttled: n%11 == 0, HandlerFor: time.Duration(n*13%101) * time.Second, QueuedWrites: n % 4, QueuedBytes: (n * 7919) % 10007,
 			Stats: protocol.Stats{Read: uint64((n * 104729) % 1000003), Written: uint64((n * 1299709) % 1000033), Duration: time.Duration((n*31)%9973) * time.Second},
 		})
 	}
@@ -148,8 +162,13 @@ type (
 		Paused                                   bool
 		QueuedBytes, QueuedWrites                int
 		Buffered, Read, Written                  uint64
-		ReadRate, WriteRate, Age                 float64
-		Closed                                   *closed
+		ReadRate, WriteRate, Age, HandlerFor     float64
+		Handler                                  *struct {
+			Calls                uint64
+			Total, Mean, Longest float64
+		}
+		Throttled bool
+		Closed    *closed
 	}
 	closed struct {
 		ID, Remote, Reason, Error string
@@ -162,10 +181,15 @@ type (
 		Rows    []closed
 	}
 	overview struct {
-		Open    int
-		Actions bool
+		Open     int
+		Actions  bool
+		Warnings []struct {
+			Kind, ID, Remote, Advice string
+			For                      float64
+		}
 		Servers []struct {
 			Index, Open, MaxConnections int
+			Paused, Full                int
 			Kind, Addr, PID             string
 			Accepting, Suspendable      bool
 			Accepted, Read, Written     uint64

@@ -88,7 +88,7 @@ func bad(err error) *refusal { return &refusal{http.StatusBadRequest, err.Error(
 func (i *Inspector) getOverview(*http.Request) (any, *refusal) {
 	answer := overviewJSON{
 		Time: time.Now(), Began: i.began, Actions: i.options.Actions, Go: runtime.Version(), Processors: runtime.GOMAXPROCS(0),
-		Servers: []serverJSON{}, Now: i.history.newest(),
+		Servers: []serverJSON{}, Now: i.history.newest(), Warnings: i.warnings(),
 	}
 	for index := range i.servers {
 		s := i.serverJSON(index)
@@ -242,12 +242,10 @@ func (i *Inspector) onConnection(act func(s berth.Socket)) func(*http.Request) (
 	return func(r *http.Request) (any, *refusal) {
 		id := r.URL.Query().Get("id")
 		for _, source := range i.servers {
-			for _, socket := range source.Connections() {
-				if socket.PID().GetId() == id {
-					act(socket)
-					i.sampler.expire()
-					return done{Done: true}, nil
-				}
+			if socket, found := source.Find(id); found {
+				act(socket)
+				i.sampler.expire()
+				return done{Done: true}, nil
 			}
 		}
 		return nil, &refusal{http.StatusNotFound, "no open connection has this id"}

@@ -48,6 +48,9 @@ var sorts = map[string]func(a, b *sorted) int{
 	"state": func(a, b *sorted) int {
 		return cmp.Or(cmp.Compare(a.info.State, b.info.State), boolean(a.info.Paused)-boolean(b.info.Paused))
 	},
+	"handler": func(a, b *sorted) int {
+		return cmp.Or(cmp.Compare(a.info.HandlerFor, b.info.HandlerFor), cmp.Compare(mean(a.info.Handler), mean(b.info.Handler)))
+	},
 	"remote": func(a, b *sorted) int { return strings.Compare(a.info.RemoteAddr, b.info.RemoteAddr) },
 }
 
@@ -66,6 +69,11 @@ type sorted struct {
 
 // buffered are the bytes that the connection holds.
 func (r *row) buffered() uint64 { return uint64(r.info.QueuedBytes) + r.info.Stats.Unread }
+
+// mean returns how long a call took on average.
+func mean(t protocol.HandlerTimes) time.Duration {
+	return time.Duration(uint64(t.Total) / max(1, t.Calls))
+}
 
 // number reads a whole number of a query; without one it is the default.
 func number(values url.Values, name string, otherwise, least, most int) (int, error) {
@@ -120,10 +128,10 @@ func (i *Inspector) parseQuery(values url.Values) (q query, err error) {
 
 // sortNames and stateFilters are the words of a query, for its errors.
 var (
-	sortNames    = []string{"age", "buffered", "rate", "read", "remote", "state", "written"}
+	sortNames    = []string{"age", "buffered", "handler", "rate", "read", "remote", "state", "written"}
 	stateFilters = []string{
 		protocol.StateOpening.String(), protocol.StateOpen.String(), protocol.StateFlushing.String(),
-		protocol.StateClosing.String(), "paused", "queued",
+		protocol.StateClosing.String(), "paused", "throttled", "queued",
 	}
 )
 
@@ -135,6 +143,10 @@ func (q *query) matches(r *row) bool {
 	case "":
 	case "paused":
 		if !r.info.Paused {
+			return false
+		}
+	case "throttled":
+		if !r.info.Throttled {
 			return false
 		}
 	case "queued":

@@ -46,6 +46,7 @@ func TestEveryOrderOfTheTable(t *testing.T) {
 		"written":  func(a, b connection) int { return cmp.Compare(a.Written, b.Written) },
 		"age":      func(a, b connection) int { return cmp.Compare(a.Age, b.Age) },
 		"state":    func(a, b connection) int { return cmp.Compare(stages[a.State], stages[b.State]) },
+		"handler":  func(a, b connection) int { return cmp.Compare(a.HandlerFor, b.HandlerFor) },
 		"remote":   func(a, b connection) int { return strings.Compare(a.Remote, b.Remote) },
 	} {
 		for _, order := range []string{"asc", "desc"} {
@@ -92,6 +93,7 @@ func TestFilters(t *testing.T) {
 		"filter=LISTENER$0":  func(connection) bool { return true },
 		"filter=nothing":     func(connection) bool { return false },
 		"state=paused":       func(c connection) bool { return c.Paused },
+		"state=throttled":    func(c connection) bool { return c.Throttled },
 		"state=queued":       func(c connection) bool { return c.QueuedWrites > 0 },
 		"state=flushing":     func(c connection) bool { return c.State == "flushing" },
 		"state=opening":      func(c connection) bool { return c.State == "opening" },
@@ -102,7 +104,7 @@ func TestFilters(t *testing.T) {
 	} {
 		count := 0
 		for n, s := range sockets {
-			c := connection{ID: s.pid.Id, Remote: s.info.RemoteAddr, State: s.info.State.String(), Paused: s.info.Paused, QueuedWrites: s.info.QueuedWrites}
+			c := connection{ID: s.pid.Id, Remote: s.info.RemoteAddr, State: s.info.State.String(), Paused: s.info.Paused, QueuedWrites: s.info.QueuedWrites, Throttled: s.info.Throttled}
 			if n >= 600 {
 				c.Server = 1
 			}

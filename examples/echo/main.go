@@ -71,6 +71,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 		defer stop()
 	}
 	handler := berth.Handlers(func() berth.Handler { return echo{sleep: c.sleep, burn: c.burn} })
+	if c.inspect != "" {
+		handler = berth.Measure(handler, nil) // the pages show the time of its calls
+	}
 	pages, err := pagesAt(c.inspect)
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func TestPages(t *testing.T) {
 	t.Run("no token is refused", w.noToken)
 	t.Run("pause, resume and close act", w.acts)
 	t.Run("suspend and resume act", w.suspends)
-	// t.Run("what has ended is shown with its reason", w.ended)
+	t.Run("what has ended is shown with its reason", w.ended)
 	t.Run("another origin is refused", w.otherOrigin)
 	if *screenshots != "" {
 		t.Run("screenshots", w.screenshots)
