@@ -17,8 +17,9 @@ export function connection(app, params) {
     const list = h("dl");
     return { card: h("section", { class: "card" }, h("div", { class: "head" }, h("h2", {}, name)), h("div", { class: "body" }, list)), list };
   };
-  const queues = panel("Queues"), work = panel("Handler"), end = panel("End"), who = panel("Identity");
-  const content = h("div", { class: "panels" }, h("div", { class: "plots" }, traffic.card, queue.card), h("div", { class: "cards" }, queues.card, work.card, end.card, who.card));
+  const queues = panel("Bytes"), work = panel("Handler"), end = panel("End"), who = panel("Identity");
+  const plots = h("div", { class: "plots" }, traffic.card, queue.card);
+  const content = h("div", { class: "panels" }, plots, h("div", { class: "cards" }, queues.card, work.card, end.card, who.card));
   const points = [];
   let acted = "";
 
@@ -45,14 +46,17 @@ export function connection(app, params) {
       }
       [...steps.children].forEach((li, n) => { li.className = n < stages.indexOf(c.state) ? "past" : n === stages.indexOf(c.state) ? "now" : ""; });
       const now = Date.now();
-      points.push({ time: now, ...c });
-      while (points[0].time < now - span) points.shift();
-      const from = Math.min(points[0].time, now - span / 2);
+      const ended = c.state === "closed";
+      if (!ended || points.length > 0) points.push({ time: now, ...c });
+      plots.hidden = points.length === 0;
+      work.card.hidden = ended;
+      while (points[0]?.time < now - span) points.shift();
+      const from = Math.min(points[0]?.time ?? now, now - span / 2);
       traffic.draw(points, from, now);
       queue.draw(points, from, now);
       fill(queues.list, [
-        ["Queued for the kernel", bytes(c.queuedBytes), c.limits && [c.queuedBytes, c.limits.writeBuffer]],
-        ["Queued writes", count(c.queuedWrites), c.limits && [c.queuedWrites, c.limits.writeQueue]],
+        !ended && ["Queued for the kernel", bytes(c.queuedBytes), c.limits && [c.queuedBytes, c.limits.writeBuffer]],
+        !ended && ["Queued writes", count(c.queuedWrites), c.limits && [c.queuedWrites, c.limits.writeQueue]],
         ["Unread by the handler", bytes(c.unread), c.limits && [c.unread, c.limits.readBuffer]],
         ["Read so far", bytes(c.read)], ["Written so far", bytes(c.written)],
         c.unsent > 0 && ["Unsent", bytes(c.unsent)],
@@ -65,12 +69,12 @@ export function connection(app, params) {
         ["Replaced after panics", count(c.restarts)],
       ]);
       fill(end.list, [
-        ["Reason", c.reason ? reasonChip(c.reason) : "it has not begun to end"],
+        ["Reason", c.reason ? reasonChip(c.reason) : "it has not ended"],
         ["Last error", c.error ? h("span", { class: "error" }, c.error) : "none"],
         c.closed && ["Ended at", clock(c.closed.time)],
       ]);
       fill(who.list, [
-        ["Age", seconds(Math.floor(c.age) || c.age)], ["Client", h("code", {}, c.remote || "–")], ["Local address", h("code", {}, c.local || "–")],
+        ["Age", seconds(Math.floor(c.age) || c.age)], ["Client", h("code", {}, c.remote || "–")], c.local && ["Local address", h("code", {}, c.local)],
         ["Actor", h("code", {}, c.id)], ["Writer", h("code", {}, c.writer)],
         ["Server", h("code", {}, app.overview().servers[c.server]?.addr || app.overview().servers[c.server]?.pid)],
         c.tls && ["TLS", `${c.tls.version}, ${c.tls.cipher}${c.tls.alpn ? `, ${c.tls.alpn}` : ""}`],

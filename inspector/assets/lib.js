@@ -32,7 +32,7 @@ export function bytes(n) {
   if (!n) return "0 B";
   let u = 0;
   while (n >= 1024 && u < units.length - 1) { n /= 1024; u++; }
-  return `${u === 0 ? Math.round(n) : n < 10 ? n.toFixed(2) : n < 100 ? n.toFixed(1) : Math.round(n)} ${units[u]}`;
+  return `${u === 0 || Number.isInteger(n) ? Math.round(n) : n < 10 ? n.toFixed(2) : n < 100 ? n.toFixed(1) : Math.round(n)} ${units[u]}`;
 }
 export const perSecond = (n) => `${bytes(n)}/s`;
 export const count = (n) => Math.round(n ?? 0).toLocaleString("en").replaceAll(",", "\u2009");
@@ -42,6 +42,7 @@ export function decimal(n) {
 export function seconds(s) {
   if (s === undefined || s === null) return "–";
   if (s === 0) return "0 s";
+  if (s < 1e-6) return `${Math.round(s * 1e9)} ns`;
   if (s < 1e-3) return `${Math.round(s * 1e6)} µs`;
   if (s < 1) return `${(s * 1e3).toFixed(s < 1e-2 ? 1 : 0)} ms`;
   if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.floor(s)} s`;

@@ -11,14 +11,14 @@ export function overview(app) {
   };
   const tiles = {
     open: tile("Connections"), accepted: tile("Clients"), read: tile("Read"), written: tile("Written"),
-    queued: tile("Waits for the kernel"), lag: tile("Loop lag"), memory: tile("Memory"),
+    queued: tile("Write queues"), lag: tile("Loop lag"), memory: tile("Memory"),
   };
   const plots = [
     [plot("Connections", [{ name: "open", of: (p) => p.open }], count, 4)],
     [plot("Clients per second", [
       { name: "accepted", of: (p) => p.accepted }, { name: "refused", of: (p) => p.refused }, { name: "ended", of: (p) => p.ended }], decimal, 4)],
     [plot("Traffic", [{ name: "read", of: (p) => p.read }, { name: "written", of: (p) => p.written }], perSecond, 1024)],
-    [plot("Waits for the kernel", [{ name: "queued", of: (p) => p.queued }, { name: "budget in use", of: (p) => p.buffered }], bytes, 1024)],
+    [plot("Write queues", [{ name: "queued", of: (p) => p.queued }, { name: "budget in use", of: (p) => p.buffered }], bytes, 1024)],
     [plot("Lag", [{ name: "event loops", of: (p) => p.loopLag }, { name: "Go scheduler, 99%", of: (p) => p.schedulerLag }], seconds, 1e-4)],
     [plot("Memory", [{ name: "heap", of: (p) => p.heap }, { name: "from the system", of: (p) => p.memory }], bytes, 1 << 20)],
   ].flat();
@@ -57,7 +57,7 @@ function showTiles(tiles, o, p) {
   const sum = (of) => o.servers.reduce((n, s) => n + (of(s) ?? 0), 0);
   const most = sum((s) => s.kind === "listener" ? Math.max(0, s.maxConnections) : 0);
   tiles.open.set(count(o.open), most > 0 ? `of ${count(most)} at most` : "no limit");
-  tiles.memory.set(bytes(p?.heap), `of ${bytes(p?.memory)} · ${count(p?.goroutines)} goroutines`);
+  tiles.memory.set(bytes(p?.heap), `${count(p?.goroutines)} goroutines`);
   tiles.accepted.set(`${decimal(p?.accepted ?? 0)}/s`, `${count(sum((s) => s.accepted))} so far`);
   tiles.read.set(perSecond(p?.read), `${bytes(sum((s) => s.read))} so far`);
   tiles.written.set(perSecond(p?.written), `${bytes(sum((s) => s.written))} so far`);
