@@ -99,6 +99,10 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) (stop func()) {
 	return func() { system.EventStream.Unsubscribe(subscription) }
 }
 
+// DefaultSystem returns the actor system of ListenAndServe, Listen, Serve and Dial: for its
+// EventStream, and to send messages to connections.
+func DefaultSystem() *actor.ActorSystem { return ownSystem() }
+
 // ownSystem makes the actor system of this package, once: one costs about 5 ms, and none can be
 // ended.
 var ownSystem = sync.OnceValue(func() *actor.ActorSystem {

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/go-berth/berth/inspector"      // what docs/inspector.md uses
 	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
@@ -30,6 +31,7 @@ var imports = map[string]string{
 	"context":    "context",
 	"errors":     "errors",
 	"fmt":        "fmt",
+	"inspector":  "github.com/go-berth/berth/inspector",
 	"http":       "net/http",
 	"io":         "io",
 	"listener":   "github.com/go-berth/berth/listener",

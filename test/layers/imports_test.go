@@ -42,12 +42,13 @@ var layers = map[string][]string{
 	"netconn":                     {"protocol", "actor", "connection", "listener"},
 	"reconnect":                   {"protocol", "actor", "listener"},
 	"session":                     nil,
+	"inspector":                   {".", "protocol", "connection"},
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect"},
+	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "inspector"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
@@ -90,19 +91,27 @@ func imports(t *testing.T, folder string) map[string][]string {
 
 func standard(path string) bool { return !strings.Contains(strings.Split(path, "/")[0], ".") }
 
+// inModule returns the folder of a package of this module.
+func inModule(path string) (folder string, is bool) {
+	if path+"/" == module {
+		return ".", true
+	}
+	return strings.CutPrefix(path, module)
+}
+
 func TestImportsRunOneWay(t *testing.T) {
 	for folder, allowed := range layers {
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				ours, is := strings.CutPrefix(path, module)
+				ours, is := inModule(path)
 				assert.True(t, !is || slices.Contains(allowed, ours), "%s must not import %s", file, path)
 			}
 		}
 	}
 }
 
-// What an example needs of this module is in package berth, as it is for every program. The one
-// thing that is not is the service manager.
+// What an example needs of this module is in package berth, as it is for every program. What is not
+// there is the service manager and the inspector.
 func TestTheExamplesImportBerthAlone(t *testing.T) {
 	programs, err := filepath.Glob(filepath.Join(root, "examples", "*", "main.go"))
 	require.NoError(t, err)
@@ -112,7 +121,8 @@ func TestTheExamplesImportBerthAlone(t *testing.T) {
 		require.NoError(t, err)
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				assert.False(t, strings.HasPrefix(path, module) && path != module+"systemd", "%s must not import %s", file, path)
+				beside := path == module+"systemd" || path == module+"inspector"
+				assert.False(t, strings.HasPrefix(path, module) && !beside, "%s must not import %s", file, path)
 			}
 		}
 	}
@@ -130,7 +140,8 @@ func TestTheCoreImportsOfOthersOnlyProtoActorsActorAndSystemCalls(t *testing.T) 
 	for folder := range layers {
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				assert.True(t, standard(path) || strings.HasPrefix(path, module) || allowed(folder, path), "%s must not import %s", file, path)
+				_, ofModule := inModule(path)
+				assert.True(t, standard(path) || ofModule || allowed(folder, path), "%s must not import %s", file, path)
 			}
 		}
 	}
@@ -147,7 +158,7 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect"} {
+	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect", "session", "inspector"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
 				return err
