@@ -91,7 +91,7 @@ func (c *Connection) start(ctx actor.Context) {
 	if c.socket.Open(c) {
 		c.open(ctx, false)
 	} else {
-		c.flags.shaking = true // Pull goes on with it
+		c.flags.stage = shaking // Pull goes on with it
 		c.publishHandshakeStarted()
 	}
 }
@@ -107,7 +107,7 @@ func (c *Connection) shakeHands() any {
 	if err == transport.ErrAgain {
 		return nil
 	}
-	c.flags.shaking = false
+	c.flags.stage = unopened
 	if err != nil {
 		c.unfinished(err)
 	} else {

@@ -111,7 +111,7 @@ func TestImportsRunOneWay(t *testing.T) {
 }
 
 // What an example needs of this module is in package berth, as it is for every program. What is not
-// there is the service manager and the inspector.
+// there is the service manager and the inspector, and what is the example's own.
 func TestTheExamplesImportBerthAlone(t *testing.T) {
 	programs, err := filepath.Glob(filepath.Join(root, "examples", "*", "main.go"))
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestTheExamplesImportBerthAlone(t *testing.T) {
 		require.NoError(t, err)
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				beside := path == module+"systemd" || path == module+"inspector"
+				beside := path == module+"systemd" || path == module+"inspector" || strings.HasPrefix(path, module+folder+"/")
 				assert.False(t, strings.HasPrefix(path, module) && !beside, "%s must not import %s", file, path)
 			}
 		}
