@@ -84,7 +84,7 @@ func idleSecured(t testing.TB, count int, way berth.Transport) usage {
 }
 
 func TestAnIdleTLSConnectionOnThePollTransportIsSmallAndHasNoGoroutine(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector has memory of its own")
 	}
 	if !transport.PollSupported {
