@@ -32,10 +32,11 @@ var layers = map[string][]string{
 	"protocol":                    nil,
 	"protocol/frame":              {"protocol"},
 	"protocol/wire":               {"protocol"},
+	"internal/window":             nil,
 	"actor":                       {"protocol", "protocol/frame"},
 	"connection/transport":        nil,
-	"connection":                  {"protocol", "actor", "connection/transport"},
-	"listener":                    {"protocol", "actor", "connection", "connection/transport", "listener/internal/admission"},
+	"connection":                  {"protocol", "actor", "connection/transport", "internal/window"},
+	"listener":                    {"protocol", "actor", "connection", "connection/transport", "listener/internal/admission", "internal/window"},
 	"listener/internal/admission": {"protocol", "connection"},
 	".":                           {"protocol", "protocol/frame", "actor", "connection", "listener"}, // what users import
 	"systemd":                     nil,                                                               // beside the core: nothing else may import it
@@ -60,7 +61,7 @@ var foreign = map[string][]string{
 // pure are the files that know neither actors nor sockets, so that they can be tested alone.
 var pure = []string{
 	"protocol/buffer.go", "protocol/reason.go",
-	"actor/ring.go", "actor/turns.go", "actor/policy.go",
+	"internal/window/window.go", "actor/ring.go", "actor/turns.go", "actor/policy.go",
 	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/timeouts.go",
 	"connection/transport/chunk.go", "connection/transport/input.go",
 	"listener/internal/admission/limiter.go", "listener/internal/admission/per_ip.go", "listener/internal/admission/prefixes.go", "listener/backoff.go",
