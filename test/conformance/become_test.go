@@ -77,9 +77,9 @@ func TestAtTheEndOfTheStreamTheNewHandlerIsShownTheRest(t *testing.T) {
 func TestAPauseHoldsTheUnreadBytesOfTheNewHandlerToo(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		var s *server
-		s = w.upgradable(factory, script{data: func(t *tape, b *protocol.Buffer) error {
+		s = w.upgradable(factory, script{data: func(t *tape, _ *protocol.Buffer) error {
 			t.socket.Pause()
-			return b.Need(1000) // which is the old one's need
+			return nil
 		}}, connection.Options{})
 		p, tape := s.connect()
 		p.send("held")
@@ -92,6 +92,25 @@ func TestAPauseHoldsTheUnreadBytesOfTheNewHandlerToo(t *testing.T) {
 		tape.socket.Resume()
 		assert.Equal(t, "held", tape.nth(2, "data").text)
 		tape.sees("heldmore")
+	})
+}
+
+func TestWhatTheOldHandlerNeededIsForgotten(t *testing.T) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		for _, consumed := range []int{0, 3} {
+			var s *server
+			s = w.upgradable(factory, script{data: func(t *tape, b *protocol.Buffer) error {
+				b.Discard(consumed)
+				return b.Need(1000)
+			}}, connection.Options{})
+			p, tape := s.connect()
+			p.send("old")
+			tape.await("data")
+			assert.NoError(t, tape.socket.Become(factory(s, script{})))
+			tape.await("again")
+			p.send("new")
+			tape.sees("oldnew")
+		}
 	})
 }
 

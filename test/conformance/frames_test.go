@@ -63,6 +63,7 @@ func TestAPauseInTheCallOfAFrameHoldsTheNext(t *testing.T) {
 		p.closeWrite()
 		for n := range 3 {
 			tape.nth(n+1, "data")
+			tape.paused()
 			w.settle()
 			assert.Equal(t, n+1, tape.count("data"))
 			tape.socket.Resume()

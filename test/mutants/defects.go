@@ -83,6 +83,46 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "need-ignored", Guarantee: "G2",
+		What: "Data comes although the handler needs more bytes than there are",
+		File: "connection/reading.go",
+		Old:  "		if c.input.Len() < c.input.Needed() {\n",
+		New:  "		if c.input.Len() < 0 {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestNoDataComesBeforeTheBytesThatAreNeeded$/^handlers$/^simnet$"},
+		},
+	},
+	{
+		Name: "incomplete-frame-unshown", Guarantee: "G2",
+		What: "a reset drops the beginning of a frame of which the handler needs more",
+		File: "connection/reading.go",
+		Old:  "(eof || c.flags.unseen)",
+		New:  "eof",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAResetShowsAnIncompleteFrame$/^simnet$"},
+		},
+	},
+	{
+		Name: "become-drops-unread", Guarantee: "G2",
+		What: "a new handler is not shown the unread bytes before others come",
+		File: "connection/host.go",
+		Old:  "	if c.flags.forced = unforced; c.input.Len() > 0 {\n		c.flags.forced = due\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestANewHandlerIsShownExactlyTheUnreadBytes$/^to_handlers$/^handlers$/^simnet$"},
+		},
+	},
+	{
+		Name: "become-in-vain", Guarantee: "G1",
+		What: "after a Become the next handler is one of the old kind",
+		File: "connection/host.go",
+		Old:  "	c.receiver = c.factory().Open()\n",
+		New:  "	c.receiver = c.shared.factory.Open()\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestMessagesGoToTheHandlerThatIsThereThen$/^simnet$"},
+		},
+	},
+	{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
@@ -190,6 +230,16 @@ var defects = []defect{
 		New:  "{ return c.demand.Load() != 0 }",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAPauseLetsNoMoreDataThrough$"},
+		},
+	},
+	{
+		Name: "frame-despite-pause", Guarantee: "G6",
+		What: "a pause in the call of one frame does not hold back the next, whose bytes are there",
+		File: "connection/reading.go",
+		Old:  "	if !c.willing() {\n		return c.hold()\n	}\n	if c.flags.forced",
+		New:  "	if !c.willing() && c.flags.forced != due {\n		return c.hold()\n	}\n	if c.flags.forced",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAPauseInTheCallOfAFrameHoldsTheNext$/^handlers$/^simnet$"},
 		},
 	},
 	{
