@@ -227,6 +227,7 @@ func TestTheDefaultTimeout(t *testing.T) {
 		require.NoError(t, p.Start(line("b"), 0, a.to("b")))
 		require.NoError(t, p.Start(line("never"), -1, a.to("never")))
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		assert.Len(t, a.by, 1)
 	})
 }
@@ -297,6 +298,7 @@ func TestAnAnswerBeforeTheResetCounts(t *testing.T) {
 		synctest.Wait()
 		socket.Resume()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		assert.Equal(t, "A", a.by["a"])
 		assert.Contains(t, a.by["b"], "peer reset")
 	})
@@ -443,6 +445,7 @@ func TestTheHandlerBehindAndItsPanics(t *testing.T) {
 				require.NoError(t, p.Start(line("c"), 0, a.to("c")))
 				server.says("A")
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				assert.Equal(t, protocol.ReasonHandlerPanic, reason)
 				assert.Contains(t, a.by["c"], "requests: connection ended: handler panic")
 			})
