@@ -50,8 +50,11 @@ func (c *Connection) AwaitOpen(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	select {
-	case <-opened: // whatever has come since
+	case <-opened: // whatever has come since: a handler has seen it
 		return nil
+	default:
+	}
+	select {
 	case <-ended:
 		return c.causeErr()
 	default:

@@ -46,6 +46,7 @@ type Client struct {
 	outbox      outbox
 	link        *link     // the connection, or the attempt; nil: neither
 	verdicts    []verdict // to be told, on the client's goroutine
+	untold      int       // writes with an outcome whose Done has not returned
 	state       State
 	err         error         // why the client has ended
 	over        bool          // it takes no more writes
@@ -56,7 +57,7 @@ type Client struct {
 
 // link is one connection of a client. Its fields are guarded by the client's lock.
 type link struct {
-	socket    protocol.Socket // from Accepted on
+	socket    protocol.Socket // written once, by Accepted or by the dial
 	ready     bool            // the handler has returned from Accepted
 	abandoned bool            // the attempt failed
 	pumping   bool            // a goroutine gives writes to the connection
@@ -282,7 +283,9 @@ func (c *Client) connect() (*link, error) {
 	opened := l.socket // by Accepted
 	switch {
 	case err == nil:
-		l.socket = socket
+		if opened == nil {
+			l.socket = socket
+		}
 		c.connections++
 	case opened == nil:
 		l.abandoned, c.link = true, nil
@@ -338,7 +341,7 @@ func (c *Client) refuse() {
 func (c *Client) finish(state State, why error) {
 	c.mu.Lock()
 	c.over, c.err = true, why
-	c.verdicts = append(c.verdicts, c.outbox.close(why)...)
+	c.judge(c.outbox.close(why)...)
 	c.mu.Unlock()
 	c.tellVerdicts()
 	c.end(why) // its context's resources
@@ -358,5 +361,5 @@ func (c *Client) tellVerdicts() {
 		}
 	}
 	c.check(eachGuarded(calls))
-	c.settleFlushes()
+	c.told(len(verdicts))
 }

@@ -189,3 +189,9 @@ func ends(t *testing.T, c net.Conn) {
 }
 
 var errOops = errors.New("oops")
+
+// isReset reports whether a reset is the cause. Which of the two errors tells it depends on whether
+// a read or a write meets it first.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

@@ -45,7 +45,9 @@ var errAbandoned = errors.New("reconnect: the attempt was given up")
 func (c *Client) accepted(l *link, socket protocol.Socket) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l.socket = socket
+	if l.socket == nil {
+		l.socket = socket
+	}
 	return !l.abandoned
 }
 

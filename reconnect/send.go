@@ -58,11 +58,11 @@ func (c *Client) Send(w Write) error {
 	return err
 }
 
-// Flush waits until no write is without an outcome; the Done of the last ones may still be running.
-// The error is ctx's.
+// Flush waits until no write is without an outcome, and every Done has returned. A Done must not
+// call it. The error is ctx's.
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
-	if c.outbox.writes == 0 && len(c.verdicts) == 0 {
+	if c.outbox.writes == 0 && c.untold == 0 {
 		c.mu.Unlock()
 		return nil
 	}
@@ -79,11 +79,13 @@ func (c *Client) Flush(ctx context.Context) error {
 	}
 }
 
-// settleFlushes lets Flush return if no write is without an outcome.
-func (c *Client) settleFlushes() {
+// told notes that the Done of so many writes has returned. It lets Flush return if no other is to
+// come.
+func (c *Client) told(writes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.empty != nil && c.outbox.writes == 0 && len(c.verdicts) == 0 {
+	c.untold -= writes
+	if c.empty != nil && c.outbox.writes == 0 && c.untold == 0 {
 		close(c.empty)
 		c.empty = nil
 	}
@@ -117,8 +119,9 @@ func (c *Client) give(l *link) (more bool) {
 		return false
 	}
 	l.again = false
+	socket := l.socket
 	c.mu.Unlock()
-	err := l.socket.WriteOwned(e.Data, func(err error) { c.completed(l, e, err) })
+	err := socket.WriteOwned(e.Data, func(err error) { c.completed(l, e, err) })
 	c.mu.Lock()
 	switch {
 	case err == nil:
@@ -135,6 +138,7 @@ func (c *Client) give(l *link) (more bool) {
 // judge leaves verdicts to the client's goroutine.
 func (c *Client) judge(verdicts ...verdict) {
 	c.verdicts = append(c.verdicts, verdicts...)
+	c.untold += len(verdicts)
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -147,6 +151,7 @@ func (c *Client) completed(l *link, e *entry, err error) {
 	switch {
 	case err == nil:
 		c.outbox.sent(e)
+		c.untold++
 	case errors.Is(err, protocol.ErrDropped):
 		c.judge(c.outbox.dropped(e, err))
 	}
@@ -155,7 +160,7 @@ func (c *Client) completed(l *link, e *entry, err error) {
 		return // Closed says how far the connection came
 	}
 	defer func() { // also where Done panics
-		c.settleFlushes()
+		c.told(1)
 		c.pump(l)
 	}()
 	if e.Done != nil {

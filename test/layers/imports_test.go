@@ -42,6 +42,7 @@ var layers = map[string][]string{
 	"systemd":                     nil,                                                               // beside the core: nothing else may import it
 	"netconn":                     {"protocol", "actor", "connection", "listener"},
 	"reconnect":                   {"protocol", "actor", "listener"},
+	"requests":                    {"protocol", "actor"},
 	"session":                     nil,
 	"inspector":                   {".", "protocol", "connection"},
 }
@@ -49,7 +50,7 @@ var layers = map[string][]string{
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "inspector"},
+	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "requests", "inspector"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
@@ -65,7 +66,7 @@ var pure = []string{
 	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/timeouts.go",
 	"connection/transport/chunk.go", "connection/transport/input.go",
 	"listener/internal/admission/limiter.go", "listener/internal/admission/per_ip.go", "listener/internal/admission/prefixes.go", "listener/backoff.go",
-	"reconnect/outbox.go", "reconnect/backoff.go",
+	"reconnect/outbox.go", "reconnect/backoff.go", "requests/table.go",
 }
 
 // imports returns what each file below the folders imports, tests left out.
@@ -159,7 +160,7 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect", "session", "inspector"} {
+	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect", "requests", "session", "inspector"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
 				return err
