@@ -39,13 +39,14 @@ var layers = map[string][]string{
 	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
 	"systemd":              nil,                                             // beside the core: nothing else may import it
 	"netconn":              {"protocol", "actor", "connection", "listener"},
+	"owner":                {"protocol", "protocol/wire"},
 	"session":              nil, // beside the core, as systemd is
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn"},
+	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "owner"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
