@@ -155,3 +155,9 @@ func (d *decoder) error(form *Error) error {
 	}
 	return &RemoteError{Text: form.Text, Matches: found}
 }
+
+// NewError returns the form of an error, nil for nil.
+func NewError(err error) *Error { return encodeError(err) }
+
+// Native returns an error that says and matches the same, nil for nil.
+func (x *Error) Native() error { return (&decoder{}).error(x) }

@@ -193,7 +193,7 @@ func TestEveryCommandReplyAndEventHasAForm(t *testing.T) {
 		require.NoError(t, err)
 		drawn[string(form.ProtoReflect().Descriptor().Name())] = true
 	}
-	helpers := []string{"PID", "Value", "Error", "Stats"}
+	helpers := []string{"PID", "Value", "Error", "Stats", "Owned", "Handled", "TakeOver", "Refused"}
 	var declared []string
 	all := wire.File_berth_wire_proto.Messages()
 	for i := range all.Len() {

@@ -27,30 +27,43 @@ const (
 )
 
 // layers are the packages of the core, each with the packages of this module that its code may
-// import.
-var layers = map[string][]string{
-	"protocol":                    nil,
-	"protocol/frame":              {"protocol"},
-	"protocol/wire":               {"protocol"},
-	"internal/window":             nil,
-	"actor":                       {"protocol", "protocol/frame"},
-	"connection/transport":        nil,
-	"connection":                  {"protocol", "actor", "connection/transport", "internal/window"},
-	"listener":                    {"protocol", "actor", "connection", "connection/transport", "listener/internal/admission", "internal/window"},
-	"listener/internal/admission": {"protocol", "connection"},
-	".":                           {"protocol", "protocol/frame", "actor", "connection", "listener"}, // what users import
-	"systemd":                     nil,                                                               // beside the core: nothing else may import it
-	"netconn":                     {"protocol", "actor", "connection", "listener"},
-	"reconnect":                   {"protocol", "actor", "listener"},
-	"requests":                    {"protocol", "actor"},
-	"session":                     nil,
-	"inspector":                   {".", "protocol", "connection"},
+// import. The root is what users import. Nothing else may import what is beside the core: systemd,
+// netconn, reconnect, requests, session, owner, inspector.
+var layers = lines(`
+	protocol:
+	protocol/frame: protocol
+	protocol/wire: protocol
+	internal/window:
+	actor: protocol protocol/frame
+	connection/transport:
+	connection: protocol actor connection/transport internal/window
+	listener: protocol actor connection connection/transport listener/internal/admission internal/window
+	listener/internal/admission: protocol connection
+	.: protocol protocol/frame actor connection listener
+	systemd:
+	netconn: protocol actor connection listener
+	reconnect: protocol actor listener
+	requests: protocol actor
+	session:
+	owner: protocol protocol/wire
+	inspector: . protocol connection
+`)
+
+// lines reads one package on each line: its name, a colon, what it may import.
+func lines(text string) map[string][]string {
+	all := map[string][]string{}
+	for line := range strings.Lines(text) {
+		if folder, allowed, found := strings.Cut(strings.TrimSpace(line), ":"); found {
+			all[folder] = strings.Fields(allowed)
+		}
+	}
+	return all
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "requests", "inspector"},
+	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "requests", "inspector", "owner"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
@@ -160,7 +173,7 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect", "requests", "session", "inspector"} {
+	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect", "requests", "session", "inspector", "owner"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
 				return err
