@@ -18,7 +18,7 @@ import (
 const width = 100
 
 var (
-	comment = regexp.MustCompile(`^\t*//\s`)                            // not a directive
+	comment = regexp.MustCompile(`^\t*//\s`)                              // not a directive
 	noProse = regexp.MustCompile("^( *\\||#| {4}|\t| *<|```|\\[.*\\]: )") // of a document: tables, headings, code
 )
 

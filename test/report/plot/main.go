@@ -36,7 +36,7 @@ func run(folder string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(folder, "cpu-"+name+".svg"), []byte(svg), 0o644); err != nil { //nolint:gosec // a page of the documents
+		if err := os.WriteFile(filepath.Join(folder, "cpu-"+name+".svg"), []byte(svg), 0o644); err != nil {
 			return err
 		}
 	}
@@ -173,8 +173,8 @@ func short(server string) string {
 		", poll transport", ", poll", ", stream transport", ", stream").Replace(server)
 }
 
-func contains(text string, any []string) bool {
-	for _, one := range any {
+func contains(text string, parts []string) bool {
+	for _, one := range parts {
 		if strings.Contains(text, one) {
 			return true
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/xml"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -49,7 +48,7 @@ func TestAPlotHasABarForEveryFigure(t *testing.T) {
 	assert.NotContains(t, svg, "one worker")
 	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
 		if _, err := d.Token(); err != nil {
-			require.True(t, errors.Is(err, io.EOF), "%v", err)
+			require.ErrorIs(t, err, io.EOF)
 			break
 		}
 	}
