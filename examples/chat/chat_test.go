@@ -276,7 +276,7 @@ func BenchmarkRoom(b *testing.B) {
 						time.Sleep(time.Millisecond)
 					}
 				}
-				all := crowd(b, dial, *members, silent, 400, settle, 10*time.Millisecond)
+				all := crowd(b, dial, *members, silent, 200, settle, 30*time.Millisecond)
 				b.ReportMetric(float64(server.Info().Ended[berth.ReasonSlowConsumer]), "closed")
 				b.ReportMetric(float64(all.quantile(0.5).Microseconds()), "us-p50")
 				b.ReportMetric(float64(all.quantile(0.99).Microseconds()), "us-p99")

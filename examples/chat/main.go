@@ -1,4 +1,4 @@
-// Chat is a server with rooms, over lines of text. Each room is a Group: a line that is said is one
+// Chat is a server with rooms, over lines of text. Each room is a Group: what is said is one
 // payload for all members. A member that does not read misses lines, or is closed, as -slow says; no
 // other member waits for it.
 //
