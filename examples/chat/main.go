@@ -1,6 +1,6 @@
-// Chat is a server with rooms, over lines of text. Each room is a Group: what is said is one payload
-// for all members. A member that does not read misses lines, or is closed, as -slow says; no other
-// member waits for it.
+// Chat is a server with rooms, over lines of text. Each room is a Group: what is said is one
+// payload for all members. A member that does not read misses lines, or is closed, as -slow says;
+// no other member waits for it.
 //
 //	go run ./examples/chat
 //	nc 127.0.0.1 7003
