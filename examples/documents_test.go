@@ -39,6 +39,7 @@ var imports = map[string]string{
 	"netip":      "net/netip",
 	"os":         "os",
 	"protocol":   "github.com/go-berth/berth/protocol",
+	"record":     "github.com/go-berth/berth/record",
 	"signal":     "os/signal",
 	"slog":       "log/slog",
 	"strconv":    "strconv",

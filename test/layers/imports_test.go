@@ -39,12 +39,13 @@ var layers = map[string][]string{
 	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
 	"systemd":              nil,                                             // beside the core: nothing else may import it
 	"netconn":              {"protocol", "actor", "connection", "listener"},
+	"record":               {"protocol", "actor"},
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "actor", "connection", "listener", ".", "netconn"},
+	proto + "actor":                     {"protocol", "actor", "connection", "listener", ".", "netconn", "record"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
@@ -143,7 +144,7 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn"} {
+	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "record"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
 				return err
