@@ -161,7 +161,7 @@ func TestWhatHasEnded(t *testing.T) {
 			require.Error(t, err)
 		}
 	}
-	end(other, func(*net.TCPConn) {})
+	stranger := end(other, func(*net.TCPConn) {})
 	for _, test := range []struct {
 		how           func(conn *net.TCPConn)
 		reason, error string
@@ -180,6 +180,7 @@ func TestWhatHasEnded(t *testing.T) {
 		}, patience, 5*time.Millisecond, test.reason)
 		one := found.Rows[0]
 		assert.Equal(t, test.reason, one.Reason)
+		assert.Zero(t, get[closedPage](t, i, "/api/closed?filter="+stranger).Total, "it was another server's")
 		assert.Contains(t, one.Error, test.error)
 		assert.Equal(t, test.read, one.Read)
 		assert.Positive(t, one.Age)
