@@ -64,9 +64,9 @@ func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
 	return tcpactor.Wrap(handler, around)
 }
 
-// Measure puts a clock around the handlers that a factory makes, for Info.Handler. It reads the
-// clock twice for each call. sample, if not nil, is given the time of one in 16 calls with Data, on
-// the connection's turn: it must not block.
+// Measure puts a clock around the handlers that a factory makes, for Info.Handler. It times one of
+// 16 calls with Data. sample, if not nil, is given each of these times, on the connection's turn:
+// it must not block.
 func Measure(handler Factory, sample func(time.Duration)) Factory {
 	return connection.Measure(handler, sample)
 }

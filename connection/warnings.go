@@ -211,6 +211,9 @@ func (s *Spawner) find(c *Connection, one *suspect, kind WarningKind, holds, rai
 
 // absolve notes that a condition does not hold.
 func (s *Spawner) absolve(c *Connection, one *suspect, kind WarningKind, now time.Duration) {
+	if kind == WarnHandlerBlocked {
+		c.noteBlocked(unsuspected, now)
+	}
 	if one.raised[kind] {
 		s.tell(c, kind, now-one.since[kind], true)
 	}
@@ -222,7 +225,6 @@ func (s *Spawner) clear(c *Connection, one *suspect, now time.Duration) {
 	for kind := range one.since {
 		s.absolve(c, one, WarningKind(kind), now)
 	}
-	c.noteBlocked(unsuspected, now)
 	delete(s.warner.suspects, c)
 }
 

@@ -209,6 +209,10 @@ func (l *Listener) Addr() net.Addr { return l.server.addr }
 // GetInfo, for Watch and Stop.
 func (l *Listener) PID() *actor.PID { return l.pid }
 
+// ActorSystem returns the system that the listener runs in. Its EventStream has the listener's
+// events.
+func (l *Listener) ActorSystem() *actor.ActorSystem { return l.server.system }
+
 // Info describes the listener at this moment.
 func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }
 

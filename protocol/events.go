@@ -156,10 +156,10 @@ type Info struct {
 	Handler    HandlerTimes
 }
 
-// HandlerTimes counts the calls of one connection's handlers that have returned or panicked. It is
-// zero unless connection.Measure is around the handler.
+// HandlerTimes are the times of calls with Data, one of 16, of one connection's handlers. A call
+// that panicked counts too. All are zero unless connection.Measure is around the handler.
 type HandlerTimes struct {
-	Calls          uint64
+	Calls          uint64 // how many were timed
 	Total, Longest time.Duration
 }
 

@@ -26,8 +26,8 @@ var defects = []defect{
 		Name: "closed-twice", Guarantee: "G1",
 		What: "Closed is delivered a second time",
 		File: "connection/states.go",
-		Old:  "	defer c.deliver(ctx, c.closedEvent())\n",
-		New:  "	defer c.deliver(ctx, c.closedEvent())\n	defer c.deliver(ctx, c.closedEvent())\n",
+		Old:  "	defer c.deliver(ctx, event)\n",
+		New:  "	defer c.deliver(ctx, event)\n	defer c.deliver(ctx, event)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAConnectionBeginsWithAcceptedAndEndsWithClosed$"},
 		},
@@ -46,8 +46,8 @@ var defects = []defect{
 		Name: "turns-overlap", Guarantee: "G1",
 		What: "a goroutine that is lent to a mailbox runs it although another one does already",
 		File: "actor/mailbox.go",
-		Old:  "	start := !m.running\n	if start {\n		m.running, m.inside = true, true\n",
-		New:  "	start := true\n	if start {\n		m.running, m.inside = true, true\n",
+		Old:  "	start := !m.running\n	if start {\n		m.running = true\n		m.enter()\n",
+		New:  "	start := true\n	if start {\n		m.running = true\n		m.enter()\n",
 		CaughtBy: []check{
 			{Package: "actor", Tests: "^(TestTurnsOfOneMailboxNeverOverlap|TestRunTakesATurnOnTheSpotUnlessOneIsScheduled)$"},
 		},

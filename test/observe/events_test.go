@@ -129,10 +129,11 @@ func certified(t *testing.T) (tls.Certificate, *x509.CertPool) {
 
 func TestAnAlarmIsPublishedBeforeItsCallback(t *testing.T) {
 	called := make(chan int, 1)
-	var e *events
+	system := silent()
+	e := listen(system)
 	alarm := listener.Alarm{Name: "two", Threshold: 2, Callback: func(listener.Alarm, int) { called <- len(of[*listener.AlarmRaised](e)) }}
-	server := berthtest.Serve(t, echo, berthtest.Loopback(), berthtest.With(berth.Options{Alarms: []listener.Alarm{alarm}}))
-	e = listen(server.System)
+	server := berthtest.Serve(t, echo, berthtest.Loopback(), berthtest.InSystem(system),
+		berthtest.With(berth.Options{Alarms: []listener.Alarm{alarm}}))
 	server.Dial()
 	server.Dial()
 	raised := first(t, e, func(*listener.AlarmRaised) bool { return true })

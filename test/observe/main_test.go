@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -83,4 +84,10 @@ func first[T any](t *testing.T, e *events, fits func(T) bool) T {
 func warned(t *testing.T, e *events, kind connection.WarningKind, over bool) *berth.Warning {
 	t.Helper()
 	return first(t, e, func(w *berth.Warning) bool { return w.Kind == kind && w.Over == over })
+}
+
+// silent returns an actor system that logs nothing.
+func silent() *actor.ActorSystem {
+	return berth.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 }

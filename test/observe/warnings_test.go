@@ -1,12 +1,10 @@
 package observe
 
 import (
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -185,7 +183,7 @@ func TestAPublicAddressWithoutAnIdleTimeoutIsWarnedOf(t *testing.T) {
 		idle   time.Duration
 		warned bool
 	}{{":0", 0, true}, {"127.0.0.1:0", 0, false}, {":0", time.Minute, false}} {
-		system := berth.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+		system := silent()
 		e := listen(system)
 		var options berth.Options
 		options.Connection.IdleTimeout = c.idle
