@@ -12,6 +12,7 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol/frame"
 )
 
 // ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends.
@@ -62,6 +63,13 @@ func Actors(newActor func() actor.Actor) Factory { return tcpactor.Actors(newAct
 // method of a handler is lost behind it.
 func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
 	return tcpactor.Wrap(handler, around)
+}
+
+// Frames has the handlers that a factory makes, of whatever form, take one frame in each call: Data
+// shows the payload of a whole frame. A Pause in the call of one frame holds back the next. See
+// package protocol/frame for the decoders; newDecoder makes one for each handler.
+func Frames(newDecoder func() frame.Decoder, handler Factory) Factory {
+	return tcpactor.Frames(newDecoder, handler)
 }
 
 // Measure puts a clock around the handlers that a factory makes, for Info.Handler. It times one of

@@ -22,6 +22,7 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 	s.noteLimits(&options)
 	c := s.newConnection(&settings{
 		Spawner: s, factory: factory, options: options, limits: options.limits(), lanes: current.lanes,
+		mostNeeded: s.mostNeeded(&options),
 	}, socket, outgoing)
 	c.makeRare().opened = make(chan struct{})
 	if s.sooner != nil {
@@ -49,8 +50,11 @@ func (c *Connection) AwaitOpen(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	select {
-	case <-opened: // whatever has come since
+	case <-opened: // whatever has come since: a handler has seen it
 		return nil
+	default:
+	}
+	select {
 	case <-ended:
 		return c.causeErr()
 	default:

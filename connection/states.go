@@ -91,7 +91,7 @@ func (c *Connection) start(ctx actor.Context) {
 	if c.socket.Open(c) {
 		c.open(ctx, false)
 	} else {
-		c.flags.shaking = true // Pull goes on with it
+		c.flags.stage = shaking // Pull goes on with it
 		c.publishHandshakeStarted()
 	}
 }
@@ -107,7 +107,7 @@ func (c *Connection) shakeHands() any {
 	if err == transport.ErrAgain {
 		return nil
 	}
-	c.flags.shaking = false
+	c.flags.stage = unopened
 	if err != nil {
 		c.unfinished(err)
 	} else {
@@ -136,7 +136,9 @@ func (c *Connection) open(ctx actor.Context, shook bool) {
 		close(r.opened)
 	}
 	c.read.Add(uint64(c.input.Len()))
-	c.flags.forced = c.input.Len() > 0
+	if c.input.Len() > 0 {
+		c.flags.forced = due // they came with the handshake
+	}
 	c.writer.open()
 	c.publishOpened(shook)
 	c.host(ctx)
@@ -263,6 +265,9 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 func (c *Connection) inputEnded(ctx actor.Context) {
 	if c.flags.inputKnown || c.state() != open {
 		return
+	}
+	if c.flags.forced == due && c.inputErr() == nil && c.cause.Load() == nil {
+		return // fetch comes back with it, once what is left was shown
 	}
 	c.flags.inputKnown = true
 	switch {

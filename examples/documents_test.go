@@ -25,6 +25,7 @@ import (
 var imports = map[string]string{
 	"actor":      "github.com/asynkron/protoactor-go/actor",
 	"berth":      "github.com/go-berth/berth",
+	"binary":     "encoding/binary",
 	"berthtest":  "github.com/go-berth/berth/test/berthtest",
 	"frame":      "github.com/go-berth/berth/protocol/frame",
 	"connection": "github.com/go-berth/berth/connection",
@@ -40,7 +41,9 @@ var imports = map[string]string{
 	"netconn":    "github.com/go-berth/berth/netconn",
 	"netip":      "net/netip",
 	"os":         "os",
+	"proto":      "google.golang.org/protobuf/proto",
 	"protocol":   "github.com/go-berth/berth/protocol",
+	"protodelim": "google.golang.org/protobuf/encoding/protodelim",
 	"signal":     "os/signal",
 	"slog":       "log/slog",
 	"strconv":    "strconv",
@@ -64,7 +67,7 @@ func use(...any) {}
 
 // given are the variables of the program that a fragment of statements stands in.
 const given = `ctx context.Context, system *actor.ActorSystem, server *berth.Server, socket, other berth.Socket, data *berth.Buffer, ` +
-	`file io.Reader`
+	`file io.Reader, message proto.Message`
 
 // Every Go block of the pages in docs compiles: a whole file as it stands, declarations and
 // statements within a file that has what they need. The blocks of one page are one package.

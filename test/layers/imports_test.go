@@ -27,40 +27,59 @@ const (
 )
 
 // layers are the packages of the core, each with the packages of this module that its code may
-// import.
-var layers = map[string][]string{
-	"protocol":             nil,
-	"protocol/frame":       {"protocol"},
-	"protocol/wire":        {"protocol"},
-	"actor":                {"protocol"},
-	"connection/transport": nil,
-	"connection":           {"protocol", "actor", "connection/transport"},
-	"listener":             {"protocol", "actor", "connection", "connection/transport"},
-	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
-	"systemd":              nil,                                             // beside the core: nothing else may import it
-	"netconn":              {"protocol", "actor", "connection", "listener"},
-	"inspector":            {".", "protocol", "connection"},
+// import. The root is what users import. Nothing else may import what is beside the core: systemd,
+// netconn, reconnect, requests, session, owner, inspector.
+var layers = lines(`
+	protocol:
+	protocol/frame: protocol
+	protocol/wire: protocol
+	internal/window:
+	actor: protocol protocol/frame
+	connection/transport:
+	connection: protocol actor connection/transport internal/window
+	listener: protocol actor connection connection/transport listener/internal/admission internal/window
+	listener/internal/admission: protocol connection
+	.: protocol protocol/frame actor connection listener
+	systemd:
+	netconn: protocol actor connection listener
+	reconnect: protocol actor listener
+	requests: protocol actor
+	session:
+	owner: protocol protocol/wire
+	inspector: . protocol connection
+`)
+
+// lines reads one package on each line: its name, a colon, what it may import.
+func lines(text string) map[string][]string {
+	all := map[string][]string{}
+	for line := range strings.Lines(text) {
+		if folder, allowed, found := strings.Cut(strings.TrimSpace(line), ":"); found {
+			all[folder] = strings.Fields(allowed)
+		}
+	}
+	return all
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "actor", "connection", "listener", ".", "netconn", "inspector"},
+	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "requests", "inspector", "owner"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},
-	"golang.org/x/time/rate":            {"listener"},
+	"golang.org/x/time/rate":            {"listener/internal/admission"},
 	"google.golang.org/protobuf/":       {"protocol/wire"},
 }
 
 // pure are the files that know neither actors nor sockets, so that they can be tested alone.
 var pure = []string{
 	"protocol/buffer.go", "protocol/reason.go",
-	"actor/ring.go", "actor/turns.go", "actor/policy.go",
+	"internal/window/window.go", "actor/ring.go", "actor/turns.go", "actor/policy.go",
 	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/timeouts.go",
 	"connection/transport/chunk.go", "connection/transport/input.go",
-	"listener/limiter.go", "listener/backoff.go",
+	"listener/internal/admission/limiter.go", "listener/internal/admission/per_ip.go", "listener/internal/admission/prefixes.go", "listener/backoff.go",
+	"reconnect/outbox.go", "reconnect/backoff.go", "requests/table.go",
 }
 
 // imports returns what each file below the folders imports, tests left out.
@@ -107,7 +126,7 @@ func TestImportsRunOneWay(t *testing.T) {
 }
 
 // What an example needs of this module is in package berth, as it is for every program. What is not
-// there is the service manager and the inspector.
+// there is the service manager and the inspector, and what is the example's own.
 func TestTheExamplesImportBerthAlone(t *testing.T) {
 	programs, err := filepath.Glob(filepath.Join(root, "examples", "*", "main.go"))
 	require.NoError(t, err)
@@ -117,7 +136,7 @@ func TestTheExamplesImportBerthAlone(t *testing.T) {
 		require.NoError(t, err)
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				beside := path == module+"systemd" || path == module+"inspector"
+				beside := path == module+"systemd" || path == module+"inspector" || strings.HasPrefix(path, module+folder+"/")
 				assert.False(t, strings.HasPrefix(path, module) && !beside, "%s must not import %s", file, path)
 			}
 		}
@@ -154,7 +173,7 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "inspector"} {
+	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn", "reconnect", "requests", "session", "inspector", "owner"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
 				return err
