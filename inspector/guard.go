@@ -91,7 +91,7 @@ func isRemote(r *http.Request) bool {
 		return false // the permissions of the path have decided
 	}
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err != nil || !addr.Addr().Unmap().IsLoopback()
+	return err != nil || !addr.Addr().IsLoopback()
 }
 
 // knowsHost reports whether a request may name this host. A name that is unknown may be one that

@@ -89,7 +89,7 @@ func TestWhoMayLook(t *testing.T) {
 		"remote with half the token":       {remote, "/api/overview", fromAfar(bearer[:20]), http.StatusUnauthorized},
 		"remote with more than the token":  {remote, "/api/overview", fromAfar(bearer + "x"), http.StatusUnauthorized},
 		"remote, the token by Basic":       {remote, "/api/overview", fromAfar("Basic " + token), http.StatusUnauthorized},
-		"remote, the token in the query":   {remote, "/api/overview?token=" + "x", fromAfar(""), http.StatusUnauthorized},
+		"remote, the token in the query":   {remote, "/api/overview?token=" + token, fromAfar(""), http.StatusUnauthorized},
 		"remote, the page":                 {remote, "/", fromAfar(""), http.StatusOK},
 		"remote, a name of the options":    {remote, "/api/overview", func(r *http.Request) { fromAfar(bearer)(r); r.Host = "inspector.example" }, http.StatusOK},
 		"remote, another name":             {remote, "/api/overview", func(r *http.Request) { fromAfar(bearer)(r); r.Host = "other.example" }, http.StatusForbidden},

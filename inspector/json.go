@@ -89,7 +89,7 @@ type (
 		Handler *handlerJSON `json:"handler,omitempty"` // with berth.Measure
 	}
 
-	// handlerJSON counts the handler's calls that have returned.
+	// handlerJSON has the times of the handler's calls with Data, one of 16.
 	handlerJSON struct {
 		Calls   uint64  `json:"calls"`
 		Total   float64 `json:"total"`

@@ -70,7 +70,7 @@ type sorted struct {
 // buffered are the bytes that the connection holds.
 func (r *row) buffered() uint64 { return uint64(r.info.QueuedBytes) + r.info.Stats.Unread }
 
-// mean returns how long a call took on average.
+// mean returns how long the calls took that were timed, on average.
 func mean(t protocol.HandlerTimes) time.Duration {
 	return time.Duration(uint64(t.Total) / max(1, t.Calls))
 }

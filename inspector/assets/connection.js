@@ -64,8 +64,8 @@ export function connection(app, params) {
       ]);
       fill(work.list, [
         ["Call under way", c.handlerFor > 0 ? `for ${seconds(c.handlerFor)}` : "none seen"],
-        ...(c.handler ? [["Calls", count(c.handler.calls)], ["Time of a call, mean", seconds(c.handler.mean)], ["Longest call", seconds(c.handler.longest)],
-          ["Time in calls", seconds(c.handler.total)]] : [["Time of calls", "not measured: see berth.Measure"]]),
+        ...(c.handler ? [["Calls timed, one of 16", count(c.handler.calls)], ["Time of a call, mean", seconds(c.handler.mean)], ["Longest call", seconds(c.handler.longest)],
+          ["Time in them", seconds(c.handler.total)]] : [["Time of calls", "not measured: see berth.Measure"]]),
         ["Replaced after panics", count(c.restarts)],
       ]);
       fill(end.list, [
