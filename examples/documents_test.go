@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
+	_ "github.com/go-berth/berth/reconnect"      // what docs/dialing.md uses
+	_ "github.com/go-berth/berth/requests"       // likewise
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
 
@@ -39,6 +41,8 @@ var imports = map[string]string{
 	"netip":      "net/netip",
 	"os":         "os",
 	"protocol":   "github.com/go-berth/berth/protocol",
+	"reconnect":  "github.com/go-berth/berth/reconnect",
+	"requests":   "github.com/go-berth/berth/requests",
 	"signal":     "os/signal",
 	"strconv":    "strconv",
 	"strings":    "strings",
