@@ -18,6 +18,8 @@ import (
 
 	_ "github.com/go-berth/berth/inspector"      // what docs/inspector.md uses
 	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
+	_ "github.com/go-berth/berth/reconnect"      // what docs/dialing.md uses
+	_ "github.com/go-berth/berth/requests"       // likewise
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
 
@@ -45,6 +47,8 @@ var imports = map[string]string{
 	"protocol":   "github.com/go-berth/berth/protocol",
 	"protodelim": "google.golang.org/protobuf/encoding/protodelim",
 	"record":     "github.com/go-berth/berth/record",
+	"reconnect":  "github.com/go-berth/berth/reconnect",
+	"requests":   "github.com/go-berth/berth/requests",
 	"signal":     "os/signal",
 	"slog":       "log/slog",
 	"strconv":    "strconv",
