@@ -12,7 +12,7 @@ LINT_VERSION := v2.15.0
 LINT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth/golangci-lint-$(LINT_VERSION)-$(shell go env GOVERSION)/golangci-lint
 
 # Modules of their own, so that what they depend on stays out of go.mod.
-MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
+MODULES := $(shell find test examples guard -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64) linux/386 linux/arm
 
