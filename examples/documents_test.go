@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
+	_ "github.com/go-berth/berth/owner"          // what docs/cluster.md uses
+	_ "github.com/go-berth/berth/session"        // what docs/sessions.md uses
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
 
@@ -38,7 +40,9 @@ var imports = map[string]string{
 	"netconn":    "github.com/go-berth/berth/netconn",
 	"netip":      "net/netip",
 	"os":         "os",
+	"owner":      "github.com/go-berth/berth/owner",
 	"protocol":   "github.com/go-berth/berth/protocol",
+	"session":    "github.com/go-berth/berth/session",
 	"signal":     "os/signal",
 	"strconv":    "strconv",
 	"strings":    "strings",
@@ -48,6 +52,7 @@ var imports = map[string]string{
 	"testing":    "testing",
 	"time":       "time",
 	"tls":        "crypto/tls",
+	"wire":       "github.com/go-berth/berth/protocol/wire",
 }
 
 // around is what the fragments take as given: values that a program has at that point.

@@ -7,7 +7,8 @@
 //	})
 //	server, err := g.ServerOptions(serverTLS) // asks for the peer's certificate
 //	client, err := guard.DialOptions(clientTLS)
-//	config := remote.Configure(host, port, remote.WithServerOptions(server...), remote.WithDialOptions(client...))
+//	config := remote.Configure(host, port,
+//		remote.WithServerOptions(server...), remote.WithDialOptions(client...))
 //
 // Every message that is not allowed is taken out of its frame and counted; the others of the frame
 // arrive. The two remote procedures that Proto.Actor does not implement are refused.
