@@ -31,7 +31,9 @@ type DialOptions struct {
 	Connection *connection.Options
 }
 
-func (o *DialOptions) validate(factory tcpactor.Factory) error {
+// Validate returns the error that Dial and Adopt return for a factory, or options, that cannot be:
+// one sentence.
+func (o DialOptions) Validate(factory tcpactor.Factory) error {
 	if err := checkFactory(factory); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (o *DialOptions) validate(factory tcpactor.Factory) error {
 // connection before it was open, ctx's, or ErrClosed once the end of the listener has begun; then
 // nothing is left of the connection.
 func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
-	if err := options.validate(factory); err != nil {
+	if err := options.Validate(factory); err != nil {
 		return nil, err
 	}
 	if options.Network == "" {
@@ -99,7 +101,7 @@ func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Fa
 	if conn == nil {
 		return nil, errors.New("berth: no net.Conn to adopt")
 	}
-	if err := options.validate(factory); err != nil {
+	if err := options.Validate(factory); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // Options of a listener. The zero value is useful. In every field 0 means the default and, where
@@ -335,4 +337,17 @@ func (o Options) validate() error {
 // fail.
 func hasCertificate(c *tls.Config) bool {
 	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
+}
+
+// rules are what the options say about clients of a listener at addr. They are valid and have their
+// defaults.
+func (o *Options) rules(addr net.Addr) admission.Rules {
+	return admission.Rules{
+		Most: o.MaxConnections, Waits: o.WhenFull == Wait, Queues: o.MaxWait > 0,
+		PerIP: o.MaxConnectionsPerIP, PrefixV4: o.PerIPPrefixV4, PrefixV6: o.PerIPPrefixV6,
+		Rate: o.AcceptRate, Burst: o.AcceptBurst,
+		Allow: o.Allow, Deny: o.Deny,
+		Proxied: o.ProxyProtocol.Enabled, Trusted: o.ProxyProtocol.TrustedProxies,
+		AnyPeer: o.ProxyProtocol.TrustUnix && isUnix(addr),
+	}
 }

@@ -1,14 +1,8 @@
 package listener
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
-	"net"
 	"testing"
 	"time"
 
@@ -16,25 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 )
 
 // certified returns a server's configuration and a client's that trusts it.
-func certified(t *testing.T) (server, client *tls.Config) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	certificate, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(certificate)
-	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}
-	return server, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
-}
+func certified(*testing.T) (server, client *tls.Config) { return setup.TLS() }
 
 func TestTLSIsServedAndEndsInAnOrderlyWay(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {

@@ -3,13 +3,8 @@
 package memory_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"runtime"
 	"testing"
@@ -21,6 +16,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 )
 
 // mostSecuredHeap is a regression bound, a little above the measured value.
@@ -45,26 +41,17 @@ func (d descriptor) SetDeadline(time.Time) error      { return nil }
 func (d descriptor) SetReadDeadline(time.Time) error  { return nil }
 func (d descriptor) SetWriteDeadline(time.Time) error { return nil }
 
-func certified(t testing.TB) *tls.Config {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}
-}
-
 // usage is what an idle connection costs.
 type usage struct{ heap, stacks, goroutines float64 }
 
 // idleSecured returns what each of a number of TLS connections costs the server after one message.
 // The clients' halves of TLS are gone by then, and only their sockets are left.
 func idleSecured(t testing.TB, count int, way berth.Transport) usage {
-	l, err := berth.ListenIn(berth.NewSystem(quiet).Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return forwarder{} }),
-		berth.Options{Transport: way, TLSConfig: certified(t)})
+	server, trusting := setup.TLS()
+	l, err := berth.ListenIn(setup.System().Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return forwarder{} }),
+		berth.Options{Transport: way, TLSConfig: server})
 	require.NoError(t, err)
 	at := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
-	trusting := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 	connect := func() (fd int) {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 		must(t, err)
@@ -97,7 +84,7 @@ func idleSecured(t testing.TB, count int, way berth.Transport) usage {
 }
 
 func TestAnIdleTLSConnectionOnThePollTransportIsSmallAndHasNoGoroutine(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector has memory of its own")
 	}
 	if !transport.PollSupported {
