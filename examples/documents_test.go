@@ -44,6 +44,7 @@ var imports = map[string]string{
 	"proto":      "google.golang.org/protobuf/proto",
 	"protocol":   "github.com/go-berth/berth/protocol",
 	"protodelim": "google.golang.org/protobuf/encoding/protodelim",
+	"record":     "github.com/go-berth/berth/record",
 	"signal":     "os/signal",
 	"slog":       "log/slog",
 	"strconv":    "strconv",

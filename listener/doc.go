@@ -15,7 +15,8 @@
 //	supervisor.go       the actor at the top, and the parent of the connections
 //	supervision.go      acceptors that end are made anew
 //	shutdown.go         the drain and the end
-//	suspension.go       listening sockets are closed and opened while the listener runs
+//	listen_sockets.go   the listening sockets: accepted from or not, open or not
+//	suspension.go       accepting is suspended and resumed, and ends
 //	replacing.go        other options and handlers for a listener that runs
 //	accepting.go        an accepted client becomes a connection, waits, or is refused
 //	internal/admission  which clients may come in: MaxConnections, rates, addresses

@@ -103,19 +103,10 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 
 // resize makes the transport keep the given number of acceptors.
 func (s *server) resize(acceptors int) error {
-	if s.changes() {
-		return errChanges
-	}
-	if !s.enter() {
-		return ErrClosed
-	}
-	defer s.leave()
-	if !s.beginChange() {
-		return ErrClosed
-	}
-	defer s.endChange()
-	s.intake.shrink(acceptors)
-	return s.intake.grow(acceptors)
+	return s.change(func() error {
+		s.intake.shrink(acceptors)
+		return s.intake.grow(acceptors)
+	})
 }
 
 // retune puts next in force for new sockets: the gate is held, so that no listening socket is

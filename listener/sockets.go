@@ -17,15 +17,15 @@ func (o Options) bind(addr string) (net.Listener, error) {
 	if o.ReusePort {
 		config.Control = both(setReusePort, config.Control)
 	}
-	var failure error
-	config.Control = returns(config.Control, &failure)
+	var broken brokenControl
+	config.Control = broken.watch(config.Control)
 	listen := func() (net.Listener, error) {
 		l, err := config.Listen(context.Background(), o.Network, addr)
-		if failure != nil {
+		if broken.failure != nil {
 			if err == nil { // package net tries again without MPTCP
 				_ = l.Close()
 			}
-			panic(failure)
+			panic(broken.failure)
 		}
 		return l, err
 	}
@@ -83,17 +83,20 @@ func both(first, own control) control {
 	}
 }
 
-// returns makes an error of a panic of own, and notes it. A panic that went through package net
-// would leave the new socket's descriptor open for ever. runtime.Goexit still does.
-func returns(own control, failure *error) control {
+// brokenControl keeps a panic of a control.
+type brokenControl struct{ failure error }
+
+// watch returns own with its panic as an error. A panic that went through package net would leave
+// the new socket's descriptor open for ever. runtime.Goexit still does.
+func (b *brokenControl) watch(own control) control {
 	if own == nil {
 		return nil
 	}
 	return func(network, address string, socket syscall.RawConn) (err error) {
 		defer func() {
 			if reason := recover(); reason != nil {
-				*failure = panicked(reason, debug.Stack())
-				err = *failure
+				b.failure = panicked(reason, debug.Stack())
+				err = b.failure
 			}
 		}()
 		return own(network, address, socket)

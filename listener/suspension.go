@@ -71,6 +71,25 @@ func (s *server) suspendRefusing() error {
 // resume accepts again. Listening sockets that were closed, or lost, are opened first. If that
 // fails, nothing changes.
 func (s *server) resume() error {
+	return s.change(func() error {
+		if s.bind != nil {
+			if err := s.fill(s.filled(false)...); err != nil {
+				return err
+			}
+		}
+		s.gate.Lock()
+		defer s.gate.Unlock()
+		if s.shutDown() {
+			return ErrClosed
+		}
+		s.setModeLocked(accepting)
+		s.serveQueueSoon()
+		return nil
+	})
+}
+
+// change calls do, which opens and closes listening sockets, while no other change goes on.
+func (s *server) change(do func() error) error {
 	if s.changes() {
 		return errChanges
 	}
@@ -82,19 +101,7 @@ func (s *server) resume() error {
 		return ErrClosed
 	}
 	defer s.endChange()
-	if s.bind != nil {
-		if err := s.fill(s.filled(false)...); err != nil {
-			return err
-		}
-	}
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	if s.shutDown() {
-		return ErrClosed
-	}
-	s.setModeLocked(accepting)
-	s.serveQueueSoon()
-	return nil
+	return do()
 }
 
 // resumeGuarded is resume for a goroutine of ours: the user's Control runs inside.

@@ -13,8 +13,8 @@ import (
 )
 
 // These tests pin what TLS on the poll transport needs of crypto/tls and what crypto/tls does not
-// document. Where one of them fails with a new release of Go, PollTLS is to be changed, or listeners
-// with a TLSConfig need the transport Stream there.
+// document. Where one of them fails with a new release of Go, PollTLS is to be changed, or
+// listeners with a TLSConfig need the transport Stream there.
 
 // piecemeal is a connection that gives what was put into it, and a temporary error where nothing is
 // left. What is written to it is kept.
@@ -69,10 +69,10 @@ func cryptoTLS(t *testing.T, version uint16) (server, client *tls.Conn, belowSer
 	config.MaxVersion, trusting.MaxVersion = version, version
 	server, client = tls.Server(s, config), tls.Client(c, trusting)
 	ended := make(chan error, 1)
-	go func() {
+	go func(server *tls.Conn) {
 		_, err := server.Write([]byte("."))
 		ended <- err
-	}()
+	}(server)
 	_, err := io.ReadFull(client, make([]byte, 1))
 	require.NoError(t, err)
 	require.NoError(t, <-ended)

@@ -78,10 +78,20 @@ func (in *Input) Space(room int) []byte {
 // fresh is how large a first chunk is to be, larger the one that takes the place of a full one.
 func (in *Input) fresh(room int) int { return min(room, max(int(in.hint), minChunk)) }
 func larger(size, room int) int {
-	if room <= size+size/4 {
-		return size + room // all of it, rather than a copy once more for the last part
+	if room > size+size/4 {
+		return 2 * size
 	}
-	return 2 * size
+	return atLeast(size, size+room) // all of it, rather than a copy once more for the last part
+}
+
+// atLeast returns the size of a chunk that takes the place of one of size bytes, and that is to
+// have wanted bytes. Those that are pooled double; one that is not grows by a quarter at least, so
+// that bytes which come in pieces are not copied with each.
+func atLeast(size, wanted int) int {
+	if wanted > size && size >= 1<<maxShift {
+		return max(wanted, size+size/4)
+	}
+	return wanted
 }
 
 // compacts reports whether Space moves the unread bytes to the chunk's beginning: little is left
@@ -132,15 +142,8 @@ func (in *Input) Append(c *Chunk, n int) {
 
 func (in *Input) fits(n int) bool { return int(in.end)+n <= len(in.chunk.Bytes) }
 
-// appended is how large a chunk for n more bytes is to be. Those that are pooled double; one that
-// is not grows by a quarter at least, so that bytes which come in pieces are not copied with each.
-func (in *Input) appended(n int) int {
-	size := in.Len() + n
-	if held := in.Held(); size > held && held >= 1<<maxShift {
-		size = max(size, held+held/4)
-	}
-	return size
-}
+// appended is how large a chunk for n more bytes is to be.
+func (in *Input) appended(n int) int { return atLeast(in.Held(), in.Len()+n) }
 
 // AppendGrowth returns by how much Held grows in Append of n bytes of a chunk of the given size.
 func (in *Input) AppendGrowth(size, n int) int {

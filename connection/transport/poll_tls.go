@@ -214,7 +214,7 @@ func (t *PollTLS) decrypt(space []byte) (n int) {
 		switch {
 		case err == nil && n < len(space):
 			continue
-		case err == errWouldBlock:
+		case errors.Is(err, errWouldBlock):
 			t.inside = 0
 		case err != nil:
 			t.ended = err
@@ -306,7 +306,7 @@ func (b *belowTLS) Read(p []byte) (int, error) {
 	}
 	for {
 		n, err := t.receiveNow(p)
-		if err != ErrAgain {
+		if !errors.Is(err, ErrAgain) {
 			t.came.Add(uint64(n))
 			t.inside += n
 			return n, err

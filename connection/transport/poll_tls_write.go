@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -93,7 +94,7 @@ func (t *PollTLS) flush(writer bool) error {
 	o.mu.Lock()
 	err := t.flushLocked()
 	writes, reads := false, false
-	if err != ErrAgain {
+	if !errors.Is(err, ErrAgain) {
 		writes, reads = o.waits && !writer, o.clogged
 		o.waits, o.clogged = false, false
 	} else if writer {
@@ -120,7 +121,7 @@ func (t *PollTLS) flushLocked() error {
 		t.went.Add(uint64(n))
 		o.start += n
 		o.queued.Store(int32(o.end - o.start))
-		if err == ErrAgain {
+		if errors.Is(err, ErrAgain) {
 			return err
 		}
 		if err != nil {
@@ -210,7 +211,7 @@ func (b *belowTLS) Write(p []byte) (int, error) {
 	if t.shakes.Load() == nil {
 		return len(p), nil // the caller of the tls.Conn writes the queue
 	}
-	if err := t.flush(false); err != nil && err != ErrAgain {
+	if err := t.flush(false); err != nil && !errors.Is(err, ErrAgain) {
 		return 0, err
 	}
 	return len(p), nil

@@ -1,5 +1,6 @@
 // Package transport defines the interface between a connection and its socket, and implements it
-// for any net.Conn (Stream) and, if the platform has it, for a descriptor in a poll set (Poll).
+// for any net.Conn (Stream) and, if the platform has it, for a descriptor in a poll set (Poll),
+// also with TLS over it (PollTLS).
 package transport
 
 import (

@@ -76,8 +76,7 @@ func TestAtTheEndOfTheStreamTheNewHandlerIsShownTheRest(t *testing.T) {
 
 func TestAPauseHoldsTheUnreadBytesOfTheNewHandlerToo(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
-		var s *server
-		s = w.upgradable(factory, script{data: func(t *tape, _ *protocol.Buffer) error {
+		s := w.upgradable(factory, script{data: func(t *tape, _ *protocol.Buffer) error {
 			t.socket.Pause()
 			return nil
 		}}, connection.Options{})
@@ -98,8 +97,7 @@ func TestAPauseHoldsTheUnreadBytesOfTheNewHandlerToo(t *testing.T) {
 func TestWhatTheOldHandlerNeededIsForgotten(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		for _, consumed := range []int{0, 3} {
-			var s *server
-			s = w.upgradable(factory, script{data: func(t *tape, b *protocol.Buffer) error {
+			s := w.upgradable(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 				b.Discard(consumed)
 				return b.Need(1000)
 			}}, connection.Options{})

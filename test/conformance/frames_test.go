@@ -54,16 +54,17 @@ func TestAHandlerTakesOneFrameInEachCall(t *testing.T) {
 
 func TestAPauseInTheCallOfAFrameHoldsTheNext(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		pauses := make(chan struct{}, 8) // each is on its way, and a Resume comes behind it
 		p, tape := w.open(inFives(factory), script{data: func(t *tape, b *protocol.Buffer) error {
 			t.socket.Pause()
+			pauses <- struct{}{}
 			b.Discard(b.Len())
 			return nil
 		}}, only(connection.Options{})).connect()
 		p.send("one..two..three")
 		p.closeWrite()
 		for n := range 3 {
-			tape.nth(n+1, "data")
-			tape.paused()
+			received(w, pauses)
 			w.settle()
 			assert.Equal(t, n+1, tape.count("data"))
 			tape.socket.Resume()

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -318,5 +319,54 @@ func TestOfTwoFramesThatDoNotFitTogetherOneComes(t *testing.T) {
 			}
 		}
 		assert.Equal(t, []int{1, 1}, []int{ended, shown})
+	})
+}
+
+// Random sequences: a handler consumes some, asks for more than there is or for what is left, and
+// is paused and resumed from outside.
+func TestWhateverAHandlerNeedsNothingIsLostOrRepeated(t *testing.T) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0)) // of the handler
+		const size, buffer = 20_000, 500
+		needed := 0
+		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
+			if b.Len() < needed && !b.AtEOF() {
+				t.disturb("Data came before what was needed")
+			}
+			needed = 0
+			b.Discard(random.IntN(b.Len() + 1))
+			switch random.IntN(3) {
+			case 0:
+				needed = b.Len() + 1 + random.IntN(4*buffer)
+			case 1:
+				needed = 1 + random.IntN(b.Len()+1)
+			}
+			if b.Len() >= buffer && needed <= b.Len() { // it must read on
+				b.Discard(b.Len())
+			}
+			return b.Need(needed)
+		}}, only(connection.Options{ReadBufferSize: buffer})).connect()
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					tape.socket.Pause()
+					tape.socket.Resume()
+					w.yield()
+				}
+			}
+		}()
+		p.send(pattern(size))
+		p.closeWrite()
+		assert.Equal(t, protocol.ReasonPeerClosed, tape.ended().Reason)
+		close(stop)
+		<-stopped
+		same(t, pattern(size), tape.seen())
 	})
 }

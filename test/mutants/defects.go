@@ -123,6 +123,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "decrypted-rest-forgotten", Guarantee: "G2",
+		What: "bytes that TLS has decrypted, or read behind a record, wait for the next event",
+		File: "connection/transport/poll_tls.go",
+		Old:  "		t.more = err == nil\n",
+		New:  "		t.more = false\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestRecordsThatCameTogetherAreAllReadWithoutAnotherEvent$"},
+		},
+	},
+	{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
@@ -150,6 +160,16 @@ var defects = []defect{
 		New:  "		if took > 0 {\n			e.advance(int(e.left()), &g)\n		}\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
+		},
+	},
+	{
+		Name: "ciphertext-rest-dropped", Guarantee: "G3",
+		What: "what the kernel does not take of a record is dropped",
+		File: "connection/transport/poll_tls_write.go",
+		Old:  "		if errors.Is(err, ErrAgain) {\n			return err\n		}\n",
+		New:  "		if errors.Is(err, ErrAgain) {\n			o.dropLocked()\n			return err\n		}\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestOverPolledTLSEverythingArrivesInBothDirections$"},
 		},
 	},
 	{
@@ -203,6 +223,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "record-completes-early", Guarantee: "G4",
+		What: "over TLS on poll a write counts as written once it is encrypted",
+		File: "connection/transport/poll_tls_write.go",
+		Old:  "		t.out.owed = n\n		return 0, err\n",
+		New:  "		return n, err\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestAPolledTLSWriteCountsOnlyRecordsThatTheKernelTook$"},
+		},
+	},
+	{
 		Name: "queue-one-too-long", Guarantee: "G5",
 		What: "one write more than WriteQueueSize is accepted",
 		File: "connection/credit.go",
@@ -240,6 +270,16 @@ var defects = []defect{
 		New:  "	if !c.willing() && c.flags.forced != due {\n		return c.hold()\n	}\n	if c.flags.forced",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAPauseInTheCallOfAFrameHoldsTheNext$/^handlers$/^simnet$"},
+		},
+	},
+	{
+		Name: "decrypted-behind-a-pause", Guarantee: "G6",
+		What: "what was decrypted while nothing was shown is lost",
+		File: "connection/transport/poll_tls.go",
+		Old:  "	t.held.Keep(t.held.Len() - n)\n",
+		New:  "	t.held.Keep(0)\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestHoldFindsACloseNotifyAndWhatCameBeforeItIsShownLater$"},
 		},
 	},
 	{
