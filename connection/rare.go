@@ -35,7 +35,7 @@ type rare struct {
 
 	published chan struct{} // closed once another goroutine than the turn has published Closing; see publishClosing
 
-	opened chan struct{} // closed once a dialled connection is open; nil: it was accepted
+	dialled *dialled // nil: it was accepted
 
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
 

@@ -131,10 +131,10 @@ func (c *Connection) open(ctx actor.Context, shook bool) {
 	if c.cause.Load() != nil {
 		return // aborted meanwhile; no handler has seen this connection
 	}
-	c.setState(open)
-	if r := c.rare.Load(); r != nil && r.opened != nil {
-		close(r.opened)
+	if r := c.rare.Load(); r != nil && r.dialled != nil && !r.dialled.open() {
+		return // given up meanwhile, and about to be aborted
 	}
+	c.setState(open)
 	c.read.Add(uint64(c.input.Len()))
 	if c.input.Len() > 0 {
 		c.flags.forced = due // they came with the handshake

@@ -57,17 +57,16 @@ type Client struct {
 
 // link is one connection of a client. Its fields are guarded by the client's lock.
 type link struct {
-	socket    protocol.Socket // written once, by Accepted or by the dial
-	ready     bool            // the handler has returned from Accepted
-	abandoned bool            // the attempt failed
-	pumping   bool            // a goroutine gives writes to the connection
-	again     bool            // and looks once more before it ends that
-	closed    bool            // Closed has come; then the next three say how it ended
-	sent      uint64
-	reason    protocol.Reason
-	err       error
-	maybe     int           // writes that it took with it
-	settled   chan struct{} // closed once its writes are accounted for
+	socket  protocol.Socket // written once, by Accepted or by the dial
+	ready   bool            // the handler has returned from Accepted
+	pumping bool            // a goroutine gives writes to the connection
+	again   bool            // and looks once more before it ends that
+	closed  bool            // Closed has come; then the next three say how it ended
+	sent    uint64
+	reason  protocol.Reason
+	err     error
+	maybe   int           // writes that it took with it
+	settled chan struct{} // closed once its writes are accounted for
 }
 
 // New starts a client. dialer makes the connections, which end with it, and then the client gives
@@ -280,22 +279,16 @@ func (c *Client) connect() (*link, error) {
 		err = failure
 	}
 	c.mu.Lock()
-	opened := l.socket // by Accepted
-	switch {
-	case err == nil:
-		if opened == nil {
-			l.socket = socket
-		}
-		c.connections++
-	case opened == nil:
-		l.abandoned, c.link = true, nil
+	defer c.mu.Unlock()
+	if err != nil {
+		c.link = nil // no handler sees it
+		return l, err
 	}
-	c.mu.Unlock()
-	if err != nil && opened != nil { // the attempt ran out of time in the moment of its success
-		opened.Abort()
-		<-l.settled
+	if l.socket == nil { // else Accepted came before
+		l.socket = socket
 	}
-	return l, err
+	c.connections++
+	return l, nil
 }
 
 func (c *Client) dial(ctx context.Context, handler tcpactor.Factory) (protocol.Socket, error) {

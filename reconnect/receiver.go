@@ -1,8 +1,6 @@
 package reconnect
 
 import (
-	"errors"
-
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
@@ -17,9 +15,7 @@ func (c *Client) handler(l *link) tcpactor.Factory {
 		return tcpactor.ReceiverFunc(func(ctx actor.Context, message any) error {
 			switch m := message.(type) {
 			case *protocol.Accepted:
-				if !c.accepted(l, m.Socket) {
-					return errAbandoned
-				}
+				c.accepted(l, m.Socket)
 				err := next.Receive(ctx, message)
 				if err == nil {
 					c.begin(l)
@@ -38,17 +34,13 @@ func (c *Client) handler(l *link) tcpactor.Factory {
 	})
 }
 
-// errAbandoned ends a connection that opened in the moment in which its attempt was given up.
-var errAbandoned = errors.New("reconnect: the attempt was given up")
-
-// accepted notes the socket of a connection that has opened. False: the attempt has failed already.
-func (c *Client) accepted(l *link, socket protocol.Socket) bool {
+// accepted notes the socket of a connection that has opened.
+func (c *Client) accepted(l *link, socket protocol.Socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if l.socket == nil {
 		l.socket = socket
 	}
-	return !l.abandoned
 }
 
 // begin lets the client's writes go to the connection: the handler has written what comes first.

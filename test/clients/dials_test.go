@@ -224,8 +224,8 @@ func TestOfManyDialsNothingIsLeft(t *testing.T) {
 			y = &tally{by: map[string]int{}}
 			y.all(t, *dials, seed, open, true)
 			require.NoError(t, d.WaitConnections(t.Context(), func(n int) bool { return n == 0 }))
-			// The server keeps up to 50 that stall, and a goroutine and a descriptor for each that it
-			// has not seen the end of.
+			// The server keeps up to 50 that stall, and a goroutine and a descriptor for each that
+			// goes on for it.
 			server.end()
 			left := func() (a, f, g int) {
 				return max(0, actors(system)-before), max(0, openFiles()-files), max(0, runtime.NumGoroutine()-goroutines)
