@@ -26,6 +26,7 @@
 //	polling.go          the intake of the poll transport
 //	streaming.go        the intake of the stream transport
 //	dialing.go          outgoing connections
+//	dial_connect.go     outgoing connections by message
 //	dialer.go           a listener without a listening socket
 //	memory.go           the memory budget, and the kernel's share of it
 //	handover.go         the listening sockets go to another process
@@ -34,5 +35,7 @@
 //	proxy_protocol.go   clients that come through a proxy
 //	unix_path.go        the path of a unix socket
 //	guard.go            calls of the user's code that would not survive its panic
-//	events.go           what is published on the event stream
+//	events.go           what is published on the event stream, and its log records
+//	list.go             live connections, sorted and paged; warnings; how long work waits
+//	public.go           whether clients from elsewhere reach an address
 package listener

@@ -22,4 +22,14 @@ func (l *Listener) Files() ([]*os.File, error) {
 // an error after the listener's end, which left neither.
 func (l *Listener) HandedOver() error { return l.server.handOver(true) }
 
+// handOver notes whether another process serves the sockets, and publishes it.
+func (s *server) handOver(handedOver bool) error {
+	if err := s.listenSockets.handOver(handedOver); err != nil || !handedOver {
+		return err
+	}
+	s.handOvers.Add(1)
+	s.publish(&HandedOver{Addr: s.addr})
+	return nil
+}
+
 var errNoSocket = errors.New("berth: the listener has no listening socket now")

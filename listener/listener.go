@@ -165,6 +165,7 @@ func newServer(system *actor.ActorSystem, addr net.Addr, given Options, slots in
 	s.admission = admission.New(options.rules(s.addr), func() { s.intake.nudge(); s.serveQueueSoon() }, s.refusedBehindProxy)
 	s.counter.alarms.run, s.counter.alarms.call = s.pool.Schedule, s.call
 	s.counter.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
+	s.counter.alarms.raised = func(alarm string, open int) { s.publish(&AlarmRaised{Addr: s.addr, Alarm: alarm, Open: open}) }
 	s.counter.setAlarms(options.Alarms)
 	return s
 }
@@ -200,6 +201,10 @@ func (l *Listener) Addr() net.Addr { return l.server.addr }
 // PID returns the address of the listener's actor: for SuspendAccepting, ResumeAccepting, Shutdown,
 // GetInfo, for Watch and Stop.
 func (l *Listener) PID() *actor.PID { return l.pid }
+
+// ActorSystem returns the system that the listener runs in. Its EventStream has the listener's
+// events.
+func (l *Listener) ActorSystem() *actor.ActorSystem { return l.server.system }
 
 // Info describes the listener at this moment.
 func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }

@@ -174,8 +174,8 @@ const (
 type Transport uint8
 
 const (
-	// Auto is Poll where it exists, for TCP and unix sockets without TLS, and Stream for everything
-	// else.
+	// Auto is Poll where it exists, for TCP and unix sockets, also with TLSConfig, and Stream for
+	// everything else.
 	Auto Transport = iota
 	// Poll uses epoll or kqueue: the workers that poll the sockets run their actors. Linux, macOS
 	// and the BSDs.
@@ -234,7 +234,7 @@ func (o Options) polls(l net.Listener) (bool, error) {
 	switch {
 	case o.Transport == Poll && !pollable(l):
 		return false, fmt.Errorf("berth: the poll transport needs a TCP or unix listener, not a %T", l)
-	case o.Transport == Stream, o.TLSConfig != nil:
+	case o.Transport == Stream:
 		return false, nil
 	}
 	return pollable(l), nil
@@ -280,8 +280,6 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Transport %d is none of Auto, Poll, Stream", o.Transport)
 	case o.Transport == Poll && !transport.PollSupported:
 		return errors.New("berth: the poll transport does not exist on " + runtime.GOOS)
-	case o.Transport == Poll && o.TLSConfig != nil:
-		return errors.New("berth: TLS needs the stream transport, not Poll")
 	case o.TLSConfig != nil && !hasCertificate(o.TLSConfig):
 		return errors.New("berth: TLSConfig has no certificate: set one of Certificates, GetCertificate, GetConfigForClient")
 	case o.Workers < 0:

@@ -210,7 +210,11 @@ func (p *polling) begin(client pollClient, permit *connection.Permit) {
 	if recv, send := p.server.kernelShare(p.server.options()); recv+send > 0 {
 		client.Limit(recv, send)
 	}
-	p.server.spawn(client.Poll, client.lane, permit)
+	var socket transport.Conn = client.Poll
+	if config := p.server.options().TLSConfig; config != nil {
+		socket = transport.NewPollTLS(client.Poll, config, &p.server.readers)
+	}
+	p.server.spawn(socket, client.lane, permit)
 }
 
 func (p *polling) enqueue(client pollClient, ip netip.Addr) {

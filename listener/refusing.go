@@ -30,7 +30,7 @@ func (s *server) refuse(c client, why protocol.Refusal) {
 // refused takes note that a client was turned away.
 func (s *server) refused(client net.Addr, why protocol.Refusal) {
 	s.refusals.add(why)
-	s.publish(&Rejected{RemoteAddr: client, Reason: why})
+	s.publish(&Rejected{Addr: s.addr, RemoteAddr: client, Reason: why})
 }
 
 // refusedBehindProxy is refused for a client that was admitted, and whose address became known by a

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"reflect"
@@ -80,9 +79,6 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 	next := given.withDefaults()
 	if err := next.ProxyProtocol.suits(s.addr); err != nil {
 		return err
-	}
-	if s.polling != nil && next.TLSConfig != nil {
-		return errors.New("berth: TLSConfig cannot come while the listener runs on the poll transport: start it with Transport Stream")
 	}
 	acceptors := s.options().Acceptors
 	if next.Acceptors > acceptors {

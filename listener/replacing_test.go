@@ -291,16 +291,18 @@ func TestACertificateIsReplaced(t *testing.T) {
 	echoes(t, dial(t, l))
 }
 
-func TestTLSCannotComeToThePollTransport(t *testing.T) {
-	l := newWorld().listen(t, of(newEcho()), Options{})
-	if l.server.polling == nil {
-		t.Skip("no poll transport")
-	}
-	config, _ := certified(t)
-	require.EqualError(t, l.SetOptions(Options{TLSConfig: config}),
-		"berth: TLSConfig cannot come while the listener runs on the poll transport: start it with Transport Stream")
-	assert.Nil(t, l.Options().TLSConfig)
-	echoes(t, dial(t, l))
+func TestTLSComesToARunningListener(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		l := w.listen(t, of(newEcho()), o)
+		before := dial(t, l)
+		echoes(t, before)
+		server, client := certified(t)
+		o.TLSConfig = server
+		require.NoError(t, l.SetOptions(o))
+		echoes(t, tls.Client(dial(t, l), client))
+		echoes(t, before)
+	})
 }
 
 // Options are replaced all the time, and clients come and go. The open connections never exceed the

@@ -45,6 +45,7 @@ type server struct {
 	dispatchers []actor.Dispatcher // of connections: the pool or the loops
 	readers     sync.WaitGroup
 	sweeping    sync.WaitGroup
+	connects    connects // the dials by message
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 	budget  *connection.Budget                 // nil without a MemoryBudget
@@ -64,6 +65,7 @@ type counts struct {
 	acceptErrors atomic.Uint64
 	spawned      atomic.Uint64 // connections made
 	gone         atomic.Uint64 // of those, how many have ended, actors and all
+	handOvers    atomic.Uint64
 	orphans      atomic.Bool   // gone may miss an end from now on
 	ended        chan struct{} // signalled when one ends; room for one signal
 }
@@ -94,6 +96,7 @@ func (s *server) begin(children *actor.PID) {
 	s.replacing.Lock() // options must not be replaced between the reading and the storing
 	spawner := connection.NewSpawner(connection.Config{
 		System:      s.system,
+		Addr:        s.addr,
 		Parent:      children,
 		Factory:     s.factory,
 		Options:     s.options().Connection,
@@ -110,6 +113,9 @@ func (s *server) begin(children *actor.PID) {
 	close(s.begun)
 	go s.sweep()
 	s.publish(&Started{Addr: s.addr})
+	for _, warning := range s.warnings() {
+		s.publish(&warning)
+	}
 }
 
 // left takes note that the actors of one connection have ended.
@@ -164,12 +170,14 @@ func (s *server) info() protocol.ListenerInfo {
 		Refused:        s.refusals.all(),
 		AcceptErrors:   s.acceptErrors.Load(),
 		Waiting:        s.queue.len(),
+		HandOvers:      s.handOvers.Load(),
 	}
 	if spawner := s.spawner.Load(); spawner != nil {
 		t := spawner.Totals()
 		info.Open, info.ByState, info.Detached, info.Lingering = t.Open, t.ByState, t.Detached, t.Lingering
 		info.Ended, info.Read, info.Written = t.Ended, t.Read, t.Written
 		info.QueuedWrites, info.QueuedBytes = t.QueuedWrites, t.QueuedBytes
+		info.Paused, info.Full = t.Paused, t.Full
 	}
 	if b := s.budget; b != nil {
 		info.BufferedBytes, info.Throttled, info.OverBudget = b.Held(), b.Waiting(), b.Refused()

@@ -279,6 +279,7 @@ func (s *server) reap() {
 // net.Conn of the user's, late completions. It waits for a goroutine that does not return no longer
 // than for any callback.
 func (s *server) join() {
+	s.connects.running.Wait()
 	s.readers.Wait()
 	s.pool.Wait()
 	if s.polling != nil {

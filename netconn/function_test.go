@@ -162,3 +162,30 @@ func TestAFunctionThatIsNilIsRefused(t *testing.T) {
 		assert.EqualError(t, err, "netconn: no function to serve: it is nil")
 	}
 }
+
+func TestAFunctionTakesAConnectionOverWithItsUnreadBytes(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		blocking := StreamHandler(func(r io.Reader, w io.Writer) {
+			p := make([]byte, 5)
+			if _, err := io.ReadFull(r, p); err == nil {
+				_, _ = io.WriteString(w, string(p)+" to you")
+			}
+		})
+		_, _, dial := n.serve(t, tcpactor.HandlerFunc(func(socket protocol.Socket, data *protocol.Buffer) error {
+			line, found := data.ReadLine()
+			if !found {
+				return nil
+			}
+			if _, err := socket.Write(line); err != nil {
+				return err
+			}
+			return socket.Become(blocking)
+		}))
+		client := dial()
+		write(t, client, "upgrade \nhe")
+		write(t, client, "llo")
+		text, err := readError(t, client)
+		assert.Equal(t, "upgrade hello to you", text)
+		assert.Equal(t, io.EOF, err)
+	})
+}

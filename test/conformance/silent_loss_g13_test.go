@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 )
@@ -50,7 +51,8 @@ func TestEveryCommandToAnEndedConnectionIsAnswered(t *testing.T) {
 		for command, want := range map[protocol.Command]error{
 			&protocol.Write{}: protocol.ErrClosed, &protocol.Pause{}: protocol.ErrClosed, &protocol.Resume{}: protocol.ErrClosed,
 			&protocol.Link{}: protocol.ErrClosed, &protocol.Unlink{}: protocol.ErrClosed,
-			&protocol.CloseWrite{}: protocol.ErrClosed, &protocol.Close{}: nil, &protocol.Abort{}: nil,
+			&protocol.Become{Handler: tcpactor.HandlerFunc(nil)}: protocol.ErrClosed,
+			&protocol.CloseWrite{}:                               protocol.ErrClosed, &protocol.Close{}: nil, &protocol.Abort{}: nil,
 		} {
 			answer := make(chan error, 1)
 			socket.Do(command, func(err error) { answer <- err })

@@ -50,7 +50,7 @@ func exchange(t testing.TB, c *memory.Conn) {
 }
 
 func TestNoMessageMakesAnAllocation(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector's pools drop at random")
 	}
 	for name, handler := range map[string]berth.Handler{"Write": writer{}, "Forward": forwarder{}} {
@@ -115,7 +115,7 @@ func inUse() (m runtime.MemStats) {
 }
 
 func TestAnIdleConnectionIsSmall(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector has memory of its own")
 	}
 	heap, stack := idle(t, 2000)

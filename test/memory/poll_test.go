@@ -89,7 +89,7 @@ func idlePolled(t testing.TB, count int) float64 {
 }
 
 func TestAnIdleConnectionOnThePollTransportIsSmall(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector has memory of its own")
 	}
 	heap := idlePolled(t, 2000)
@@ -98,7 +98,7 @@ func TestAnIdleConnectionOnThePollTransportIsSmall(t *testing.T) {
 }
 
 func TestAConnectionThatComesAndGoesMakesFewAllocations(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector's pools drop at random")
 	}
 	if strconv.IntSize < 64 {
