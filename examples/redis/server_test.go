@@ -261,13 +261,16 @@ func TestATransactionIsAtomic(t *testing.T) {
 	s := newServer(resp.Limits{})
 	one, two := newFake(t, s), newFake(t, s)
 	var asking sync.WaitGroup
+	first := false
 	commands["middle"] = &command{name: "middle", arity: 1, run: func(*session, [][]byte) {
-		asking.Go(func() { assert.NoError(t, two.feed(requests("MGET a b"))) })
-		time.Sleep(5 * time.Millisecond) // a mutex goes to a goroutine that has waited for 1 ms as soon as it is free
+		if first = !first; first {
+			asking.Go(func() { assert.NoError(t, two.feed(requests("MGET a b"))) })
+		}
+		time.Sleep(3 * time.Millisecond) // a mutex that is given back for a moment goes to one that has waited for 1 ms
 	}}
 	defer delete(commands, "middle")
 	for i := range 10 {
-		require.NoError(t, one.feed(requests("MULTI\nINCR a\nMIDDLE\nINCR b\nEXEC")))
+		require.NoError(t, one.feed(requests("MULTI\nINCR a\nMIDDLE\nMIDDLE\nINCR b\nEXEC")))
 		asking.Wait()
 		require.Equal(t, strings.Repeat(fmt.Sprintf("$%d\r\n%d\r\n", len(strconv.Itoa(i+1)), i+1), 2),
 			strings.TrimPrefix(two.socket.Writes()[i], "*2\r\n"))
