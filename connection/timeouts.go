@@ -221,6 +221,7 @@ func (s *Spawner) Sweep() {
 	for _, c := range s.swept {
 		c.checkTimeouts(now, now-s.sweptAt)
 	}
+	s.warn(s.swept, now)
 	s.sweptAt = now
 	if s.budget != nil {
 		s.budget.reclaim(s.swept, now)

@@ -16,7 +16,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/go-berth/berth/inspector"      // what docs/inspector.md uses
 	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
+	_ "github.com/go-berth/berth/reconnect"      // what docs/dialing.md uses
+	_ "github.com/go-berth/berth/requests"       // likewise
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
 
@@ -24,12 +27,14 @@ import (
 var imports = map[string]string{
 	"actor":      "github.com/asynkron/protoactor-go/actor",
 	"berth":      "github.com/go-berth/berth",
+	"binary":     "encoding/binary",
 	"berthtest":  "github.com/go-berth/berth/test/berthtest",
 	"frame":      "github.com/go-berth/berth/protocol/frame",
 	"connection": "github.com/go-berth/berth/connection",
 	"context":    "context",
 	"errors":     "errors",
 	"fmt":        "fmt",
+	"inspector":  "github.com/go-berth/berth/inspector",
 	"http":       "net/http",
 	"io":         "io",
 	"listener":   "github.com/go-berth/berth/listener",
@@ -38,8 +43,14 @@ var imports = map[string]string{
 	"netconn":    "github.com/go-berth/berth/netconn",
 	"netip":      "net/netip",
 	"os":         "os",
+	"proto":      "google.golang.org/protobuf/proto",
 	"protocol":   "github.com/go-berth/berth/protocol",
+	"protodelim": "google.golang.org/protobuf/encoding/protodelim",
+	"record":     "github.com/go-berth/berth/record",
+	"reconnect":  "github.com/go-berth/berth/reconnect",
+	"requests":   "github.com/go-berth/berth/requests",
 	"signal":     "os/signal",
+	"slog":       "log/slog",
 	"strconv":    "strconv",
 	"strings":    "strings",
 	"synctest":   "testing/synctest",
@@ -61,7 +72,7 @@ func use(...any) {}
 
 // given are the variables of the program that a fragment of statements stands in.
 const given = `ctx context.Context, system *actor.ActorSystem, server *berth.Server, socket, other berth.Socket, data *berth.Buffer, ` +
-	`file io.Reader`
+	`file io.Reader, message proto.Message`
 
 // Every Go block of the pages in docs compiles: a whole file as it stands, declarations and
 // statements within a file that has what they need. The blocks of one page are one package.
