@@ -116,7 +116,7 @@ func TestBackPressure(t *testing.T) {
 		client.Send(request("SET", "a", value))
 		client.Expect("+OK\r\n")
 
-		const gets = 1000 // 10 MB of replies
+		const gets = 300 // 3 MB of replies
 		sent := make(chan error, 1)
 		go func() {
 			_, err := io.WriteString(client.Conn(), strings.Repeat(request("GET", "a"), gets))
@@ -150,10 +150,10 @@ func TestBackPressure(t *testing.T) {
 // A pipeline whose replies fit into what may wait is read to its end although no reply is taken.
 func TestAPipelineIsReadWhileRepliesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		options := connectionOptions(8<<20, time.Hour)
+		options := connectionOptions(2<<20, time.Hour)
 		server := berthtest.Serve(t, newServer(resp.Limits{}).handlers(), berthtest.With(berth.Options{Connection: options}))
 		client := server.Dial()
-		const commands = 100_000
+		const commands = 30_000
 		client.Send(strings.Repeat(request("ECHO", "0123456789012345678901234567890123456789"), commands))
 		client.Send(request("QUIT"))
 		want := strings.Repeat("$40\r\n0123456789012345678901234567890123456789\r\n", commands) + "+OK\r\n"
@@ -234,7 +234,7 @@ func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(resp.Limits{})
 		f := newFake(t, s)
-		for i := range 5000 {
+		for i := range 1500 {
 			key := strconv.Itoa(i * 7919 % 101)
 			line := []string{"SET k" + key + " v PX " + strconv.Itoa(1+i*31%997), "SET k" + key + " v", "DEL k" + key,
 				"EXPIRE k" + key + " 1", "MSET k" + key + " w"}[i*i%5]
