@@ -329,7 +329,7 @@ func TestWhateverAHandlerNeedsNothingIsLostOrRepeated(t *testing.T) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0)) // of the handler
-		const size, buffer = 20_000, 500
+		const size, buffer = 15_000, 500
 		needed := 0
 		p, tape := w.open(factory, script{data: func(t *tape, b *protocol.Buffer) error {
 			if b.Len() < needed && !b.AtEOF() {
