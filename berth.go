@@ -127,6 +127,15 @@ type (
 	Group = connection.Group
 	// Delivery counts the outcomes of one write to a Group.
 	Delivery = connection.Delivery
+	// Warning is published on the actor system's event stream, and logged by Log, when a condition
+	// that an operator should know of has held for long.
+	Warning = connection.Warning
+	// WarningKind is what a Warning warns of; its Advice says what to do.
+	WarningKind = connection.WarningKind
+	// Query picks live connections for (*Server).List.
+	Query = listener.Query
+	// Page is the answer to a Query.
+	Page = listener.Page
 )
 
 // Errors that programs branch on with errors.Is; package protocol has them all.

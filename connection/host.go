@@ -126,7 +126,7 @@ func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool)
 // are still flushed: one may be the error message for the peer.
 func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
 	c.phase.And(^salvaging)
-	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
+	c.publishHandlerFailed(reason, err, false)
 	c.finish(ctx, reason, err)
 }
 
@@ -148,7 +148,7 @@ func (c *Connection) panicked(ctx actor.Context, err error) {
 		return
 	}
 	c.flags.tenure = max(c.flags.tenure, broken) // dismissed stays: no successor was made
-	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err, Restarted: true})
+	c.publishHandlerFailed(reason, err, true)
 }
 
 // mayRestart reports whether a panic leaves the connection as it is, and counts it.

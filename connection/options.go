@@ -108,6 +108,11 @@ type Options struct {
 	// while it is paused. Default 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
 
+	// WarnAfter is how long a condition that an operator should know of must hold before a Warning
+	// is published: a handler that does not return, a pause while the peer is gone, a write queue
+	// that stays full. Default 10 s. Off: none of these warnings.
+	WarnAfter time.Duration
+
 	// Dispatcher runs the handlers. Default: goroutines of the listener's own. Berth never stops a
 	// Dispatcher that the caller sets. Its Schedule must not run the function on the calling
 	// goroutine.
@@ -149,6 +154,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.HalfCloseTimeout, time.Minute, -1)
 	orDefault(&o.MaxAgeGrace, 10*time.Second, -1)
 	orDefault(&o.DrainQuiet, time.Second, -1)
+	orDefault(&o.WarnAfter, 10*time.Second, -1)
 	if o.RestartHandler.Max > 0 {
 		orDefault(&o.RestartHandler.Within, 10*time.Second, -1)
 	}

@@ -15,13 +15,14 @@ func TestTheZeroOptionsAreTheAncestorsDefaults(t *testing.T) {
 		LowWater:         16 << 10,
 		HandshakeTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, CloseTimeout: 5 * time.Second,
 		LingerTimeout: time.Second, HalfCloseTimeout: time.Minute, MaxAgeGrace: 10 * time.Second, DrainQuiet: time.Second,
+		WarnAfter: 10 * time.Second,
 	}, Options{}.WithDefaults())
 	require.NoError(t, Options{}.Validate())
 }
 
 func TestWhatIsSetStaysAndDefaultsAreFilledInOnce(t *testing.T) {
 	o := Options{ReadBufferSize: 1, MaxReadBufferSize: 16, WriteBufferSize: 2, WriteQueueSize: 3, HighWater: 9, LowWater: 4, IdleTimeout: 5,
-		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, HalfCloseTimeout: 9, MaxAge: 10, MaxAgeGrace: 11, DrainQuiet: 12, LingerTimeout: 15,
+		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, HalfCloseTimeout: 9, MaxAge: 10, MaxAgeGrace: 11, DrainQuiet: 12, LingerTimeout: 15, WarnAfter: 16,
 		RestartHandler: RestartHandler{Max: 13, Within: 14}}
 	assert.Equal(t, o, o.WithDefaults())
 	assert.Equal(t, Options{}.WithDefaults(), Options{}.WithDefaults().WithDefaults())
@@ -29,13 +30,13 @@ func TestWhatIsSetStaysAndDefaultsAreFilledInOnce(t *testing.T) {
 
 func TestNegativeLimitsAreOff(t *testing.T) {
 	o := Options{WriteBufferSize: -1, WriteQueueSize: -7, IdleTimeout: -1, HandshakeTimeout: -1, WriteTimeout: -1,
-		CloseTimeout: -1, HalfCloseTimeout: -1, MaxAge: -1, MaxAgeGrace: -1, DrainQuiet: -1}
+		CloseTimeout: -1, HalfCloseTimeout: -1, MaxAge: -1, MaxAgeGrace: -1, DrainQuiet: -1, WarnAfter: -1}
 	require.NoError(t, o.Validate())
 	o = o.WithDefaults()
 	assert.Equal(t, maxBytes, o.WriteBufferSize)
 	assert.Equal(t, maxCount, o.WriteQueueSize)
 	for _, limit := range []time.Duration{o.IdleTimeout, o.HandshakeTimeout, o.WriteTimeout, o.CloseTimeout, o.HalfCloseTimeout,
-		o.MaxAge, o.MaxAgeGrace, o.DrainQuiet} {
+		o.MaxAge, o.MaxAgeGrace, o.DrainQuiet, o.WarnAfter} {
 		assert.Negative(t, limit)
 	}
 	require.NoError(t, o.Validate())

@@ -28,7 +28,7 @@ func (c *Connection) Pull() any {
 		return attendNow // the handler failed while it was shown the last words: there is nothing left to wait for
 	case s == closing:
 		return c.discard()
-	case c.flags.shaking && c.cause.Load() == nil:
+	case c.flags.stage == shaking && c.cause.Load() == nil:
 		return c.shakeHands()
 	}
 	return nil

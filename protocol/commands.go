@@ -8,7 +8,8 @@ import (
 
 // COMMANDS TO A CONNECTION: any goroutine and any actor of the same process may send them to its
 // PID. Proto.Actor's remoting carries protobuf messages only, and these are none: a command that is
-// sent to another node is logged and dropped there, and its sender gets no answer.
+// sent to another node is logged and dropped there, and its sender gets no answer. Package wire has
+// the forms of these commands that may be sent to a PID of any node.
 //
 // Every command may carry an Ack. When it is not nil and the message has a sender, the sender gets
 // one answer that repeats it: Written or WriteFailed for a Write, Done for every other command. A

@@ -138,6 +138,7 @@ type Done struct {
 
 // Info describes one connection at one moment. It is the answer to GetInfo.
 type Info struct {
+	PID                   *actor.PID
 	LocalAddr, RemoteAddr string
 	State                 State
 	Reason                Reason // what has ended it, or has begun to; ReasonNone while nothing has
@@ -146,6 +147,20 @@ type Info struct {
 	QueuedWrites          int // accepted writes not yet taken by the kernel
 	QueuedBytes           int // their bytes; those of files do not count
 	Stats                 Stats
+	Throttled             bool // not read because of the MemoryBudget
+	Restarts              int  // handlers that panicked and were replaced
+	// HandlerFor is how long the handler's call under way has lasted, give or take the sweep's
+	// interval; 0 for one that has not lasted longer than that. It is known only while the event
+	// stream has a subscriber.
+	HandlerFor time.Duration
+	Handler    HandlerTimes
+}
+
+// HandlerTimes are the times of calls with Data, one of 16, of one connection's handlers. A call
+// that panicked counts too. All are zero unless connection.Measure is around the handler.
+type HandlerTimes struct {
+	Calls          uint64 // how many were timed
+	Total, Longest time.Duration
 }
 
 func (*Accepted) event()   {}
@@ -175,6 +190,9 @@ type ListenerInfo struct {
 	Written      uint64            // bytes that the kernel took, likewise
 	QueuedWrites int               // accepted writes not yet taken by the kernel
 	QueuedBytes  int               // their bytes; those of files do not count
+	Paused       int               // connections that are paused
+	Full         int               // connections with a full write queue, or one above HighWater
+	HandOvers    uint64            // how often another process was given the listening socket
 
 	// With a MemoryBudget.
 	BufferedBytes int64  // memory that the connections hold of it

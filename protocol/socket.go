@@ -57,8 +57,8 @@ type Socket interface {
 	// all of p is queued (n = len(p)), ctx is done, or the connection takes no more writes; n says
 	// how much is queued. It may wait in a handler and in a completion, and only their own
 	// connection waits with them. Two calls do not mix their bytes; other writes may come between
-	// the pieces of a p that is longer than WriteBufferSize. SlowConsumer does not apply: a write
-	// that waits is never refused for lack of room.
+	// the pieces of a p that is longer than WriteBufferSize, or than 256 KiB. SlowConsumer does not
+	// apply: a write that waits is never refused for lack of room.
 	WriteContext(ctx context.Context, p []byte) (n int, err error)
 	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and other code that
 	// writes more than fits at once.

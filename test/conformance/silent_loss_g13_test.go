@@ -79,7 +79,7 @@ func TestAWriteByPIDToAClosingConnectionIsAnswered(t *testing.T) {
 		_ = tape.socket.Close() // and the peer sends no FIN
 		a := w.asker()
 		assert.Equal(t, &protocol.WriteFailed{Ack: 1, Err: protocol.ErrClosed}, a.ask(tape.socket.PID(), &protocol.Write{Data: []byte("x"), Ack: 1}))
-		late := &protocol.Write{Data: []byte("nobody asks")}
+		late := &protocol.Write{Data: []byte("not asked for")}
 		w.system.Root.Send(tape.socket.PID(), late)
 		tape.socket.Do(&protocol.Pause{}, tape.done("paused"))
 		tape.await("paused")
