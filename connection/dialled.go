@@ -38,7 +38,8 @@ func (c *Connection) dialled() bool {
 	return r != nil && r.dialled != nil
 }
 
-// dialled is the moment at which a dialled connection is open, or is given up: the first of the two.
+// dialled is the moment at which a dialled connection is open, or is given up: the first of the
+// two.
 type dialled struct {
 	settled atomic.Bool
 	opened  chan struct{} // closed once it is open

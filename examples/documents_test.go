@@ -18,9 +18,9 @@ import (
 
 	_ "github.com/go-berth/berth/inspector"      // what docs/inspector.md uses
 	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
+	_ "github.com/go-berth/berth/owner"          // what docs/cluster.md uses
 	_ "github.com/go-berth/berth/reconnect"      // what docs/dialing.md uses
 	_ "github.com/go-berth/berth/requests"       // likewise
-	_ "github.com/go-berth/berth/owner"          // what docs/cluster.md uses
 	_ "github.com/go-berth/berth/session"        // what docs/sessions.md uses
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
