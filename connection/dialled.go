@@ -31,7 +31,7 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 	return s.spawn(c, lane)
 }
 
-// dialled is the moment at which a dialled connection is open, or is given up: the first of the two.
+// dialled is the moment at which a dialled connection opens, or is given up: the first of the two.
 type dialled struct {
 	settled atomic.Bool
 	opened  chan struct{} // closed once it is open
