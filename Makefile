@@ -12,7 +12,7 @@ LINT_VERSION := v2.15.0
 LINT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth/golangci-lint-$(LINT_VERSION)-$(shell go env GOVERSION)/golangci-lint
 
 # Modules of their own, so that what they depend on stays out of go.mod.
-MODULES := $(shell find test examples -name go.mod -exec dirname {} \; | sort)
+MODULES := $(shell find otelberth guard test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64) linux/386 linux/arm
 
@@ -30,7 +30,7 @@ test32: ## every test with ints of 32 bits, on a kernel that runs such programs
 race: ## every test with the race detector
 	go test -race -timeout 20m ./...
 
-modules: $(MODULES) ## vet and test the modules below test/ and examples/
+modules: $(MODULES) ## vet and test otelberth, guard and the modules below test/ and examples/
 $(MODULES):
 	cd $@ && go vet ./... && go test ./... && go mod tidy -diff
 

@@ -23,6 +23,7 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 	s.noteLimits(&options)
 	c := s.newConnection(&settings{
 		Spawner: s, factory: factory, options: options, limits: options.limits(), lanes: current.lanes,
+		mostNeeded: s.mostNeeded(&options),
 	}, socket, outgoing)
 	c.makeRare().dialled = &dialled{opened: make(chan struct{})}
 	if s.sooner != nil {
@@ -31,7 +32,14 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 	return s.spawn(c, lane)
 }
 
-// dialled is the moment at which a dialled connection opens, or is given up: the first of the two.
+// dialled reports whether this side has opened the connection.
+func (c *Connection) dialled() bool {
+	r := c.rare.Load()
+	return r != nil && r.dialled != nil
+}
+
+// dialled is the moment at which a dialled connection is open, or is given up: the first of the
+// two.
 type dialled struct {
 	settled atomic.Bool
 	opened  chan struct{} // closed once it is open

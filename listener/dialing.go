@@ -24,7 +24,7 @@ type DialOptions struct {
 	Dialer net.Dialer
 	// TLSConfig, if not nil, puts TLS over the connection, at the client's side. Without a
 	// ServerName the host of the address is taken. HandshakeTimeout bounds the handshake, as the
-	// context does. TLS needs the stream transport: such a connection has a reader goroutine.
+	// context does. A configuration with Renegotiation has a reader goroutine, on every transport.
 	TLSConfig *tls.Config
 	// Connection, if not nil, are the options of this connection, instead of those of the listener
 	// or dialer. Its Dispatcher must be nil.
@@ -177,10 +177,10 @@ func (s *server) dialled(conn net.Conn, factory tcpactor.Factory, options *DialO
 // transportOf returns the transport of a connection that this side has opened, and its lane.
 func (s *server) transportOf(conn net.Conn, config *tls.Config) (transport.Conn, int, error) {
 	switch {
+	case s.polling != nil && transport.Adoptable(conn) && !transport.Renegotiates(config):
+		return s.polling.adopt(conn, config)
 	case config != nil:
 		return transport.NewTLSClientStream(conn, config, &s.readers), s.streamLane(), nil
-	case s.polling != nil && transport.Adoptable(conn):
-		return s.polling.adopt(conn)
 	}
 	return transport.NewStream(conn, &s.readers), s.streamLane(), nil
 }
