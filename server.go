@@ -12,6 +12,7 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol/frame"
 )
 
 // ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends.
@@ -64,6 +65,13 @@ func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
 	return tcpactor.Wrap(handler, around)
 }
 
+// Frames has the handlers that a factory makes, of whatever form, take one frame in each call: Data
+// shows the payload of a whole frame. A Pause in the call of one frame holds back the next. See
+// package protocol/frame for the decoders; newDecoder makes one for each handler.
+func Frames(newDecoder func() frame.Decoder, handler Factory) Factory {
+	return tcpactor.Frames(newDecoder, handler)
+}
+
 // Measure puts a clock around the handlers that a factory makes, for Info.Handler. It times one of
 // 16 calls with Data. sample, if not nil, is given each of these times, on the connection's turn:
 // it must not block.
@@ -90,6 +98,10 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) (stop func()) {
 	subscription := listener.Log(system, logger)
 	return func() { system.EventStream.Unsubscribe(subscription) }
 }
+
+// DefaultSystem returns the actor system of ListenAndServe, Listen, Serve and Dial: for its
+// EventStream, and to send messages to connections.
+func DefaultSystem() *actor.ActorSystem { return ownSystem() }
 
 // ownSystem makes the actor system of this package, once: one costs about 5 ms, and none can be
 // ended.

@@ -15,9 +15,11 @@ type reply struct {
 	sender *actor.PID
 	ack    any
 	token  any
+	form   protocol.Form // of what the sender gets; nil: as it is
 
 	untilFlushed bool // CloseWrite: the reply is for the FIN, not for the end
 	orderly      bool // Close: the reply tells whether everything accepted went out
+	becomes      bool // Become: the reply is for the new handler
 }
 
 // errNoCommand completes a Do that was given no command.
@@ -44,6 +46,8 @@ func isCommand(command protocol.Command) bool {
 	case *protocol.Link:
 		return m != nil
 	case *protocol.Unlink:
+		return m != nil
+	case *protocol.Become:
 		return m != nil
 	}
 	return false
@@ -81,6 +85,8 @@ func ackOf(command protocol.Command) any {
 	case *protocol.Link:
 		return m.Ack
 	case *protocol.Unlink:
+		return m.Ack
+	case *protocol.Become:
 		return m.Ack
 	}
 	return nil
@@ -135,6 +141,8 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Unlink:
 		c.unlink(m.PID)
 		c.answer(ctx, r, nil)
+	case *protocol.Become:
+		c.become(ctx, m.Handler, r)
 	}
 }
 
@@ -148,8 +156,7 @@ func (c *Connection) accept(ctx actor.Context, data []byte, r reply) {
 	e := newEntry()
 	e.data, e.memory, e.done = data, len(data), r.done
 	if r.sender != nil {
-		rest := e.makeRest()
-		rest.sender, rest.ack, rest.token = r.sender, r.ack, r.token
+		e.makeRest().reply = r
 	}
 	c.post(e, crossed)
 }
@@ -160,14 +167,14 @@ func (c *Connection) unacceptedMail(ctx actor.Context, data []byte, r reply, err
 	case c.overflow(c.slow(), err):
 		c.drop(len(data), r.done)
 		if r.sender != nil && (r.ack != nil || r.token != nil) {
-			answerWrite(c.system(), r.sender, r.ack, r.token, protocol.ErrDropped)
+			answerWrite(c.system(), &r, protocol.ErrDropped)
 		}
 	case r.done != nil:
 		c.call(ctx, completion{r.done, c.refusal(len(data), err)})
 	default:
-		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack, Token: r.token}, r.sender, c.refusal(len(data), err))
+		c.refuseWrite(&protocol.Write{Data: data, Ack: r.ack, Token: r.token}, r, c.refusal(len(data), err))
 		if r.sender != nil && (lacksRoom(err) || errors.Is(err, protocol.ErrMemoryBudget)) {
-			c.makeRare().room.refused.add(c.system().ProcessRegistry, r.sender)
+			c.makeRare().room.refused.add(c.system().ProcessRegistry, r.sender, r.form)
 			c.signals.Or(signalRefused) // the release may have come already
 		}
 	}
@@ -206,8 +213,11 @@ func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 // outcome returns the result of a command that ends something: for Close and CloseWrite the error
 // if accepted writes could not be flushed.
 func (c *Connection) outcome(r reply) error {
-	if r.untilFlushed {
+	switch {
+	case r.untilFlushed:
 		return c.writer.err()
+	case r.becomes && !c.rare.Load().became:
+		return c.closedErr()
 	}
 	if r.orderly && c.lost() > 0 {
 		return c.causeErr()
@@ -220,22 +230,46 @@ func (c *Connection) answer(ctx actor.Context, r reply, err error) {
 	case r.done != nil:
 		c.call(ctx, completion{r.done, err})
 	case r.sender != nil && r.ack != nil:
-		c.system().Root.Send(r.sender, &protocol.Done{Ack: r.ack, Err: err})
+		send(c.system(), r.sender, r.form, &protocol.Done{Ack: r.ack, Err: err})
 	}
 }
 
 // answerWrite tells the sender of a Write how it went.
-func answerWrite(system *actor.ActorSystem, sender *actor.PID, ack, token any, err error) {
+func answerWrite(system *actor.ActorSystem, r *reply, err error) {
 	switch {
 	case err != nil:
-		system.Root.Send(sender, &protocol.WriteFailed{Ack: ack, Token: token, Err: err})
-	case ack != nil:
-		system.Root.Send(sender, &protocol.Written{Ack: ack})
+		send(system, r.sender, r.form, &protocol.WriteFailed{Ack: r.ack, Token: r.token, Err: err})
+	case r.ack != nil:
+		send(system, r.sender, r.form, &protocol.Written{Ack: r.ack})
+	}
+}
+
+// send sends an answer in the form in which the sender's message came.
+func send(system *actor.ActorSystem, sender *actor.PID, form protocol.Form, answer any) {
+	if form != nil {
+		answer = form.Answer(answer)
+	}
+	system.Root.Send(sender, answer)
+}
+
+// translate obeys a command that came in a form for other nodes. A GetInfo is answered in every
+// state, as the one of this node.
+func (c *Connection) translate(ctx actor.Context, foreign protocol.Foreign) {
+	switch m, form := foreign.Native(); m := m.(type) {
+	case protocol.Command:
+		r := replyTo(ctx.Sender(), m)
+		r.form = form
+		c.obey(ctx, m, r)
+	case *protocol.GetInfo:
+		info := c.Info()
+		ctx.Respond(form.Answer(&info))
+	default:
+		c.noCommand(foreign, reply{sender: ctx.Sender()})
 	}
 }
 
 // noCommand makes mail that is no command a dead letter: it has no Ack that an answer could repeat.
-func (c *Connection) noCommand(command protocol.Command, r reply) {
+func (c *Connection) noCommand(command any, r reply) {
 	c.system().DeadLetter.SendUserMessage(c.pid, &actor.MessageEnvelope{Message: command, Sender: r.sender})
 }
 
@@ -252,7 +286,7 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 	switch m := command.(type) {
 	case *protocol.Write:
 		if r.done == nil {
-			c.refuseWrite(m, r.sender, c.closedErr())
+			c.refuseWrite(m, r, c.closedErr())
 			return
 		}
 	case *protocol.Close, *protocol.Abort, *protocol.Detach:
@@ -269,12 +303,12 @@ func (c *Connection) refuse(command protocol.Command, r reply) {
 
 // refuseWrite answers a Write that is not accepted: to its sender, or as a dead letter. No Write is
 // lost silently.
-func (c *Connection) refuseWrite(m *protocol.Write, sender *actor.PID, err error) {
-	if sender == nil {
+func (c *Connection) refuseWrite(m *protocol.Write, r reply, err error) {
+	if r.sender == nil {
 		c.system().DeadLetter.SendUserMessage(c.pid, m)
 		return
 	}
-	answerWrite(c.system(), sender, m.Ack, m.Token, err)
+	answerWrite(c.system(), &r, err)
 }
 
 // answerLater answers outside the connection's turn, which will not come again; a callback runs on
@@ -284,7 +318,7 @@ func (c *Connection) answerLater(r reply, err error) {
 	case r.done != nil:
 		c.shared.later(func() { c.callLate(r.done, err) })
 	case r.sender != nil && r.ack != nil:
-		c.system().Root.Send(r.sender, &protocol.Done{Ack: r.ack, Err: err})
+		send(c.system(), r.sender, r.form, &protocol.Done{Ack: r.ack, Err: err})
 	}
 }
 
@@ -307,6 +341,16 @@ func (c *Connection) Drop(message any) {
 		c.refuse(m.command, reply{done: m.done})
 	case protocol.Command:
 		c.refuse(m, replyTo(sender, m))
+	case protocol.Foreign:
+		native, form := m.Native()
+		command, ok := native.(protocol.Command)
+		if !ok {
+			c.system().DeadLetter.SendUserMessage(c.pid, message)
+			return
+		}
+		r := replyTo(sender, command)
+		r.form = form
+		c.refuse(command, r)
 	case *attend, *protocol.Data, *linkDown, *linkEnded:
 	default:
 		c.system().DeadLetter.SendUserMessage(c.pid, message)

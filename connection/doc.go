@@ -10,6 +10,7 @@
 //
 //	connection.go  the actor and its mail
 //	host.go        the handler: it is made, called under guard, and replaced after a panic
+//	become.go      another handler on a live connection
 //	states.go      its life, from opening to closed
 //	cause.go       why it ended, and the errors that tell of it
 //	closing.go     the news that an end has begun
@@ -18,6 +19,7 @@
 //	measure.go     the time that handlers take
 //	peer_end.go    the peer's end, while nothing is read
 //	reading.go     input: demand of one, strict pause, read gate
+//	need.go        input that a handler asks for: how many bytes, or what is left
 //	commands.go    commands and their answers
 //	socket.go      the methods of protocol.Socket
 //	writer.go      the writer actor
@@ -30,6 +32,7 @@
 //	at_once.go     a goroutine that waits does the connection's work itself
 //	slow.go        what happens to writes that do not fit
 //	group.go       one payload for many connections
+//	run.go         the writes of a group to one member that share an entry
 //	timeouts.go    every limit of time, by a coarse sweep
 //	clock.go       the clock that they are measured on
 //	linger.go      the wait for the peer's FIN

@@ -88,7 +88,7 @@ func (c *Connection) publishHandshakeFailed(err error) {
 
 // publishOpened tells that the connection is open; shook says that a handshake has gone before.
 func (c *Connection) publishOpened(shook bool) {
-	c.flags.opened = true
+	c.flags.stage = opened
 	if !c.shared.heard() {
 		return
 	}
@@ -104,7 +104,7 @@ func (c *Connection) publishOpened(shook bool) {
 
 // publishClosed tells that the connection has ended, if it has been open.
 func (c *Connection) publishClosed(closed protocol.Closed) {
-	if c.flags.opened && c.shared.heard() {
+	if c.flags.stage == opened && c.shared.heard() {
 		c.shared.publish(&Closed{
 			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(),
 			Reason: closed.Reason, Err: closed.Err, Stats: closed.Stats,

@@ -34,6 +34,7 @@ type member struct {
 	socket protocol.Socket
 	conn   *Connection // nil: it is a socket of a test
 	slow   SlowPolicy
+	runs   *runs       // nil for a socket of a test
 	cancel func() bool // removes the hook that waits for the connection's end; nil until Add is over
 }
 
@@ -70,7 +71,11 @@ func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 		return errNoMember
 	}
 	c, _ := socket.(*Connection)
-	entered, members := g.enter(member{socket: socket, conn: c, slow: slow})
+	m := member{socket: socket, conn: c, slow: slow}
+	if c != nil {
+		m.runs = new(runs)
+	}
+	entered, members := g.enter(m)
 	if !entered || c == nil {
 		return nil
 	}
@@ -187,7 +192,8 @@ func (g *Group) WriteOwned(p []byte) (Delivery, error) {
 	if p == nil {
 		return Delivery{}, errNoPayload
 	}
-	return g.write(len(p), func(s protocol.Socket) error { return s.WriteOwned(p, nil) }, func(e *entry) { e.data = p }), nil
+	return g.write(len(p), func(s protocol.Socket) error { return s.WriteOwned(p, nil) },
+		func(m *member, crossed bool) { m.runs.post(m.conn, p, crossed) }), nil
 }
 
 // WriteBuffers queues several slices as one write to every member, as WriteOwned does.
@@ -203,15 +209,22 @@ func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
 		return Delivery{}, errNoPayload
 	}
 	return g.write(n, func(s protocol.Socket) error { return s.WriteBuffers(bufs, nil) },
-		func(e *entry) { e.buffers(bufs, n) }), nil
+		func(m *member, crossed bool) {
+			e := newEntry()
+			e.memory = n
+			e.buffers(bufs, n)
+			m.conn.post(e, crossed)
+		}), nil
 }
 
-// write gives every member n bytes: fill puts them into an entry, other writes them to a socket
-// that is a test's.
-func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry)) (d Delivery) {
+// write gives every member n bytes: post queues them, and crossed says that they reached the high
+// water mark; other writes them to a socket that is a test's.
+func (g *Group) write(n int, other func(protocol.Socket) error, post func(m *member, crossed bool)) (d Delivery) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
-	for _, m := range g.current() {
+	current := g.current()
+	for i := range current {
+		m := &current[i]
 		if m.conn == nil {
 			d.count(m.socket, SlowRefuse, other(m.socket))
 			continue
@@ -225,10 +238,7 @@ func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry
 			d.count(c, m.slow, err)
 			continue
 		}
-		e := newEntry()
-		e.memory = n
-		fill(e)
-		c.post(e, crossed)
+		post(m, crossed)
 		d.Accepted++
 	}
 	return d

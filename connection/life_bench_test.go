@@ -3,7 +3,6 @@ package connection
 import (
 	"crypto/tls"
 	"io"
-	"log/slog"
 	"net"
 	"testing"
 
@@ -11,6 +10,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -76,9 +76,7 @@ func BenchmarkLife(b *testing.B) {
 
 // lives returns a function that runs one connection from spawn to stop, and a function for the end.
 func lives(t testing.TB, publish func(any), subscriber func(any)) (run, end func()) {
-	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.NewTextHandler(io.Discard, nil))
-	}))
+	system := tcpactor.NewSystem(setup.Silent()...)
 	if subscriber != nil {
 		system.EventStream.Subscribe(subscriber)
 	}

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"go.uber.org/goleak"
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
 // asleep is a dispatcher that never runs a turn: the test does the actors' work itself.
 type asleep struct{}

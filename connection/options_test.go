@@ -11,7 +11,7 @@ import (
 
 func TestTheZeroOptionsAreTheAncestorsDefaults(t *testing.T) {
 	assert.Equal(t, Options{
-		ReadBufferSize: 8 << 10, WriteBufferSize: 32 << 10, WriteQueueSize: 64,
+		ReadBufferSize: 8 << 10, MaxReadBufferSize: 1 << 20, WriteBufferSize: 32 << 10, WriteQueueSize: 64,
 		LowWater:         16 << 10,
 		HandshakeTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, CloseTimeout: 5 * time.Second,
 		LingerTimeout: time.Second, HalfCloseTimeout: time.Minute, MaxAgeGrace: 10 * time.Second, DrainQuiet: time.Second,
@@ -21,7 +21,7 @@ func TestTheZeroOptionsAreTheAncestorsDefaults(t *testing.T) {
 }
 
 func TestWhatIsSetStaysAndDefaultsAreFilledInOnce(t *testing.T) {
-	o := Options{ReadBufferSize: 1, WriteBufferSize: 2, WriteQueueSize: 3, HighWater: 9, LowWater: 4, IdleTimeout: 5,
+	o := Options{ReadBufferSize: 1, MaxReadBufferSize: 16, WriteBufferSize: 2, WriteQueueSize: 3, HighWater: 9, LowWater: 4, IdleTimeout: 5,
 		HandshakeTimeout: 6, WriteTimeout: 7, CloseTimeout: 8, HalfCloseTimeout: 9, MaxAge: 10, MaxAgeGrace: 11, DrainQuiet: 12, LingerTimeout: 15, WarnAfter: 16,
 		RestartHandler: RestartHandler{Max: 13, Within: 14}}
 	assert.Equal(t, o, o.WithDefaults())
@@ -57,16 +57,19 @@ func TestLowWaterIsHalfOfWhatItBelongsTo(t *testing.T) {
 
 func TestABadOptionIsOneSentence(t *testing.T) {
 	for text, o := range map[string]Options{
-		"ReadBufferSize cannot be off (-1)":                {ReadBufferSize: -1},
-		"ReadBufferSize 1073741825 is over 1 GiB":          {ReadBufferSize: 1<<30 + 1},
-		"WriteQueueSize 4194304 is over 4194303":           {WriteQueueSize: 1 << 22},
-		"ReadGate 3 is none of GateQuiet":                  {ReadGate: 3},
-		"ReadMode 2 is neither Push nor Pull":              {ReadMode: 2},
-		"HighWater -1 and LowWater 0 must not be negative": {HighWater: -1},
-		"HighWater 0 and LowWater -1 must not be negative": {LowWater: -1},
-		"LowWater 10 must be below HighWater 10":           {HighWater: 10, LowWater: 10},
-		"RestartHandler.Max -1 must not be negative":       {RestartHandler: RestartHandler{Max: -1}},
-		"RestartHandler.Within 1s has no Max":              {RestartHandler: RestartHandler{Within: time.Second}},
+		"ReadBufferSize cannot be off (-1)":                          {ReadBufferSize: -1},
+		"ReadBufferSize 1073741825 is over 1 GiB":                    {ReadBufferSize: 1<<30 + 1},
+		"MaxReadBufferSize cannot be off (-1)":                       {MaxReadBufferSize: -1},
+		"MaxReadBufferSize 1073741825 is over 1 GiB":                 {MaxReadBufferSize: 1<<30 + 1},
+		"MaxReadBufferSize 8191 is below the ReadBufferSize of 8192": {MaxReadBufferSize: 8191},
+		"WriteQueueSize 4194304 is over 4194303":                     {WriteQueueSize: 1 << 22},
+		"ReadGate 3 is none of GateQuiet":                            {ReadGate: 3},
+		"ReadMode 2 is neither Push nor Pull":                        {ReadMode: 2},
+		"HighWater -1 and LowWater 0 must not be negative":           {HighWater: -1},
+		"HighWater 0 and LowWater -1 must not be negative":           {LowWater: -1},
+		"LowWater 10 must be below HighWater 10":                     {HighWater: 10, LowWater: 10},
+		"RestartHandler.Max -1 must not be negative":                 {RestartHandler: RestartHandler{Max: -1}},
+		"RestartHandler.Within 1s has no Max":                        {RestartHandler: RestartHandler{Within: time.Second}},
 	} {
 		err := o.Validate()
 		require.Error(t, err, text)

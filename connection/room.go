@@ -53,6 +53,12 @@ func (n *notice) give() {
 	}
 }
 
+// awaitsRoom reports whether a caller waits for room. Any goroutine may call it.
+func (c *Connection) awaitsRoom() bool {
+	r := c.rare.Load()
+	return r != nil && r.room.waiters.Load() > 0
+}
+
 // roomMade is called after credit was released, and after the last write was accepted. Any
 // goroutine may call it, as writerNews.
 func (c *Connection) roomMade() {
@@ -224,18 +230,18 @@ func (c *Connection) tellSenders() {
 	if r == nil || len(r.room.refused.pids) == 0 {
 		return
 	}
-	told := r.room.refused.pids
+	told := r.room.refused
 	r.room.refused = senders{}
-	for _, pid := range told {
-		c.system().Root.Send(pid, &protocol.WriteReady{PID: c.pid})
+	for _, pid := range told.pids {
+		send(c.system(), pid, told.known[sender{pid.Address, pid.Id}], &protocol.WriteReady{PID: c.pid})
 	}
 }
 
 // senders is a set of actors, in the order in which they came.
 type senders struct {
 	pids  []*actor.PID
-	known map[sender]struct{}
-	prune int // the length at which those that have ended are looked for
+	known map[sender]protocol.Form // of what each gets; nil: as it is
+	prune int                      // the length at which those that have ended are looked for
 }
 
 // sender is the part that is equal in all PIDs of one actor.
@@ -244,9 +250,10 @@ type sender struct{ address, id string }
 // fewestSenders is the length below which a search for senders that have ended is not worth it.
 const fewestSenders = 64
 
-// add adds pid. Futures end with their answer, and every request has one of its own, so those that
-// have ended are removed whenever the set has doubled.
-func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID) {
+// add adds pid. The form is that of its first refused write. Futures end with their answer, and
+// every request has one of its own, so those that have ended are removed whenever the set has
+// doubled.
+func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID, form protocol.Form) {
 	key := sender{pid.Address, pid.Id}
 	if _, ok := s.known[key]; ok {
 		return
@@ -256,9 +263,9 @@ func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID) {
 		s.prune = 2 * len(s.pids)
 	}
 	if s.known == nil {
-		s.known = map[sender]struct{}{}
+		s.known = map[sender]protocol.Form{}
 	}
-	s.known[key] = struct{}{}
+	s.known[key] = form
 	s.pids = append(s.pids, pid)
 }
 

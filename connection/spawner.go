@@ -68,6 +68,8 @@ type settings struct {
 	options Options
 	limits  limits
 	lanes   []lane // one for each of the dispatchers
+
+	mostNeeded int // see Buffer.Need
 }
 
 // lane is the place where connections and their writers run. Props are shared; the producer gives
@@ -122,7 +124,7 @@ func NewSpawner(config Config) *Spawner {
 // Set puts a factory, and options with defaults and valid, in force for the connections spawned
 // from now on.
 func (s *Spawner) Set(factory tcpactor.Factory, options Options) {
-	next := &settings{Spawner: s, factory: factory, options: options, limits: options.limits()}
+	next := &settings{Spawner: s, factory: factory, options: options, limits: options.limits(), mostNeeded: s.mostNeeded(&options)}
 	for _, dispatcher := range s.dispatchers {
 		next.lanes = append(next.lanes, s.newLane(dispatcher, options.Dispatcher))
 	}

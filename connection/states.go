@@ -91,7 +91,7 @@ func (c *Connection) start(ctx actor.Context) {
 	if c.socket.Open(c) {
 		c.open(ctx, false)
 	} else {
-		c.flags.shaking = true // Pull goes on with it
+		c.flags.stage = shaking // Pull goes on with it
 		c.publishHandshakeStarted()
 	}
 }
@@ -107,7 +107,7 @@ func (c *Connection) shakeHands() any {
 	if err == transport.ErrAgain {
 		return nil
 	}
-	c.flags.shaking = false
+	c.flags.stage = unopened
 	if err != nil {
 		c.unfinished(err)
 	} else {
@@ -131,12 +131,14 @@ func (c *Connection) open(ctx actor.Context, shook bool) {
 	if c.cause.Load() != nil {
 		return // aborted meanwhile; no handler has seen this connection
 	}
-	c.setState(open)
-	if r := c.rare.Load(); r != nil && r.opened != nil {
-		close(r.opened)
+	if r := c.rare.Load(); r != nil && r.dialled != nil && !r.dialled.open() {
+		return // given up meanwhile, and about to be aborted
 	}
+	c.setState(open)
 	c.read.Add(uint64(c.input.Len()))
-	c.flags.forced = c.input.Len() > 0
+	if c.input.Len() > 0 {
+		c.flags.forced = due // they came with the handshake
+	}
 	c.writer.open()
 	c.publishOpened(shook)
 	c.host(ctx)
@@ -263,6 +265,9 @@ func (c *Connection) writerEnded(ctx actor.Context) {
 func (c *Connection) inputEnded(ctx actor.Context) {
 	if c.flags.inputKnown || c.state() != open {
 		return
+	}
+	if c.flags.forced == due && c.inputErr() == nil && c.cause.Load() == nil {
+		return // fetch comes back with it, once what is left was shown
 	}
 	c.flags.inputKnown = true
 	switch {

@@ -1,0 +1,76 @@
+package owner
+
+import (
+	"errors"
+
+	"github.com/go-berth/berth/protocol/wire"
+)
+
+// ErrTooManyWrites refuses a write because too many have no answer yet.
+var ErrTooManyWrites = errors.New("owner: too many writes without an answer")
+
+// Writes are those of an owner, to one connection, that have no answer yet. If the connection's
+// node is lost no answer comes: Unanswered then names the writes whose fate is not known. It is
+// plain data, for one goroutine at a time.
+type Writes struct {
+	most    int
+	last    uint64
+	waiting []Unanswered
+}
+
+// Unanswered is a write that has no answer yet.
+type Unanswered struct {
+	Number uint64 // its Ack
+	Data   []byte
+}
+
+// NewWrites returns an empty set for at most so many writes; 0 means 1,024.
+func NewWrites(most int) *Writes {
+	if most <= 0 {
+		most = 1024
+	}
+	return &Writes{most: most}
+}
+
+// Write returns the command that writes data. The answer repeats its number. data is not to be
+// changed afterwards. The error is ErrTooManyWrites.
+func (w *Writes) Write(data []byte) (*wire.Write, error) {
+	if len(w.waiting) >= w.most {
+		return nil, ErrTooManyWrites
+	}
+	w.last++
+	w.waiting = append(w.waiting, Unanswered{w.last, data})
+	return &wire.Write{Data: data, Ack: &wire.Value{Kind: &wire.Value_Uint64{Uint64: w.last}}}, nil
+}
+
+// Answer takes a message that came to the owner. If it is the answer to one of the writes, it
+// returns that write, and the error if it failed.
+func (w *Writes) Answer(message any) (write Unanswered, ours bool, err error) {
+	var ack *wire.Value
+	switch m := message.(type) {
+	case *wire.Written:
+		ack = m.GetAck()
+	case *wire.WriteFailed:
+		ack = m.GetAck()
+		err = m.GetError().Native()
+	}
+	number, ok := ack.GetKind().(*wire.Value_Uint64)
+	if !ok {
+		return Unanswered{}, false, nil
+	}
+	for i, one := range w.waiting {
+		if one.Number == number.Uint64 {
+			w.waiting = append(w.waiting[:i], w.waiting[i+1:]...)
+			return one, true, err
+		}
+	}
+	return Unanswered{}, false, nil
+}
+
+// Unanswered returns and forgets the writes that have no answer. An owner calls it when it gets the
+// connection's Terminated. All, some or no bytes of each were written.
+func (w *Writes) Unanswered() []Unanswered {
+	left := w.waiting
+	w.waiting = nil
+	return left
+}
