@@ -12,11 +12,11 @@ LINT_VERSION := v2.15.0
 LINT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth/golangci-lint-$(LINT_VERSION)-$(shell go env GOVERSION)/golangci-lint
 
 # Modules of their own, so that what they depend on stays out of go.mod.
-MODULES := $(shell find test examples guard -name go.mod -exec dirname {} \; | sort)
+MODULES := $(shell find otelberth guard test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64) linux/386 linux/arm
 
-.PHONY: help test test32 race modules fuzz lint vet cross tidy sim mutants storm faults attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test test32 race modules fuzz lint vet cross tidy sim mutants storm faults dials attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,7 +30,7 @@ test32: ## every test with ints of 32 bits, on a kernel that runs such programs
 race: ## every test with the race detector
 	go test -race -timeout 20m ./...
 
-modules: $(MODULES) ## vet and test the modules below test/ and examples/
+modules: $(MODULES) ## vet and test otelberth, guard and the modules below test/ and examples/
 $(MODULES):
 	cd $@ && go vet ./... && go test ./... && go mod tidy -diff
 
@@ -74,6 +74,9 @@ faults: ## a thousand histories of faults that heal, TLS handshakes that stall, 
 	go test -count=1 -v -timeout 60m -run 'TestAfterAnyFaults|TestUnderPairs|TestAClientThatStallsAnywhere|TestEveryTimeout' ./test/conformance -faults.seeds 1000
 	go test -count=1 -v -timeout 60m -run TestRestart ./examples/restart -restarts 100
 
+dials: ## ten thousand dials to a server that refuses, resets, stalls and answers at random; a client over twenty restarts of its server
+	go test -count=1 -v -timeout 30m ./test/clients -clients.dials 10000 -clients.restarts 20
+
 attack: ## clients that misbehave, thousands of them, and what a good one feels of it
 	go test -count=1 -v -timeout 60m ./test/attack -attack.scale 1
 	cd test/attack/others && go test -count=1 -v -timeout 60m -run WhoSurvivesWhat . -attack.scale 1
@@ -87,7 +90,7 @@ soak: ## half an hour of everything at a low rate, both transports at once: noth
 # A failing test is in the report too, so the others still run.
 report: ## all of these, about an hour and a half; writes test/REPORT.md
 	rm -f $(CURDIR)/test/rows.jsonl
-	-for verb in sim mutants storm faults attack chaos soak; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl BERTH_COMMIT=$$(git describe --always --dirty) $(MAKE) --no-print-directory $$verb; done
+	-for verb in sim mutants storm faults dials attack chaos soak; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl BERTH_COMMIT=$$(git describe --always --dirty) $(MAKE) --no-print-directory $$verb; done
 	go run ./test/report/write test/rows.jsonl >test/REPORT.md.new
 	mv test/REPORT.md.new test/REPORT.md
 	rm test/rows.jsonl

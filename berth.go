@@ -65,16 +65,18 @@ type (
 	Resume = protocol.Resume
 	// Close flushes what was accepted, then closes.
 	Close = protocol.Close
+	// Become gives the connection another handler, which is shown the unread bytes.
+	Become = protocol.Become
 	// Abort resets the connection at once.
 	Abort = protocol.Abort
-	// Done answers Pause, Resume, Close and Abort with an Ack.
+	// Done answers Pause, Resume, Close, Abort and Become with an Ack.
 	Done = protocol.Done
 )
 
 // Types by which a program defines what its connections do.
 type (
 	// Factory makes what handles one connection: HandlerFunc, Handlers, Functions, Actors, or one
-	// of these in Wrap.
+	// of these in Wrap or Frames.
 	Factory = tcpactor.Factory
 	// Handler shows the bytes of one connection to a value of its own. Only Data is required:
 	// AcceptedHandler, ClosedHandler, ClosingHandler, PeerClosedHandler, WritableHandler,
@@ -125,6 +127,15 @@ type (
 	Group = connection.Group
 	// Delivery counts the outcomes of one write to a Group.
 	Delivery = connection.Delivery
+	// Warning is published on the actor system's event stream, and logged by Log, when a condition
+	// that an operator should know of has held for long.
+	Warning = connection.Warning
+	// WarningKind is what a Warning warns of; its Advice says what to do.
+	WarningKind = connection.WarningKind
+	// Query picks live connections for (*Server).List.
+	Query = listener.Query
+	// Page is the answer to a Query.
+	Page = listener.Page
 )
 
 // Errors that programs branch on with errors.Is; package protocol has them all.

@@ -15,14 +15,14 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
-const patience = 20 * time.Second
+const patience = setup.Patience
 
 func echo(socket berth.Socket, data *berth.Buffer) error {
 	_, err := socket.Forward(data)

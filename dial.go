@@ -6,6 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol"
 )
 
 // Dialer opens outgoing connections that run as those of a Server do.
@@ -13,6 +14,18 @@ type Dialer = listener.Dialer
 
 // DialOptions are those of one outgoing connection.
 type DialOptions = listener.DialOptions
+
+// Connect asks a Dialer or a Server by its PID for an outgoing connection: Dial as a message, for
+// actors. The answer is Connected or ConnectFailed.
+type Connect = listener.Connect
+
+// The answers to a Connect. They come to its sender as pointers, with the Ack of the Connect.
+type (
+	// Connected says that the connection is open.
+	Connected = protocol.Connected
+	// ConnectFailed says why there is none.
+	ConnectFailed = protocol.ConnectFailed
+)
 
 // Dial opens a connection to addr ("host:port", a path for unix sockets) that runs as those of a
 // Server do: its handler is called one event at a time, and may block. Dial returns once the

@@ -5,11 +5,14 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/protocol/frame"
 )
 
 // ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends.
@@ -62,6 +65,20 @@ func Wrap(handler Factory, around func(next Receiver) Receiver) Factory {
 	return tcpactor.Wrap(handler, around)
 }
 
+// Frames has the handlers that a factory makes, of whatever form, take one frame in each call: Data
+// shows the payload of a whole frame. A Pause in the call of one frame holds back the next. See
+// package protocol/frame for the decoders; newDecoder makes one for each handler.
+func Frames(newDecoder func() frame.Decoder, handler Factory) Factory {
+	return tcpactor.Frames(newDecoder, handler)
+}
+
+// Measure puts a clock around the handlers that a factory makes, for Info.Handler. It times one of
+// 16 calls with Data. sample, if not nil, is given each of these times, on the connection's turn:
+// it must not block.
+func Measure(handler Factory, sample func(time.Duration)) Factory {
+	return connection.Measure(handler, sample)
+}
+
 // NewSystem returns an actor system for ListenIn that suits many short-lived actors.
 func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	return tcpactor.NewSystem(options...)
@@ -71,8 +88,9 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 // system is that of ListenAndServe, Listen and Serve. Records begin with the call: it comes before
 // Listen where the record of the start is wanted. Any goroutine may call Log and stop.
 //
-// What a client can bring about at will is at level Info (a client that is rejected, a handshake
-// that fails) or Warn (a handler that returns an error), never at Error.
+// What a client can bring about at will is at level Debug (a connection that opens or ends), Info
+// (a client that is rejected, a handshake that fails) or Warn (a handler that returns an error, a
+// Warning), never at Error.
 func Log(system *actor.ActorSystem, logger *slog.Logger) (stop func()) {
 	if system == nil {
 		system = ownSystem()
@@ -80,6 +98,10 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) (stop func()) {
 	subscription := listener.Log(system, logger)
 	return func() { system.EventStream.Unsubscribe(subscription) }
 }
+
+// DefaultSystem returns the actor system of ListenAndServe, Listen, Serve and Dial: for its
+// EventStream, and to send messages to connections.
+func DefaultSystem() *actor.ActorSystem { return ownSystem() }
 
 // ownSystem makes the actor system of this package, once: one costs about 5 ms, and none can be
 // ended.

@@ -57,6 +57,26 @@ const (
 	SlowDropNewest = connection.SlowDropNewest
 )
 
+// What a Warning warns of; each is explained in package connection.
+const (
+	WarnHandlerBlocked = connection.WarnHandlerBlocked
+	WarnPausedReset    = connection.WarnPausedReset
+	WarnQueueFull      = connection.WarnQueueFull
+	WarnNoIdleTimeout  = connection.WarnNoIdleTimeout
+	WarnGroupGrows     = connection.WarnGroupGrows
+)
+
+// The orders of a Query; each is explained in package listener.
+const (
+	SortAge      = listener.SortAge
+	SortQueued   = listener.SortQueued
+	SortRead     = listener.SortRead
+	SortWritten  = listener.SortWritten
+	SortState    = listener.SortState
+	SortHandler  = listener.SortHandler
+	SortUnsorted = listener.SortUnsorted
+)
+
 // What ended a connection; each is explained in package protocol.
 const (
 	ReasonNone             = protocol.ReasonNone

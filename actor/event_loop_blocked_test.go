@@ -35,7 +35,7 @@ func TestATurnThatBlocksIsTakenOverAfterOneToTwoTicks(t *testing.T) {
 			assert.GreaterOrEqual(t, waited, tick, "it might have been about to return")
 			assert.LessOrEqual(t, waited, 2*tick)
 			assert.Equal(t, census{workers: 2, awake: 1, blocked: 1, sleeping: true}, look(c))
-			assert.Zero(t, after(c), "from then on nobody waits")
+			assert.Zero(t, after(c), "from then on nothing waits")
 			close(release)
 		})
 	}

@@ -159,7 +159,7 @@ func TestAnUnwantedMessageIsADeadLetter(t *testing.T) {
 		assert.Equal(t, "unwanted", dead.Message, name)
 		assert.True(t, b.pid.Equal(dead.PID), name)
 		require.NoError(t, b.tell(&actor.Terminated{Who: b.pid}), name)
-		assert.Empty(t, b.dead, "the end of somebody whom nobody watched is none")
+		assert.Empty(t, b.dead, "the end of an actor that was not watched is none")
 	}
 }
 

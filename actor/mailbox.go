@@ -41,8 +41,8 @@ type WatchTaker interface {
 // lost: each goes to Source.Drop.
 //
 // It is embedded by value in the actor it belongs to, two in each connection, so it is small: 88
-// bytes. It makes no allocation of its own in steady state. Post*, Schedule, Run, RunNow, Busy and
-// Close may be called by any goroutine; Take on the mailbox's turn only.
+// bytes. It makes no allocation of its own in steady state. Post*, Schedule, Run, RunNow, Turn,
+// Busy and Close may be called by any goroutine; Take on the mailbox's turn only.
 type Mailbox struct {
 	mu        sync.Mutex
 	running   bool // a turn is scheduled or under way: no other one may be started
@@ -51,6 +51,7 @@ type Mailbox struct {
 	suspended bool // the actor failed and awaits its supervisor: mail waits
 	closed    bool
 	mortal    bool      // a restart is a stop
+	turns     uint8     // how many have begun; it wraps around
 	held      kind      // of the message that waits here: the oldest of its kind
 	message   any       // that message
 	overflow  *overflow // the others that wait; nil: none
@@ -143,7 +144,8 @@ func (m *Mailbox) Run() {
 	m.stirred = true
 	start := !m.running
 	if start {
-		m.running, m.inside = true, true
+		m.running = true
+		m.enter()
 	}
 	m.mu.Unlock()
 	if start {
@@ -161,10 +163,17 @@ func (m *Mailbox) RunNow() bool {
 		m.mu.Unlock()
 		return false
 	}
-	m.running, m.inside, m.stirred = true, true, true
+	m.running, m.stirred = true, true
+	m.enter()
 	m.mu.Unlock()
 	m.turn(false)
 	return true
+}
+
+// enter notes that a turn begins. m.mu must be held.
+func (m *Mailbox) enter() {
+	m.inside = true
+	m.turns++
 }
 
 // Inside reports whether a turn is under way.
@@ -172,6 +181,14 @@ func (m *Mailbox) Inside() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.inside
+}
+
+// Turn is Inside, with a number that differs from that of the turns before, up to the 256th. A
+// caller that finds the same turn under way at two moments knows that it has lasted as long.
+func (m *Mailbox) Turn() (number uint8, inside bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.turns, m.inside
 }
 
 // Busy reports whether the actor is at work, or is to be: a turn is under way or scheduled, or it
@@ -326,7 +343,8 @@ func (m *Mailbox) next(begins bool) (any, kind) {
 				m.mu.Unlock()
 				return nil, none
 			}
-			m.inside, begins = true, false
+			m.enter()
+			begins = false
 		}
 		if m.held != none || m.overflow != nil {
 			if message, what := m.popNext(); what != none {

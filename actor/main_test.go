@@ -1,48 +1,24 @@
 package tcpactor_test
 
 import (
-	"io"
-	"log/slog"
-	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
-	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
-// newSystem returns an actor system that logs nothing. Its dead letters leave no goroutine behind
-// for long.
-func newSystem() *actor.ActorSystem {
-	makeSystem := actor.NewActorSystem
-	if strconv.IntSize < 64 {
-		makeSystem = tcpactor.NewSystem
-	}
-	return makeSystem(
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }),
-		actor.WithDeadLetterThrottleInterval(time.Millisecond))
-}
+func newSystem() *actor.ActorSystem { return setup.System() }
 
-// patience is how long a test waits for things that come at once. Only a failing test waits that
-// long.
-const patience = 20 * time.Second
+const patience = setup.Patience
 
-// receive returns the next value, and fails the test if none comes.
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
-	}
+	return setup.Receive(t, from)
 }
 
 // stop stops an actor and waits for its end.

@@ -33,7 +33,7 @@ func family(t *testing.T, system *actor.ActorSystem) (parent *actor.PID, ended c
 
 func spawnLight(system *actor.ActorSystem, parent *actor.PID, props *actor.Props) (*actor.PID, error) {
 	light := tcpactor.LightParent(system, parent)
-	id, _ := tcpactor.NewIDs(light, "nobody")
+	id, _ := tcpactor.NewIDs(light, "none")
 	return tcpactor.SpawnLight(light, id, props)
 }
 

@@ -315,18 +315,11 @@ func (c *Connection) reserve(n, memory int) (crossed bool, err error) {
 	return crossed, err
 }
 
-// giveBack gives back what the first n entries of the queue took.
-func (c *Connection) giveBack(e *entry, n int) {
-	b := c.shared.budget
-	if b == nil {
-		return
+// giveBack gives memory of the queue back to the budget.
+func (c *Connection) giveBack(memory int) {
+	if b := c.shared.budget; b != nil {
+		b.add(c.share(), -memory)
 	}
-	memory := 0
-	for ; n > 0; n-- {
-		memory += e.memory
-		e = e.next
-	}
-	b.add(c.share(), -memory)
 }
 
 // Pieces of reading where there is a budget.

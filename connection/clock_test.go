@@ -98,7 +98,7 @@ func TestAPauseOfTheProcessEndsNothing(t *testing.T) {
 	}
 }
 
-func TestAPauseOfTheProcessDoesNotMakeAnyoneGreedy(t *testing.T) {
+func TestAPauseOfTheProcessMakesNoConnectionGreedy(t *testing.T) {
 	s := newScene(90, 0)
 	c := s.all[0]
 	spawner := c.shared.Spawner

@@ -18,6 +18,7 @@ import (
 // handler's Closed is called, and also while the handler blocks. It tells programs that are no
 // handlers what protocol.Closing tells handlers.
 type Closing struct {
+	Addr       net.Addr // the listener's
 	PID        *actor.PID
 	RemoteAddr net.Addr
 	Reason     protocol.Reason
@@ -137,5 +138,5 @@ func (c *Connection) announce() {
 		return
 	}
 	why := c.cause.Load()
-	c.shared.publish(&Closing{PID: c.pid, RemoteAddr: c.RemoteAddr(), Reason: why.reason, Err: why.err})
+	c.shared.publish(&Closing{Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), Reason: why.reason, Err: why.err})
 }

@@ -19,6 +19,7 @@ type reply struct {
 
 	untilFlushed bool // CloseWrite: the reply is for the FIN, not for the end
 	orderly      bool // Close: the reply tells whether everything accepted went out
+	becomes      bool // Become: the reply is for the new handler
 }
 
 // errNoCommand completes a Do that was given no command.
@@ -45,6 +46,8 @@ func isCommand(command protocol.Command) bool {
 	case *protocol.Link:
 		return m != nil
 	case *protocol.Unlink:
+		return m != nil
+	case *protocol.Become:
 		return m != nil
 	}
 	return false
@@ -82,6 +85,8 @@ func ackOf(command protocol.Command) any {
 	case *protocol.Link:
 		return m.Ack
 	case *protocol.Unlink:
+		return m.Ack
+	case *protocol.Become:
 		return m.Ack
 	}
 	return nil
@@ -136,6 +141,8 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Unlink:
 		c.unlink(m.PID)
 		c.answer(ctx, r, nil)
+	case *protocol.Become:
+		c.become(ctx, m.Handler, r)
 	}
 }
 
@@ -206,8 +213,11 @@ func (c *Connection) answerWaiting(ctx actor.Context, due func(reply) bool) {
 // outcome returns the result of a command that ends something: for Close and CloseWrite the error
 // if accepted writes could not be flushed.
 func (c *Connection) outcome(r reply) error {
-	if r.untilFlushed {
+	switch {
+	case r.untilFlushed:
 		return c.writer.err()
+	case r.becomes && !c.rare.Load().became:
+		return c.closedErr()
 	}
 	if r.orderly && c.lost() > 0 {
 		return c.causeErr()
@@ -317,9 +327,7 @@ func (c *Connection) answerLater(r reply, err error) {
 func (c *Connection) callLate(done func(error), err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			c.shared.publish(&HandlerFailed{
-				PID: c.pid, Reason: protocol.ReasonHandlerPanic, Err: &protocol.PanicError{Value: value, Stack: debug.Stack()},
-			})
+			c.publishHandlerFailed(protocol.ReasonHandlerPanic, &protocol.PanicError{Value: value, Stack: debug.Stack()}, false)
 		}
 	}()
 	done(err)

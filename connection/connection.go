@@ -60,8 +60,9 @@ type Connection struct {
 type flags struct {
 	tenure      tenure
 	delivering  bool // the handler is being called with an event
-	shaking     bool // the handshake goes on
-	forced      bool // a Resume, or a new handler, wants a call with the bytes that are there, or they came with the handshake
+	stage       stage
+	forced      forcing
+	unseen      bool // of the bytes that are there the handler has not been shown all, because it needs more
 	inputEnded  bool // no input will come any more
 	inputKnown  bool // the handler's side knows of it
 	writerEnded bool
@@ -74,6 +75,15 @@ type flags struct {
 	closingTold bool // the handler knows that the end has begun
 	bulk        bool // the last read filled a small piece
 }
+
+// stage says how far the opening of a connection has come.
+type stage uint8
+
+const (
+	unopened stage = iota
+	shaking        // the handshake goes on
+	opened         // it has been open, and Opened is published
+)
 
 // unlimited as a demand: Data is not counted.
 const unlimited = -1

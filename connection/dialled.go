@@ -2,6 +2,7 @@ package connection
 
 import (
 	"context"
+	"sync/atomic"
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
@@ -22,29 +23,57 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 	s.noteLimits(&options)
 	c := s.newConnection(&settings{
 		Spawner: s, factory: factory, options: options, limits: options.limits(), lanes: current.lanes,
+		mostNeeded: s.mostNeeded(&options),
 	}, socket, outgoing)
-	c.makeRare().opened = make(chan struct{})
+	c.makeRare().dialled = &dialled{opened: make(chan struct{})}
 	if s.sooner != nil {
 		s.sooner()
 	}
 	return s.spawn(c, lane)
 }
 
+// dialled reports whether this side has opened the connection.
+func (c *Connection) dialled() bool {
+	r := c.rare.Load()
+	return r != nil && r.dialled != nil
+}
+
+// dialled is the moment at which a dialled connection is open, or is given up: the first of the
+// two.
+type dialled struct {
+	settled atomic.Bool
+	opened  chan struct{} // closed once it is open
+}
+
+// open reports whether the connection may open: its dial has not given it up.
+func (d *dialled) open() bool {
+	if !d.settled.CompareAndSwap(false, true) {
+		return false
+	}
+	close(d.opened)
+	return true
+}
+
+// giveUp reports whether the connection will never open.
+func (d *dialled) giveUp() bool { return d.settled.CompareAndSwap(false, true) }
+
 // AwaitOpen waits until a dialled connection is open: over TLS, until the handshake is done. The
-// error is what ended the connection before, or ctx's; then the connection is aborted.
+// error is what ended the connection before, or ctx's; then the connection is aborted, and no
+// handler sees it.
 func (c *Connection) AwaitOpen(ctx context.Context) error {
 	ended := make(chan struct{})
 	cancel := c.whenClosing(func() { close(ended) })
 	defer cancel()
-	opened := c.makeRare().opened
+	d := c.makeRare().dialled
 	select {
-	case <-opened:
+	case <-d.opened:
 	case <-ended:
 	case <-ctx.Done():
 	}
+	if !d.giveUp() {
+		return nil // whatever has come since: a handler sees it
+	}
 	select {
-	case <-opened: // whatever has come since
-		return nil
 	case <-ended:
 		return c.causeErr()
 	default:

@@ -2,18 +2,24 @@
 // handler, and its writer.
 //
 // Programs import package berth. From this package they use Options, the limits and policies of a
-// connection; Group, one payload for many connections; and Closing and HandlerFailed, events of the
-// actor system's EventStream. The rest is for package listener.
+// connection; Group, one payload for many connections; and the events of the actor system's
+// EventStream: Opened, Closing, Closed, HandlerFailed, Warning and those of handshakes. The rest is
+// for package listener.
 //
 // The files of the package:
 //
 //	connection.go  the actor and its mail
 //	host.go        the handler: it is made, called under guard, and replaced after a panic
+//	become.go      another handler on a live connection
 //	states.go      its life, from opening to closed
 //	cause.go       why it ended, and the errors that tell of it
 //	closing.go     the news that an end has begun
+//	events.go      the other events of the event stream
+//	warnings.go    conditions that hold for long, found by the sweep
+//	measure.go     the time that handlers take
 //	peer_end.go    the peer's end, while nothing is read
 //	reading.go     input: demand of one, strict pause, read gate
+//	need.go        input that a handler asks for: how many bytes, or what is left
 //	commands.go    commands and their answers
 //	socket.go      the methods of protocol.Socket
 //	writer.go      the writer actor
@@ -26,6 +32,7 @@
 //	at_once.go     a goroutine that waits does the connection's work itself
 //	slow.go        what happens to writes that do not fit
 //	group.go       one payload for many connections
+//	run.go         the writes of a group to one member that share an entry
 //	timeouts.go    every limit of time, by a coarse sweep
 //	clock.go       the clock that they are measured on
 //	linger.go      the wait for the peer's FIN

@@ -2,14 +2,13 @@ package connection_test
 
 import (
 	"io"
-	"log/slog"
 	"net"
 	"testing"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 )
@@ -28,9 +27,7 @@ func (echo) Data(s protocol.Socket, b *protocol.Buffer) error {
 func BenchmarkEcho(b *testing.B) {
 	for name, kind := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
 		b.Run(name, func(b *testing.B) {
-			system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-				return slog.New(slog.NewTextHandler(io.Discard, nil))
-			}))
+			system := tcpactor.NewSystem(setup.Silent()...)
 			l, err := listener.Listen(system.Root, "127.0.0.1:0",
 				tcpactor.Handlers(func() tcpactor.Handler { return echo{} }), listener.Options{Transport: kind})
 			require.NoError(b, err)

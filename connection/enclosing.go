@@ -36,12 +36,13 @@ func Enclosing(method string) (receivers []string) {
 }
 
 // userCode are the methods below which the user's code runs on a connection's turn, and TLS's
-// callbacks on its reader.
+// callbacks on the goroutine of its handshake.
 var userCode = [...]string{
 	"github.com/go-berth/berth/connection.(*Connection).try",
 	"github.com/go-berth/berth/connection.(*Connection).tryCall",
 	"github.com/go-berth/berth/connection.(*Connection).makeHandler",
 	"github.com/go-berth/berth/connection/transport.(*Stream).shakeHands",
+	"github.com/go-berth/berth/connection/transport.(*PollTLS).shakeHands",
 }
 
 // Encloses reports whether the caller is called, on its own goroutine, by the handler, by a

@@ -14,7 +14,7 @@ type entry struct {
 	data   []byte           // the part of the first slice that is not written yet
 	chunk  *transport.Chunk // the memory behind data, to be released; nil where it was the caller's own
 	done   func(error)      // the completion, if one is wanted
-	memory int              // bytes of the budget that it holds, to its end
+	memory int              // bytes of the budget that it holds, to its end; of a run, those of its first slice
 	rest   *rest            // nil: none
 }
 
@@ -23,6 +23,7 @@ type rest struct {
 	more [][]byte   // the slices after the first
 	file *fileWrite // instead of data
 	left int64      // bytes of more, or of file, that the kernel has not taken
+	run  *run       // the entry is several writes, a slice each
 
 	reply reply // for a Write that came by PID: its sender gets Written or WriteFailed
 }
@@ -72,9 +73,13 @@ func (e *entry) clear() {
 	if e.chunk != nil {
 		e.chunk.Release()
 	}
-	if e.rest != nil {
-		*e.rest = rest{}
-		rests.Put(e.rest)
+	switch r := e.rest; {
+	case r == nil:
+	case r.run != nil:
+		r.run.finish()
+	default:
+		*r = rest{}
+		rests.Put(r)
 	}
 	*e = entry{}
 }
@@ -104,21 +109,69 @@ func (e *entry) reserved() int {
 	return int(e.left())
 }
 
-// advance notes that the kernel took n more bytes of it.
-func (e *entry) advance(n int) {
-	r := e.rest
-	switch {
+// gone adds up what left the queue.
+type gone struct {
+	entries int // whole ones
+	writes  int // whole ones; a run has several
+	bytes   int // of credit
+	memory  int // of the budget
+}
+
+// advance notes that the kernel took n more bytes of it, and adds to g what left the queue.
+func (e *entry) advance(n int, g *gone) {
+	switch r := e.rest; {
 	case r == nil:
 		e.data = e.data[n:]
-		return
+		g.bytes += n
 	case r.file != nil:
 		r.left -= int64(n)
+	case r.run != nil:
+		e.advanceRun(n, g)
 		return
+	default:
+		g.bytes += n
+		for n >= len(e.data) && len(r.more) > 0 {
+			n -= len(e.data)
+			e.nextSlice()
+		}
+		e.data = e.data[n:]
 	}
-	for n >= len(e.data) && len(r.more) > 0 {
+	if e.left() == 0 {
+		g.writes++
+		g.memory += e.memory
+	}
+}
+
+// advanceRun is advance for a run. Each of its slices is a write.
+func (e *entry) advanceRun(n int, g *gone) {
+	g.bytes += n
+	for n >= len(e.data) {
+		g.writes++
+		g.memory += e.memory
 		n -= len(e.data)
-		e.data, r.more = r.more[0], r.more[1:]
-		r.left -= int64(len(e.data))
+		if len(e.rest.more) == 0 {
+			e.data, e.memory = nil, 0
+			return
+		}
+		e.nextSlice()
+		e.memory = len(e.data)
 	}
 	e.data = e.data[n:]
+}
+
+func (e *entry) nextSlice() {
+	r := e.rest
+	e.data, r.more = r.more[0], r.more[1:]
+	r.left -= int64(len(e.data))
+}
+
+// forgo adds to g the whole of the entry: the kernel takes no more of it.
+func (e *entry) forgo(g *gone) {
+	g.writes++
+	g.bytes += e.reserved()
+	g.memory += e.memory
+	if r := e.rest; r != nil && r.run != nil {
+		g.writes += len(r.more)
+		g.memory += int(r.left)
+	}
 }

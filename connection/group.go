@@ -26,6 +26,7 @@ type Group struct {
 	index    map[protocol.Socket]int
 	members  []member
 	snapshot []member // a copy of members for writes; nil: not made yet
+	growth   growth
 }
 
 // member is a connection in a group.
@@ -33,6 +34,7 @@ type member struct {
 	socket protocol.Socket
 	conn   *Connection // nil: it is a socket of a test
 	slow   SlowPolicy
+	runs   *runs       // nil for a socket of a test
 	cancel func() bool // removes the hook that waits for the connection's end; nil until Add is over
 }
 
@@ -69,8 +71,16 @@ func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 		return errNoMember
 	}
 	c, _ := socket.(*Connection)
-	if !g.enter(member{socket: socket, conn: c, slow: slow}) || c == nil {
+	m := member{socket: socket, conn: c, slow: slow}
+	if c != nil {
+		m.runs = new(runs)
+	}
+	entered, members := g.enter(m)
+	if !entered || c == nil {
 		return nil
+	}
+	if members > 0 {
+		c.shared.publishWarning(&Warning{Kind: WarnGroupGrows, Addr: c.shared.addr, Members: members})
 	}
 	cancel := c.whenClosing(func() { g.left(c) })
 	if g.joined(socket, cancel) {
@@ -80,12 +90,13 @@ func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 	return c.closedErr()
 }
 
-// enter returns false for a socket that is a member already.
-func (g *Group) enter(m member) bool {
+// enter returns false for a socket that is a member already. If the group grows, it returns the
+// number of members.
+func (g *Group) enter(m member) (entered bool, grown int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if _, found := g.index[m.socket]; found {
-		return false
+		return false, 0
 	}
 	if g.index == nil {
 		g.index = map[protocol.Socket]int{}
@@ -93,7 +104,10 @@ func (g *Group) enter(m member) bool {
 	g.index[m.socket] = len(g.members)
 	g.members = append(g.members, m)
 	g.snapshot = nil
-	return true
+	if g.growth.entered(len(g.members)) {
+		grown = len(g.members)
+	}
+	return true, grown
 }
 
 // joined completes an Add. It returns false if the connection has begun to end meanwhile, or if the
@@ -151,6 +165,7 @@ func (g *Group) take(socket protocol.Socket) (m member, found bool) {
 	g.members = g.members[:last]
 	delete(g.index, socket)
 	g.snapshot = nil
+	g.growth.left(last)
 	return m, true
 }
 
@@ -177,7 +192,8 @@ func (g *Group) WriteOwned(p []byte) (Delivery, error) {
 	if p == nil {
 		return Delivery{}, errNoPayload
 	}
-	return g.write(len(p), func(s protocol.Socket) error { return s.WriteOwned(p, nil) }, func(e *entry) { e.data = p }), nil
+	return g.write(len(p), func(s protocol.Socket) error { return s.WriteOwned(p, nil) },
+		func(m *member, crossed bool) { m.runs.post(m.conn, p, crossed) }), nil
 }
 
 // WriteBuffers queues several slices as one write to every member, as WriteOwned does.
@@ -193,15 +209,22 @@ func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
 		return Delivery{}, errNoPayload
 	}
 	return g.write(n, func(s protocol.Socket) error { return s.WriteBuffers(bufs, nil) },
-		func(e *entry) { e.buffers(bufs, n) }), nil
+		func(m *member, crossed bool) {
+			e := newEntry()
+			e.memory = n
+			e.buffers(bufs, n)
+			m.conn.post(e, crossed)
+		}), nil
 }
 
-// write gives every member n bytes: fill puts them into an entry, other writes them to a socket
-// that is a test's.
-func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry)) (d Delivery) {
+// write gives every member n bytes: post queues them, and crossed says that they reached the high
+// water mark; other writes them to a socket that is a test's.
+func (g *Group) write(n int, other func(protocol.Socket) error, post func(m *member, crossed bool)) (d Delivery) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
-	for _, m := range g.current() {
+	current := g.current()
+	for i := range current {
+		m := &current[i]
 		if m.conn == nil {
 			d.count(m.socket, SlowRefuse, other(m.socket))
 			continue
@@ -215,10 +238,7 @@ func (g *Group) write(n int, other func(protocol.Socket) error, fill func(*entry
 			d.count(c, m.slow, err)
 			continue
 		}
-		e := newEntry()
-		e.memory = n
-		fill(e)
-		c.post(e, crossed)
+		post(m, crossed)
 		d.Accepted++
 	}
 	return d

@@ -70,22 +70,26 @@ func (c *Connection) tryCall(ctx actor.Context, one completion) {
 
 // host gives a connection that has just opened its handler.
 func (c *Connection) host(ctx actor.Context) {
-	c.install(ctx)
+	c.install(ctx, false)
 	c.replace(ctx)
 }
 
 // install makes a handler and opens the conversation with it. A factory that panics may leave
-// things as they are, for replace.
-func (c *Connection) install(ctx actor.Context) {
+// things as they are, for replace. again says that it is not the connection's first one.
+func (c *Connection) install(ctx actor.Context, again bool) {
 	if c.makeHandler(ctx) {
 		c.flags.tenure = serving
-		c.greet(ctx)
+		c.input.Need(0)
+		if r := c.rare.Load(); r != nil {
+			r.became = true
+		}
+		c.greet(ctx, again)
 	}
 }
 
 func (c *Connection) makeHandler(ctx actor.Context) (made bool) {
 	defer c.guard(ctx, &made)
-	c.receiver = c.shared.factory.Open()
+	c.receiver = c.factory().Open()
 	return true
 }
 
@@ -122,7 +126,7 @@ func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool)
 // are still flushed: one may be the error message for the peer.
 func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
 	c.phase.And(^salvaging)
-	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err})
+	c.publishHandlerFailed(reason, err, false)
 	c.finish(ctx, reason, err)
 }
 
@@ -132,7 +136,7 @@ type tenure uint8
 const (
 	none      tenure = iota // there is no handler yet
 	serving                 // it gets every event
-	broken                  // it panicked and is to be replaced
+	broken                  // it panicked, or had to make room for another, and is to be replaced
 	dismissed               // it has been told, and its children are to stop
 )
 
@@ -144,7 +148,7 @@ func (c *Connection) panicked(ctx actor.Context, err error) {
 		return
 	}
 	c.flags.tenure = max(c.flags.tenure, broken) // dismissed stays: no successor was made
-	c.shared.publish(&HandlerFailed{PID: c.pid, Reason: reason, Err: err, Restarted: true})
+	c.publishHandlerFailed(reason, err, true)
 }
 
 // mayRestart reports whether a panic leaves the connection as it is, and counts it.
@@ -171,14 +175,14 @@ func final(message any) bool {
 	return false
 }
 
-// replace puts a new handler in the place of one that panicked. If children of the old one have to
+// replace puts a new handler in the place of one that is broken. If children of the old one have to
 // end first, childEnded goes on.
 func (c *Connection) replace(ctx actor.Context) {
 	for c.flags.tenure > serving && c.dismiss(ctx) {
 		if c.cause.Load() != nil {
 			c.flags.tenure = serving // the end has come meanwhile: the old one gets Closed
 		} else {
-			c.install(ctx)
+			c.install(ctx, true)
 		}
 	}
 }
@@ -210,20 +214,21 @@ var (
 // childEnded goes on with replace.
 func (c *Connection) childEnded(ctx actor.Context) {
 	c.replace(ctx)
+	c.answerBecome(ctx)
 	if c.flags.tenure == serving {
 		c.mailbox.PostSystemMessage(resumeMessage)
 	}
 }
 
 // greet opens the conversation with a handler.
-func (c *Connection) greet(ctx actor.Context) {
+func (c *Connection) greet(ctx actor.Context, again bool) {
 	accepted := &protocol.Accepted{Socket: c, Restarts: c.Restarts()}
 	c.try(ctx, &actor.Started{})
 	if c.flags.tenure == serving {
 		c.phase.Or(met)
 		c.try(ctx, accepted)
 	}
-	if c.flags.tenure == serving && accepted.Restarts > 0 {
+	if c.flags.tenure == serving && again {
 		c.remind()
 	}
 }
@@ -231,7 +236,9 @@ func (c *Connection) greet(ctx actor.Context) {
 // remind gives a new handler the unread bytes, and the events that the handler before it got and
 // that still hold.
 func (c *Connection) remind() {
-	c.flags.forced = true
+	if c.flags.forced = unforced; c.input.Len() > 0 {
+		c.flags.forced = due
+	}
 	c.flags.inputKnown = false
 	if c.flags.highTold {
 		c.flags.highTold = false

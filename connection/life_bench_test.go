@@ -1,8 +1,8 @@
 package connection
 
 import (
+	"crypto/tls"
 	"io"
-	"log/slog"
 	"net"
 	"testing"
 
@@ -10,6 +10,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -39,6 +40,7 @@ func (s *brief) Progress() (r, w uint64)           { return 0, 0 }
 func (s *brief) Retry(bool)                        {}
 func (s *brief) LocalAddr() net.Addr               { return nil }
 func (s *brief) RemoteAddr() net.Addr              { return nil }
+func (s *brief) TLS() *tls.ConnectionState         { return nil }
 
 type echoer struct{}
 
@@ -64,27 +66,39 @@ func (d *inTurn) run() {
 // BenchmarkLife measures the cost of a connection from spawn to stop, with one echo in between,
 // without the kernel's part.
 func BenchmarkLife(b *testing.B) {
-	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.NewTextHandler(io.Discard, nil))
-	}))
+	run, end := lives(b, func(any) {}, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
+	}
+	end()
+}
+
+// lives returns a function that runs one connection from spawn to stop, and a function for the end.
+func lives(t testing.TB, publish func(any), subscriber func(any)) (run, end func()) {
+	system := tcpactor.NewSystem(setup.Silent()...)
+	if subscriber != nil {
+		system.EventStream.Subscribe(subscriber)
+	}
 	turns := new(inTurn)
 	parent := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithDispatcher(turns)))
 	spawner := NewSpawner(Config{
-		Publish: func(any) {},
+		Publish: publish,
 		System:  system, Parent: parent, Factory: tcpactor.Handlers(func() tcpactor.Handler { return echoer{} }),
 		Options: Options{}.WithDefaults(), Dispatchers: []actor.Dispatcher{turns},
-		Ended: func(*Connection) {},
+		Ended: func(*Connection) {}, Counted: func(int) {},
 	})
 	permit := &Permit{Leave: func() {}}
 	turns.run()
-	b.ReportAllocs()
-	for b.Loop() {
+	run = func() {
 		spawner.Spawn(new(brief), 0, permit)
 		turns.run()
 	}
-	if spawner.Len() != 0 {
-		b.Fatal("connections are left")
+	return run, func() {
+		if spawner.Len() != 0 {
+			t.Fatal("connections are left")
+		}
+		system.Root.Stop(parent)
+		turns.run()
 	}
-	system.Root.Stop(parent)
-	turns.run()
 }

@@ -4,16 +4,18 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
 // asleep is a dispatcher that never runs a turn: the test does the actors' work itself.
 type asleep struct{}
@@ -21,9 +23,13 @@ type asleep struct{}
 func (asleep) Schedule(func()) {}
 func (asleep) Throughput() int { return 1 }
 
+// ownSystem is the actor system of these connections, which are no actors. Its event stream has no
+// subscriber.
+var ownSystem = sync.OnceValue(func() *actor.ActorSystem { return tcpactor.NewSystem() })
+
 // newConnection returns a connection that is open and has no actors, only their state.
 func newConnection(options Options, socket transport.Conn) *Connection {
-	s := &Spawner{later: func(f func()) { go f() }, publish: func(any) {}, epoch: time.Now()}
+	s := &Spawner{system: ownSystem(), later: func(f func()) { go f() }, publish: func(any) {}, epoch: time.Now()}
 	s.Set(nil, options.WithDefaults())
 	s.clock.allow(math.MaxInt64)
 	c := &Connection{shared: s.current.Load(), socket: socket, timing: newTiming(0, 0)}

@@ -15,6 +15,11 @@ type Options struct {
 	// consume them. Default 8 KiB; it cannot be off: without it, a peer decides how much memory it
 	// takes.
 	ReadBufferSize int
+	// MaxReadBufferSize is the most unread bytes that a handler may ask for with Buffer.Need, for a
+	// frame that is longer than ReadBufferSize. The memory is taken as the bytes come, and only
+	// after such a Need. Default 1 MiB, or ReadBufferSize if that is more; a MemoryBudget with a
+	// lower high water allows less. It cannot be off: a handler needs what a peer's length says.
+	MaxReadBufferSize int
 	// WriteBufferSize is the most bytes of accepted writes that wait for the kernel. Default 32
 	// KiB, or ReadBufferSize if that is more, so that what was read whole can be forwarded whole.
 	// Off: a peer that does not read takes as much memory as the handler writes.
@@ -103,6 +108,11 @@ type Options struct {
 	// while it is paused. Default 1 s. Off: only the deadline closes it.
 	DrainQuiet time.Duration
 
+	// WarnAfter is how long a condition that an operator should know of must hold before a Warning
+	// is published: a handler that does not return, a pause while the peer is gone, a write queue
+	// that stays full. Default 10 s. Off: none of these warnings.
+	WarnAfter time.Duration
+
 	// Dispatcher runs the handlers. Default: goroutines of the listener's own. Berth never stops a
 	// Dispatcher that the caller sets. Its Schedule must not run the function on the calling
 	// goroutine.
@@ -134,6 +144,7 @@ const (
 // WithDefaults returns o with every default filled in and what is off made unlimited.
 func (o Options) WithDefaults() Options {
 	orDefault(&o.ReadBufferSize, 8<<10, -1)
+	orDefault(&o.MaxReadBufferSize, max(1<<20, o.ReadBufferSize), -1)
 	orDefault(&o.WriteBufferSize, max(32<<10, o.ReadBufferSize), maxBytes)
 	orDefault(&o.WriteQueueSize, 64, maxCount)
 	orDefault(&o.HandshakeTimeout, 5*time.Second, -1)
@@ -143,6 +154,7 @@ func (o Options) WithDefaults() Options {
 	orDefault(&o.HalfCloseTimeout, time.Minute, -1)
 	orDefault(&o.MaxAgeGrace, 10*time.Second, -1)
 	orDefault(&o.DrainQuiet, time.Second, -1)
+	orDefault(&o.WarnAfter, 10*time.Second, -1)
 	if o.RestartHandler.Max > 0 {
 		orDefault(&o.RestartHandler.Within, 10*time.Second, -1)
 	}
@@ -171,6 +183,12 @@ func (o Options) Validate() error {
 		return fmt.Errorf("berth: ReadBufferSize cannot be off (%d): a peer would decide how much memory it takes", o.ReadBufferSize)
 	case o.ReadBufferSize > maxReadBuffer:
 		return fmt.Errorf("berth: ReadBufferSize %d is over 1 GiB", o.ReadBufferSize)
+	case o.MaxReadBufferSize < 0:
+		return fmt.Errorf("berth: MaxReadBufferSize cannot be off (%d): a handler needs what a peer's length says", o.MaxReadBufferSize)
+	case o.MaxReadBufferSize > maxReadBuffer:
+		return fmt.Errorf("berth: MaxReadBufferSize %d is over 1 GiB", o.MaxReadBufferSize)
+	case o.MaxReadBufferSize > 0 && o.MaxReadBufferSize < o.WithDefaults().ReadBufferSize:
+		return fmt.Errorf("berth: MaxReadBufferSize %d is below the ReadBufferSize of %d", o.MaxReadBufferSize, o.WithDefaults().ReadBufferSize)
 	case o.WriteBufferSize > maxBytes:
 		return fmt.Errorf("berth: WriteBufferSize %d is over %d", o.WriteBufferSize, maxBytes)
 	case o.WriteQueueSize > maxCount:

@@ -27,7 +27,7 @@ func (c *Connection) holdLastWords() any {
 		return nil
 	}
 	c.watched()
-	if finished, err := c.socket.EndSeen(false); !finished && err == nil || c.socket.Unread() > 0 {
+	if finished, err := c.socket.EndSeen(false); !finished && err == nil || c.socket.Unread() > 0 || c.waits() {
 		return nil
 	}
 	c.flags.inputEnded = true

@@ -51,6 +51,9 @@ func (i *inbox) drainTo(q *queue) {
 	var oldest *entry
 	newest := i.newest.Swap(nil)
 	for e := newest; e != nil; {
+		if r := e.rest; r != nil && r.run != nil {
+			r.run.close()
+		}
 		e, e.next, oldest = e.next, oldest, e
 	}
 	if q.first == nil {

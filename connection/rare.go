@@ -26,14 +26,16 @@ type rare struct {
 	unread  atomic.Uint64 // bytes that came and that the handler did not consume
 	closing closingHooks
 
-	value    atomic.Pointer[any] // of SetValue
-	replaced atomic.Int64        // handlers that panicked and were replaced
+	value        atomic.Pointer[any]     // of SetValue
+	blockedSince atomic.Int64            // when the turn under way began, as far as the sweep knows, on the spawner's clock; 0: none is known to last
+	handled      atomic.Pointer[handled] // by Measure
+	replaced     atomic.Int64            // handlers that panicked and were replaced, since the last Become
 
 	timeoutsSeen protocol.Timeouts // the limits that were in force at the last look; the sweep's
 
 	published chan struct{} // closed once another goroutine than the turn has published Closing; see publishClosing
 
-	opened chan struct{} // closed once a dialled connection is open; nil: it was accepted
+	dialled *dialled // nil: it was accepted
 
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
 
@@ -44,8 +46,10 @@ type rare struct {
 	waiting  []reply // to the senders of Close or CloseWrite that wait for it
 	links    links
 	restarts restarts
-	watchers *actor.PIDSet // nil: none
-	salvaged bool          // the handler was shown something since the wait for it began
+	watchers *actor.PIDSet    // nil: none
+	factory  protocol.Factory // of the last Become, nil: none
+	became   bool             // its handler is there
+	salvaged bool             // the handler was shown something since the wait for it began
 }
 
 // makeRare returns the connection's rare, and makes it if there is none. Any goroutine may call it.

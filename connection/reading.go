@@ -28,7 +28,7 @@ func (c *Connection) Pull() any {
 		return attendNow // the handler failed while it was shown the last words: there is nothing left to wait for
 	case s == closing:
 		return c.discard()
-	case c.flags.shaking && c.cause.Load() == nil:
+	case c.flags.stage == shaking && c.cause.Load() == nil:
 		return c.shakeHands()
 	}
 	return nil
@@ -43,11 +43,11 @@ func (c *Connection) fetch() any {
 	if !c.willing() {
 		return c.hold()
 	}
-	if c.flags.forced {
+	if c.flags.forced != unforced {
 		if !c.quiet() {
 			return nil
 		}
-		c.flags.forced = false
+		c.flags.forced = unforced
 		if c.input.Len() > 0 {
 			return c.present(c.flags.inputEnded)
 		}
@@ -59,8 +59,8 @@ func (c *Connection) fetch() any {
 		c.signals.Or(signalInputEnded) // a new handler does not know of it
 		return attendNow
 	}
-	room := c.shared.options.ReadBufferSize - c.input.Len()
-	if room <= 0 { // it was shown whole, and nothing of it was consumed
+	room := c.room()
+	if room <= 0 { // it was shown whole, and as much as it holds is left
 		if c.shared.options.HoldFullReadBuffer {
 			c.makeRare().holding.Store(true)
 			return c.hold()
@@ -89,6 +89,10 @@ func (c *Connection) fetch() any {
 	switch {
 	case n > 0:
 		c.read.Add(uint64(n))
+		if c.input.Len() < c.input.Needed() {
+			c.flags.unseen = true
+			return attendNow // and not a loop: a peer that sends fast must not keep others from their turn
+		}
 		return c.present(false)
 	case err == nil:
 		c.mailbox.Schedule() // a read of nothing is no end: ask again
@@ -100,8 +104,9 @@ func (c *Connection) fetch() any {
 		return nil
 	}
 	c.endInput(err)
-	if errors.Is(err, io.EOF) && c.input.Len() > 0 && c.cause.Load() == nil { // a reset is told once: if writing heard of it, it reads as EOF
-		return c.present(true)
+	eof := errors.Is(err, io.EOF) && c.cause.Load() == nil // a reset is told once: if writing heard of it, it reads as EOF
+	if c.input.Len() > 0 && (eof || c.flags.unseen) {
+		return c.present(eof)
 	}
 	return attendNow
 }
@@ -154,7 +159,7 @@ func (c *Connection) arriving() bool {
 	if c.state() != open || c.flags.inputEnded || !c.willing() || !c.writesQuiet() {
 		return false
 	}
-	ahead, _ := c.pieces(c.shared.options.ReadBufferSize - c.input.Len())
+	ahead, _ := c.pieces(c.room())
 	return c.socket.Ready(ahead)
 }
 
@@ -216,7 +221,10 @@ func (c *Connection) present(eof bool) any {
 	}
 	s := c.shown
 	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), c.input.Chunk(), eof)
+	s.buffer.Bound(c.shared.mostNeeded)
 	s.data = protocol.Data{Socket: c, Buffer: &s.buffer, EOF: eof}
+	c.input.Need(0)
+	c.flags.unseen = false
 	c.lend(&s.buffer)
 	return &s.data
 }
@@ -236,8 +244,12 @@ func (c *Connection) show(ctx actor.Context) {
 
 // reclaim takes back from the Buffer what the handler left in it.
 func (c *Connection) reclaim() {
+	unread := c.input.Len()
 	c.takeBack()
 	s := c.shown
+	if n := s.buffer.Needed(); n > 0 {
+		c.need(n, c.input.Len() < unread)
+	}
 	c.lend(nil)
 	*s, c.shown = shown{}, nil
 	shownPool.Put(s)
@@ -291,7 +303,9 @@ func (c *Connection) resume(credit int) {
 	default:
 		c.demand.Store(unlimited)
 	}
-	c.flags.forced = c.input.Len() > 0
+	if c.flags.forced == unforced && c.input.Len() > 0 && c.input.Len() >= c.input.Needed() {
+		c.flags.forced = resumed
+	}
 }
 
 // addCredit adds without overflow. Counting begins at zero, also if the demand was unlimited.

@@ -33,7 +33,7 @@ func TestAnAbortEndsTheWaitForTheLastWords(t *testing.T) {
 		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
 		c.setCause(c.classify("read", syscall.ECONNRESET))
 		c.leaveOpen(true)
-		c.flags.forced, c.flags.aborted = true, aborted
+		c.flags.forced, c.flags.aborted = resumed, aborted
 		c.signals.Store(0)
 		_, shown := c.Pull().(*protocol.Data)
 		assert.Equal(t, !aborted, shown)

@@ -53,7 +53,9 @@ func (c *Connection) lookAtShare(now time.Duration) {
 // not moved or given back as many bytes as it holds within Timeout. The one that holds most is
 // ended first, and one at a time. All shares together are the low water. So either there is room
 // for connections that hold nothing, or a connection holds more than a share and moves on or is
-// ended. Therefore no connection waits for ever.
+// ended. What a long frame needs may not fit although the low water is not reached: then the
+// connection that waits longest for it is ended after Timeout. Therefore no connection waits for
+// ever.
 //
 // reclaim is O(live), and does that work only while the budget is pressed.
 func (b *Budget) reclaim(live []*Connection, now time.Duration) {
@@ -146,8 +148,9 @@ func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
 	if b.limits.Timeout < 0 {
 		return
 	}
-	var greediest *Connection
+	var greediest, stuck *Connection
 	most := fair
+	calm := b.Held() <= b.limits.LowWater
 	for _, c := range live {
 		switch r := &c.share().reclaim; {
 		case r.held == 0:
@@ -157,7 +160,12 @@ func (b *Budget) makeRoom(live []*Connection, fair int64, now time.Duration) {
 			}
 		case r.held > most && now-max(r.movedAt, b.pressedAt) >= b.limits.Timeout:
 			greediest, most = c, r.held
+		case calm && r.waitsSince > 0 && now-r.waitsSince >= b.limits.Timeout && (stuck == nil || r.waitsSince < stuck.share().reclaim.waitsSince):
+			stuck = c
 		}
+	}
+	if greediest == nil {
+		greediest = stuck
 	}
 	if greediest != nil {
 		greediest.share().reclaim.endedAt = now

@@ -109,7 +109,7 @@ func TestTheHighWaterAndTheFirstWaitKickTheSweep(t *testing.T) {
 	s.all[3].socket = &feeder{has: 1}
 	assert.Nil(t, s.all[3].fetch())
 	assert.False(t, kicked(), "for the others it comes anyway")
-	assert.Nil(t, (*Budget)(nil).Kicked(), "without a budget nobody kicks")
+	assert.Nil(t, (*Budget)(nil).Kicked(), "without a budget there is no kick")
 }
 
 func TestAShareIsTheLowWaterDividedByTheConnectionsThatHoldOrWant(t *testing.T) {
@@ -181,7 +181,7 @@ func TestConnectionsInTheWayAreEndedTheLargestFirstAndOneAtATime(t *testing.T) {
 	s.holds(0, 0)
 	s.sweep(ReclaimInterval)
 	assert.Empty(t, s.inLine(), "there is room now")
-	assert.Equal(t, []int{0}, s.ended(), "so nobody else has to go")
+	assert.Equal(t, []int{0}, s.ended(), "so no other has to go")
 }
 
 func TestWhereTheMemoryDoesNotComeBackTheNextOneIsEnded(t *testing.T) {
@@ -195,7 +195,7 @@ func TestWhereTheMemoryDoesNotComeBackTheNextOneIsEnded(t *testing.T) {
 	s.sweep(1)
 	assert.Equal(t, []int{0, 1}, s.ended())
 	s.sweep(10 * reclaimGrace)
-	assert.Equal(t, []int{0, 1}, s.ended(), "who holds less than a share is in nobody's way")
+	assert.Equal(t, []int{0, 1}, s.ended(), "a connection that holds less than a share stays")
 }
 
 func TestAConnectionThatMovesOnIsNotInTheWay(t *testing.T) {

@@ -3,6 +3,8 @@ package connection
 import (
 	"fmt"
 	"time"
+
+	"github.com/go-berth/berth/internal/window"
 )
 
 // RestartHandler limits how often a handler that panics is replaced by a new one on the same
@@ -39,18 +41,13 @@ func (r RestartHandler) validate() error {
 }
 
 // restarts counts the replaced handlers of one connection.
-type restarts struct {
-	recent []time.Duration // when, within RestartHandler.Within; oldest first
-}
+type restarts struct{ recent window.Window }
 
 // take counts one more panic, if the limit allows it.
 func (r *restarts) take(limit RestartHandler, now time.Duration) bool {
-	for limit.Within > 0 && len(r.recent) > 0 && now-r.recent[0] >= limit.Within {
-		r.recent = r.recent[1:]
-	}
-	if len(r.recent) >= limit.Max {
+	if r.recent.Len(now, limit.Within) >= limit.Max {
 		return false
 	}
-	r.recent = append(r.recent, now)
+	r.recent.Add(now)
 	return true
 }

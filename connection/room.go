@@ -53,6 +53,12 @@ func (n *notice) give() {
 	}
 }
 
+// awaitsRoom reports whether a caller waits for room. Any goroutine may call it.
+func (c *Connection) awaitsRoom() bool {
+	r := c.rare.Load()
+	return r != nil && r.room.waiters.Load() > 0
+}
+
 // roomMade is called after credit was released, and after the last write was accepted. Any
 // goroutine may call it, as writerNews.
 func (c *Connection) roomMade() {

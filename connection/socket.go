@@ -184,17 +184,25 @@ func (c *Connection) Info() protocol.Info {
 	if why == nil {
 		why = &plain[protocol.ReasonNone]
 	}
-	return protocol.Info{
+	info := protocol.Info{
+		PID:          c.pid,
 		LocalAddr:    text(c.socket.LocalAddr()),
 		RemoteAddr:   text(c.socket.RemoteAddr()),
 		State:        c.state(),
 		Reason:       why.reason,
 		Err:          why.err,
 		Paused:       c.paused.Load(),
+		Restarts:     c.Restarts(),
+		HandlerFor:   c.blockedFor(),
 		QueuedWrites: writes,
 		QueuedBytes:  bytes,
 		Stats:        c.stats(),
 	}
+	if r := c.rare.Load(); r != nil {
+		info.Throttled = r.share != nil && r.share.waiting.Load()
+		info.Handler = r.handled.Load().times()
+	}
+	return info
 }
 
 func text(addr net.Addr) string {

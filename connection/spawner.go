@@ -10,7 +10,6 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
-	"github.com/go-berth/berth/protocol"
 )
 
 // Spawner makes the connections of one listener and keeps the list of the live ones. It holds what
@@ -24,6 +23,7 @@ type Spawner struct {
 	onLen  func(int)
 	later  func(func())
 	epoch  time.Time
+	addr   net.Addr
 
 	publish func(event any)
 
@@ -57,6 +57,8 @@ type Spawner struct {
 	swept   []*Connection // scratch
 	sweptAt time.Duration // what clock showed at the last sweep
 	behind  time.Duration // by how much clock was behind then
+
+	warner warner
 }
 
 // settings are shared by the connections that are spawned while they are in force.
@@ -66,6 +68,8 @@ type settings struct {
 	options Options
 	limits  limits
 	lanes   []lane // one for each of the dispatchers
+
+	mostNeeded int // see Buffer.Need
 }
 
 // lane is the place where connections and their writers run. Props are shared; the producer gives
@@ -75,6 +79,7 @@ type lane struct{ connection, writer *actor.Props }
 // Config has the parts of a Spawner.
 type Config struct {
 	System  *actor.ActorSystem
+	Addr    net.Addr // of the listener, for the events
 	Parent  *actor.PID
 	Factory tcpactor.Factory
 	Options Options // with defaults and valid
@@ -100,6 +105,7 @@ type Config struct {
 func NewSpawner(config Config) *Spawner {
 	s := &Spawner{
 		system:      config.System,
+		addr:        config.Addr,
 		parent:      tcpactor.LightParent(config.System, config.Parent),
 		onEnd:       config.Ended,
 		onLen:       config.Counted,
@@ -118,7 +124,7 @@ func NewSpawner(config Config) *Spawner {
 // Set puts a factory, and options with defaults and valid, in force for the connections spawned
 // from now on.
 func (s *Spawner) Set(factory tcpactor.Factory, options Options) {
-	next := &settings{Spawner: s, factory: factory, options: options, limits: options.limits()}
+	next := &settings{Spawner: s, factory: factory, options: options, limits: options.limits(), mostNeeded: s.mostNeeded(&options)}
 	for _, dispatcher := range s.dispatchers {
 		next.lanes = append(next.lanes, s.newLane(dispatcher, options.Dispatcher))
 	}
@@ -191,25 +197,6 @@ func (s *Spawner) initialise(ctx actor.Context) {
 }
 
 func (s *Spawner) now() time.Duration { return time.Since(s.epoch) }
-
-// HandshakeFailed is published on the actor system's EventStream when a connection ended before it
-// was open, because of its PROXY header or its TLS handshake. No handler has seen it.
-type HandshakeFailed struct {
-	RemoteAddr net.Addr // the client's if the header told it, else the socket's own
-	Err        error
-}
-
-// HandlerFailed is published on the actor system's EventStream when a handler panicked or returned
-// an error. A handler that returns the error of a write that was refused because the connection had
-// begun to end has not failed.
-type HandlerFailed struct {
-	PID    *actor.PID
-	Reason protocol.Reason // ReasonHandlerPanic or ReasonHandlerError
-	Err    error           // a *protocol.PanicError for a panic
-	// Restarted says that a new handler takes its place on the same socket (see RestartHandler),
-	// unless the connection ends before. Otherwise the connection ends, or was ending already.
-	Restarted bool
-}
 
 func (s *Spawner) add(c *Connection) {
 	s.mu.Lock()

@@ -89,9 +89,10 @@ const (
 // start begins the state opening.
 func (c *Connection) start(ctx actor.Context) {
 	if c.socket.Open(c) {
-		c.open(ctx)
+		c.open(ctx, false)
 	} else {
-		c.flags.shaking = true // Pull goes on with it
+		c.flags.stage = shaking // Pull goes on with it
+		c.publishHandshakeStarted()
 	}
 }
 
@@ -106,7 +107,7 @@ func (c *Connection) shakeHands() any {
 	if err == transport.ErrAgain {
 		return nil
 	}
-	c.flags.shaking = false
+	c.flags.stage = unopened
 	if err != nil {
 		c.unfinished(err)
 	} else {
@@ -119,23 +120,27 @@ func (c *Connection) shakeHands() any {
 // HandshakeFailed is its only event.
 func (c *Connection) unfinished(err error) {
 	if c.cause.Load() == nil && !errors.Is(err, transport.ErrRefused) {
-		c.shared.publish(&HandshakeFailed{RemoteAddr: c.RemoteAddr(), Err: err})
+		c.publishHandshakeFailed(err)
 	}
 	c.kill(protocol.ReasonHandshake, err)
 }
 
-// open begins the state open: the handler is made and gets Accepted.
-func (c *Connection) open(ctx actor.Context) {
+// open begins the state open: the handler is made and gets Accepted. shook says that a handshake is
+// done.
+func (c *Connection) open(ctx actor.Context, shook bool) {
 	if c.cause.Load() != nil {
 		return // aborted meanwhile; no handler has seen this connection
 	}
-	c.setState(open)
-	if r := c.rare.Load(); r != nil && r.opened != nil {
-		close(r.opened)
+	if r := c.rare.Load(); r != nil && r.dialled != nil && !r.dialled.open() {
+		return // given up meanwhile, and about to be aborted
 	}
+	c.setState(open)
 	c.read.Add(uint64(c.input.Len()))
-	c.flags.forced = c.input.Len() > 0
+	if c.input.Len() > 0 {
+		c.flags.forced = due // they came with the handshake
+	}
 	c.writer.open()
+	c.publishOpened(shook)
 	c.host(ctx)
 	if c.shared.draining() {
 		c.signal(signalDrain) // the first one came too early for the handler
@@ -153,7 +158,7 @@ func (c *Connection) attend(ctx actor.Context) {
 		c.completions.run(func(one completion) { c.call(ctx, one) })
 	}
 	if is(signalOpened) && c.state() == opening {
-		c.open(ctx)
+		c.open(ctx, true)
 	}
 	if is(signalWater|signalRefused) && c.cause.Load() == nil {
 		c.tellRoom(ctx, is(signalRefused))
@@ -261,6 +266,9 @@ func (c *Connection) inputEnded(ctx actor.Context) {
 	if c.flags.inputKnown || c.state() != open {
 		return
 	}
+	if c.flags.forced == due && c.inputErr() == nil && c.cause.Load() == nil {
+		return // fetch comes back with it, once what is left was shown
+	}
 	c.flags.inputKnown = true
 	switch {
 	case c.inputErr() != nil:
@@ -346,7 +354,9 @@ func (c *Connection) close(ctx actor.Context) {
 	// Deferred, because the user's last calls may end the goroutine (runtime.Goexit, and so
 	// testing.T.FailNow).
 	defer c.stopActors()
-	defer c.deliver(ctx, c.closedEvent())
+	event := c.closedEvent()
+	defer c.publishClosed(*event)
+	defer c.deliver(ctx, event)
 	c.completions.run(func(one completion) { c.call(ctx, one) })
 }
 

@@ -3,6 +3,8 @@ package connection
 import (
 	"math"
 	"time"
+
+	"github.com/go-berth/berth/protocol"
 )
 
 // timing holds what the sweep remembers of a connection between two looks. The hot path reads no
@@ -189,6 +191,9 @@ func (c *Connection) lacks(kind uint8, bit uint32) {
 	w := &c.timing
 	if w.idle || w.retried&kind != 0 {
 		c.signal(bit)
+		if bit == signalStall && c.awaitsRoom() {
+			c.kill(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout) // a handler that waits for room takes no turn
+		}
 		return
 	}
 	w.retried |= kind
@@ -216,6 +221,7 @@ func (s *Spawner) Sweep() {
 	for _, c := range s.swept {
 		c.checkTimeouts(now, now-s.sweptAt)
 	}
+	s.warn(s.swept, now)
 	s.sweptAt = now
 	if s.budget != nil {
 		s.budget.reclaim(s.swept, now)

@@ -207,7 +207,7 @@ func TestWithoutAHalfCloseTheCloseWaitsForNoFIN(t *testing.T) {
 
 func TestWhileDrainingAQuietConnectionIsNoticed(t *testing.T) {
 	c := newConnection(Options{DrainQuiet: second}, &taker{})
-	assert.Zero(t, signalled(c, 100*second), "nobody drains")
+	assert.Zero(t, signalled(c, 100*second), "no connection drains")
 	c.shared.SetDeadline(time.Now())
 	_, _ = c.Write([]byte("pending"))
 	assert.Zero(t, signalled(c, 101*second), "its own writes are on their way")
@@ -222,7 +222,7 @@ func TestAServerThatShutsDownWaitsForAPeersFINOnlyUntilItIsQuiet(t *testing.T) {
 	c := newConnection(Options{CloseTimeout: 100 * second, LingerTimeout: 100 * second, DrainQuiet: second}, &taker{})
 	c.setState(closing)
 	assert.Zero(t, signalled(c, 0))
-	assert.Zero(t, signalled(c, 99*second), "nobody shuts down")
+	assert.Zero(t, signalled(c, 99*second), "there is no shutdown")
 
 	c = newConnection(Options{CloseTimeout: 100 * second, LingerTimeout: 100 * second, DrainQuiet: second}, &taker{})
 	c.shared.SetDeadline(time.Now())
@@ -296,7 +296,7 @@ func TestTheSweepComesOftenEnoughForTheShortestLimit(t *testing.T) {
 	off := interval(Options{HandshakeTimeout: -1, WriteTimeout: -1, CloseTimeout: -1})
 	assert.Greater(t, off, 100*time.Millisecond)
 	draining := newConnection(Options{DrainQuiet: 160 * time.Millisecond}, nil).shared
-	assert.Greater(t, draining.Interval(), 100*time.Millisecond, "nobody drains")
+	assert.Greater(t, draining.Interval(), 100*time.Millisecond, "no connection drains")
 	draining.SetDeadline(time.Now())
 	assert.LessOrEqual(t, draining.Interval(), 20*time.Millisecond)
 }

@@ -3,6 +3,7 @@ package connection
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-berth/berth/protocol"
 )
@@ -18,6 +19,8 @@ type Totals struct {
 	Written      uint64
 	QueuedWrites int // accepted writes that the kernel has not taken
 	QueuedBytes  int
+	Paused       int // connections that their handlers, or commands, have paused
+	Full         int // connections with a full write queue, or one above HighWater
 }
 
 // ended are the counts of the connections that have ended; under the Spawner's lock.
@@ -37,6 +40,41 @@ func (e *ended) add(c *Connection) {
 	e.reasons[reason]++
 	e.read += c.read.Load()
 	e.written += c.written.Load()
+}
+
+// Summary is what a list of connections is sorted by.
+type Summary struct {
+	Connection *Connection
+	Born       time.Duration // when it was accepted, since the spawner was made
+	State      protocol.State
+	Queued     int
+	Read       uint64
+	Written    uint64
+	HandlerFor time.Duration
+}
+
+// Summaries describes every live connection. Any goroutine may call it; no lock is held while it
+// looks at them.
+func (s *Spawner) Summaries() []Summary {
+	live := s.Live()
+	all := make([]Summary, len(live))
+	for i, c := range live {
+		_, queued := c.credit.pending()
+		all[i] = Summary{
+			Connection: c, Born: c.born, State: c.state(), Queued: queued,
+			Read: c.read.Load(), Written: c.written.Load(), HandlerFor: c.blockedFor(),
+		}
+	}
+	return all
+}
+
+// Find returns the live connection with this PID's Id, nil if there is none.
+func (s *Spawner) Find(id string) *Connection {
+	c := connectionOf(s.system, s.system.NewLocalPID(id))
+	if c == nil || c.shared.Spawner != s {
+		return nil
+	}
+	return c
 }
 
 // Totals looks at every live connection once. Each connection is in it as live or as ended, never
@@ -61,6 +99,12 @@ func (s *Spawner) Totals() Totals {
 		t.Written += c.written.Load()
 		t.QueuedWrites += writes
 		t.QueuedBytes += bytes
+		if c.paused.Load() {
+			t.Paused++
+		}
+		if c.credit.high() {
+			t.Full++
+		}
 	}
 	return t
 }

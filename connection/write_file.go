@@ -129,7 +129,7 @@ func (c *Connection) awaitFile(made, news <-chan struct{}) {
 // connection goes on: the bytes that the file had are written, the rest is counted as unsent.
 func (w *writer) failFile(err error) {
 	w.c.makeRare().missing.Add(uint64(w.queue.first.left()))
-	w.settle(1, 0, err)
+	w.settle(gone{entries: 1, writes: 1}, err)
 }
 
 func isFileError(err error) bool {

@@ -145,10 +145,16 @@ func (w *writer) work() {
 	case !w.queue.empty():
 		w.write()
 	case w.mayFinish():
-		w.end(w.sendFIN())
+		w.orders.And(^orderWritable) // before the call, as in write
+		if err := w.sendFIN(); errors.Is(err, transport.ErrAgain) {
+			w.orders.Or(blocked)
+		} else {
+			w.end(err)
+		}
 	}
 }
 
+// sendFIN returns ErrAgain where TLS's close_notify waits for room.
 func (w *writer) sendFIN() error {
 	if !w.ordered(orderFIN) {
 		return w.c.socket.CloseNotify()
@@ -158,7 +164,7 @@ func (w *writer) sendFIN() error {
 	case errors.Is(err, transport.ErrNoHalfClose):
 		w.c.makeRare().noFIN.Store(true) // the close that follows sends the FIN
 		return nil
-	case err != nil:
+	case err != nil && !errors.Is(err, transport.ErrAgain):
 		w.c.setCause(w.c.classify("close", err))
 	}
 	return err
@@ -213,19 +219,17 @@ func (w *writer) write() {
 // as soon as they are first.
 func (w *writer) wrote(n int) {
 	w.c.written.Add(uint64(n))
-	finished, bytes := 0, 0
+	var g gone
 	for e := w.queue.first; e != nil; e = e.next {
 		took := int(min(int64(n), e.left()))
 		n -= took
-		before := e.reserved()
-		e.advance(took)
-		bytes += before - e.reserved()
+		e.advance(took, &g)
 		if e.left() > 0 {
 			break
 		}
-		finished++
+		g.entries++
 	}
-	w.settle(finished, bytes, nil)
+	w.settle(g, nil)
 }
 
 // end fails everything accepted and not written, also what is still on its way, and tells the
@@ -237,13 +241,13 @@ func (w *writer) end(err error) {
 	}
 	w.c.refuseWrites()
 	for {
-		writes, bytes := 0, 0
+		var g gone
 		for e := w.queue.first; e != nil; e = e.next {
 			w.c.makeRare().cut.Add(uint64(e.left()))
-			bytes += e.reserved()
-			writes++
+			e.forgo(&g)
+			g.entries++
 		}
-		w.settle(writes, bytes, err)
+		w.settle(g, err)
 		if w.c.credit.idle() {
 			break
 		}
@@ -252,21 +256,21 @@ func (w *writer) end(err error) {
 	w.c.signal(signalWriterEnded)
 }
 
-// settle releases the credit and the memory of the first n entries (and of bytes, some of which may
-// be of the entry after them). Only then it completes them: a caller that is told finds the room
+// settle releases the credit and the memory of what left the queue: the first entries, and perhaps
+// a part of the one after them. Only then it completes them: a caller that is told finds the room
 // that its write left.
-func (w *writer) settle(n, bytes int, err error) {
-	if w.c.credit.release(n, bytes, &w.c.shared.limits, w.c.fits) {
+func (w *writer) settle(g gone, err error) {
+	if w.c.credit.release(g.writes, g.bytes, &w.c.shared.limits, w.c.fits) {
 		w.c.signal(signalWater)
 	}
-	w.c.giveBack(w.queue.first, n)
-	if n > 0 || bytes > 0 {
+	w.c.giveBack(g.memory)
+	if g.writes > 0 || g.bytes > 0 {
 		w.c.roomMade()
 	}
 	w.c.writerNews()
 	w.c.writesReleased()
 	var spent *entry
-	for range n {
+	for range g.entries {
 		e := w.queue.pop()
 		w.complete(e, err)
 		e.next, spent = spent, e

@@ -33,6 +33,7 @@ type accepted struct {
 	wants     bool // a completion
 	completed int
 	err       error
+	memory    int64 // of the budget
 }
 
 // The writes are cut into slices in any way, and the kernel takes any parts of them at a time. The
@@ -41,10 +42,15 @@ type accepted struct {
 func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		socket := &taker{}
-		c := newConnection(Options{WriteQueueSize: 200, WriteBufferSize: 1 << 30}, socket)
+		b := NewBudget(BudgetLimits{Total: 1 << 30, HighWater: 1 << 30, LowWater: 1 << 29, Timeout: second}, func(bool, int64) {})
+		c := budgeted(b, Options{WriteQueueSize: 200, WriteBufferSize: 1 << 30}, socket)
+		var groups [2]Group
+		for i := range groups {
+			require.NoError(t, groups[i].Add(c))
+		}
 		var writes []*accepted
 		var all []byte
-		next := byte(0)
+		next, before := byte(0), int64(0) // before: the budget before the next write
 		piece := func(t *rapid.T) []byte {
 			p := make([]byte, rapid.OneOf(rapid.IntRange(0, 5), rapid.IntRange(0, 5000)).Draw(t, "size"))
 			for i := range p {
@@ -55,6 +61,8 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 		}
 		keep := func(err error, w *accepted) {
 			require.NoError(t, err)
+			w.memory = b.Held() - before
+			before = b.Held()
 			writes = append(writes, w)
 			all = append(all, w.data...)
 		}
@@ -63,11 +71,13 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 			complete()
 			require.True(t, bytes.HasPrefix(all, socket.took))
 			require.EqualValues(t, len(socket.took), c.written.Load())
-			end, whole := 0, 0
+			end, whole, held := 0, 0, int64(0)
 			for _, w := range writes {
 				end += len(w.data)
 				if end <= len(socket.took) {
 					whole++
+				} else {
+					held += w.memory // also of a write that is written in part
 				}
 				require.LessOrEqual(t, w.completed, 1)
 				if w.completed == 1 && w.err == nil {
@@ -77,6 +87,7 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 			count, size := c.credit.pending()
 			require.Equal(t, len(all)-len(socket.took), size)
 			require.GreaterOrEqual(t, count, len(writes)-whole)
+			require.Equal(t, held, b.Held())
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"write": func(t *rapid.T) {
@@ -104,11 +115,21 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 				w := &accepted{data: bytes.Join(bufs, nil), wants: true}
 				keep(c.WriteBuffers(bufs, func(err error) { w.completed++; w.err = err }), w)
 			},
+			"group": func(t *rapid.T) {
+				p := piece(t)
+				if count, _ := c.credit.pending(); count == 200 {
+					t.Skip("full")
+				}
+				d, err := groups[rapid.IntRange(0, 1).Draw(t, "group")].WriteOwned(p)
+				require.Equal(t, 1, d.Accepted)
+				keep(err, &accepted{data: p})
+			},
 			"turn": func(t *rapid.T) {
 				socket.allow = rapid.OneOf(rapid.IntRange(0, 20), rapid.IntRange(0, 20_000)).Draw(t, "allow")
 				socket.then = transport.ErrAgain
 				c.Writable()
 				require.False(t, c.writer.turn())
+				before = b.Held()
 			},
 			"": check,
 		})
@@ -125,6 +146,7 @@ func TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt(t *testing.T) {
 		require.True(t, c.writer.turn())
 		complete()
 		require.True(t, c.credit.idle())
+		require.Zero(t, b.Held())
 		require.True(t, bytes.HasPrefix(all, socket.took))
 		require.EqualValues(t, len(all), c.written.Load()+c.unsent())
 		if len(socket.took) == len(all) && c.writer.err() == nil {

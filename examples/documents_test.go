@@ -16,8 +16,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/go-berth/berth/inspector"      // what docs/inspector.md uses
 	_ "github.com/go-berth/berth/netconn"        // what docs/netconn.md uses
 	_ "github.com/go-berth/berth/owner"          // what docs/cluster.md uses
+	_ "github.com/go-berth/berth/reconnect"      // what docs/dialing.md uses
+	_ "github.com/go-berth/berth/requests"       // likewise
 	_ "github.com/go-berth/berth/session"        // what docs/sessions.md uses
 	_ "github.com/go-berth/berth/test/berthtest" // what docs/testing.md uses
 )
@@ -27,12 +30,14 @@ var imports = map[string]string{
 	"actor":      "github.com/asynkron/protoactor-go/actor",
 	"berth":      "github.com/go-berth/berth",
 	"berthtest":  "github.com/go-berth/berth/test/berthtest",
-	"frame":      "github.com/go-berth/berth/protocol/frame",
+	"binary":     "encoding/binary",
 	"connection": "github.com/go-berth/berth/connection",
 	"context":    "context",
 	"errors":     "errors",
 	"fmt":        "fmt",
+	"frame":      "github.com/go-berth/berth/protocol/frame",
 	"http":       "net/http",
+	"inspector":  "github.com/go-berth/berth/inspector",
 	"io":         "io",
 	"listener":   "github.com/go-berth/berth/listener",
 	"log":        "log",
@@ -41,9 +46,15 @@ var imports = map[string]string{
 	"netip":      "net/netip",
 	"os":         "os",
 	"owner":      "github.com/go-berth/berth/owner",
+	"proto":      "google.golang.org/protobuf/proto",
 	"protocol":   "github.com/go-berth/berth/protocol",
+	"protodelim": "google.golang.org/protobuf/encoding/protodelim",
+	"reconnect":  "github.com/go-berth/berth/reconnect",
+	"record":     "github.com/go-berth/berth/record",
+	"requests":   "github.com/go-berth/berth/requests",
 	"session":    "github.com/go-berth/berth/session",
 	"signal":     "os/signal",
+	"slog":       "log/slog",
 	"strconv":    "strconv",
 	"strings":    "strings",
 	"synctest":   "testing/synctest",
@@ -66,7 +77,7 @@ func use(...any) {}
 
 // given are the variables of the program that a fragment of statements stands in.
 const given = `ctx context.Context, system *actor.ActorSystem, server *berth.Server, socket, other berth.Socket, data *berth.Buffer, ` +
-	`file io.Reader`
+	`file io.Reader, message proto.Message`
 
 // Every Go block of the pages in docs compiles: a whole file as it stands, declarations and
 // statements within a file that has what they need. The blocks of one page are one package.

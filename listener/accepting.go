@@ -7,6 +7,8 @@ import (
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // This file holds what acceptors call on a server: it decides whether to accept, and what happens
@@ -42,7 +44,7 @@ func (s *server) accepted(conn net.Conn) {
 			}
 		}
 	}()
-	ip := ipOf(conn)
+	ip := admission.IPOf(conn)
 	permit, refusal, queues := s.admit(ip)
 	switch {
 	case refusal != protocol.RefusalNone:
@@ -51,7 +53,7 @@ func (s *server) accepted(conn net.Conn) {
 		s.enqueue(conn, ip, func(permit *connection.Permit) { s.beginStream(conn, permit) })
 	case permit == nil:
 		s.held.push(conn)
-		s.holdNobodyWhileRefusing()
+		s.letHeldGoWhileRefusing()
 	default:
 		s.stream(conn, permit)
 	}
@@ -97,9 +99,9 @@ func (s *server) lateClient(conn net.Conn) net.Conn {
 	return nil
 }
 
-// holdNobodyWhileRefusing is called each time that a client is held for want of room: a suspension
-// may have let the others go before.
-func (s *server) holdNobodyWhileRefusing() {
+// letHeldGoWhileRefusing is called each time that a client is held for want of room: a suspension
+// that refuses clients may have let the held ones go before this one came.
+func (s *server) letHeldGoWhileRefusing() {
 	if s.mode.Load() == refusing {
 		s.intake.letGo()
 	}
@@ -123,19 +125,9 @@ func (s *server) acceptFailed(err error, wait time.Duration) {
 // lost notes that other code closed the listening socket of a slot, and that the socket cannot be
 // opened again. The connections stay.
 func (s *server) lost(number int, err error) {
-	s.gate.Lock()
-	news := s.slots[number].open
-	s.slots[number].open = false
-	s.gate.Unlock()
-	if news {
+	if s.forget(number) {
 		s.acceptFailed(err, 0)
 	}
-}
-
-func (s *server) resumedChan() <-chan struct{} {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	return s.resumed
 }
 
 // acceptBacklog accepts the clients that wait at a socket already. It does nothing where Accept has
@@ -146,7 +138,7 @@ func (s *server) acceptBacklog(socket *streamSocket) {
 	}
 	defer socket.release()
 	for range mostBacklog {
-		if free, _ := s.admission.room(); !free {
+		if free, _ := s.admission.Room(); !free {
 			return
 		}
 		conn, err := s.held.pop(), error(nil)

@@ -96,7 +96,7 @@ func (a *acceptor) next() error {
 	case <-a.server.closing:
 		return nil
 	}
-	if !a.server.admission.await(a.stop) || a.server.mode.Load() != accepting {
+	if !a.server.admission.Await(a.stop) || a.server.mode.Load() != accepting {
 		return nil
 	}
 	if conn := a.server.held.pop(); conn != nil {

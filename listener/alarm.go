@@ -47,6 +47,7 @@ type alarms struct {
 	run    func(func())                  // runs on another goroutine
 	call   func(callback func()) error   // and there calls the user's code
 	failed func(alarm string, err error) // reports that an alarm has failed
+	raised func(alarm string, open int)  // reports that an alarm has gone off
 }
 
 // armed is an alarm with what must survive its replacement by one of the same name.
@@ -114,6 +115,7 @@ func (t *counter) ringMissed(state *alarmState, called bool) {
 func (a *alarms) sound(one *armed, open int, returned func()) {
 	a.run(func() {
 		defer returned()
+		a.raised(one.Name, open)
 		err := a.call(func() { one.Callback(one.Alarm, open) })
 		if err != nil && err != errAbsent { //nolint:errorlint // it is never wrapped
 			a.failed(one.Name, err)

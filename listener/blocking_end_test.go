@@ -59,7 +59,7 @@ func TestAConnectionWhoseHandlerSleepsCanBeAbortedAtOnceAndClosedWhenItReturns(t
 			}
 		}
 		assert.Equal(t, sleepers, resets, "the peers know at once")
-		assert.Less(t, time.Since(began), 1500*time.Millisecond, "nobody waited for a handler")
+		assert.Less(t, time.Since(began), 1500*time.Millisecond, "the end did not wait for a handler")
 		assert.Empty(t, handler.closed, "no handler is called while it is inside")
 		echoes(t, dial(t, l))
 		close(handler.wake)

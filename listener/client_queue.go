@@ -132,13 +132,13 @@ func (o *Options) mostQueued() int {
 // to wait for them in the queue.
 func (s *server) admit(ip netip.Addr) (permit *connection.Permit, why protocol.Refusal, queues bool) {
 	if s.options().MaxWait <= 0 {
-		permit, why = s.admission.admit(ip)
+		permit, why = s.admission.Admit(ip)
 		return permit, why, false
 	}
 	if s.queue.len() == 0 {
-		permit, why = s.admission.admit(ip)
+		permit, why = s.admission.Admit(ip)
 	} else { // no client overtakes those that wait
-		why = s.admission.refusal(ip)
+		why = s.admission.Refusal(ip)
 	}
 	return permit, why, permit == nil && why == protocol.RefusalNone
 }
@@ -147,7 +147,7 @@ func (s *server) admit(ip netip.Addr) (permit *connection.Permit, why protocol.R
 func (s *server) enqueue(c client, ip netip.Addr, begin func(*connection.Permit)) {
 	o := s.options()
 	if !s.queue.add(&queuedClient{client: c, ip: ip, until: time.Now().Add(o.MaxWait), begin: begin}, o.mostQueued()) {
-		s.refuse(c, s.admission.shortOf())
+		s.refuse(c, s.admission.ShortOf())
 		return
 	}
 	if s.mode.Load() == refusing { // and those that wait may have been turned away before
@@ -180,7 +180,7 @@ func (s *server) serveQueue() {
 		}
 		late, next := s.queue.expired(time.Now())
 		for _, c := range late {
-			s.turnAway(c, s.admission.shortOf())
+			s.turnAway(c, s.admission.ShortOf())
 		}
 		s.queue.timer.stop()
 		if !next.IsZero() {
@@ -198,7 +198,7 @@ func (s *server) serveFirst() bool {
 	if c == nil || !c.until.After(time.Now()) {
 		return false
 	}
-	permit, why := s.admission.admit(c.ip)
+	permit, why := s.admission.Admit(c.ip)
 	switch {
 	case permit == nil && why == protocol.RefusalNone:
 		return false
@@ -222,6 +222,6 @@ func (s *server) turnAway(c *queuedClient, why protocol.Refusal) {
 // turnQueueAway ends the waiting of all.
 func (s *server) turnQueueAway() {
 	for _, c := range s.queue.all() {
-		s.turnAway(c, s.admission.shortOf())
+		s.turnAway(c, s.admission.ShortOf())
 	}
 }

@@ -83,6 +83,9 @@ func (d *Dialer) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Fact
 // PID returns the address of the dialer's actor: for GetInfo, Shutdown, Watch and Stop.
 func (d *Dialer) PID() *actor.PID { return d.listener.PID() }
 
+// ActorSystem is (*Listener).ActorSystem.
+func (d *Dialer) ActorSystem() *actor.ActorSystem { return d.listener.ActorSystem() }
+
 // Info describes the dialer at this moment. What is about accepting is zero.
 func (d *Dialer) Info() protocol.ListenerInfo { return d.listener.Info() }
 

@@ -348,6 +348,7 @@ func TestManyDialsThatFailLeaveNothing(t *testing.T) {
 				receive(t, a.closed)
 			} else {
 				assert.NotErrorIs(t, err, context.Canceled)
+				assert.Empty(t, a.closed, "no handler saw it")
 			}
 		}
 		require.NoError(t, d.WaitConnections(within(t, patience), func(open int) bool { return open == 0 }))

@@ -24,14 +24,16 @@ type DialOptions struct {
 	Dialer net.Dialer
 	// TLSConfig, if not nil, puts TLS over the connection, at the client's side. Without a
 	// ServerName the host of the address is taken. HandshakeTimeout bounds the handshake, as the
-	// context does. TLS needs the stream transport: such a connection has a reader goroutine.
+	// context does. A configuration with Renegotiation has a reader goroutine, on every transport.
 	TLSConfig *tls.Config
 	// Connection, if not nil, are the options of this connection, instead of those of the listener
 	// or dialer. Its Dispatcher must be nil.
 	Connection *connection.Options
 }
 
-func (o *DialOptions) validate(factory tcpactor.Factory) error {
+// Validate returns the error that Dial and Adopt return for a factory, or options, that cannot be:
+// one sentence.
+func (o DialOptions) Validate(factory tcpactor.Factory) error {
 	if err := checkFactory(factory); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (o *DialOptions) validate(factory tcpactor.Factory) error {
 // connection before it was open, ctx's, or ErrClosed once the end of the listener has begun; then
 // nothing is left of the connection.
 func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
-	if err := options.validate(factory); err != nil {
+	if err := options.Validate(factory); err != nil {
 		return nil, err
 	}
 	if options.Network == "" {
@@ -99,7 +101,7 @@ func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Fa
 	if conn == nil {
 		return nil, errors.New("berth: no net.Conn to adopt")
 	}
-	if err := options.validate(factory); err != nil {
+	if err := options.Validate(factory); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -175,10 +177,10 @@ func (s *server) dialled(conn net.Conn, factory tcpactor.Factory, options *DialO
 // transportOf returns the transport of a connection that this side has opened, and its lane.
 func (s *server) transportOf(conn net.Conn, config *tls.Config) (transport.Conn, int, error) {
 	switch {
+	case s.polling != nil && transport.Adoptable(conn) && !transport.Renegotiates(config):
+		return s.polling.adopt(conn, config)
 	case config != nil:
 		return transport.NewTLSClientStream(conn, config, &s.readers), s.streamLane(), nil
-	case s.polling != nil && transport.Adoptable(conn):
-		return s.polling.adopt(conn)
 	}
 	return transport.NewStream(conn, &s.readers), s.streamLane(), nil
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// The events that a listener publishes on the actor system's EventStream, besides
-// connection.HandlerFailed and connection.HandshakeFailed. Nothing is logged anywhere else.
+// The events that a listener publishes on the actor system's EventStream, as pointers, besides
+// those of package connection. Nothing is logged anywhere else.
 type (
 	// Started: the listener accepts.
 	Started struct{ Addr net.Addr }
@@ -43,9 +43,18 @@ type (
 	// Rejected: a client was accepted and turned away. Clients decide when it comes, and accepting
 	// waits for its subscribers: they must not block.
 	Rejected struct {
+		Addr       net.Addr // the listener's
 		RemoteAddr net.Addr
 		Reason     protocol.Refusal
 	}
+	// AlarmRaised: an alarm has gone off, and its callback is called next.
+	AlarmRaised struct {
+		Addr  net.Addr
+		Alarm string // its name
+		Open  int    // connections
+	}
+	// HandedOver: another process has been given the listening socket and serves it too.
+	HandedOver struct{ Addr net.Addr }
 	// AlarmFailed: the callback of an alarm panicked, or called runtime.Goexit.
 	AlarmFailed struct {
 		Addr  net.Addr
@@ -83,45 +92,134 @@ type (
 // Log turns events into log records until the returned subscription is given to the EventStream's
 // Unsubscribe. It is all the logging there is.
 //
-// Events that a client can cause at will are at level Info (a client that is rejected, a handshake
-// that fails) or Warn (a handler that returns an error), never at Error. What logger writes to must
-// not block: the listener and its connections wait for the record.
+// Events that a client can cause at will are at level Debug (a handshake that begins, a connection
+// that opens, begins to end, or has ended), Info (a client that is rejected, a handshake that
+// fails) or Warn (a handler that returns an error, a Warning), never at Error. What logger writes
+// to must not block: the listener and its connections wait for the record.
 func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
 	return system.EventStream.Subscribe(func(event any) {
-		switch e := event.(type) {
-		case *Started:
-			logger.Info("listening", "addr", e.Addr)
-		case *AcceptFailed:
-			logger.Warn("accept failed", "addr", e.Addr, "error", e.Err, "class", e.Class.String(), "wait", e.Wait)
-		case *AcceptorFailed:
-			logger.Error("acceptor failed", "addr", e.Addr, "error", e.Err, "restarts", e.Restarts, "wait", e.Wait, "escalated", e.Escalated)
-		case *Reopened:
-			logger.Info("listening again", "addr", e.Addr)
-		case *Rejected:
-			logger.Info("rejected", "remote", e.RemoteAddr, "reason", e.Reason.String())
-		case *AlarmFailed:
-			logger.Error("alarm failed", "addr", e.Addr, "alarm", e.Alarm, "error", e.Err)
-		case *BudgetHigh:
-			logger.Warn("memory budget: high water", "addr", e.Addr, "buffered", e.Buffered, "budget", e.Budget)
-		case *BudgetLow:
-			logger.Info("memory budget: low water", "addr", e.Addr, "buffered", e.Buffered, "budget", e.Budget)
-		case *DrainStarted:
-			logger.Info("draining", "addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
-		case *Stopped:
-			level := slog.LevelInfo
-			if e.Interrupted+e.Aborted+e.Absent > 0 {
-				level = slog.LevelWarn
-			}
-			logger.Log(context.Background(), level, "stopped",
-				"addr", e.Addr, "interrupted", e.Interrupted, "aborted", e.Aborted, "stuck", e.Stuck, "absent", e.Absent)
-		case *connection.HandshakeFailed:
-			logger.Info("handshake failed", "remote", e.RemoteAddr, "error", e.Err)
-		case *connection.HandlerFailed:
-			level := slog.LevelError
-			if e.Reason == protocol.ReasonHandlerError {
-				level = slog.LevelWarn // what a peer sends may be the reason, and a panic is a mistake of the program
-			}
-			logger.Log(context.Background(), level, "handler failed", "pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
+		level, text := recordOf(event)
+		if text == "" || !logger.Enabled(context.Background(), level) {
+			return
 		}
+		logger.LogAttrs(context.Background(), level, text, attributesOf(event)...)
 	})
 }
+
+// recordOf returns the level and the message of an event's record, no message for an event that has
+// none.
+func recordOf(event any) (slog.Level, string) {
+	switch e := event.(type) {
+	case *Started:
+		return slog.LevelInfo, "listening"
+	case *AcceptFailed:
+		return slog.LevelWarn, "accept failed"
+	case *AcceptorFailed:
+		return slog.LevelError, "acceptor failed"
+	case *Reopened:
+		return slog.LevelInfo, "listening again"
+	case *Rejected:
+		return slog.LevelInfo, "rejected"
+	case *AlarmRaised:
+		return slog.LevelWarn, "alarm"
+	case *AlarmFailed:
+		return slog.LevelError, "alarm failed"
+	case *HandedOver:
+		return slog.LevelInfo, "handed over"
+	case *BudgetHigh:
+		return slog.LevelWarn, "memory budget: high water"
+	case *BudgetLow:
+		return slog.LevelInfo, "memory budget: low water"
+	case *DrainStarted:
+		return slog.LevelInfo, "draining"
+	case *Stopped:
+		if e.Interrupted+e.Aborted+e.Absent > 0 {
+			return slog.LevelWarn, "stopped"
+		}
+		return slog.LevelInfo, "stopped"
+	case *connection.HandshakeStarted:
+		return slog.LevelDebug, "handshake started"
+	case *connection.HandshakeFailed:
+		return slog.LevelInfo, "handshake failed"
+	case *connection.Opened:
+		return slog.LevelDebug, "opened"
+	case *connection.Closing:
+		return slog.LevelDebug, "closing"
+	case *connection.Closed:
+		return slog.LevelDebug, "closed"
+	case *connection.HandlerFailed:
+		if e.Reason == protocol.ReasonHandlerError {
+			return slog.LevelWarn, "handler failed" // what a peer sends may be the reason, and a panic is a mistake of the program
+		}
+		return slog.LevelError, "handler failed"
+	case *connection.Warning:
+		if e.Over {
+			return slog.LevelInfo, "over: " + e.Kind.String()
+		}
+		return slog.LevelWarn, e.Kind.String()
+	}
+	return 0, ""
+}
+
+// attributesOf returns the attributes of an event's record.
+func attributesOf(event any) []slog.Attr {
+	switch e := event.(type) {
+	case *Started:
+		return attributes("addr", e.Addr)
+	case *AcceptFailed:
+		return attributes("addr", e.Addr, "error", e.Err, "class", e.Class.String(), "wait", e.Wait)
+	case *AcceptorFailed:
+		return attributes("addr", e.Addr, "error", e.Err, "restarts", e.Restarts, "wait", e.Wait, "escalated", e.Escalated)
+	case *Reopened:
+		return attributes("addr", e.Addr)
+	case *Rejected:
+		return attributes("remote", e.RemoteAddr, "reason", e.Reason.String())
+	case *AlarmRaised:
+		return attributes("addr", e.Addr, "alarm", e.Alarm, "open", e.Open)
+	case *AlarmFailed:
+		return attributes("addr", e.Addr, "alarm", e.Alarm, "error", e.Err)
+	case *HandedOver:
+		return attributes("addr", e.Addr)
+	case *BudgetHigh:
+		return attributes("addr", e.Addr, "buffered", e.Buffered, "budget", e.Budget)
+	case *BudgetLow:
+		return attributes("addr", e.Addr, "buffered", e.Buffered, "budget", e.Budget)
+	case *DrainStarted:
+		return attributes("addr", e.Addr, "open", e.Open, "deadline", e.Deadline)
+	case *Stopped:
+		return attributes("addr", e.Addr, "interrupted", e.Interrupted, "aborted", e.Aborted, "stuck", e.Stuck, "absent", e.Absent)
+	case *connection.HandshakeStarted:
+		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr)
+	case *connection.HandshakeFailed:
+		return attributes("remote", e.RemoteAddr, "error", e.Err)
+	case *connection.Opened:
+		return attributes("pid", e.PID.GetId(), "local", e.LocalAddr, "remote", e.RemoteAddr, "tls", e.TLS, "dialled", e.Dialled, "handshake", e.Handshake)
+	case *connection.Closing:
+		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr, "reason", e.Reason.String(), "error", e.Err)
+	case *connection.Closed:
+		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr, "reason", e.Reason.String(), "error", e.Err,
+			"read", e.Stats.Read, "written", e.Stats.Written, "unsent", e.Stats.Unsent, "duration", e.Stats.Duration)
+	case *connection.HandlerFailed:
+		return attributes("pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
+	case *connection.Warning:
+		return warningAttributes(e)
+	}
+	return nil
+}
+
+// warningAttributes leaves out what the warning has nothing to say of.
+func warningAttributes(w *connection.Warning) []slog.Attr {
+	list := attributes("addr", w.Addr)
+	if w.PID != nil {
+		list = append(list, attributes("pid", w.PID.GetId(), "remote", w.RemoteAddr, "for", w.For)...)
+	}
+	if w.Members > 0 {
+		list = append(list, slog.Int("members", w.Members))
+	}
+	if !w.Over {
+		list = append(list, slog.String("advice", w.Kind.Advice()))
+	}
+	return list
+}
+
+func attributes(pairs ...any) []slog.Attr { return slog.Group("", pairs...).Value.Group() }

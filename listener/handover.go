@@ -22,42 +22,14 @@ func (l *Listener) Files() ([]*os.File, error) {
 // an error after the listener's end, which left neither.
 func (l *Listener) HandedOver() error { return l.server.handOver(true) }
 
-// handOver notes whether another process serves the socket.
+// handOver notes whether another process serves the sockets, and publishes it.
 func (s *server) handOver(handedOver bool) error {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	if s.shutDown() {
-		return ErrClosed
+	if err := s.listenSockets.handOver(handedOver); err != nil || !handedOver {
+		return err
 	}
-	s.handedOver = handedOver
+	s.handOvers.Add(1)
+	s.publish(&HandedOver{Addr: s.addr})
 	return nil
-}
-
-// livesOn reports that another process serves the socket, or will: a service manager keeps it for
-// the next one.
-func (s *server) livesOn() bool {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	return s.handedOver || s.origin.managed
-}
-
-func (s *server) shutDown() bool {
-	select {
-	case <-s.closing:
-		return true
-	default:
-		return false
-	}
-}
-
-func (s *server) files() ([]*os.File, error) {
-	if s.shutDown() {
-		return nil, ErrClosed
-	}
-	if len(s.filled(true)) == 0 {
-		return nil, errNoSocket
-	}
-	return s.intake.files()
 }
 
 var errNoSocket = errors.New("berth: the listener has no listening socket now")

@@ -11,6 +11,8 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/protocol"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // Listener is the handle on a running listener. Any goroutine may call its methods, also after the
@@ -131,7 +133,7 @@ func serve(
 	if err != nil {
 		return nil, err
 	}
-	if err := s.install(s.filled(false), sockets); err != nil {
+	if err := s.installLocked(s.filled(false), sockets); err != nil {
 		if s.polling != nil {
 			s.polling.close()
 		}
@@ -145,34 +147,26 @@ func newServer(system *actor.ActorSystem, addr net.Addr, given Options, slots in
 	given = given.clone()
 	options := given.withDefaults()
 	s := &server{
-		system:    system,
-		addr:      addr,
-		owner:     options.Owner,
-		pool:      tcpactor.NewPool(),
-		resumed:   make(chan struct{}),
-		changing:  make(chan struct{}, 1),
-		slots:     make([]slot, slots),
-		sooner:    make(chan struct{}, 1),
-		ended:     make(chan struct{}, 1),
-		asked:     make(chan struct{}),
-		deadlines: make(chan time.Time, 1),
-		begun:     make(chan struct{}),
-		closing:   make(chan struct{}),
-		draining:  make(chan struct{}),
-		drained:   make(chan struct{}),
-		stopped:   make(chan struct{}),
-		done:      make(chan struct{}),
+		system:        system,
+		addr:          addr,
+		owner:         options.Owner,
+		sooner:        make(chan struct{}, 1),
+		listenSockets: newListenSockets(slots),
+		pool:          tcpactor.NewPool(),
+		begun:         make(chan struct{}),
+		counts:        counts{ended: make(chan struct{}, 1)},
+		ending:        newEnding(),
 	}
-	s.life, s.endLife = context.WithCancel(context.Background())
+	s.openOne = s.bindNow
 	s.given.Store(&given)
 	s.current.Store(&options)
 	s.config = options.ListenConfig
 	s.budget = s.newBudget()
-	s.admission = newAdmission(&options, s.addr, func() { s.intake.nudge(); s.serveQueueSoon() }, s.refused)
+	s.admission = admission.New(options.rules(s.addr), func() { s.intake.nudge(); s.serveQueueSoon() }, s.refusedBehindProxy)
 	s.counter.alarms.run, s.counter.alarms.call = s.pool.Schedule, s.call
 	s.counter.alarms.failed = func(alarm string, err error) { s.publish(&AlarmFailed{Addr: s.addr, Alarm: alarm, Err: err}) }
+	s.counter.alarms.raised = func(alarm string, open int) { s.publish(&AlarmRaised{Addr: s.addr, Alarm: alarm, Open: open}) }
 	s.counter.setAlarms(options.Alarms)
-	close(s.resumed)
 	return s
 }
 
@@ -207,6 +201,10 @@ func (l *Listener) Addr() net.Addr { return l.server.addr }
 // PID returns the address of the listener's actor: for SuspendAccepting, ResumeAccepting, Shutdown,
 // GetInfo, for Watch and Stop.
 func (l *Listener) PID() *actor.PID { return l.pid }
+
+// ActorSystem returns the system that the listener runs in. Its EventStream has the listener's
+// events.
+func (l *Listener) ActorSystem() *actor.ActorSystem { return l.server.system }
 
 // Info describes the listener at this moment.
 func (l *Listener) Info() protocol.ListenerInfo { return l.server.info() }

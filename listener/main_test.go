@@ -3,89 +3,45 @@ package listener
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
-	"os"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
-// patience is how long a test waits for things that come at once. Only a failing test waits that
-// long.
-const patience = 20 * time.Second
+const patience = setup.Patience
 
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
-	}
+	return setup.Receive(t, from)
 }
 
 // world is an actor system that says nothing and keeps the events of listeners.
 type world struct {
 	*actor.ActorSystem
-	mu     sync.Mutex
-	events []any
+	events *setup.Events
 }
 
 func newWorld() *world {
-	makeSystem := actor.NewActorSystem
-	if strconv.IntSize < 64 {
-		makeSystem = tcpactor.NewSystem
-	}
-	w := &world{ActorSystem: makeSystem(
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }),
-		actor.WithDeadLetterThrottleInterval(time.Millisecond))}
-	w.EventStream.Subscribe(func(event any) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.events = append(w.events, event)
-	})
-	return w
+	system := setup.System()
+	return &world{system, setup.Record(system)}
 }
 
 // published returns the events of one type so far.
-func published[T any](w *world) []T {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var all []T
-	for _, event := range w.events {
-		if one, ok := event.(T); ok {
-			all = append(all, one)
-		}
-	}
-	return all
-}
+func published[T any](w *world) []T { return setup.Published[T](w.events) }
 
 // actors returns the ids of all actors.
-func (w *world) actors() []string {
-	var ids []string
-	for _, shard := range w.ProcessRegistry.LocalPIDs.LocalPIDs {
-		shard.IterCb(func(id string, _ any) {
-			if id != "deadletter" && id != "eventstream" {
-				ids = append(ids, id)
-			}
-		})
-	}
-	return ids
-}
+func (w *world) actors() []string { return setup.Actors(w.ActorSystem) }
 
 // acceptors returns the acceptors of a listener.
 func (w *world) acceptors(l *Listener) (all []*actor.PID) {
@@ -117,10 +73,10 @@ func (w *world) find(t *testing.T, l *Listener, parts int, suffix string) *actor
 	return w.NewLocalPID(found)
 }
 
-// eventually polls for things that are not announced.
+// eventually asks again and again, for things that are not announced.
 func eventually(t *testing.T, what func() bool) {
 	t.Helper()
-	require.Eventually(t, what, patience, time.Millisecond)
+	setup.Eventually(t, what)
 }
 
 // echo sends back its input, and reports its life.
@@ -220,8 +176,4 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// descriptors counts the process's open files; 0 where the system does not tell.
-func descriptors() int {
-	files, _ := os.ReadDir("/proc/self/fd")
-	return len(files)
-}
+func descriptors() int { return setup.Descriptors() }

@@ -3,6 +3,7 @@ package listener
 import (
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -254,7 +255,7 @@ func TestAClientThatPanicsWhenItHasWaitedIsGoneAndItsPlaceIsFree(t *testing.T) {
 			first := dial()
 			echoes(t, first)
 			bad := &explosive{}
-			l.server.enqueue(bad, ipOfAddr(nil), func(permit *connection.Permit) { l.server.beginStream(bad, permit) })
+			l.server.enqueue(bad, netip.Addr{}, func(permit *connection.Permit) { l.server.beginStream(bad, permit) })
 			next := dial()
 			_ = first.Close()
 			echoes(t, next)

@@ -49,7 +49,7 @@ func TestANilByPIDEndsNoConnectionAndNoListener(t *testing.T) {
 		l := w.listen(t, of(e), o)
 		client := dial(t, l)
 		socket := receive(t, e.accepted)
-		sender := w.NewLocalPID("nobody")
+		sender := w.NewLocalPID("none")
 		messages := []any{
 			nil, (*protocol.GetInfo)(nil), (*protocol.SuspendAccepting)(nil), (*protocol.ResumeAccepting)(nil), (*protocol.Shutdown)(nil),
 		}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // Options of a listener. The zero value is useful. In every field 0 means the default and, where
@@ -172,8 +174,8 @@ const (
 type Transport uint8
 
 const (
-	// Auto is Poll where it exists, for TCP and unix sockets without TLS, and Stream for everything
-	// else.
+	// Auto is Poll where it exists, for TCP and unix sockets, also with TLSConfig, and Stream for
+	// everything else.
 	Auto Transport = iota
 	// Poll uses epoll or kqueue: the workers that poll the sockets run their actors. Linux, macOS
 	// and the BSDs.
@@ -232,7 +234,7 @@ func (o Options) polls(l net.Listener) (bool, error) {
 	switch {
 	case o.Transport == Poll && !pollable(l):
 		return false, fmt.Errorf("berth: the poll transport needs a TCP or unix listener, not a %T", l)
-	case o.Transport == Stream, o.TLSConfig != nil:
+	case o.Transport == Stream:
 		return false, nil
 	}
 	return pollable(l), nil
@@ -278,8 +280,6 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Transport %d is none of Auto, Poll, Stream", o.Transport)
 	case o.Transport == Poll && !transport.PollSupported:
 		return errors.New("berth: the poll transport does not exist on " + runtime.GOOS)
-	case o.Transport == Poll && o.TLSConfig != nil:
-		return errors.New("berth: TLS needs the stream transport, not Poll")
 	case o.TLSConfig != nil && !hasCertificate(o.TLSConfig):
 		return errors.New("berth: TLSConfig has no certificate: set one of Certificates, GetCertificate, GetConfigForClient")
 	case o.Workers < 0:
@@ -337,4 +337,17 @@ func (o Options) validate() error {
 // fail.
 func hasCertificate(c *tls.Config) bool {
 	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
+}
+
+// rules are what the options say about clients of a listener at addr. They are valid and have their
+// defaults.
+func (o *Options) rules(addr net.Addr) admission.Rules {
+	return admission.Rules{
+		Most: o.MaxConnections, Waits: o.WhenFull == Wait, Queues: o.MaxWait > 0,
+		PerIP: o.MaxConnectionsPerIP, PrefixV4: o.PerIPPrefixV4, PrefixV6: o.PerIPPrefixV6,
+		Rate: o.AcceptRate, Burst: o.AcceptBurst,
+		Allow: o.Allow, Deny: o.Deny,
+		Proxied: o.ProxyProtocol.Enabled, Trusted: o.ProxyProtocol.TrustedProxies,
+		AnyPeer: o.ProxyProtocol.TrustUnix && isUnix(addr),
+	}
 }

@@ -88,8 +88,8 @@ func TestAnOwnerThatHasEndedAlreadyStopsTheListenerAtOnce(t *testing.T) {
 			eventually(t, func() bool { return len(w.actors()) == 0 })
 			return pid
 		},
-		"never was":                   func(_ *testing.T, w *world) *actor.PID { return w.NewLocalPID("nobody") },
-		"on a node that is not there": func(*testing.T, *world) *actor.PID { return actor.NewPID("192.0.2.1:7", "somebody") },
+		"never was":                   func(_ *testing.T, w *world) *actor.PID { return w.NewLocalPID("none") },
+		"on a node that is not there": func(*testing.T, *world) *actor.PID { return actor.NewPID("192.0.2.1:7", "actor") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			overEach(t, func(t *testing.T, o Options) {

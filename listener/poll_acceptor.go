@@ -17,6 +17,8 @@ import (
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // pollAcceptor is an acceptor of the poll transport. It pulls connections from the listening socket
@@ -170,7 +172,7 @@ func (a *pollAcceptor) current() (acceptSocket, uint64) {
 // accept makes a connection of the next client. Held clients come first. ErrAgain means that there
 // is no client, or no room.
 func (a *pollAcceptor) accept(socket acceptSocket) error {
-	if free, _ := a.server.admission.room(); !free {
+	if free, _ := a.server.admission.Room(); !free {
 		return transport.ErrAgain
 	}
 	client, held := a.popHeld()
@@ -186,7 +188,7 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 		a.wait.reset()
 		a.mu.Unlock()
 	}
-	ip := ipOf(client.Poll)
+	ip := admission.IPOf(client.Poll)
 	permit, refusal, queues := a.server.admit(ip)
 	switch {
 	case permit != nil:
@@ -197,7 +199,7 @@ func (a *pollAcceptor) accept(socket acceptSocket) error {
 		a.enqueue(client, ip)
 	default:
 		a.hold(client)
-		a.server.holdNobodyWhileRefusing()
+		a.server.letHeldGoWhileRefusing()
 		return transport.ErrAgain
 	}
 	return nil
@@ -208,7 +210,11 @@ func (p *polling) begin(client pollClient, permit *connection.Permit) {
 	if recv, send := p.server.kernelShare(p.server.options()); recv+send > 0 {
 		client.Limit(recv, send)
 	}
-	p.server.spawn(client.Poll, client.lane, permit)
+	var socket transport.Conn = client.Poll
+	if config := p.server.options().TLSConfig; config != nil {
+		socket = transport.NewPollTLS(client.Poll, config, &p.server.readers)
+	}
+	p.server.spawn(socket, client.lane, permit)
 }
 
 func (p *polling) enqueue(client pollClient, ip netip.Addr) {

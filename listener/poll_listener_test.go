@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"crypto/tls"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -184,4 +186,19 @@ func TestAHeldClientOfThePollTransportEndsWithTheListener(t *testing.T) {
 	hold(t, l)
 	require.NoError(t, l.Close())
 	require.NotErrorIs(t, ends(second), os.ErrDeadlineExceeded)
+}
+
+// A second handshake within a read needs a goroutine that may wait.
+func TestADialledTLSConnectionIsPolledUnlessItMayBeRenegotiated(t *testing.T) {
+	l := newWorld().listen(t, of(newEcho()), Options{})
+	for want, config := range map[transport.Conn]*tls.Config{
+		(*transport.Poll)(nil):    nil,
+		(*transport.PollTLS)(nil): {MinVersion: tls.VersionTLS12},
+		(*transport.Stream)(nil):  {MinVersion: tls.VersionTLS12, Renegotiation: tls.RenegotiateOnceAsClient},
+	} {
+		socket, _, err := l.server.transportOf(dial(t, l), config)
+		require.NoError(t, err)
+		assert.IsType(t, want, socket)
+		socket.Abort()
+	}
 }

@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 
@@ -23,4 +24,6 @@ func pollable(net.Listener) bool { return false }
 func (*polling) dispatchers() []actor.Dispatcher { return nil }
 func (*polling) close()                          {}
 
-func (*polling) adopt(net.Conn) (transport.Conn, int, error) { return nil, 0, errNoPolling }
+func (*polling) adopt(net.Conn, *tls.Config) (transport.Conn, int, error) {
+	return nil, 0, errNoPolling
+}

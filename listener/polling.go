@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"crypto/tls"
 	"net"
 	"os"
 	"sync"
@@ -79,12 +80,15 @@ func (p *polling) dispatchers() (all []actor.Dispatcher) {
 	return all
 }
 
-// adopt polls a socket that this side has opened.
-func (p *polling) adopt(conn net.Conn) (transport.Conn, int, error) {
+// adopt polls a socket that this side has opened. config, if not nil, puts TLS over it.
+func (p *polling) adopt(conn net.Conn, config *tls.Config) (transport.Conn, int, error) {
 	lane := p.lane()
 	p.dealt.Add(1)
 	socket, err := transport.Adopt(p.loops[lane].set, conn)
-	return socket, lane, err
+	if err != nil || config == nil {
+		return socket, lane, err
+	}
+	return transport.NewPollTLSClient(socket, config, &p.server.readers), lane, nil
 }
 
 // lane returns the number of the event loop that the next connection goes to.

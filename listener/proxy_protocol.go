@@ -5,10 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"github.com/go-berth/berth/connection"
-	"github.com/go-berth/berth/connection/transport"
-	"github.com/go-berth/berth/protocol"
 )
 
 // ProxyProtocol says whether clients come through proxies that put a PROXY header, version 1 or 2,
@@ -61,64 +57,4 @@ func (p *ProxyProtocol) suits(addr net.Addr) error {
 func isUnix(addr net.Addr) bool {
 	_, is := addr.(*net.UnixAddr)
 	return is
-}
-
-// proxies are those to trust. Immutable.
-type proxies struct {
-	expected bool
-	trusted  prefixes
-	unix     bool // the listener's clients have no address, and are trusted without one
-}
-
-func newProxies(o *ProxyProtocol, addr net.Addr) proxies {
-	return proxies{expected: o.Enabled, trusted: newPrefixes(o.TrustedProxies), unix: o.TrustUnix && isUnix(addr)}
-}
-
-func (p *proxies) trust(ip netip.Addr) bool { return p.unix || p.trusted.contain(ip) }
-
-// proxied is a client of which only its proxy is known, until its header tells more. It has a
-// permit among MaxConnections; whether it may stay, and its permit among those from its address,
-// are decided then.
-type proxied struct {
-	admission *admission
-	permit    connection.Permit
-
-	// Under admission's lock.
-	entry *perIPEntry
-	left  bool
-}
-
-func newProxied(a *admission) *connection.Permit {
-	p := &proxied{admission: a}
-	p.permit = connection.Permit{Leave: p.leave, Admit: p.admit}
-	return &p.permit
-}
-
-// admit decides whether the client that the header names may stay.
-func (p *proxied) admit(client net.Addr) error {
-	refusal := p.enter(ipOfAddr(client))
-	if refusal == protocol.RefusalNone {
-		return nil
-	}
-	p.admission.refused(client, refusal)
-	return fmt.Errorf("%w: %s", transport.ErrRefused, refusal)
-}
-
-func (p *proxied) enter(ip netip.Addr) protocol.Refusal {
-	a := p.admission
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	refusal := a.judge(ip)
-	if prefix := a.perIP.prefix(ip); refusal == protocol.RefusalNone && prefix.IsValid() && !p.left {
-		p.entry = a.perIP.enter(prefix)
-	}
-	return refusal
-}
-
-func (p *proxied) leave() {
-	p.admission.mu.Lock()
-	p.left = true
-	entry := p.entry
-	p.admission.mu.Unlock()
-	p.admission.leave(entry)
 }

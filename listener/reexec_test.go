@@ -135,7 +135,7 @@ func TestAfterAFailedReexecTheOldProcessServesOn(t *testing.T) {
 	}{
 		"it ends before it is ready": {givesUp, nil, "berth: the new process ended before it was ready: exit status 3"},
 		"it is not ready in time": {neverReady, func(s *successor, _ *Listener, cancel func()) {
-			s.await("serving nobody")
+			s.await("serving none")
 			cancel()
 		}, "berth: the new process was not ready in time: context canceled"},
 		"there is no such program": {"/no/such/program", nil, "berth: fork/exec /no/such/program: no such file or directory"},

@@ -1,10 +1,12 @@
 package listener
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"sync"
 
+	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -28,7 +30,14 @@ func (s *server) refuse(c client, why protocol.Refusal) {
 // refused takes note that a client was turned away.
 func (s *server) refused(client net.Addr, why protocol.Refusal) {
 	s.refusals.add(why)
-	s.publish(&Rejected{RemoteAddr: client, Reason: why})
+	s.publish(&Rejected{Addr: s.addr, RemoteAddr: client, Reason: why})
+}
+
+// refusedBehindProxy is refused for a client that was admitted, and whose address became known by a
+// PROXY header. The error ends its connection.
+func (s *server) refusedBehindProxy(client net.Addr, why protocol.Refusal) error {
+	s.refused(client, why)
+	return fmt.Errorf("%w: %s", transport.ErrRefused, why)
 }
 
 // refusals counts the clients that were turned away. Any goroutine may call its methods.

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"reflect"
@@ -81,9 +80,6 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 	if err := next.ProxyProtocol.suits(s.addr); err != nil {
 		return err
 	}
-	if s.polling != nil && next.TLSConfig != nil {
-		return errors.New("berth: TLSConfig cannot come while the listener runs on the poll transport: start it with Transport Stream")
-	}
 	acceptors := s.options().Acceptors
 	if next.Acceptors > acceptors {
 		if err := s.resize(next.Acceptors); err != nil {
@@ -99,7 +95,7 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 	}
 	s.given.Store(&given)
 	s.settle()
-	s.admission.set(&next)
+	s.admission.Set(next.rules(s.addr))
 	s.counter.setAlarms(next.Alarms)
 	s.sweepSooner()
 	return nil
@@ -107,19 +103,10 @@ func (s *server) replace(given Options, pid *actor.PID) error {
 
 // resize makes the transport keep the given number of acceptors.
 func (s *server) resize(acceptors int) error {
-	if s.changes() {
-		return errChanges
-	}
-	if !s.enter() {
-		return ErrClosed
-	}
-	defer s.leave()
-	if !s.beginChange() {
-		return ErrClosed
-	}
-	defer s.endChange()
-	s.intake.shrink(acceptors)
-	return s.intake.grow(acceptors)
+	return s.change(func() error {
+		s.intake.shrink(acceptors)
+		return s.intake.grow(acceptors)
+	})
 }
 
 // retune puts next in force for new sockets: the gate is held, so that no listening socket is

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/faultnet"
 )
@@ -248,9 +249,7 @@ func TestClientsThatWaitForTheRateAreServedOnceThereIsNone(t *testing.T) {
 		echoes(t, dial(t, l))
 		second := dial(t, l)
 		eventually(t, func() bool { // the acceptor has looked, and waits
-			l.server.admission.mu.Lock()
-			defer l.server.admission.mu.Unlock()
-			return l.server.admission.timer != nil
+			return l.server.admission.State().Paced
 		})
 		o.AcceptRate = 0
 		require.NoError(t, l.SetOptions(o))
@@ -276,8 +275,8 @@ func TestListsAreReplacedForTheNextClients(t *testing.T) {
 
 func TestACertificateIsReplaced(t *testing.T) {
 	w := newWorld()
-	first, _ := certified(t)
-	second, _ := certified(t)
+	first := &tls.Config{Certificates: []tls.Certificate{setup.Certificate("first")}, MinVersion: tls.VersionTLS13}
+	second := &tls.Config{Certificates: []tls.Certificate{setup.Certificate("second")}, MinVersion: tls.VersionTLS13}
 	l := w.listen(t, of(newEcho()), Options{TLSConfig: first})
 	shown := func() []byte {
 		c := tls.Client(dial(t, l), &tls.Config{InsecureSkipVerify: true})
@@ -292,16 +291,18 @@ func TestACertificateIsReplaced(t *testing.T) {
 	echoes(t, dial(t, l))
 }
 
-func TestTLSCannotComeToThePollTransport(t *testing.T) {
-	l := newWorld().listen(t, of(newEcho()), Options{})
-	if l.server.polling == nil {
-		t.Skip("no poll transport")
-	}
-	config, _ := certified(t)
-	require.EqualError(t, l.SetOptions(Options{TLSConfig: config}),
-		"berth: TLSConfig cannot come while the listener runs on the poll transport: start it with Transport Stream")
-	assert.Nil(t, l.Options().TLSConfig)
-	echoes(t, dial(t, l))
+func TestTLSComesToARunningListener(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		l := w.listen(t, of(newEcho()), o)
+		before := dial(t, l)
+		echoes(t, before)
+		server, client := certified(t)
+		o.TLSConfig = server
+		require.NoError(t, l.SetOptions(o))
+		echoes(t, tls.Client(dial(t, l), client))
+		echoes(t, before)
+	})
 }
 
 // Options are replaced all the time, and clients come and go. The open connections never exceed the
@@ -358,10 +359,6 @@ func TestInAStormOfReplacementsThePeakHoldsAndNoClientIsLost(t *testing.T) {
 		assert.LessOrEqual(t, handler.peak.Load(), int64(most))
 		assert.EqualValues(t, dialers*each, l.Info().Accepted)
 		assert.Empty(t, l.Info().Refused)
-		a := l.server.admission
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		assert.Zero(t, a.limiter.used)
-		assert.Empty(t, a.perIP.entries)
+		assert.Zero(t, l.server.admission.State())
 	})
 }

@@ -1,6 +1,10 @@
 package listener
 
-import "time"
+import (
+	"time"
+
+	"github.com/go-berth/berth/internal/window"
+)
 
 const (
 	// mostRestarts is how often an acceptor that fails is made anew within restartWindow. One
@@ -12,21 +16,24 @@ const (
 // restarts counts how often one acceptor had to be made anew. It gives the wait of each time, which
 // is that after as many failed accepts. A quiet restartWindow sets the count to zero.
 type restarts struct {
-	recent []time.Time // within the window, oldest first
+	first  time.Time // from which recent measures
+	recent window.Window
 	wait   backoff
 }
 
 // next counts one more, at now, and returns how many there are within the window.
 func (r *restarts) next(now time.Time) (count int, wait time.Duration) {
-	for len(r.recent) > 0 && now.Sub(r.recent[0]) >= restartWindow {
-		r.recent = r.recent[1:]
+	if r.first.IsZero() {
+		r.first = now
 	}
-	if len(r.recent) == 0 {
+	at := now.Sub(r.first)
+	count = r.recent.Len(at, restartWindow)
+	if count == 0 {
 		r.wait.reset()
 	}
-	r.recent = append(r.recent, now)
-	return len(r.recent), r.wait.next()
+	r.recent.Add(at)
+	return count + 1, r.wait.next()
 }
 
 // forgive forgets those counted so far.
-func (r *restarts) forgive() { r.recent = nil }
+func (r *restarts) forgive() { r.recent = window.Window{} }

@@ -1,18 +1,18 @@
 package listener
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
+
+	"github.com/go-berth/berth/listener/internal/admission"
 )
 
 // server is the state that the actors of one listener share. It outlives a restart of any of them.
@@ -23,8 +23,6 @@ import (
 type server struct {
 	system  *actor.ActorSystem
 	addr    net.Addr
-	origin  origin                       // of the listening socket
-	bind    func() (net.Listener, error) // opens a listening socket at addr; nil where Serve was given the only one
 	factory tcpactor.Factory
 	owner   *actor.PID // nil: none is watched
 
@@ -34,57 +32,42 @@ type server struct {
 	config    net.ListenConfig        // of the listening socket, as far as keep-alive probes go
 	sooner    chan struct{}           // tells the sweep that the limits have changed; room for one signal
 
+	listenSockets
+
+	admission  *admission.Admission
+	held       held
+	queue      clientQueue
+	refusals   refusals
+	rejections rejections
+
 	pool        *tcpactor.Pool
 	polling     *polling           // nil with the stream transport
 	dispatchers []actor.Dispatcher // of connections: the pool or the loops
 	readers     sync.WaitGroup
 	sweeping    sync.WaitGroup
-	admission   *admission
-	held        held
-	queue       clientQueue
-	refusals    refusals
-	counter     counter
-	rejections  rejections
+	connects    connects // the dials by message
 
 	spawner atomic.Pointer[connection.Spawner] // set by the first start
 	budget  *connection.Budget                 // nil without a MemoryBudget
+	begun   chan struct{}                      // closed when connections can be made
+	counter counter
+	counts
 
 	posts []*post // by acceptor; the supervisor's
 	mail  mail    // the supervisor's
 
-	intake   intake
-	inside   sync.WaitGroup // accepts, and changes of the listening sockets; see enter
-	changing chan struct{}  // has room for one; see beginChange
-	mode     atomic.Uint32  // changed under gate
+	ending
+}
 
-	gate       sync.Mutex
-	resumed    chan struct{} // closed while accepting
-	slots      []slot
-	generation uint64 // of the newest listening socket
-	handedOver bool   // another process serves the socket
-
+// counts are those of accepts and of connections. Any goroutine may call their methods.
+type counts struct {
 	acceptCount  atomic.Uint64
 	acceptErrors atomic.Uint64
 	spawned      atomic.Uint64 // connections made
 	gone         atomic.Uint64 // of those, how many have ended, actors and all
+	handOvers    atomic.Uint64
 	orphans      atomic.Bool   // gone may miss an end from now on
 	ended        chan struct{} // signalled when one ends; room for one signal
-
-	asked     chan struct{}   // closed when the end is asked for
-	asking    sync.Once       // closes it
-	absent    atomic.Int64    // callbacks that the end waits for no longer
-	deadlines chan time.Time  // a shutdown's deadline, and every earlier one that hurries it
-	begun     chan struct{}   // closed when connections can be made
-	closing   chan struct{}   // closed when accepting ends for good
-	life      context.Context // cancelled at the same moment
-	endLife   context.CancelFunc
-	draining  chan struct{}  // closed when the connections know that they drain
-	intent    atomic.Uint32  // see begins
-	cut       ShutdownError  // what the end cut off; written before drained is closed, as outcome
-	outcome   *ShutdownError // the answer to Shutdown and Close; nil: all is well
-	drained   chan struct{}
-	stopped   chan struct{} // closed when the supervisor has stopped
-	done      chan struct{} // closed when nothing of ours is left
 }
 
 // options returns the options in force for connections that are accepted from now on. Two calls may
@@ -113,6 +96,7 @@ func (s *server) begin(children *actor.PID) {
 	s.replacing.Lock() // options must not be replaced between the reading and the storing
 	spawner := connection.NewSpawner(connection.Config{
 		System:      s.system,
+		Addr:        s.addr,
 		Parent:      children,
 		Factory:     s.factory,
 		Options:     s.options().Connection,
@@ -129,22 +113,25 @@ func (s *server) begin(children *actor.PID) {
 	close(s.begun)
 	go s.sweep()
 	s.publish(&Started{Addr: s.addr})
+	for _, warning := range s.warnings() {
+		s.publish(&warning)
+	}
 }
 
 // left takes note that the actors of one connection have ended.
-func (s *server) left() {
+func (s *counts) left() {
 	s.gone.Add(1)
 	s.signalEnded()
 }
 
 // orphaned takes note that the parent of the connections stops before them: their own list must
 // tell when the last one has ended.
-func (s *server) orphaned() {
+func (s *counts) orphaned() {
 	s.orphans.Store(true)
 	s.signalEnded()
 }
 
-func (s *server) signalEnded() {
+func (s *counts) signalEnded() {
 	select {
 	case s.ended <- struct{}{}:
 	default:
@@ -183,12 +170,14 @@ func (s *server) info() protocol.ListenerInfo {
 		Refused:        s.refusals.all(),
 		AcceptErrors:   s.acceptErrors.Load(),
 		Waiting:        s.queue.len(),
+		HandOvers:      s.handOvers.Load(),
 	}
 	if spawner := s.spawner.Load(); spawner != nil {
 		t := spawner.Totals()
 		info.Open, info.ByState, info.Detached, info.Lingering = t.Open, t.ByState, t.Detached, t.Lingering
 		info.Ended, info.Read, info.Written = t.Ended, t.Read, t.Written
 		info.QueuedWrites, info.QueuedBytes = t.QueuedWrites, t.QueuedBytes
+		info.Paused, info.Full = t.Paused, t.Full
 	}
 	if b := s.budget; b != nil {
 		info.BufferedBytes, info.Throttled, info.OverBudget = b.Held(), b.Waiting(), b.Refused()

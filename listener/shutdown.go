@@ -1,8 +1,11 @@
 package listener
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -54,6 +57,37 @@ const (
 	// joinGrace is how long it waits for other goroutines that may be in the user's code.
 	joinGrace = 5 * time.Second
 )
+
+// ending is the end of a listener: what was asked for, how far it is, what it cut off.
+type ending struct {
+	asked     chan struct{}   // closed when the end is asked for
+	asking    sync.Once       // closes it
+	absent    atomic.Int64    // callbacks that the end waits for no longer
+	deadlines chan time.Time  // a shutdown's deadline, and every earlier one that hurries it
+	life      context.Context // cancelled when accepting ends for good
+	endLife   context.CancelFunc
+	draining  chan struct{}  // closed when the connections know that they drain
+	intent    atomic.Uint32  // see begins
+	cut       ShutdownError  // what the end cut off; written before drained is closed, as outcome
+	outcome   *ShutdownError // the answer to Shutdown and Close; nil: all is well
+	drained   chan struct{}
+	stopped   chan struct{} // closed when the supervisor has stopped
+	done      chan struct{} // closed when nothing of ours is left
+}
+
+func newEnding() ending {
+	life, endLife := context.WithCancel(context.Background())
+	return ending{
+		asked:     make(chan struct{}),
+		deadlines: make(chan time.Time, 1),
+		life:      life,
+		endLife:   endLife,
+		draining:  make(chan struct{}),
+		drained:   make(chan struct{}),
+		stopped:   make(chan struct{}),
+		done:      make(chan struct{}),
+	}
+}
 
 // stopBy sets the deadline of the shutdown, or hurries one that goes on. Zero means ShutdownTimeout
 // from now.
@@ -111,7 +145,7 @@ const (
 
 // begins stores what the caller wants. The first caller decides: there is one end, and all callers
 // get one answer.
-func (s *server) begins(intent uint32) { s.intent.CompareAndSwap(0, intent) }
+func (s *ending) begins(intent uint32) { s.intent.CompareAndSwap(0, intent) }
 
 // drainer brings the connections to their end: Draining and time, an orderly close, an abort.
 type drainer struct {
@@ -245,6 +279,7 @@ func (s *server) reap() {
 // net.Conn of the user's, late completions. It waits for a goroutine that does not return no longer
 // than for any callback.
 func (s *server) join() {
+	s.connects.running.Wait()
 	s.readers.Wait()
 	s.pool.Wait()
 	if s.polling != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -16,7 +17,18 @@ func (o Options) bind(addr string) (net.Listener, error) {
 	if o.ReusePort {
 		config.Control = both(setReusePort, config.Control)
 	}
-	listen := func() (net.Listener, error) { return config.Listen(context.Background(), o.Network, addr) }
+	var broken brokenControl
+	config.Control = broken.watch(config.Control)
+	listen := func() (net.Listener, error) {
+		l, err := config.Listen(context.Background(), o.Network, addr)
+		if broken.failure != nil {
+			if err == nil { // package net tries again without MPTCP
+				_ = l.Close()
+			}
+			panic(broken.failure)
+		}
+		return l, err
+	}
 	var l net.Listener
 	var err error
 	if o.Network == "unix" && isPath(addr) {
@@ -67,6 +79,26 @@ func both(first, own control) control {
 		if err := first(network, address, socket); err != nil {
 			return err
 		}
+		return own(network, address, socket)
+	}
+}
+
+// brokenControl keeps a panic of a control.
+type brokenControl struct{ failure error }
+
+// watch returns own with its panic as an error. A panic that went through package net would leave
+// the new socket's descriptor open for ever. runtime.Goexit still does.
+func (b *brokenControl) watch(own control) control {
+	if own == nil {
+		return nil
+	}
+	return func(network, address string, socket syscall.RawConn) (err error) {
+		defer func() {
+			if reason := recover(); reason != nil {
+				b.failure = panicked(reason, debug.Stack())
+				err = b.failure
+			}
+		}()
 		return own(network, address, socket)
 	}
 }

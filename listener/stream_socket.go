@@ -52,15 +52,15 @@ func (k *streamSocket) ours(err error, called uint64) bool {
 func (k *streamSocket) halt(halted bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before := k.busy()
+	before := k.busyLocked()
 	k.halted = halted
-	k.changed(before)
+	k.changedLocked(before)
 }
 
 // accept is Accept for the loops. It fails with errHeld while they are to stay out.
 func (k *streamSocket) accept() (net.Conn, error) {
 	k.mu.Lock()
-	if k.busy() {
+	if k.busyLocked() {
 		k.mu.Unlock()
 		return nil, errHeld
 	}
@@ -88,9 +88,9 @@ func (k *streamSocket) hold() bool {
 		k.mu.Unlock()
 		return false
 	}
-	before := k.busy()
+	before := k.busyLocked()
 	k.holds++
-	k.changed(before)
+	k.changedLocked(before)
 	var left chan struct{}
 	if k.inside > 0 {
 		if k.left == nil {
@@ -108,16 +108,16 @@ func (k *streamSocket) hold() bool {
 func (k *streamSocket) release() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before := k.busy()
+	before := k.busyLocked()
 	k.holds--
-	k.changed(before)
+	k.changedLocked(before)
 }
 
-func (k *streamSocket) busy() bool { return !k.closed && (k.halted || k.holds > 0) }
+func (k *streamSocket) busyLocked() bool { return !k.closed && (k.halted || k.holds > 0) }
 
-func (k *streamSocket) changed(before bool) {
+func (k *streamSocket) changedLocked(before bool) {
 	switch {
-	case before == k.busy():
+	case before == k.busyLocked():
 	case before:
 		if !k.closed { // else a loop that was called back, and is not inside yet, would take one more client before the close
 			k.setDeadline(time.Time{})
@@ -180,9 +180,9 @@ const mostBacklog = 4096
 // close wakes the loops that wait for the socket to be free: there may be another socket.
 func (k *streamSocket) close() {
 	k.mu.Lock()
-	before := k.busy()
+	before := k.busyLocked()
 	k.closed = true
-	k.changed(before)
+	k.changedLocked(before)
 	k.mu.Unlock()
 	_ = guarded(func() { _ = k.listener.Close() })
 }

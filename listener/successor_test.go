@@ -49,7 +49,7 @@ func TestMainOfTheSuccessor(t *testing.T) {
 	case givesUp:
 		os.Exit(3)
 	case neverReady:
-		fmt.Println("serving nobody")
+		fmt.Println("serving none")
 		said.Scan()
 		return
 	}

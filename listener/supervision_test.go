@@ -130,7 +130,7 @@ func TestWhileAnAcceptorWaitsAShutdownLeavesNoTimer(t *testing.T) {
 		require.Empty(t, w.acceptors(l))
 		began := time.Now()
 		require.NoError(t, l.Shutdown(t.Context()))
-		assert.Less(t, time.Since(began), 100*time.Millisecond, "nobody waits for it")
+		assert.Less(t, time.Since(began), 100*time.Millisecond, "the end does not wait for it")
 		time.Sleep(time.Minute)
 		for _, letter := range published[*actor.DeadLetterEvent](w) {
 			assert.NotContains(t, letter.PID.Id, l.PID().Id)

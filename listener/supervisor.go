@@ -48,6 +48,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	case *protocol.GetInfo:
 		info := s.server.info()
 		ctx.Respond(&info)
+	case *Connect:
+		s.server.connect(ctx, m)
 	case *protocol.Shutdown:
 		s.server.begins(toDrain)
 		s.server.stopBy(m.Deadline)
@@ -78,6 +80,8 @@ func isNil(message any) bool {
 	case *protocol.ResumeAccepting:
 		return m == nil
 	case *protocol.Shutdown:
+		return m == nil
+	case *Connect:
 		return m == nil
 	}
 	return false
@@ -139,6 +143,9 @@ func (l *mail) Drop(message any) {
 			ack = m.Ack
 		case *protocol.ResumeAccepting:
 			ack = m.Ack
+		case *Connect:
+			l.server.answerConnect(l.self, sender, m, nil, ErrClosed)
+			return
 		}
 	}
 	if ack == nil || sender == nil {

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -62,10 +62,7 @@ func someAddress(t *testing.T, o Options) string {
 	if o.Network != "unix" {
 		return anyPort
 	}
-	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
+	return setup.SocketPath(t)
 }
 
 // refused requires that the kernel refuses a client.
@@ -150,7 +147,7 @@ func TestASuspensionThatRefusesKeepsTheCap(t *testing.T) {
 		}
 		require.NoError(t, l.SuspendRefusing())
 		for _, c := range others {
-			assert.NotErrorIs(t, ends(c), os.ErrDeadlineExceeded, "nobody is left between having been accepted and being served")
+			assert.NotErrorIs(t, ends(c), os.ErrDeadlineExceeded, "no client is left between its accept and its handler")
 		}
 		assert.Equal(t, 2, l.Info().Open)
 		echoes(t, first)

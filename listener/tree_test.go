@@ -151,7 +151,7 @@ func TestAParentOfConnectionsThatIsKilledComesBackAndNoConnectionNotices(t *test
 		go func() { _ = ends(live); _ = live.Close() }()
 		began := time.Now()
 		require.NoError(t, l.Shutdown(within(t, patience)))
-		assert.Less(t, time.Since(began), patience/2, "nobody is waited for who has gone")
+		assert.Less(t, time.Since(began), patience/2, "the end waits for no connection that has gone")
 	})
 }
 

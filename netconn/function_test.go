@@ -14,12 +14,13 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 )
 
 // serve starts a server with a factory and returns what dials it.
-func (n network) serve(t *testing.T, f tcpactor.Factory) (*listener.Listener, *events, func() net.Conn) {
+func (n network) serve(t *testing.T, f tcpactor.Factory) (*listener.Listener, *setup.Events, func() net.Conn) {
 	t.Helper()
 	system, events := newSystem()
 	o := Options(n.options(listener.Options{}))
@@ -78,8 +79,8 @@ func TestAPanicInAFunctionIsTheFailureOfItsHandlerAndEndsItsConnectionOnly(t *te
 		text, err := readError(t, client)
 		assert.Equal(t, "!", text)
 		assert.Equal(t, io.EOF, err)
-		eventually(t, func() bool { return len(published[*connection.HandlerFailed](events)) == 1 })
-		failed := published[*connection.HandlerFailed](events)[0]
+		eventually(t, func() bool { return len(setup.Published[*connection.HandlerFailed](events)) == 1 })
+		failed := setup.Published[*connection.HandlerFailed](events)[0]
 		assert.Equal(t, protocol.ReasonHandlerPanic, failed.Reason)
 		assert.ErrorIs(t, failed.Err, boom)
 		assert.EqualError(t, failed.Err, "berth: handler panicked: boom")
@@ -98,8 +99,8 @@ func TestGoexitInAFunctionIsAFailureToo(t *testing.T) {
 	client := dial()
 	_, err := readError(t, client)
 	assert.Equal(t, io.EOF, err)
-	eventually(t, func() bool { return len(published[*connection.HandlerFailed](events)) == 1 })
-	assert.ErrorIs(t, published[*connection.HandlerFailed](events)[0].Err, protocol.ErrGoexit)
+	eventually(t, func() bool { return len(setup.Published[*connection.HandlerFailed](events)) == 1 })
+	assert.ErrorIs(t, setup.Published[*connection.HandlerFailed](events)[0].Err, protocol.ErrGoexit)
 }
 
 func TestAPanicAfterTheEndIsPublishedToo(t *testing.T) {
@@ -114,7 +115,7 @@ func TestAPanicAfterTheEndIsPublishedToo(t *testing.T) {
 			panic("late")
 		}))
 		write(t, dial(), "x")
-		eventually(t, func() bool { return len(published[*connection.HandlerFailed](events)) == 1 })
+		eventually(t, func() bool { return len(setup.Published[*connection.HandlerFailed](events)) == 1 })
 		require.NoError(t, l.Close())
 	})
 }
@@ -160,4 +161,31 @@ func TestAFunctionThatIsNilIsRefused(t *testing.T) {
 		_, err := listener.Listen(system.Root, "127.0.0.1:0", f, listener.Options{})
 		assert.EqualError(t, err, "netconn: no function to serve: it is nil")
 	}
+}
+
+func TestAFunctionTakesAConnectionOverWithItsUnreadBytes(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		blocking := StreamHandler(func(r io.Reader, w io.Writer) {
+			p := make([]byte, 5)
+			if _, err := io.ReadFull(r, p); err == nil {
+				_, _ = io.WriteString(w, string(p)+" to you")
+			}
+		})
+		_, _, dial := n.serve(t, tcpactor.HandlerFunc(func(socket protocol.Socket, data *protocol.Buffer) error {
+			line, found := data.ReadLine()
+			if !found {
+				return nil
+			}
+			if _, err := socket.Write(line); err != nil {
+				return err
+			}
+			return socket.Become(blocking)
+		}))
+		client := dial()
+		write(t, client, "upgrade \nhe")
+		write(t, client, "llo")
+		text, err := readError(t, client)
+		assert.Equal(t, "upgrade hello to you", text)
+		assert.Equal(t, io.EOF, err)
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 )
 
@@ -30,7 +31,7 @@ func web(t *testing.T, l net.Listener, dial func() (net.Conn, error), handler ht
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return dial() },
 		ForceAttemptHTTP2: true,
 	}
-	_, transport.TLSClientConfig = certified()
+	_, transport.TLSClientConfig = setup.TLS()
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()
@@ -105,7 +106,7 @@ func TestHTTPOverTheTLSOfTheServersOwn(t *testing.T) {
 func TestHTTP2OverTLSOverTheBridge(t *testing.T) {
 	each(t, plain(), func(t *testing.T, n network) {
 		l, _, dial := n.open(t, mostQueued, listener.Options{})
-		config, _ := certified()
+		config, _ := setup.TLS()
 		config = config.Clone()
 		config.NextProtos = []string{"h2", "http/1.1"}
 		_, client, url := web(t, tls.NewListener(l, config), dial, http.HandlerFunc(mirror), true)

@@ -54,7 +54,7 @@ func TestCloseEndsAcceptAndLeavesConnectionsThatWereHandedOut(t *testing.T) {
 	})
 }
 
-func TestCloseResetsConnectionsThatNobodyAccepted(t *testing.T) {
+func TestCloseResetsUnacceptedConnections(t *testing.T) {
 	each(t, networks, func(t *testing.T, n network) {
 		l, _, dial := n.open(t, mostQueued, listener.Options{})
 		client, err := dial()

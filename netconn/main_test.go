@@ -2,38 +2,28 @@ package netconn
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"log/slog"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/simnet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
-// patience is how long a test waits for what comes at once; only a failing test waits that long.
-const patience = 20 * time.Second
+const patience = setup.Patience
 
 // network is one way for bytes to travel.
 type network struct {
@@ -56,34 +46,9 @@ func sockets() []network { return networks[:2] }
 
 func (n network) available() bool { return n.transport != listener.Poll || runtime.GOOS != "windows" }
 
-// events are what the actor system published.
-type events struct {
-	mu  sync.Mutex
-	all []any
-}
-
-func published[T any](e *events) (some []T) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, event := range e.all {
-		if one, is := event.(T); is {
-			some = append(some, one)
-		}
-	}
-	return some
-}
-
-func newSystem() (*actor.ActorSystem, *events) {
-	e := &events{}
-	system := tcpactor.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))
-	system.EventStream.Subscribe(func(event any) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.all = append(e.all, event)
-	})
-	return system, e
+func newSystem() (*actor.ActorSystem, *setup.Events) {
+	system := tcpactor.NewSystem(setup.Silent()...)
+	return system, setup.Record(system)
 }
 
 // options completes those of a test for the network.
@@ -93,7 +58,7 @@ func (n network) options(o listener.Options) listener.Options {
 	}
 	o.Transport = n.transport
 	if n.secured {
-		o.TLSConfig, _ = certified()
+		o.TLSConfig, _ = setup.TLS()
 	}
 	return o
 }
@@ -102,14 +67,11 @@ func (n network) address(t testing.TB) string {
 	if n.family != "unix" {
 		return "127.0.0.1:0"
 	}
-	dir, err := os.MkdirTemp("", "netconn") //nolint:usetesting // t.TempDir's names are too long for a socket
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
+	return setup.SocketPath(t)
 }
 
 // open makes a listener of the network, and what dials it. It is closed with the test.
-func (n network) open(t testing.TB, most int, o listener.Options) (*Listener, *events, func() (net.Conn, error)) {
+func (n network) open(t testing.TB, most int, o listener.Options) (*Listener, *setup.Events, func() (net.Conn, error)) {
 	t.Helper()
 	system, events := newSystem()
 	l := newListener(system, most)
@@ -144,7 +106,7 @@ func (n network) dressed(dial func() (net.Conn, error)) func() (net.Conn, error)
 		if err != nil {
 			return nil, err
 		}
-		_, config := certified()
+		_, config := setup.TLS()
 		client := tls.Client(c, config)
 		go func() { _ = client.Handshake() }()
 		return client, nil
@@ -187,19 +149,13 @@ func soon[T any](t *testing.T, do func() T) T {
 
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
-	}
+	return setup.Receive(t, from)
 }
 
-// eventually polls what nothing announces.
+// eventually asks again and again, for things that are not announced.
 func eventually(t *testing.T, what func() bool) {
 	t.Helper()
-	require.Eventually(t, what, patience, time.Millisecond)
+	setup.Eventually(t, what)
 }
 
 // read reads n bytes.
@@ -269,27 +225,3 @@ func ended(t *testing.T, c *Conn) protocol.Reason {
 	eventually(t, func() bool { return c.Socket().Info().State == protocol.StateClosed })
 	return c.Socket().Info().Reason
 }
-
-// certified returns the configurations of a server and of a client that trusts it.
-var certified = sync.OnceValues(func() (server, client *tls.Config) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	certificate := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}}, &tls.Config{RootCAs: pool, ServerName: "localhost"}
-})

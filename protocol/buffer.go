@@ -2,6 +2,8 @@ package protocol
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 )
 
@@ -17,6 +19,9 @@ type Buffer struct {
 	storage any // the owner of the memory behind unread; opaque here, nil once taken
 	eof     bool
 	end     uint64 // the position in the stream behind unread
+	need    int    // of the last Need, 0 if there was none
+	needAt  uint64 // the Offset then
+	most    int    // that Need takes; 0: any number
 }
 
 // NewBuffer returns a Buffer over p, for tests of handlers.
@@ -35,6 +40,42 @@ func (b *Buffer) AtEOF() bool { return b.eof }
 // were consumed before it. It grows over all calls of a connection's handler, so it also tells
 // whether other code has consumed bytes since an earlier look.
 func (b *Buffer) Offset() uint64 { return b.end - uint64(len(b.unread)) }
+
+// Need asks for n unread bytes, the ones that are there included: there is no other Data before so
+// many are unread, or the stream has ended, or the connection has. So a frame may be longer than
+// ReadBufferSize, and is not looked at again with each piece of it. If n is more than
+// MaxReadBufferSize, Need returns an error and asks for nothing.
+//
+// If n bytes or more stay unread after the call, Data comes again at once, provided that the call
+// has consumed some bytes: so a handler can take one frame in each call. What holds Data back
+// otherwise (a pause, used-up demand, ReadGate) does so here, and a Resume brings no Data before n
+// bytes are there. A Data that asks for more bytes than there are, and of which nothing was
+// consumed, uses up no demand.
+//
+// It holds for one Data; the last call counts. Bytes that are consumed after it take it back, and
+// so does n <= 0. It has no effect once AtEOF is true.
+func (b *Buffer) Need(n int) error {
+	switch {
+	case n <= 0:
+		n = 0
+	case b.most < 0 && n > len(b.unread):
+		return errShownWhole
+	case b.most > 0 && n > b.most:
+		return fmt.Errorf("berth: %d bytes are needed at once, and MaxReadBufferSize allows %d", n, b.most)
+	}
+	b.need, b.needAt = n, b.Offset()
+	return nil
+}
+
+var errShownWhole = errors.New("berth: a frame is shown whole, there is no more of it to need")
+
+// Needed returns what the last Need asked for, 0 if nothing is asked for.
+func (b *Buffer) Needed() int {
+	if b.needAt != b.Offset() {
+		return 0
+	}
+	return b.need
+}
 
 // Peek returns the next n bytes without consuming them; fewer if there are fewer, none for n <= 0.
 func (b *Buffer) Peek(n int) []byte {
@@ -115,6 +156,9 @@ func (b *Buffer) CopyTo(p []byte) int { return copy(p, b.Next(len(p))) }
 // overwrites them later.
 func (b *Buffer) Take() []byte {
 	p, _ := b.Hand()
+	if b.most < 0 {
+		p = bytes.Clone(p)
+	}
 	return p
 }
 
@@ -128,6 +172,17 @@ func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
 // AttachAt is Attach for a Buffer that did not show the bytes before: Offset reports offset.
 func (b *Buffer) AttachAt(offset uint64, unread []byte, storage any, eof bool) {
 	b.unread, b.storage, b.eof, b.end = unread, storage, eof, offset+uint64(len(unread))
+	b.need = 0
+}
+
+// Bound sets the most bytes that Need takes. It is for connections.
+func (b *Buffer) Bound(most int) { b.most = most }
+
+// ShowFrame makes b show a frame that was consumed from of, where it began at offset. The memory
+// stays of's: Take copies it. It is for code that shows a handler one frame at a time.
+func (b *Buffer) ShowFrame(frame []byte, of *Buffer, offset uint64) {
+	b.AttachAt(offset, frame, nil, of.eof && len(of.unread) == 0)
+	b.most = -1
 }
 
 // Hand consumes all unread bytes and returns them together with the owner of their memory. It is

@@ -59,7 +59,7 @@ func (b *twin) check(t require.TestingT) {
 	require.Equal(t, b.offset, b.real.Offset())
 	require.Equal(t, b.storage, b.real.Storage())
 	require.Equal(t, b.eof, b.real.AtEOF())
-	require.Equal(t, b.pristine, string(b.memory), "nobody may write into the memory")
+	require.Equal(t, b.pristine, string(b.memory), "the memory must not be written")
 }
 
 // step does one operation on both and compares their answers. The operation gives n its meaning.

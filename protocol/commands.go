@@ -18,8 +18,8 @@ import (
 // Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and LingerTimeout: an actor that
 // writes to many connections stops writing to one at its Closing, or at the first WriteFailed.
 
-// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Detach, Link, Unlink. GetInfo
-// is a question, not a command: its answer is Info.
+// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Detach, Link, Unlink, Become.
+// GetInfo is a question, not a command: its answer is Info.
 type Command interface{ command() }
 
 // Write asks the connection to send Data. The bytes belong to the connection from the moment the
@@ -91,6 +91,28 @@ type Unlink struct {
 	Ack any
 }
 
+// Become gives the connection another handler, for another protocol on the same socket: what
+// follows an upgrade of HTTP, for example. Handler makes it, in any form.
+//
+// It takes effect in the order of the messages: the old handler gets those sent before, and returns
+// from what it is doing. The new one gets Accepted, as after a restart (an actor gets Started
+// before), then exactly the unread bytes as Data, even if no new ones come. Pause, demand,
+// timeouts, links, Value, addresses and PID stay as they are; what the old handler needed by
+// Buffer.Need is forgotten. Writes accepted before stay queued, and their completions still run.
+// The new handler gets again the events that still hold: Writable not ready, Draining, PeerClosed.
+//
+// The old handler gets nothing more, neither Closing nor Closed: these tell of the connection's
+// end, and come to the last handler. An actor gets Restarting, its children are stopped, and the
+// new handler comes once they have ended; what it watched stays watched. After a panic, where
+// RestartHandler allows that, the replacement is made by Handler; Restarts counts from 0 again.
+//
+// If the connection has begun to end the answer is ErrClosed, or what ended it, and the old handler
+// stays.
+type Become struct {
+	Handler Factory
+	Ack     any
+}
+
 // GetInfo asks a connection, or a listener, for its Info. The sender gets it as a reply.
 type GetInfo struct{}
 
@@ -103,6 +125,7 @@ func (*Abort) command()      {}
 func (*Detach) command()     {}
 func (*Link) command()       {}
 func (*Unlink) command()     {}
+func (*Become) command()     {}
 
 // COMMANDS TO A LISTENER: any goroutine and any actor of the same process may send them to its PID.
 

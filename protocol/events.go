@@ -11,8 +11,8 @@ import (
 // In the life of one connection: Accepted once and first; then Data, PeerClosed, Writable and
 // Draining; Closing once, as soon as something ends the connection; Closed once and last. Calls for
 // one connection never overlap. Where handlers that panic are replaced (see
-// connection.RestartHandler), each new one gets Accepted once and first, and the last one Closing
-// and Closed.
+// connection.RestartHandler), or the connection is given another handler (see Become), each new one
+// gets Accepted once and first, and the last one Closing and Closed.
 // An event is valid during the call that delivers it; the connection uses it again afterwards.
 
 // Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closing, Closed.
@@ -22,8 +22,8 @@ type Event interface{ event() }
 // handshake done).
 type Accepted struct {
 	Socket Socket
-	// Restarts counts the handlers of this connection that panicked and were replaced. Above 0 the
-	// conversation is under way already.
+	// Restarts counts the handlers of this connection, since its last Become, that panicked and
+	// were replaced. Above 0 the conversation is under way already.
 	Restarts int
 }
 
@@ -125,9 +125,9 @@ type WriteFailed struct {
 // comes once to each sender, however many of its writes were refused.
 type WriteReady struct{ PID *actor.PID } // of the connection
 
-// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink and Detach with an Ack, once
-// the command took effect. Err says that the connection had already ended, as that of WriteFailed
-// does. A listener answers SuspendAccepting and ResumeAccepting with it.
+// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink, Become and Detach with an
+// Ack, once the command took effect. Err says that the connection had already ended, as that of
+// WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.
 //
 // An actor of the same process that also watches the connection gets the answers to what it sent
 // before the end, Done, Written and WriteFailed, before it gets *actor.Terminated.
@@ -138,6 +138,7 @@ type Done struct {
 
 // Info describes one connection at one moment. It is the answer to GetInfo.
 type Info struct {
+	PID                   *actor.PID
 	LocalAddr, RemoteAddr string
 	State                 State
 	Reason                Reason // what has ended it, or has begun to; ReasonNone while nothing has
@@ -146,6 +147,20 @@ type Info struct {
 	QueuedWrites          int // accepted writes not yet taken by the kernel
 	QueuedBytes           int // their bytes; those of files do not count
 	Stats                 Stats
+	Throttled             bool // not read because of the MemoryBudget
+	Restarts              int  // handlers that panicked and were replaced
+	// HandlerFor is how long the handler's call under way has lasted, give or take the sweep's
+	// interval; 0 for one that has not lasted longer than that. It is known only while the event
+	// stream has a subscriber.
+	HandlerFor time.Duration
+	Handler    HandlerTimes
+}
+
+// HandlerTimes are the times of calls with Data, one of 16, of one connection's handlers. A call
+// that panicked counts too. All are zero unless connection.Measure is around the handler.
+type HandlerTimes struct {
+	Calls          uint64 // how many were timed
+	Total, Longest time.Duration
 }
 
 func (*Accepted) event()   {}
@@ -175,6 +190,9 @@ type ListenerInfo struct {
 	Written      uint64            // bytes that the kernel took, likewise
 	QueuedWrites int               // accepted writes not yet taken by the kernel
 	QueuedBytes  int               // their bytes; those of files do not count
+	Paused       int               // connections that are paused
+	Full         int               // connections with a full write queue, or one above HighWater
+	HandOvers    uint64            // how often another process was given the listening socket
 
 	// With a MemoryBudget.
 	BufferedBytes int64  // memory that the connections hold of it

@@ -57,8 +57,8 @@ type Socket interface {
 	// all of p is queued (n = len(p)), ctx is done, or the connection takes no more writes; n says
 	// how much is queued. It may wait in a handler and in a completion, and only their own
 	// connection waits with them. Two calls do not mix their bytes; other writes may come between
-	// the pieces of a p that is longer than WriteBufferSize. SlowConsumer does not apply: a write
-	// that waits is never refused for lack of room.
+	// the pieces of a p that is longer than WriteBufferSize, or than 256 KiB. SlowConsumer does not
+	// apply: a write that waits is never refused for lack of room.
 	WriteContext(ctx context.Context, p []byte) (n int, err error)
 	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and other code that
 	// writes more than fits at once.
@@ -112,6 +112,10 @@ type Socket interface {
 	Link(pid *actor.PID)
 	Unlink(pid *actor.PID)
 
+	// Become is the command of the same name without an answer. It returns an error if handler
+	// makes no handler, or if the connection has begun to end.
+	Become(handler Factory) error
+
 	// SetValue keeps v with the connection until the next SetValue; nil removes it. It is for state
 	// that a handler needs again after a restart (see connection.RestartHandler), and for other
 	// goroutines that hold the socket. The connection does nothing with it, and keeps it also after
@@ -119,8 +123,9 @@ type Socket interface {
 	SetValue(v any)
 	// Value returns the value of the last SetValue, nil if there was none.
 	Value() any
-	// Restarts returns how many handlers of this connection panicked and were replaced. For the
-	// current handler it equals Accepted.Restarts. Above 0 the conversation is under way already.
+	// Restarts returns how many handlers of this connection panicked and were replaced since the
+	// last Become. For the current handler it equals Accepted.Restarts. Above 0 the conversation is
+	// under way already.
 	Restarts() int
 
 	// SetTimeouts gives the connection limits of its own, which hold from now on: 30 s to log in,

@@ -65,7 +65,7 @@ func (a *Acceptor) duplicate(l net.Listener) error {
 	if !ok {
 		return fmt.Errorf("a %T has no descriptor", l)
 	}
-	fd, err := duplicate(raw)
+	fd, err := Duplicate(raw)
 	if err == nil {
 		a.fd = fd
 	}

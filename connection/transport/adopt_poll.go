@@ -3,13 +3,10 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Adoptable reports whether Adopt takes conn: it is one of the system's own sockets, with nothing
@@ -29,7 +26,7 @@ func Adopt(set *PollSet, conn net.Conn) (*Poll, error) {
 	if !Adoptable(conn) {
 		return nil, fmt.Errorf("berth: a %T cannot be polled", conn)
 	}
-	fd, err := duplicate(conn.(syscall.Conn))
+	fd, err := Duplicate(conn.(syscall.Conn))
 	if err != nil {
 		return nil, fmt.Errorf("berth: cannot duplicate the socket: %w", err)
 	}
@@ -43,15 +40,4 @@ func Adopt(set *PollSet, conn net.Conn) (*Poll, error) {
 	}
 	_ = conn.Close()
 	return newPoll(o, fd, remote), nil
-}
-
-// duplicate returns a descriptor of its own for a socket, closed on exec and non-blocking, as all
-// of package net's are.
-func duplicate(socket syscall.Conn) (fd int, err error) {
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	controlErr := raw.Control(func(original uintptr) { fd, err = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0) })
-	return fd, errors.Join(err, controlErr)
 }

@@ -6,6 +6,7 @@ type Input struct {
 	chunk      *Chunk
 	start, end uint32 // chunk.Bytes[start:end] is unread
 	hint       uint32 // the size of the next fresh chunk: grows while reads fill it, so that bulk gets large reads
+	needed     uint32 // how many unread bytes the handler waits for; it is here because here it takes no memory
 }
 
 // minChunk is the first chunk of a connection: small messages need no more.
@@ -21,6 +22,12 @@ func (in *Input) Held() int {
 	}
 	return len(in.chunk.Bytes)
 }
+
+// Need notes how many unread bytes the handler waits for, 0 if it waits for no number of them.
+func (in *Input) Need(n int) { in.needed = uint32(n) }
+
+// Needed returns what Need has noted.
+func (in *Input) Needed() int { return int(in.needed) }
 
 // Bytes returns the unread bytes; they stay valid until the next call of another method.
 func (in *Input) Bytes() []byte {
@@ -70,7 +77,22 @@ func (in *Input) Space(room int) []byte {
 
 // fresh is how large a first chunk is to be, larger the one that takes the place of a full one.
 func (in *Input) fresh(room int) int { return min(room, max(int(in.hint), minChunk)) }
-func larger(size, room int) int      { return min(2*size, size+room) }
+func larger(size, room int) int {
+	if room > size+size/4 {
+		return 2 * size
+	}
+	return atLeast(size, size+room) // all of it, rather than a copy once more for the last part
+}
+
+// atLeast returns the size of a chunk that takes the place of one of size bytes, and that is to
+// have wanted bytes. Those that are pooled double; one that is not grows by a quarter at least, so
+// that bytes which come in pieces are not copied with each.
+func atLeast(size, wanted int) int {
+	if wanted > size && size >= 1<<maxShift {
+		return max(wanted, size+size/4)
+	}
+	return wanted
+}
 
 // compacts reports whether Space moves the unread bytes to the chunk's beginning: little is left
 // behind them.
@@ -112,13 +134,16 @@ func (in *Input) Append(c *Chunk, n int) {
 		return
 	}
 	if !in.fits(n) {
-		in.grow(in.Len() + n)
+		in.grow(in.appended(n))
 	}
 	in.end += uint32(copy(in.chunk.Bytes[in.end:], c.Bytes[:n]))
 	c.Release()
 }
 
 func (in *Input) fits(n int) bool { return int(in.end)+n <= len(in.chunk.Bytes) }
+
+// appended is how large a chunk for n more bytes is to be.
+func (in *Input) appended(n int) int { return atLeast(in.Held(), in.Len()+n) }
 
 // AppendGrowth returns by how much Held grows in Append of n bytes of a chunk of the given size.
 func (in *Input) AppendGrowth(size, n int) int {
@@ -128,7 +153,7 @@ func (in *Input) AppendGrowth(size, n int) int {
 	case in.fits(n):
 		return 0
 	}
-	return ChunkSize(in.Len()+n) - in.Held()
+	return ChunkSize(in.appended(n)) - in.Held()
 }
 
 func (in *Input) grow(size int) {

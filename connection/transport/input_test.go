@@ -122,3 +122,33 @@ func TestAppendToNothingTakesTheChunkOverWithoutACopy(t *testing.T) {
 	in.Release()
 	assert.Nil(t, in.Bytes())
 }
+
+// A long frame that comes in small pieces is copied a constant number of times, also where its
+// memory is too large for the pools.
+func TestBytesThatComeInPiecesAreCopiedAFewTimesOnly(t *testing.T) {
+	const size, piece = 8 << 20, 4 << 10
+	for name, add := range map[string]func(in *transport.Input){
+		"filled": func(in *transport.Input) {
+			space := in.Space(min(size-in.Len(), piece))
+			in.Filled(len(space), space)
+		},
+		"filled from much room": func(in *transport.Input) {
+			space := in.Space(size - in.Len())
+			in.Filled(min(len(space), piece), space)
+		},
+		"appended": func(in *transport.Input) { in.Append(transport.NewChunk(piece), piece) },
+	} {
+		var in transport.Input
+		copied := 0
+		for in.Len() < size {
+			before, unread := in.Chunk(), in.Len()
+			add(&in)
+			if in.Chunk() != before {
+				copied += unread
+			}
+		}
+		assert.Less(t, copied, 6*size, name)
+		assert.LessOrEqual(t, in.Held(), size+size/4, name)
+		in.Release()
+	}
+}

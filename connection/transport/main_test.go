@@ -4,34 +4,23 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/simnet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
-// patience is how long a test waits for things that come at once. Only a failing test waits that
-// long.
-const patience = 20 * time.Second
+const patience = setup.Patience
 
 func receive[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
-	}
+	return setup.Receive(t, from)
 }
 
 // events notes what a Stream announces.
@@ -62,10 +51,7 @@ var pairs = map[string]func(t *testing.T) (ours, theirs net.Conn){
 	"net.Pipe": func(*testing.T) (net.Conn, net.Conn) { return net.Pipe() },
 	"TCP":      tcpPair,
 	"unix": func(t *testing.T) (net.Conn, net.Conn) {
-		dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
-		require.NoError(t, err)
-		defer func() { _ = os.RemoveAll(dir) }()
-		return socketPair(t, "unix", filepath.Join(dir, "s"))
+		return socketPair(t, "unix", setup.SocketPath(t))
 	},
 }
 

@@ -176,16 +176,31 @@ func (p *Poll) Fill(in *Input, room int) (int, error) {
 		return 0, net.ErrClosed
 	}
 	defer p.release()
-	if p.unwatched != 0 {
-		return 0, p.syscallError("poll", syscall.Errno(p.unwatched))
-	}
-	if !p.marked(readable) {
-		return 0, ErrAgain
+	if err := p.unreadable(); err != nil {
+		return 0, err
 	}
 	space := in.Space(room)
+	n, err := p.receive(space)
+	in.Filled(n, space)
+	return n, err
+}
+
+// unreadable returns why a read is of no use now, nil if it may find something. The lease must be
+// held.
+func (p *Poll) unreadable() error {
+	switch {
+	case p.unwatched != 0:
+		return p.syscallError("poll", syscall.Errno(p.unwatched))
+	case !p.marked(readable):
+		return ErrAgain
+	}
+	return nil
+}
+
+// receive is one read into space. The lease must be held.
+func (p *Poll) receive(space []byte) (int, error) {
 	p.marks.And(^readable) // before the read: an event that comes during it must not be lost
 	n, err := read(int(p.fd), space)
-	in.Filled(max(n, 0), space)
 	switch {
 	case n > 0:
 		if n == len(space) || p.marked(hangup) {

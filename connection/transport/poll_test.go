@@ -129,7 +129,7 @@ func overPoll(t *testing.T, options transport.SocketOptions, test func(t *testin
 }
 
 // take calls Fill until something comes, and returns it, or the error that ends the input.
-func take(t *testing.T, p *transport.Poll, a *announced, room int) ([]byte, error) {
+func take(t *testing.T, p transport.Conn, a *announced, room int) ([]byte, error) {
 	t.Helper()
 	var in transport.Input
 	defer in.Release()
@@ -150,7 +150,7 @@ func take(t *testing.T, p *transport.Poll, a *announced, room int) ([]byte, erro
 }
 
 // takeAll fills until the end.
-func takeAll(t *testing.T, p *transport.Poll, a *announced, room func() int) ([]byte, error) {
+func takeAll(t *testing.T, p transport.Conn, a *announced, room func() int) ([]byte, error) {
 	t.Helper()
 	var all []byte
 	for {
@@ -163,7 +163,7 @@ func takeAll(t *testing.T, p *transport.Poll, a *announced, room func() int) ([]
 }
 
 // bring writes all of it, waiting where the kernel takes no more, and returns how often that was.
-func bring(t *testing.T, p *transport.Poll, a *announced, bufs ...[]byte) (waits int) {
+func bring(t *testing.T, p transport.Conn, a *announced, bufs ...[]byte) (waits int) {
 	t.Helper()
 	for len(bufs) > 0 {
 		n, err := p.Writev(bufs)

@@ -25,6 +25,12 @@ func NewTLSClientStream(conn net.Conn, config *tls.Config, joined *sync.WaitGrou
 	return s
 }
 
+// Renegotiates reports whether a client with this configuration, which may be nil, shakes hands
+// again when the server asks for it. Only a Stream can do that: it is a handshake within a read.
+func Renegotiates(config *tls.Config) bool {
+	return config != nil && config.Renegotiation != tls.RenegotiateNever
+}
+
 // TLS implements Conn.
 func (s *Stream) TLS() *tls.ConnectionState {
 	c, ok := Below[interface{ ConnectionState() tls.ConnectionState }](s.conn)

@@ -1,13 +1,8 @@
 package transport_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"slices"
 	"sync"
@@ -19,16 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 )
 
-// certified returns a server's configuration; its client must not verify the certificate.
-func certified(t *testing.T) *tls.Config {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}
+// certified returns a server's configuration. See anybody for its client.
+func certified(*testing.T) *tls.Config {
+	server, _ := setup.TLS()
+	return server
 }
 
 var anybody = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}

@@ -38,7 +38,10 @@ func TestAnEventForADescriptorThatWasClosedDoesNotReachTheNextWithItsNumber(t *t
 
 	set.remove(ours, before)
 	closeFD(ours)
+	defer closeFD(theirs)
 	next, other := socketPair(t)
+	defer closeFD(next)
+	defer closeFD(other)
 	require.Contains(t, []int{next, other}, ours, "the number is used again")
 	after := new(watching)
 	require.NoError(t, set.add(ours, after))

@@ -1,5 +1,6 @@
 // Package transport defines the interface between a connection and its socket, and implements it
-// for any net.Conn (Stream) and, if the platform has it, for a descriptor in a poll set (Poll).
+// for any net.Conn (Stream) and, if the platform has it, for a descriptor in a poll set (Poll),
+// also with TLS over it (PollTLS).
 package transport
 
 import (
@@ -70,10 +71,12 @@ type Conn interface {
 	// the connection is as it was before.
 	SendFile(f *os.File, offset, n int64) (written int64, err error)
 
-	// CloseWrite sends FIN. It returns ErrNoHalfClose if that is not possible.
+	// CloseWrite sends FIN. It returns ErrNoHalfClose if that is not possible. With TLS,
+	// close_notify comes before; it may block as Writev does, or return ErrAgain, after which
+	// CloseWrite is called again once Events.Writable was.
 	CloseWrite() error
 	// CloseNotify sends TLS's close_notify, which is due before the FIN that Close sends, unless
-	// CloseWrite has sent it. It may block as Writev does.
+	// CloseWrite has sent it. It may block or return ErrAgain as CloseWrite does.
 	CloseNotify() error
 	// Close releases the socket after an orderly end.
 	Close() error

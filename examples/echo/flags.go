@@ -21,6 +21,8 @@ type config struct {
 	tls     bool          // with a certificate made for this run
 	cert    string        // or with one from two files
 	key     string
+	inspect string // where a browser can look at the server
+	actions bool   // and act on it, with a token
 	options berth.Options
 }
 
@@ -50,6 +52,8 @@ func parse(args []string) (c config, err error) {
 	flags.StringVar(&c.key, "tls-key", "", "the key of -tls-cert, in a PEM file")
 	flags.DurationVar(&c.sleep, "sleep", 0, "how long the handler sleeps before it echoes a chunk that begins with sleep")
 	flags.DurationVar(&c.burn, "burn", 0, "how long the handler computes before it echoes a chunk")
+	flags.StringVar(&c.inspect, "inspect", "", "address of the inspector's pages, as 127.0.0.1:7001")
+	flags.BoolVar(&c.actions, "inspect-actions", false, "allow to pause and close connections there, with a token made for this run")
 	flags.Func("proxy-protocol", "comma-separated prefixes, or unix, whose peers are proxies: every connection begins with a PROXY header",
 		func(list string) (err error) {
 			o.ProxyProtocol, err = trusted(list)
@@ -77,6 +81,9 @@ func parse(args []string) (c config, err error) {
 	}
 	if o.Network != "tcp" && o.Network != "unix" {
 		return c, fmt.Errorf("echo: -network %q is neither tcp nor unix", o.Network)
+	}
+	if c.actions && c.inspect == "" {
+		return c, errors.New("echo: -inspect-actions needs -inspect")
 	}
 	return c, nil
 }

@@ -71,10 +71,22 @@ func run(args []string, stdout, stderr io.Writer) error {
 		defer stop()
 	}
 	handler := berth.Handlers(func() berth.Handler { return echo{sleep: c.sleep, burn: c.burn} })
+	if c.inspect != "" {
+		handler = berth.Measure(handler, nil) // the pages show the time of its calls
+	}
+	pages, err := pagesAt(c.inspect)
+	if err != nil {
+		return err
+	}
 	server, err := berth.Listen(c.addr, handler, c.options)
 	if err != nil {
 		return err
 	}
+	stopPages, err := inspect(pages, c.actions, server, logger)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	defer stopPages()
 	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
 
 	select {

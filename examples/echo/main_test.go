@@ -34,6 +34,7 @@ func TestEcho(t *testing.T) {
 		}{
 			{"says one line and sends lines back", says},
 			{"serves a unix socket", servesUnix},
+			{"shows itself to a browser with -inspect", shows},
 			{"takes the client's address from a trusted proxy", servesProxies},
 			{"turns clients away with -when-full reject", rejects},
 			{"lets a client wait for -max-wait", letsWait},
@@ -175,6 +176,8 @@ func refuses(t *testing.T, path string) {
 		{"-tls-cert cert.pem", "-tls-cert and -tls-key go together"},
 		{"-tls-cert /no/such/file -tls-key /no/such/file", "berth: the certificate cannot be loaded"},
 		{"-tls -transport poll", "berth: TLS needs the stream transport, not Poll"},
+		{"-inspect-actions", "-inspect-actions needs -inspect"},
+		{"-inspect nonsense", "echo: -inspect: listen tcp"},
 		{"-workers -1", "Workers -1 must not be negative"},
 		{"-proxy-protocol 10.0.0.0", `"10.0.0.0" is no prefix`},
 		{"-proxy-protocol unix", "needs TrustedProxies"},

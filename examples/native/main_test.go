@@ -50,7 +50,7 @@ func TestAnActorIsTheConnection(t *testing.T) {
 
 // The room writes by PID. What does not fit into a member's write queue comes back to it, and it
 // lets that member go; the others stay.
-func TestAMemberWhoDoesNotReadIsLetGo(t *testing.T) {
+func TestAMemberThatDoesNotReadIsClosed(t *testing.T) {
 	p := program.Start(t, program.Build(t, "."), "-addr", "127.0.0.1:0")
 	addr := p.Addr(t)
 	ada := enter(t, addr, "ada")

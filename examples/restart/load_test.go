@@ -61,7 +61,7 @@ func losesNoRequest(t *testing.T, path string) {
 					assert.Contains(t, line, "aborted=0 stuck=0")
 				}
 			}
-			report.Add(t, report.Row{ID: "re-exec under load", Holds: "G3, G12", Duration: time.Since(began), Figures: map[string]any{
+			report.Add(t, report.Row{ID: "S11", Holds: "G3, G12", Duration: time.Since(began), Figures: map[string]any{
 				"clients": clients, "requests": crowd.requests.Load(), "connections": crowd.connections.Load(), "restarts": *restarts,
 				"processes that answered": len(crowd.processes), "failed requests": len(crowd.failures),
 			}})

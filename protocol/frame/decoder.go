@@ -15,9 +15,10 @@ type Decoder interface {
 	// is valid as long as b is, that is, during the handler call. It is not nil, also where it is
 	// empty. Bytes that an append writes behind it are not b's.
 	//
-	// Without a whole frame Next consumes nothing and returns ErrIncomplete, as it is. Any other
-	// error is the peer's fault or the program's. Next consumed nothing then either, and would
-	// return it again.
+	// Without a whole frame Next consumes nothing and returns ErrIncomplete, as it is. The decoders
+	// of this package then ask for the bytes that the frame has (see protocol.Buffer.Need), where
+	// its length is known, else for one byte more. Any other error is the peer's fault or the
+	// program's. Next consumed nothing then either, and would return it again.
 	Next(b *protocol.Buffer) ([]byte, error)
 }
 
@@ -37,6 +38,15 @@ func Incomplete(b *protocol.Buffer) error {
 		return nil
 	}
 	return &unexpectedEOF{b.Len()}
+}
+
+// incomplete asks for the n bytes that the frame has, and returns ErrIncomplete, or why it cannot
+// have so many.
+func incomplete(b *protocol.Buffer, n int) error {
+	if err := b.Need(n); err != nil {
+		return err
+	}
+	return ErrIncomplete
 }
 
 // frames is the loop of every decoder's Frames.

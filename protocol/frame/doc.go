@@ -39,9 +39,11 @@
 //
 // Max of a decoder is the most bytes that one frame has on the wire, header and delimiter included.
 // It cannot be off; by default it is DefaultMax. The frame waits in the read buffer of the
-// connection, so ReadBufferSize must be at least Max: with less, a long frame ends the connection
-// with protocol.ErrReadBufferFull. With ReadBufferSize equal to Max the decoder always finds out
-// first, and says more.
+// connection, which grows for it: a decoder asks for the bytes that an incomplete frame still has,
+// by protocol.Buffer.Need, and the handler is not called before they are there. So Max may be more
+// than ReadBufferSize, and a connection that sends no long frames takes no more memory for it. Max
+// should not be more than MaxReadBufferSize, 1 MiB by default: a longer frame is an error that
+// names that option.
 //
 // # Errors
 //

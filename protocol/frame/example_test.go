@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
+	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -104,8 +106,8 @@ func ExampleTooLongError() {
 	// 1195725860 bytes: looks like HTTP
 }
 
-// Messages of protobuf with a varint in front. protodelim.UnmarshalFrom reads a Buffer too, but
-// consumes what there is of a message that has not come whole.
+// Messages of protobuf with a varint in front. protodelim.UnmarshalFrom reads a Buffer too, once a
+// message has come whole: see the example Protodelim.
 func ExampleVarintPrefixed() {
 	var stream []byte
 	messages := &frame.VarintPrefixed{}
@@ -217,4 +219,82 @@ func ExampleOctetCounted_AppendHeader() {
 	p, err := new(frame.OctetCounted).AppendHeader(nil, len(message))
 	fmt.Printf("%s%s %v\n", p, message, err)
 	// Output: 47 <13>1 2026-01-02T03:04:05Z host app - - - hello <nil>
+}
+
+// Messages of protobuf, read by protodelim from the Buffer and written by it to the Socket as they
+// are. Need has the handler called once a message is whole, also one that is longer than the read
+// buffer.
+func Example_protodelim() {
+	handler := berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+		for data.Len() > 0 {
+			size, n := binary.Uvarint(data.Bytes())
+			switch whole := n + int(size); {
+			case n <= 0:
+				return data.Need(data.Len() + 1)
+			case data.Len() < whole:
+				return data.Need(whole) // an error if it is more than MaxReadBufferSize
+			}
+			message := new(wrapperspb.StringValue)
+			if err := protodelim.UnmarshalFrom(data, message); err != nil {
+				return err
+			}
+			if _, err := protodelim.MarshalTo(socket, wrapperspb.Int64(int64(len(message.Value)))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	server, err := berth.Listen("127.0.0.1:0", handler, berth.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = server.Shutdown(context.Background()) }()
+
+	conn, err := net.Dial("tcp", server.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	for _, text := range []string{"hello", strings.Repeat("long ", 20_000)} {
+		_, _ = protodelim.MarshalTo(conn, wrapperspb.String(text))
+		length := new(wrapperspb.Int64Value)
+		err := protodelim.UnmarshalFrom(answers, length)
+		fmt.Println(length.Value, err)
+	}
+	// Output:
+	// 5 <nil>
+	// 100000 <nil>
+}
+
+// One frame in each call, in a handler of any form.
+func Example_oneFrameInEachCall() {
+	lines := func() frame.Decoder { return &frame.Lines{Max: 512} }
+	handler := berth.Frames(lines, berth.HandlerFunc(func(socket berth.Socket, line *berth.Buffer) error {
+		_, err := fmt.Fprintf(socket, "%d bytes\n", line.Len())
+		return err
+	}))
+	server, err := berth.Listen("127.0.0.1:0", handler, berth.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = server.Shutdown(context.Background()) }()
+
+	conn, err := net.Dial("tcp", server.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = io.WriteString(conn, "hello\nfine world\n")
+	_ = conn.(*net.TCPConn).CloseWrite()
+	answer, err := io.ReadAll(conn)
+	fmt.Printf("%s%v\n", answer, err)
+	// Output:
+	// 5 bytes
+	// 10 bytes
+	// <nil>
 }

@@ -19,7 +19,7 @@ func (d *Fixed) Next(b *protocol.Buffer) ([]byte, error) {
 		return nil, misuse("Fixed.Size is %d, and a frame has at least 1 byte", d.Size)
 	}
 	if b.Len() < d.Size {
-		return nil, ErrIncomplete
+		return nil, incomplete(b, d.Size)
 	}
 	return b.Next(d.Size), nil
 }

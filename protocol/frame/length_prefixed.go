@@ -43,7 +43,7 @@ func (d *LengthPrefixed) Next(b *protocol.Buffer) ([]byte, error) {
 	}
 	header := d.Offset + d.Width
 	if b.Len() < header {
-		return nil, ErrIncomplete
+		return nil, incomplete(b, header)
 	}
 	length := d.number(b.Peek(header)[d.Offset:])
 	whole, problem := d.whole(length)
@@ -53,7 +53,7 @@ func (d *LengthPrefixed) Next(b *protocol.Buffer) ([]byte, error) {
 	case whole > uint64(most):
 		return nil, tooLong(b, carriesBinary, most, whole)
 	case uint64(b.Len()) < whole:
-		return nil, ErrIncomplete
+		return nil, incomplete(b, int(whole))
 	}
 	return b.Next(int(whole))[d.Strip:], nil
 }

@@ -35,7 +35,7 @@ func (s *search) find(b *protocol.Buffer, delimiter string, most int) (int, erro
 		return 0, tooLong(b, carriesText, most, 0)
 	}
 	s.offset, s.looked = b.Offset(), max(from, len(window)-len(delimiter)+1)
-	return 0, ErrIncomplete
+	return 0, incomplete(b, b.Len()+1)
 }
 
 // index returns the position of the first delimiter in p, -1 if there is none. bytes.Index would

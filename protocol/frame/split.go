@@ -72,7 +72,10 @@ func (d *Split) Next(b *protocol.Buffer) ([]byte, error) {
 		}
 		b.Discard(advance)
 	}
-	return nil, ErrIncomplete
+	if d.ended {
+		return nil, ErrIncomplete
+	}
+	return nil, incomplete(b, b.Len()+1)
 }
 
 // take consumes a token, unless the function repeats itself for ever.

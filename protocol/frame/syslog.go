@@ -107,7 +107,7 @@ func counted(b *protocol.Buffer, most int) ([]byte, error) {
 	if len(window) == most {
 		return nil, tooLong(b, carriesText, most, 0)
 	}
-	return nil, ErrIncomplete
+	return nil, incomplete(b, b.Len()+1)
 }
 
 // message consumes a frame of a header and length bytes.
@@ -119,7 +119,7 @@ func message(b *protocol.Buffer, most int, length uint64, header int) ([]byte, e
 	case whole > uint64(most):
 		return nil, tooLong(b, carriesText, most, whole)
 	case uint64(b.Len()) < whole:
-		return nil, ErrIncomplete
+		return nil, incomplete(b, int(whole))
 	}
 	return b.Next(int(whole))[header:], nil
 }

@@ -32,7 +32,7 @@ func (d *VarintPrefixed) Next(b *protocol.Buffer) ([]byte, error) {
 	case header == 0 && len(window) == most:
 		return nil, tooLong(b, carriesBinary, most, 0)
 	case header == 0:
-		return nil, ErrIncomplete
+		return nil, incomplete(b, b.Len()+1)
 	}
 	whole, carry := bits.Add64(length, uint64(header), 0)
 	switch {
@@ -41,7 +41,7 @@ func (d *VarintPrefixed) Next(b *protocol.Buffer) ([]byte, error) {
 	case whole > uint64(most):
 		return nil, tooLong(b, carriesBinary, most, whole)
 	case uint64(b.Len()) < whole:
-		return nil, ErrIncomplete
+		return nil, incomplete(b, int(whole))
 	}
 	return b.Next(int(whole))[header:], nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -43,7 +44,7 @@ func tell(t *testing.T, id, holds string, began time.Time, r Result, more ...any
 // cheap asserts that an attacker costs less than a given amount of memory.
 func cheap(t *testing.T, r Result, kb float64) {
 	t.Helper()
-	if !raced {
+	if !setup.Raced {
 		assert.Less(t, r.EachKB, kb, "KB for each attacker")
 	}
 }

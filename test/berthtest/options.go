@@ -21,6 +21,7 @@ type config struct {
 	failures bool // may happen
 	leaks    bool // are not looked for
 	allowed  []string
+	message  func(name string) any // of a Replay
 }
 
 // With gives the server its options. Default: the zero value. Options for IP addresses (Allow,

@@ -1,13 +1,8 @@
 package berthtest_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/berthtest"
 	"github.com/go-berth/berth/test/simnet"
@@ -116,12 +112,12 @@ func TestTheNetworkIsTheTests(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	certificate, roots := certified(t)
+	secret, trusting := setup.TLS()
 	everywhere(t, func(t *testing.T, options ...berthtest.Option) {
 		var secured berth.Options
-		secured.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+		secured.TLSConfig = secret
 		server := berthtest.Serve(t, obeys, append(options, berthtest.With(secured))...)
-		config := &tls.Config{RootCAs: roots, ServerName: "berth.test"}
+		config := trusting
 		client := server.Dial()
 		client.TLS(config)
 		client.Send("say hello\n")
@@ -135,30 +131,9 @@ func TestTLS(t *testing.T) {
 
 		assert.Regexp(t, `^the TLS handshake of .* failed: .*`, fails(t, func(t testing.TB) {
 			client := berthtest.Serve(t, obeys, append(options, berthtest.With(secured))...).Dial()
-			client.TLS(&tls.Config{RootCAs: roots, ServerName: "elsewhere.test"})
+			client.TLS(&tls.Config{RootCAs: trusting.RootCAs, ServerName: "elsewhere.test"})
 		}))
 	})
-}
-
-// certified returns a certificate of berth.test, valid also at the time of a bubble.
-func certified(t *testing.T) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		DNSNames:     []string{"berth.test"},
-		NotBefore:    time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC),
-		NotAfter:     time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	certificate, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	roots := x509.NewCertPool()
-	roots.AddCert(certificate)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
 func TestServeSaysWhatCannotBe(t *testing.T) {
@@ -311,7 +286,7 @@ func TestAHandlerThatDoesNotReturnFailsTheTest(t *testing.T) {
 		blocks := berth.HandlerFunc(func(berth.Socket, *berth.Buffer) error {
 			close(blocked)
 			<-release
-			return errors.New("too late for anyone")
+			return errors.New("too late")
 		})
 		failures := run(func(t testing.TB) {
 			berthtest.Serve(t, blocks, options...).Dial().Send("hello")

@@ -180,6 +180,28 @@ func (s *Socket) Link(pid *actor.PID) { s.command(&protocol.Link{PID: pid}, nil)
 // Unlink implements berth.Socket.
 func (s *Socket) Unlink(pid *actor.PID) { s.command(&protocol.Unlink{PID: pid}, nil) }
 
+// Become implements berth.Socket. The handler stays the same: it is in Commands.
+func (s *Socket) Become(handler berth.Factory) error {
+	if handler == nil {
+		return errors.New("berth: Become needs a handler")
+	}
+	if err := s.alive(); err != nil {
+		return err
+	}
+	s.command(&protocol.Become{Handler: handler}, nil)
+	return nil
+}
+
+// alive returns why the connection ends, nil if it does not.
+func (s *Socket) alive() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason == protocol.ReasonNone {
+		return nil
+	}
+	return s.ended
+}
+
 // Do implements berth.Socket.
 func (s *Socket) Do(command protocol.Command, done func(error)) {
 	if v := reflect.ValueOf(command); v.Kind() != reflect.Pointer || v.IsNil() {

@@ -52,7 +52,10 @@ func TestTheSocketRecordsEveryCall(t *testing.T) {
 	socket.Detach()
 	socket.Link(actor.NewPID("nonhost", "friend"))
 	socket.Unlink(nil)
+	require.NoError(t, socket.Become(berth.HandlerFunc(nil)))
+	require.Error(t, socket.Become(nil))
 	require.NoError(t, socket.Close())
+	require.ErrorIs(t, socket.Become(berth.HandlerFunc(nil)), berth.ErrClosed)
 	socket.CloseWrite()
 	socket.Abort()
 
@@ -60,14 +63,14 @@ func TestTheSocketRecordsEveryCall(t *testing.T) {
 		`Write "one"`, `WriteContext "two"`, `WriteContext "three"`, `WriteOwned "four"`, `WriteBuffers "five"`,
 		`Forward "six"`, `WriteFile "seven"`, `Do(Write) "eight"`, "Pause", "Resume", "Resume 3",
 		"SetTimeouts {Idle:1m0s Read:0s MaxAge:0s}", "Detach",
-		"Link friend", "Unlink ", "Close", "CloseWrite", "Abort",
+		"Link friend", "Unlink ", "Become", "Close", "CloseWrite", "Abort",
 	}, socket.Calls())
 	assert.Equal(t, []string{"one", "two", "three", "four", "five", "six", "seven", "eight"}, socket.Writes())
 	assert.Equal(t, "onetwothreefourfivesixseveneight", socket.Written())
 	assert.Equal(t, []protocol.Command{
 		&protocol.Pause{}, &protocol.Resume{}, &protocol.Resume{Credit: 3}, &protocol.Detach{},
 		&protocol.Link{PID: actor.NewPID("nonhost", "friend")}, &protocol.Unlink{},
-		&protocol.Close{}, &protocol.CloseWrite{}, &protocol.Abort{},
+		&protocol.Become{Handler: berth.HandlerFunc(nil)}, &protocol.Close{}, &protocol.CloseWrite{}, &protocol.Abort{},
 	}, socket.Commands())
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/test/report"
 )
@@ -81,7 +82,7 @@ func kill(system *actor.ActorSystem, pid *actor.PID, random *rand.Rand, lasting 
 	defer ticker.Stop()
 	for end := time.Now().Add(lasting); time.Now().Before(end); <-ticker.C {
 		byKind := map[string][]string{}
-		for _, id := range below(system, pid) {
+		for _, id := range setup.ActorsBelow(system, pid) {
 			kind := kindOf(strings.TrimPrefix(id, pid.Id))
 			byKind[kind] = append(byKind[kind], id)
 		}

@@ -2,9 +2,6 @@ package chaos
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,14 +11,14 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
 // patience bounds the time for events that should happen at once. Only a failing test waits that
 // long.
@@ -121,11 +118,7 @@ func (e *echo) Closed(_ protocol.Socket, closed *protocol.Closed) {
 	e.ledger.ended.Add(1)
 }
 
-// newSystem returns a silent actor system.
-func newSystem() *actor.ActorSystem {
-	return tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
-}
+func newSystem() *actor.ActorSystem { return tcpactor.NewSystem(setup.Silent()...) }
 
 func factory(l *ledger) tcpactor.Factory {
 	return tcpactor.Handlers(func() tcpactor.Handler { return &echo{ledger: l} })
@@ -138,28 +131,10 @@ func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport
 	}
 }
 
-// below returns the ids of the actors under pid, and pid's own.
-func below(system *actor.ActorSystem, pid *actor.PID) (ids []string) {
-	for _, bucket := range system.ProcessRegistry.LocalPIDs.LocalPIDs {
-		bucket.IterCb(func(id string, _ any) {
-			if id == pid.Id || strings.HasPrefix(id, pid.Id+"/") {
-				ids = append(ids, id)
-			}
-		})
-	}
-	return ids
-}
-
-// descriptors counts the process's open files; 0 where the system does not tell.
-func descriptors() int {
-	files, _ := os.ReadDir("/proc/self/fd")
-	return len(files)
-}
-
 // endsCleanly closes the listener and requires that nothing of it is left.
 func endsCleanly(t *testing.T, system *actor.ActorSystem, l *listener.Listener, seen *ledger) {
 	t.Helper()
 	require.NoError(t, l.Close())
-	assert.Empty(t, below(system, l.PID()), "actors")
+	assert.Empty(t, setup.ActorsBelow(system, l.PID()), "actors")
 	assert.Equal(t, seen.opened.Load(), seen.ended.Load(), "every Accepted has its Closed")
 }

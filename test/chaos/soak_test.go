@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/test/report"
 )
@@ -71,7 +72,7 @@ func measure() sample {
 	debug.FreeOSMemory() // a collection, so that the heap holds reachable memory only
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return sample{float64(runtime.NumGoroutine()), float64(descriptors()), float64(m.HeapAlloc)}
+	return sample{float64(runtime.NumGoroutine()), float64(setup.Descriptors()), float64(m.HeapAlloc)}
 }
 
 // resources are the limited resources of a process. slack is the noise: clients come and go during

@@ -18,7 +18,7 @@ func (c *conn) answer(o *operation, late bool) {
 	case o.told > 1:
 		c.fail(Answered, "%v a second time, with %v", o.op, o.err)
 	case !o.asked && !(o.token && o.err != nil) && o.op != history.Send && o.err != history.DeadLetter:
-		c.fail(Answered, "%v, where nobody asked", o.op)
+		c.fail(Answered, "%v, where none was asked for", o.op)
 	case late && o.err == nil && !endless(o), late && o.err != nil && !isClosed(o.err):
 		c.fail(CompletesBefore, "%v after it, with %v", o.op, o.err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/report"
@@ -27,7 +28,7 @@ import (
 // secured is a server with TLS on a simulated network with buffers of a given size.
 func (w *world) secured(play script, buffer int, o connection.Options) (*server, dial) {
 	w.t.Helper()
-	config, _ := certified()
+	config, _ := setup.TLS()
 	s := &server{w: w, accepted: make(chan *tape, 1024)}
 	sim := simnet.Listen(simnet.Options{BufferSize: buffer})
 	l, err := listener.Serve(w.system.Root, sim, handlersForm(s, play), listener.Options{TLSConfig: config, Connection: o})
@@ -81,7 +82,7 @@ func TestAClientThatStallsAnywhereInTheHandshakeEndsAtItsTimeoutAndNoOtherWaitsF
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
-				server, trusting := certified()
+				server, trusting := setup.TLS()
 				server, client := server.Clone(), trusting.Clone()
 				server.MinVersion, client.MinVersion, client.MaxVersion = version, version, version
 				s := w.listen(script{data: echo}, listener.Options{TLSConfig: server, MaxConnections: 10_000})
@@ -115,7 +116,7 @@ func TestAClientThatStallsAnywhereInTheHandshakeEndsAtItsTimeoutAndNoOtherWaitsF
 					waited = max(waited, time.Since(start))
 					_ = secured.Close()
 				}
-				require.Zero(t, waited, "a good client waits for nobody")
+				require.Zero(t, waited, "a good client waits for no other")
 				var longest time.Duration
 				for range cuts {
 					took := <-ended
@@ -138,7 +139,7 @@ func TestAClientThatStallsAnywhereInTheHandshakeEndsAtItsTimeoutAndNoOtherWaitsF
 func TestAClientThatDoesNotReadTheServersFlightEndsAtTheTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		s, connect := w.secured(script{}, 300, connection.Options{}) // a certificate does not fit
-		_, client := certified()
+		_, client := setup.TLS()
 		c, err := connect()
 		require.NoError(t, err)
 		defer c.Close()
@@ -190,7 +191,7 @@ func TestWhatIsNoHandshakeEndsAtOnce(t *testing.T) {
 					}
 				})
 				defer w.system.EventStream.Unsubscribe(subscription)
-				config, _ := certified()
+				config, _ := setup.TLS()
 				s := w.listen(script{}, listener.Options{TLSConfig: config, Connection: connection.Options{HandshakeTimeout: -1}})
 				p := s.client()
 				start := time.Now()

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/simnet"
 )
@@ -184,7 +185,7 @@ func TestAPeerThatTakesOneByteWithinEveryLimitIsNeverEnded(t *testing.T) {
 		},
 		"TLS": func(w *world) (*tape, net.Conn) {
 			s, dial := w.secured(script{}, buffer, o)
-			_, config := certified()
+			_, config := setup.TLS()
 			c, err := dial()
 			require.NoError(w.t, err)
 			w.clients = append(w.clients, c)

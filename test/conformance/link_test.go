@@ -193,9 +193,9 @@ func TestALinkToAnActorThatHasEndedEndsTheConnection(t *testing.T) {
 	for name, of := range map[string]func(w *world) *actor.PID{
 		"ended": func(w *world) *actor.PID { p := w.partner(); p.stop(); return p.pid },
 		"never was": func(w *world) *actor.PID {
-			return w.system.NewLocalPID("nobody")
+			return w.system.NewLocalPID("none")
 		},
-		"on a node that is not there": func(*world) *actor.PID { return actor.NewPID("192.0.2.1:7", "somebody") },
+		"on a node that is not there": func(*world) *actor.PID { return actor.NewPID("192.0.2.1:7", "actor") },
 		"nil":                         func(*world) *actor.PID { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -379,7 +379,7 @@ func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
 		s.eventually("the end of all connections", func(i protocol.ListenerInfo) bool { return i.Open == 0 })
 		s.free()
 		assert.Positive(t, throttled.Load(), "nothing was tested")
-		t.Logf("%d of %d calls while somebody was throttled", throttled.Load(), calls.Load())
+		t.Logf("%d of %d calls while a connection was throttled", throttled.Load(), calls.Load())
 	})
 }
 

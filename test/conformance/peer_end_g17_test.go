@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +93,33 @@ func TestAFullReadBufferThatIsHeldHidesNoReset(t *testing.T) {
 		if !w.network.secured {
 			assert.Equal(t, uint64(200), closed.Stats.Unread)
 		}
+	})
+}
+
+// Their handlers hold what they have, so that there is no memory to read the rest.
+func TestAResetEndsConnectionsThatWaitForMemory(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		w.needsReset()
+		if w.network.virtual() {
+			t.Skip("nothing is known of such a connection until it is read")
+		}
+		var mayGo atomic.Bool
+		s := w.listen(hoarder(&mayGo, func() {}), budget(64<<10))
+		var peers []*peer
+		var tapes []*tape
+		for range 20 {
+			p, tape := s.connect()
+			p.send(strings.Repeat("g", 8<<10))
+			peers, tapes = append(peers, p), append(tapes, tape)
+		}
+		s.eventually("connections that wait", func(i protocol.ListenerInfo) bool { return i.Throttled > 0 })
+		for _, p := range peers {
+			p.reset()
+		}
+		for _, tape := range tapes {
+			assert.Equal(t, protocol.ReasonPeerReset, tape.ended().Reason)
+		}
+		s.free()
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/simnet"
 )
@@ -197,7 +198,7 @@ func TestFINFollowsCloseNotifyWithoutDelay(t *testing.T) {
 		socket, err := connect()
 		require.NoError(t, err)
 		defer socket.Close()
-		_, config := certified()
+		_, config := setup.TLS()
 		client := tls.Client(socket, config)
 		require.NoError(t, client.Handshake())
 		tape := <-s.accepted
@@ -237,7 +238,7 @@ func TestAPeerThatRestsBehindATLSThatIsHiddenEndsAtItsLimitAndNotBefore(t *testi
 	const limit, size = 10 * time.Second, 200 << 10
 	text := pattern(size)
 	connect := func(w *world) (*peer, *tape) {
-		serverConfig, clientConfig := certified()
+		serverConfig, clientConfig := setup.TLS()
 		sim := simnet.Listen(simnet.Options{BufferSize: 1000})
 		s := w.serveOn(hiding{sim, serverConfig}, func() (net.Conn, error) {
 			c, err := sim.Dial(context.Background())

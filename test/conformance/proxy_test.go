@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/simnet"
@@ -270,7 +271,7 @@ func TestAHeaderThatIsSlowEndsAtTheHandshakeTimeout(t *testing.T) {
 
 func TestTheHandshakeTimeoutIsOneForHeaderAndTLS(t *testing.T) {
 	inProxiedBubble(t, func(t *testing.T, w *world) {
-		config, _ := certified()
+		config, _ := setup.TLS()
 		s := w.listen(script{}, listener.Options{TLSConfig: config})
 		p := s.client()
 		start := time.Now()

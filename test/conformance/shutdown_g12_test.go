@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 )
@@ -23,24 +23,7 @@ import (
 // synctest itself finds a goroutine that is left.
 
 // actorsOf returns the processes of a listener that are still registered.
-func (w *world) actorsOf(s *server) (left []string) {
-	for _, shards := range w.system.ProcessRegistry.LocalPIDs.LocalPIDs {
-		shards.IterCb(func(id string, _ any) {
-			if strings.HasPrefix(id, s.PID().Id) {
-				left = append(left, id)
-			}
-		})
-	}
-	return left
-}
-
-func openFiles() int {
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0 // not on this system
-	}
-	return len(files)
-}
+func (w *world) actorsOf(s *server) []string { return setup.ActorsBelow(w.system, s.PID()) }
 
 // moments put a server into a state in which it is then shut down.
 var moments = map[string]func(w *world, s *server){
@@ -99,7 +82,7 @@ func TestNothingIsLeftWhateverTheMoment(t *testing.T) {
 		for end, shut := range ends {
 			t.Run(moment+"/"+end, func(t *testing.T) {
 				eachNetwork(t, func(t *testing.T, w *world) {
-					files, before := openFiles(), goleak.IgnoreCurrent()
+					files, before := setup.Descriptors(), goleak.IgnoreCurrent()
 					o := roomy()
 					o.KeepOpenOnPeerClosed, o.DrainQuiet = true, time.Millisecond
 					s := w.serve(script{}, o)
@@ -111,7 +94,7 @@ func TestNothingIsLeftWhateverTheMoment(t *testing.T) {
 						assert.Equal(t, 1, tape.count("closed"), "before the shutdown returned")
 					}
 					_, err := s.dial()
-					assert.Error(t, err, "nobody listens")
+					assert.Error(t, err, "no socket listens")
 					if w.network.virtual() {
 						return
 					}
@@ -119,7 +102,7 @@ func TestNothingIsLeftWhateverTheMoment(t *testing.T) {
 						_ = c.Close()
 					}
 					assert.NoError(t, goleak.Find(before))
-					assert.LessOrEqual(t, openFiles(), files)
+					assert.LessOrEqual(t, setup.Descriptors(), files)
 				})
 			})
 		}

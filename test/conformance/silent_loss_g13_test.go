@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 )
@@ -50,7 +51,8 @@ func TestEveryCommandToAnEndedConnectionIsAnswered(t *testing.T) {
 		for command, want := range map[protocol.Command]error{
 			&protocol.Write{}: protocol.ErrClosed, &protocol.Pause{}: protocol.ErrClosed, &protocol.Resume{}: protocol.ErrClosed,
 			&protocol.Link{}: protocol.ErrClosed, &protocol.Unlink{}: protocol.ErrClosed,
-			&protocol.CloseWrite{}: protocol.ErrClosed, &protocol.Close{}: nil, &protocol.Abort{}: nil,
+			&protocol.Become{Handler: tcpactor.HandlerFunc(nil)}: protocol.ErrClosed,
+			&protocol.CloseWrite{}:                               protocol.ErrClosed, &protocol.Close{}: nil, &protocol.Abort{}: nil,
 		} {
 			answer := make(chan error, 1)
 			socket.Do(command, func(err error) { answer <- err })
@@ -77,7 +79,7 @@ func TestAWriteByPIDToAClosingConnectionIsAnswered(t *testing.T) {
 		_ = tape.socket.Close() // and the peer sends no FIN
 		a := w.asker()
 		assert.Equal(t, &protocol.WriteFailed{Ack: 1, Err: protocol.ErrClosed}, a.ask(tape.socket.PID(), &protocol.Write{Data: []byte("x"), Ack: 1}))
-		late := &protocol.Write{Data: []byte("nobody asks")}
+		late := &protocol.Write{Data: []byte("not asked for")}
 		w.system.Root.Send(tape.socket.PID(), late)
 		tape.socket.Do(&protocol.Pause{}, tape.done("paused"))
 		tape.await("paused")

@@ -1,13 +1,9 @@
 package conformance
 
 import (
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,6 +16,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 )
 
@@ -31,37 +28,9 @@ var shared *actor.ActorSystem
 var pinger net.Conn
 
 func TestMain(m *testing.M) {
-	shared = newSystem()
+	shared = setup.System()
 	pinger = newPinger()
-	before, files := goleak.IgnoreCurrent(), openFiles()
-	code := m.Run()
-	if code == 0 {
-		if err := goleak.Find(before); err != nil {
-			_, _ = os.Stderr.WriteString(err.Error() + "\n")
-			code = 1
-		}
-		// A test's own files and clients may be closed by the collector.
-		for began := time.Now(); openFiles() > files && time.Since(began) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
-			runtime.GC()
-		}
-		if left := openFiles() - files; left > 0 {
-			fmt.Fprintln(os.Stderr, left, "descriptors are left")
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// newSystem returns a silent actor system. A dead letter that is logged starts a goroutine for the
-// throttle's interval, a second by default.
-func newSystem() *actor.ActorSystem {
-	makeSystem := actor.NewActorSystem
-	if strconv.IntSize < 64 {
-		makeSystem = tcpactor.NewSystem
-	}
-	return makeSystem(
-		actor.WithDeadLetterThrottleInterval(time.Millisecond),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	setup.Main(m, goleak.IgnoreCurrent())
 }
 
 // newPinger returns a connection that has answered once: both sockets are open, and the runtime has
@@ -142,7 +111,7 @@ func (w *world) patience() time.Duration {
 func inWorld(t *testing.T, n network, test func(t *testing.T, w *world)) {
 	w := &world{t: t, network: n, system: shared}
 	if n.virtual() {
-		w.system = newSystem()
+		w.system = setup.System()
 		// The dead letters' throttle may still run at the end.
 		defer func() { time.Sleep(2 * time.Second); synctest.Wait() }()
 	}

@@ -117,6 +117,23 @@ func TestAWriteThatWaitsEndsWithItsConnection(t *testing.T) {
 	}
 }
 
+// A handler that waits for room takes no turn of its connection: WriteTimeout ends it all the same.
+func TestAHandlerThatWaitsEndsAtTheWriteTimeout(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		play := script{data: func(t *tape, b *protocol.Buffer) error {
+			b.Discard(b.Len())
+			t.record(event{what: "returned", err: t.waits(context.Background(), pattern(2*stallSize))})
+			return nil
+		}}
+		p, tape := w.serve(play, connection.Options{WriteTimeout: 100 * time.Millisecond}).connect()
+		p.send("go")
+		assert.ErrorIs(t, tape.await("returned").err, protocol.ErrClosed)
+		tape.ended()
+		assert.Equal(t, protocol.ReasonWriteTimeout, tape.closed.Reason)
+		assert.ErrorIs(t, tape.closed.Err, protocol.ErrWriteTimeout)
+	})
+}
+
 // fills waits until the connection's queue holds bytes that the peer does not take.
 func (w *world) fills(t *tape) {
 	for before := uint64(0); ; w.settle() {

@@ -168,7 +168,7 @@ func TestEndsPassThroughANetwork(t *testing.T) {
 		var err error
 		for range 3 { // one to the network, one that meets the reset which that provoked, one that is told
 			time.Sleep(sec)
-			_, err = from.Write([]byte("to nobody"))
+			_, err = from.Write([]byte("to no peer"))
 		}
 		assert.Error(l.t, err)
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/simnet"
@@ -40,8 +40,7 @@ func brief(records []Record) (lines []string) {
 // its records.
 func conversation(t *testing.T, factory tcpactor.Factory, talk func(r *Recorder, m *Mail, p *Peer)) (records []Record) {
 	synctest.Test(t, func(t *testing.T) {
-		system := tcpactor.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
-			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+		system := tcpactor.NewSystem(setup.Silent()...)
 		r, network := NewRecorder(), simnet.Listen(simnet.Options{})
 		m := r.Mail(system)
 		l, err := listener.Serve(system.Root, network, r.Watch(factory), listener.Options{})

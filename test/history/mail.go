@@ -213,6 +213,8 @@ func ackOf(command protocol.Command) *any {
 		return &c.Ack
 	case *protocol.Unlink:
 		return &c.Ack
+	case *protocol.Become:
+		return &c.Ack
 	}
 	return new(any)
 }

@@ -27,41 +27,60 @@ const (
 )
 
 // layers are the packages of the core, each with the packages of this module that its code may
-// import.
-var layers = map[string][]string{
-	"protocol":             nil,
-	"protocol/frame":       {"protocol"},
-	"protocol/wire":        {"protocol"},
-	"actor":                {"protocol"},
-	"connection/transport": nil,
-	"connection":           {"protocol", "actor", "connection/transport"},
-	"listener":             {"protocol", "actor", "connection", "connection/transport"},
-	".":                    {"protocol", "actor", "connection", "listener"}, // what users import
-	"systemd":              nil,                                             // beside the core: nothing else may import it
-	"netconn":              {"protocol", "actor", "connection", "listener"},
-	"owner":                {"protocol", "protocol/wire"},
-	"session":              nil, // beside the core, as systemd is
+// import. The root is what users import. Nothing else may import what is beside the core: systemd,
+// netconn, reconnect, requests, session, owner, record, inspector.
+var layers = lines(`
+	protocol:
+	protocol/frame: protocol
+	protocol/wire: protocol
+	internal/window:
+	actor: protocol protocol/frame
+	connection/transport:
+	connection: protocol actor connection/transport internal/window
+	listener: protocol actor connection connection/transport listener/internal/admission internal/window
+	listener/internal/admission: protocol connection
+	.: protocol protocol/frame actor connection listener
+	systemd:
+	netconn: protocol actor connection listener
+	reconnect: protocol actor listener
+	requests: protocol actor
+	session:
+	owner: protocol protocol/wire
+	record: protocol actor
+	inspector: . protocol connection
+`)
+
+// lines reads one package on each line: its name, a colon, what it may import.
+func lines(text string) map[string][]string {
+	all := map[string][]string{}
+	for line := range strings.Lines(text) {
+		if folder, allowed, found := strings.Cut(strings.TrimSpace(line), ":"); found {
+			all[folder] = strings.Fields(allowed)
+		}
+	}
+	return all
 }
 
 // foreign are the imports from other modules that the core may have, by prefix, and where.
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
-	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "owner"},
+	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "requests", "inspector", "owner", "record"},
 	proto + "eventstream":               {"listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},
-	"golang.org/x/time/rate":            {"listener"},
+	"golang.org/x/time/rate":            {"listener/internal/admission"},
 	"google.golang.org/protobuf/":       {"protocol/wire"},
 }
 
 // pure are the files that know neither actors nor sockets, so that they can be tested alone.
 var pure = []string{
 	"protocol/buffer.go", "protocol/reason.go",
-	"actor/ring.go", "actor/turns.go", "actor/policy.go",
+	"internal/window/window.go", "actor/ring.go", "actor/turns.go", "actor/policy.go",
 	"connection/credit.go", "connection/completions.go", "connection/vector.go", "connection/timeouts.go",
 	"connection/transport/chunk.go", "connection/transport/input.go",
-	"listener/limiter.go", "listener/backoff.go",
+	"listener/internal/admission/limiter.go", "listener/internal/admission/per_ip.go", "listener/internal/admission/prefixes.go", "listener/backoff.go",
+	"reconnect/outbox.go", "reconnect/backoff.go", "requests/table.go",
 }
 
 // imports returns what each file below the folders imports, tests left out.
@@ -88,29 +107,41 @@ func imports(t *testing.T, folder string) map[string][]string {
 
 func standard(path string) bool { return !strings.Contains(strings.Split(path, "/")[0], ".") }
 
+// inModule returns the folder of a package of this module.
+func inModule(path string) (folder string, is bool) {
+	if path+"/" == module {
+		return ".", true
+	}
+	return strings.CutPrefix(path, module)
+}
+
 func TestImportsRunOneWay(t *testing.T) {
 	for folder, allowed := range layers {
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				ours, is := strings.CutPrefix(path, module)
+				ours, is := inModule(path)
 				assert.True(t, !is || slices.Contains(allowed, ours), "%s must not import %s", file, path)
 			}
 		}
 	}
 }
 
-// What an example needs of this module is in package berth, as it is for every program. The one
-// thing that is not is the service manager.
+// What an example needs of this module is in package berth, as it is for every program. Beside it
+// programs import the decoders of frames, the service manager, the inspector, and packages of their
+// own.
 func TestTheExamplesImportBerthAlone(t *testing.T) {
 	programs, err := filepath.Glob(filepath.Join(root, "examples", "*", "main.go"))
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(programs), 5)
+	require.GreaterOrEqual(t, len(programs), 7)
 	for _, program := range programs {
 		folder, err := filepath.Rel(root, filepath.Dir(program))
 		require.NoError(t, err)
+		own := module + filepath.ToSlash(folder) + "/"
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				assert.False(t, strings.HasPrefix(path, module) && path != module+"systemd", "%s must not import %s", file, path)
+				ours, is := strings.CutPrefix(path, module)
+				assert.True(t, !is || slices.Contains([]string{"protocol/frame", "systemd", "inspector"}, ours) || strings.HasPrefix(path, own),
+					"%s must not import %s", file, path)
 			}
 		}
 	}
@@ -128,7 +159,8 @@ func TestTheCoreImportsOfOthersOnlyProtoActorsActorAndSystemCalls(t *testing.T) 
 	for folder := range layers {
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
-				assert.True(t, standard(path) || strings.HasPrefix(path, module) || allowed(folder, path), "%s must not import %s", file, path)
+				_, ofModule := inModule(path)
+				assert.True(t, standard(path) || ofModule || allowed(folder, path), "%s must not import %s", file, path)
 			}
 		}
 	}
@@ -145,21 +177,24 @@ func TestPureCoresKnowNeitherActorsNorSockets(t *testing.T) {
 }
 
 func TestEveryPackageOfTheCoreHasItsLayer(t *testing.T) {
-	for _, top := range []string{"protocol", "actor", "connection", "listener", "netconn"} {
-		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.IsDir() || entry.Name() == "testdata" {
-				return err
-			}
-			files, err := filepath.Glob(filepath.Join(path, "*.go"))
-			if err != nil || len(files) == 0 {
-				return err
-			}
-			folder, err := filepath.Rel(root, path)
-			require.NoError(t, err)
-			assert.Contains(t, layers, filepath.ToSlash(folder))
-			return nil
-		}))
-	}
-	_, err := os.Stat(filepath.Join(root, "go.mod"))
-	require.NoError(t, err)
+	found := 0
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		folder, err := filepath.Rel(root, path)
+		require.NoError(t, err)
+		_, noModule := os.Stat(filepath.Join(path, "go.mod"))
+		switch folder = filepath.ToSlash(folder); {
+		case folder == ".":
+		case noModule == nil, strings.HasPrefix(entry.Name(), "."), slices.Contains([]string{"test", "examples", "internal/setup"}, folder):
+			return filepath.SkipDir // a module of its own, or code that is not the core's
+		}
+		if files, _ := filepath.Glob(filepath.Join(path, "*.go")); len(files) > 0 {
+			assert.Contains(t, layers, folder)
+			found++
+		}
+		return nil
+	}))
+	assert.Equal(t, len(layers), found)
 }

@@ -126,6 +126,8 @@ func written(value reflect.Value) string {
 		switch {
 		case v == 0:
 			return "none"
+		case v >= 1<<20 && v%(1<<20) == 0:
+			return fmt.Sprintf("%d MiB", v>>20)
 		case v >= 1<<10 && v%(1<<10) == 0:
 			return fmt.Sprintf("%d KiB", v>>10)
 		}

@@ -18,8 +18,8 @@ import (
 const width = 100
 
 var (
-	comment = regexp.MustCompile(`^\t*//\s`)                            // not a directive
-	noProse = regexp.MustCompile("^(\\||#| {4}|\t| *<|```|\\[.*\\]: )") // of a document: tables, headings, code
+	comment = regexp.MustCompile(`^\t*//\s`)                              // not a directive
+	noProse = regexp.MustCompile("^( *\\||#| {4}|\t| *<|```|\\[.*\\]: )") // of a document: tables, headings, code
 )
 
 func TestProseIsNoWiderThanAHundredColumns(t *testing.T) {

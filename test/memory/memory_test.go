@@ -2,17 +2,14 @@ package memory_test
 
 import (
 	"bytes"
-	"io"
-	"log/slog"
 	"runtime"
-	"strconv"
 	"testing"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/memory"
 )
 
@@ -34,15 +31,9 @@ func (forwarder) Data(s berth.Socket, b *berth.Buffer) error {
 	return err
 }
 
-var quiet = actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) })
-
 // serve starts a server over connections in memory.
 func serve(t testing.TB, handler berth.Handler, budget int64) (conns chan<- *memory.Conn, stop func()) {
-	makeSystem := actor.NewActorSystem
-	if strconv.IntSize < 64 {
-		makeSystem = berth.NewSystem
-	}
-	system := makeSystem(quiet)
+	system := setup.System()
 	sockets := memory.Listen()
 	l, err := berth.ServeIn(system.Root, sockets, berth.Handlers(func() berth.Handler { return handler }),
 		berth.Options{MemoryBudget: budget, Connection: berth.ConnectionOptions{WriteTimeout: -1}})
@@ -59,7 +50,7 @@ func exchange(t testing.TB, c *memory.Conn) {
 }
 
 func TestNoMessageMakesAnAllocation(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector's pools drop at random")
 	}
 	for name, handler := range map[string]berth.Handler{"Write": writer{}, "Forward": forwarder{}} {
@@ -124,7 +115,7 @@ func inUse() (m runtime.MemStats) {
 }
 
 func TestAnIdleConnectionIsSmall(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector has memory of its own")
 	}
 	heap, stack := idle(t, 2000)

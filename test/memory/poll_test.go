@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 )
 
 // On the poll transport a connection needs a socket of the system. The client's end is a bare
@@ -29,7 +30,7 @@ func listen(t testing.TB, handler berth.Handler) (at *unix.SockaddrInet4, stop f
 	if !transport.PollSupported {
 		t.Skip("no poll transport here")
 	}
-	l, err := berth.ListenIn(berth.NewSystem(quiet).Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return handler }),
+	l, err := berth.ListenIn(berth.NewSystem(setup.Silent()...).Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return handler }),
 		berth.Options{Transport: berth.Poll})
 	require.NoError(t, err)
 	at = &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
@@ -88,7 +89,7 @@ func idlePolled(t testing.TB, count int) float64 {
 }
 
 func TestAnIdleConnectionOnThePollTransportIsSmall(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector has memory of its own")
 	}
 	heap := idlePolled(t, 2000)
@@ -97,7 +98,7 @@ func TestAnIdleConnectionOnThePollTransportIsSmall(t *testing.T) {
 }
 
 func TestAConnectionThatComesAndGoesMakesFewAllocations(t *testing.T) {
-	if raced {
+	if setup.Raced {
 		t.Skip("the race detector's pools drop at random")
 	}
 	if strconv.IntSize < 64 {

@@ -26,8 +26,8 @@ var defects = []defect{
 		Name: "closed-twice", Guarantee: "G1",
 		What: "Closed is delivered a second time",
 		File: "connection/states.go",
-		Old:  "	defer c.deliver(ctx, c.closedEvent())\n",
-		New:  "	defer c.deliver(ctx, c.closedEvent())\n	defer c.deliver(ctx, c.closedEvent())\n",
+		Old:  "	defer c.deliver(ctx, event)\n",
+		New:  "	defer c.deliver(ctx, event)\n	defer c.deliver(ctx, event)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAConnectionBeginsWithAcceptedAndEndsWithClosed$"},
 		},
@@ -46,8 +46,8 @@ var defects = []defect{
 		Name: "turns-overlap", Guarantee: "G1",
 		What: "a goroutine that is lent to a mailbox runs it although another one does already",
 		File: "actor/mailbox.go",
-		Old:  "	start := !m.running\n	if start {\n		m.running, m.inside = true, true\n",
-		New:  "	start := true\n	if start {\n		m.running, m.inside = true, true\n",
+		Old:  "	start := !m.running\n	if start {\n		m.running = true\n		m.enter()\n",
+		New:  "	start := true\n	if start {\n		m.running = true\n		m.enter()\n",
 		CaughtBy: []check{
 			{Package: "actor", Tests: "^(TestTurnsOfOneMailboxNeverOverlap|TestRunTakesATurnOnTheSpotUnlessOneIsScheduled)$"},
 		},
@@ -83,6 +83,56 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "need-ignored", Guarantee: "G2",
+		What: "Data comes although the handler needs more bytes than there are",
+		File: "connection/reading.go",
+		Old:  "		if c.input.Len() < c.input.Needed() {\n",
+		New:  "		if c.input.Len() < 0 {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestNoDataComesBeforeTheBytesThatAreNeeded$/^handlers$/^simnet$"},
+		},
+	},
+	{
+		Name: "incomplete-frame-unshown", Guarantee: "G2",
+		What: "a reset drops the beginning of a frame of which the handler needs more",
+		File: "connection/reading.go",
+		Old:  "(eof || c.flags.unseen)",
+		New:  "eof",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAResetShowsAnIncompleteFrame$/^simnet$"},
+		},
+	},
+	{
+		Name: "become-drops-unread", Guarantee: "G2",
+		What: "a new handler is not shown the unread bytes before others come",
+		File: "connection/host.go",
+		Old:  "	if c.flags.forced = unforced; c.input.Len() > 0 {\n		c.flags.forced = due\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestANewHandlerIsShownExactlyTheUnreadBytes$/^to_handlers$/^handlers$/^simnet$"},
+		},
+	},
+	{
+		Name: "become-in-vain", Guarantee: "G1",
+		What: "after a Become the next handler is one of the old kind",
+		File: "connection/host.go",
+		Old:  "	c.receiver = c.factory().Open()\n",
+		New:  "	c.receiver = c.shared.factory.Open()\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestMessagesGoToTheHandlerThatIsThereThen$/^simnet$"},
+		},
+	},
+	{
+		Name: "decrypted-rest-forgotten", Guarantee: "G2",
+		What: "bytes that TLS has decrypted, or read behind a record, wait for the next event",
+		File: "connection/transport/poll_tls.go",
+		Old:  "		t.more = err == nil\n",
+		New:  "		t.more = false\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestRecordsThatCameTogetherAreAllReadWithoutAnotherEvent$"},
+		},
+	},
+	{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
@@ -106,10 +156,20 @@ var defects = []defect{
 		Name: "partial-write-forgotten", Guarantee: "G3",
 		What: "a write of which the kernel took a part counts as written",
 		File: "connection/writer.go",
-		Old:  "		e.advance(took)\n",
-		New:  "		if took > 0 {\n			e.advance(int(e.left()))\n		}\n",
+		Old:  "		e.advance(took, &g)\n",
+		New:  "		if took > 0 {\n			e.advance(int(e.left()), &g)\n		}\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
+		},
+	},
+	{
+		Name: "ciphertext-rest-dropped", Guarantee: "G3",
+		What: "what the kernel does not take of a record is dropped",
+		File: "connection/transport/poll_tls_write.go",
+		Old:  "		if errors.Is(err, ErrAgain) {\n			return err\n		}\n",
+		New:  "		if errors.Is(err, ErrAgain) {\n			o.dropLocked()\n			return err\n		}\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestOverPolledTLSEverythingArrivesInBothDirections$"},
 		},
 	},
 	{
@@ -156,10 +216,20 @@ var defects = []defect{
 		Name: "failure-completes-as-success", Guarantee: "G4",
 		What: "writes that the end of the connection cut off complete without an error",
 		File: "connection/writer.go",
-		Old:  "		w.settle(writes, bytes, err)\n",
-		New:  "		w.settle(writes, bytes, nil)\n",
+		Old:  "		w.settle(g, err)\n",
+		New:  "		w.settle(g, nil)\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestCompletionsGetTheErrorThatEndedTheConnection$"},
+		},
+	},
+	{
+		Name: "record-completes-early", Guarantee: "G4",
+		What: "over TLS on poll a write counts as written once it is encrypted",
+		File: "connection/transport/poll_tls_write.go",
+		Old:  "		t.out.owed = n\n		return 0, err\n",
+		New:  "		return n, err\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestAPolledTLSWriteCountsOnlyRecordsThatTheKernelTook$"},
 		},
 	},
 	{
@@ -173,6 +243,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "run-counted-as-one-write", Guarantee: "G5",
+		What: "several writes of a group that share an entry give back the place of one",
+		File: "connection/entry.go",
+		Old:  "	for n >= len(e.data) {\n		g.writes++\n",
+		New:  "	g.writes++\n	for n >= len(e.data) {\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
+		},
+	},
+	{
 		Name: "pause-ignored", Guarantee: "G6",
 		What: "Data comes although the handler has paused",
 		File: "connection/reading.go",
@@ -180,6 +260,26 @@ var defects = []defect{
 		New:  "{ return c.demand.Load() != 0 }",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAPauseLetsNoMoreDataThrough$"},
+		},
+	},
+	{
+		Name: "frame-despite-pause", Guarantee: "G6",
+		What: "a pause in the call of one frame does not hold back the next, whose bytes are there",
+		File: "connection/reading.go",
+		Old:  "	if !c.willing() {\n		return c.hold()\n	}\n	if c.flags.forced",
+		New:  "	if !c.willing() && c.flags.forced != due {\n		return c.hold()\n	}\n	if c.flags.forced",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAPauseInTheCallOfAFrameHoldsTheNext$/^handlers$/^simnet$"},
+		},
+	},
+	{
+		Name: "decrypted-behind-a-pause", Guarantee: "G6",
+		What: "what was decrypted while nothing was shown is lost",
+		File: "connection/transport/poll_tls.go",
+		Old:  "	t.held.Keep(t.held.Len() - n)\n",
+		New:  "	t.held.Keep(0)\n",
+		CaughtBy: []check{
+			{Package: "connection/transport", Tests: "^TestHoldFindsACloseNotifyAndWhatCameBeforeItIsShownLater$"},
 		},
 	},
 	{
@@ -236,21 +336,21 @@ var defects = []defect{
 	{
 		Name: "permit-forgotten", Guarantee: "G10",
 		What: "the permit of a connection that has ended is not given back",
-		File: "listener/admission.go",
+		File: "listener/internal/admission/admission.go",
 		Old:  "	a.limiter.give()\n",
 		New:  "",
 		CaughtBy: []check{
-			{Package: "listener", Tests: "^TestAnAdmissionIsItsModel$"},
+			{Package: "listener/internal/admission", Tests: "^TestAnAdmissionIsItsModel$"},
 		},
 	},
 	{
 		Name: "permit-too-many", Guarantee: "G10",
 		What: "one connection more than MaxConnections is let in",
-		File: "listener/limiter.go",
+		File: "listener/internal/admission/limiter.go",
 		Old:  "{ return l.used < l.most }",
 		New:  "{ return l.used <= l.most }",
 		CaughtBy: []check{
-			{Package: "listener", Tests: "^(TestThePeakOfPermitsIsTheCapExactly|TestAnAdmissionIsItsModel)$"},
+			{Package: "listener/internal/admission", Tests: "^(TestThePeakOfPermitsIsTheCapExactly|TestAnAdmissionIsItsModel)$"},
 		},
 	},
 	{
@@ -417,7 +517,7 @@ var defects = []defect{
 		Name: "waiting-write-forgotten", Guarantee: "G15",
 		What: "a write that waits for room is not woken when the kernel takes bytes again",
 		File: "connection/writer.go",
-		Old:  "	if n > 0 || bytes > 0 {\n		w.c.roomMade()\n	}\n",
+		Old:  "	if g.writes > 0 || g.bytes > 0 {\n		w.c.roomMade()\n	}\n",
 		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAWriteThatWaitsIsNoneOfTheSlowConsumerPolicys$"},
@@ -427,7 +527,7 @@ var defects = []defect{
 		Name: "waiting-write-wakes-itself", Guarantee: "G15",
 		What: "a write that waits for room takes each look at a full kernel for news, and looks again",
 		File: "connection/writer.go",
-		Old:  "	if n > 0 || bytes > 0 {\n		w.c.roomMade()\n	}\n",
+		Old:  "	if g.writes > 0 || g.bytes > 0 {\n		w.c.roomMade()\n	}\n",
 		New:  "	w.c.roomMade()\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestAWaitForRoomAsksTheKernelOnceOrTwice$"},
@@ -562,6 +662,16 @@ var defects = []defect{
 		New:  "",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestAFileThatIsTooShortFailsItsWriteAloneAndTheConnectionGoesOn$"},
+		},
+	},
+	{
+		Name: "run-behind-another-write", Guarantee: "G3",
+		What: "a group's write is added to its last entry although another write came after that entry",
+		File: "connection/run.go",
+		Old:  "	if n == nil || i.newest.Load() != n.entry {\n",
+		New:  "	if n == nil {\n",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestTheWriterBringsOutEveryAcceptedByteInOrderOrCountsIt$"},
 		},
 	},
 	{

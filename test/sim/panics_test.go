@@ -169,7 +169,7 @@ func breakDown(t *testing.T, factory, spot string, failure func(), directive act
 		_, registered := s.system.ProcessRegistry.GetLocal(s.listener.PID().Id)
 		assert.True(t, registered)
 		records = s.finish(func() {
-			assert.NoError(t, s.listener.Shutdown(within(20*time.Second)), "it waits for somebody who has gone")
+			assert.NoError(t, s.listener.Shutdown(within(20*time.Second)), "it waits for a connection that has gone")
 		})
 		world = s.world()
 	})

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
@@ -52,11 +52,7 @@ type ground interface {
 	left() string            // the parts of the network that are still open
 }
 
-func newSystem() *actor.ActorSystem {
-	return tcpactor.NewSystem(
-		actor.WithDeadLetterThrottleInterval(time.Millisecond),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
-}
+func newSystem() *actor.ActorSystem { return tcpactor.NewSystem(setup.Silent()...) }
 
 // history runs one world and returns its history.
 func (w *world) history(steps int) ([]history.Record, error) {

@@ -3,7 +3,6 @@ package storm
 import (
 	"io"
 	"net"
-	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -25,7 +25,7 @@ func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
 		l, system := listen(t, factoryOf(echo), berth.Options{Transport: transport})
 		wave := min(clients, 4000) // both ends are in this process, and its files have a limit
 		comeAndGo(t, l, min(wave, 100))
-		actors, files, goroutines := system.ProcessRegistry.LocalPIDs, openFiles(), runtime.NumGoroutine()
+		actors, files, goroutines := system.ProcessRegistry.LocalPIDs, setup.Descriptors(), runtime.NumGoroutine()
 		count := func() (n int) {
 			for _, bucket := range actors.LocalPIDs {
 				n += bucket.Count()
@@ -37,7 +37,7 @@ func TestOfManyClientsThatCameAndWentNothingIsLeft(t *testing.T) {
 			comeAndGo(t, l, min(wave, left))
 		}
 		left := func() (int, int, int) {
-			return max(0, count()-before), max(0, openFiles()-files), max(0, runtime.NumGoroutine()-goroutines)
+			return max(0, count()-before), max(0, setup.Descriptors()-files), max(0, runtime.NumGoroutine()-goroutines)
 		}
 		// Idle goroutines of pools and loops stay for a while: at most that many.
 		const idle = 80
@@ -71,9 +71,4 @@ func comeAndGo(t *testing.T, l *berth.Server, n int) {
 		_ = conn.Close()
 	}
 	require.Eventually(t, func() bool { return l.Info().Open == 0 }, patience, time.Millisecond)
-}
-
-func openFiles() int {
-	files, _ := os.ReadDir("/proc/self/fd") // none where the system does not tell
-	return len(files)
 }

@@ -3,8 +3,6 @@ package storm
 import (
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"testing"
@@ -12,13 +10,13 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/report"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
 var (
 	scale = flag.Float64("storm.scale", 0.02, "what part of the rounds is run, at most 1")
@@ -68,8 +66,7 @@ func listen(t *testing.T, factory berth.Factory, options berth.Options) (*berth.
 // listenOnly leaves the end to the test.
 func listenOnly(t *testing.T, addr string, factory berth.Factory, options berth.Options) (*berth.Server, *actor.ActorSystem) {
 	t.Helper()
-	system := berth.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }))
+	system := berth.NewSystem(setup.Silent()...)
 	l, err := berth.ListenIn(system.Root, addr, factory, options)
 	require.NoError(t, err)
 	return l, system

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -105,13 +104,8 @@ func TestACloseWithAFullQueueKnowsToTheByteWhatWasNotSent(t *testing.T) {
 // listenUnix listens at a path. The peer can read written bytes there, even after a reset.
 func listenUnix(t *testing.T, factory berth.Factory, options berth.Options) *berth.Server {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
-	require.NoError(t, err)
-	l, _ := listenOnly(t, filepath.Join(dir, "s"), factory, options)
-	t.Cleanup(func() {
-		require.NoError(t, l.Close())
-		require.NoError(t, os.RemoveAll(dir))
-	})
+	l, _ := listenOnly(t, setup.SocketPath(t), factory, options)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return l
 }
 

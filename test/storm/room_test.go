@@ -8,8 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -21,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/report"
 )
 
@@ -51,10 +50,7 @@ func overSites(t *testing.T, h handler, o berth.ConnectionOptions, test func(t *
 					if runtime.GOOS == "windows" {
 						t.Skip("not on windows")
 					}
-					dir, err := os.MkdirTemp("", "berth") //nolint:usetesting // t.TempDir's names are too long for a socket
-					require.NoError(t, err)
-					t.Cleanup(func() { _ = os.RemoveAll(dir) })
-					address = filepath.Join(dir, "s")
+					address = setup.SocketPath(t)
 				}
 				l, system := listenOnly(t, address, factoryOf(h), berth.Options{Network: network, Transport: transport, Connection: o})
 				t.Cleanup(func() { require.NoError(t, l.Close()) })

@@ -3,16 +3,15 @@ package storm
 import (
 	"context"
 	"io"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/report"
 	"github.com/go-berth/berth/test/simnet"
 )
@@ -34,9 +33,7 @@ func TestAPeerBehindACutNetworkIsGivenUpInTimeAndLosesNothingIfItHeals(t *testin
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				system := berth.NewSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-					return slog.New(slog.NewTextHandler(io.Discard, nil))
-				}))
+				system := berth.NewSystem(setup.Silent()...)
 				net := simnet.Listen(simnet.Options{})
 				sockets, ends := make(chan berth.Socket, 1), make(chan berth.Closed, 1)
 				l, err := berth.ServeIn(system.Root, net, factoryOf(handler{

@@ -172,7 +172,7 @@ func readInOrder(t *testing.T, peer net.Conn, total *counter) (n int64) {
 		}
 		size := int64(binary.BigEndian.Uint32(h[4:]))
 		if int(h[0]) >= writers || h[1] != next[h[0]] || size < header || size >= header+biggest {
-			t.Errorf("not the next write of anybody: % x", h)
+			t.Errorf("not the next write of any writer: % x", h)
 			total.violations.Add(1)
 			return n
 		}

@@ -46,6 +46,7 @@ var matrix = []struct{ id, load string }{
 	{"S8", "many connections come and go"},
 	{"S9", "a million Write messages to a stalled peer's PID"},
 	{"S10", "the process is stopped for longer than its idle timeout, and half of the clients with it"},
+	{"S11", "restarts of the program, one after another, under load"},
 	{"A1", "clients that say nothing"},
 	{"A2", "clients that never finish a line"},
 	{"A3", "clients that never read"},
@@ -56,9 +57,17 @@ var matrix = []struct{ id, load string }{
 	{"A8", "TLS: a stall at each flight, garbage, plain text"},
 	{"A10", "one connection at full speed beside many"},
 	{"A11", "clients that never close their side, more than there are places"},
+	{"L1", "many dials to a server that refuses, resets, stalls and answers at random"},
+	{"L2", "a client that connects again writes on while its server is restarted"},
+	{"L3", "requests in a pipeline while their server is restarted"},
 	{"R1", "half-closes, both ways"},
 	{"R2", "a close with a full queue, before a peer that reads and one that does not"},
 	{"R3", "a close with unread input"},
+	{"W1", "writes until the queue is full, a pause, then a wait for Writable"},
+	{"W2", "bursts of writes to a client that reads at once"},
+	{"W3", "io.Copy of a long stream into a connection"},
+	{"W4", "two connections joined by Writable alone, both ways"},
+	{"W5", "writers that wait for room, beside the end of their connection"},
 	{"C1", "a random actor is killed every 10 ms under checked clients"},
 	{"C2", "everything at a low rate for a long time"},
 	{"M", "defects put into the code on purpose"},
@@ -115,7 +124,7 @@ func describe() string {
 
 func write(out io.Writer, rows []row, where string) error {
 	text := &strings.Builder{}
-	fmt.Fprintf(text, "# Report\n\nWritten by `make report`; nobody edits it. %s\n\n", where)
+	fmt.Fprintf(text, "# Report\n\nWritten by `make report`; do not edit it. %s\n\n", where)
 	failed, seconds := 0, 0.0
 	byID := map[string][]row{}
 	for _, r := range rows {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,6 +28,29 @@ func TestRowsBecomeATableInTheOrderOfTheMatrix(t *testing.T) {
 	assert.Contains(t, lines[9], "| G1 | kills: 1,234,567, kinds: (a: -1500.50, b: 2) |  | 1.2 s | `TestC` | abc |")
 	assert.Equal(t, []string{"| | x | y |", "|---|---|---|", "| A1, silent | lives | lives |", "| A2, slow | lives | dies |"}, lines[len(lines)-4:])
 	assert.Equal(t, "| new |  |  | **failed** a\\|b: x |  | 0.0 s | `TestN` |  |", lines[10])
+}
+
+func TestEveryRowThatATestAddsIsDescribed(t *testing.T) {
+	described := map[string]bool{others: true}
+	for _, m := range matrix {
+		assert.False(t, described[m.id], "%s is there twice", m.id)
+		described[m.id] = true
+	}
+	id := regexp.MustCompile(`report\.Row\{\s*ID: "([^"]+)"`)
+	found := 0
+	root := filepath.Join("..", "..", "..")
+	require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range id.FindAllSubmatch(text, -1) {
+			found++
+			assert.True(t, described[string(match[1])], "%s: %s", path, match[1])
+		}
+		return err
+	}))
+	assert.Greater(t, found, 30)
 }
 
 func TestWhatIsNoRowIsOneSentence(t *testing.T) {

@@ -1,0 +1,6 @@
+//go:build !race
+
+package setup
+
+// Raced is true with the race detector.
+const Raced = false

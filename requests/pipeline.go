@@ -1,0 +1,69 @@
+package requests
+
+import (
+	"context"
+	"time"
+
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/protocol"
+)
+
+// Pipeline pairs requests and answers by their order: the peer answers in the order of the
+// requests, each exactly once. Any goroutine may call its methods.
+type Pipeline[R any] struct{ exchange[struct{}, R] }
+
+// NewPipeline returns a Pipeline without a connection. read takes one answer out of the unread
+// bytes. If it is not all there, read returns false and leaves them as they are; package frame has
+// decoders that do. An error, as of a peer that breaks the protocol, ends the connection. read runs
+// on the connection's turn; what it returns must not share memory with the buffer.
+//
+// unsolicited, if not nil, gets the answers that come while no request is outstanding, on the
+// connection's turn. Without it such an answer ends the connection with ErrUnsolicited.
+func NewPipeline[R any](read func(b *protocol.Buffer) (answer R, whole bool, err error), unsolicited func(R), options Options) *Pipeline[R] {
+	p := &Pipeline[R]{}
+	p.init(true, options)
+	p.take = func(b *protocol.Buffer) (answer R, c *call[struct{}, R], whole bool, err error) {
+		answer, whole, err = read(b)
+		if err != nil || !whole {
+			return answer, nil, whole, err
+		}
+		p.mu.Lock()
+		first, open := p.table.next()
+		switch {
+		case open:
+			c = first
+		case first != nil:
+			p.late++
+		case unsolicited == nil:
+			err = ErrUnsolicited
+		}
+		p.mu.Unlock()
+		if first == nil && err == nil {
+			unsolicited(answer)
+		}
+		return answer, c, true, err
+	}
+	return p
+}
+
+// Handler returns the handler of the Pipeline's connection, for one connection at a time. next, if
+// not nil, gets the other events and messages: all but Data and Request.
+func (p *Pipeline[R]) Handler(next tcpactor.Factory) tcpactor.Factory { return p.handler(next) }
+
+// Do sends a request and waits for its answer. data belongs to the connection from now on. The
+// error is that of Start, ctx's, ErrTimeout or a *ClosedError. A handler of the connection must not
+// call it, nor a done: it would wait for itself.
+func (p *Pipeline[R]) Do(ctx context.Context, data []byte) (R, error) {
+	return p.do(ctx, struct{}{}, data)
+}
+
+// Start sends a request. It does not wait for the answer: done gets that, or the error. done runs
+// on the connection's turn, exactly once, and not inside Start. timeout 0 is that of the Options,
+// negative none. data belongs to the connection from now on.
+//
+// If Start returns an error, done never runs, and not a byte is sent. The error is ErrNotConnected,
+// ErrTooMany, or that of the write: see protocol.Socket.WriteOwned.
+func (p *Pipeline[R]) Start(data []byte, timeout time.Duration, done func(answer R, err error)) error {
+	_, err := p.start(struct{}{}, data, p.until(timeout), done)
+	return err
+}
