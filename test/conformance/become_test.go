@@ -310,7 +310,7 @@ func TestWhileHandlersChangeNothingIsLostOrRepeated(t *testing.T) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0)) // of the handlers, which run one at a time
-		const size, changes = 200_000, 100
+		const size, changes = 50_000, 15
 		play := script{data: func(_ *tape, b *protocol.Buffer) error {
 			b.Discard(1 + random.IntN(b.Len()))
 			return nil
