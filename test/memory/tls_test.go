@@ -48,7 +48,7 @@ type usage struct{ heap, stacks, goroutines float64 }
 // The clients' halves of TLS are gone by then, and only their sockets are left.
 func idleSecured(t testing.TB, count int, way berth.Transport) usage {
 	server, trusting := setup.TLS()
-	l, err := berth.ListenIn(setup.System().Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return forwarder{} }),
+	l, err := berth.ListenIn(berth.NewSystem(setup.Silent()...).Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return forwarder{} }),
 		berth.Options{Transport: way, TLSConfig: server})
 	require.NoError(t, err)
 	at := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
