@@ -63,7 +63,10 @@ func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
 		require.Zero(t, violations, first)
 	}
 	overEach(t, func(t *testing.T, transport listener.Transport) { run(t, listener.Options{Transport: transport}) })
-	t.Run("TLS", func(t *testing.T) { run(t, listener.Options{TLSConfig: certified(t)}) })
+	t.Run("TLS", func(t *testing.T) {
+		config, _ := setup.TLS()
+		run(t, listener.Options{TLSConfig: config})
+	})
 }
 
 // kills counts killed actors by kind.

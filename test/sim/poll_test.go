@@ -1,14 +1,9 @@
 package sim
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	crand "crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -16,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/test/check"
 	"github.com/go-berth/berth/test/report"
@@ -95,16 +89,6 @@ func (s *sockets) sleep(d time.Duration) { time.Sleep(min(d, s.patience())) }
 func (*sockets) patience() time.Duration { return 2 * time.Millisecond }
 func (*sockets) left() string            { return "" }
 
-// certified returns a server's configuration; its client must not verify the certificate.
-func certified(t *testing.T) *tls.Config {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}
-}
-
 // sendBuffer is the size of the server's kernel buffers.
 const sendBuffer = 4 << 10
 
@@ -129,8 +113,9 @@ func realPlan(rng *rand.Rand) plan {
 // there are fewer worlds. The judge knows less: neither when all is at rest nor how much the
 // network holds.
 func TestSimOverRealSockets(t *testing.T) {
+	config, _ := setup.TLS()
 	for name, s := range map[string]sockets{
-		"poll": {transport: listener.Poll}, "stream": {transport: listener.Stream}, "TLS": {transport: listener.Poll, tls: certified(t)},
+		"poll": {transport: listener.Poll}, "stream": {transport: listener.Stream}, "TLS": {transport: listener.Poll, tls: config},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s.transport == listener.Poll && !transport.PollSupported {
