@@ -13,6 +13,7 @@ import (
 func TestOfRefusedSendersThoseStayThatMayStillBeThere(t *testing.T) {
 	system := setup.System()
 	registry := system.ProcessRegistry
+	registry.RegisterAddressResolver(func(*actor.PID) (actor.Process, bool) { return system.DeadLetter, true }) // as with a remote
 	alive := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}))
 	defer system.Root.Poison(alive)
 	var s senders
