@@ -30,6 +30,8 @@ type World struct {
 	// Lossless says that a reset by the peer loses nothing that it had sent before, unless the
 	// network is parted.
 	Lossless bool
+	// Secured says that unread bytes may be those below TLS, which are more.
+	Secured bool
 }
 
 // Kernel is the least that a kernel takes before it takes no more: a number of writes or of bytes,

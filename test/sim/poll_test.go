@@ -1,12 +1,22 @@
 package sim
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"math/big"
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/listener"
@@ -19,12 +29,13 @@ import (
 // history could pair them.
 type sockets struct {
 	transport listener.Transport
+	tls       *tls.Config // nil: without
 	addr      net.Addr
 }
 
 func (s *sockets) listen(w *world) (*listener.Listener, error) {
 	o := w.plan.listener
-	o.Transport = s.transport
+	o.Transport, o.TLSConfig = s.transport, s.tls
 	l, err := listener.Listen(w.system.Root, "127.0.0.1:0", w.recorder.Watch(w.factory()), o)
 	if err == nil {
 		s.addr = l.Addr()
@@ -33,13 +44,66 @@ func (s *sockets) listen(w *world) (*listener.Listener, error) {
 }
 
 func (s *sockets) dial() (net.Conn, error) {
-	return net.DialTimeout("tcp", s.addr.String(), 5*time.Second)
+	c, err := net.DialTimeout("tcp", s.addr.String(), 5*time.Second)
+	if err != nil || s.tls == nil {
+		return c, err
+	}
+	return &secured{Conn: tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})}, nil
+}
+
+// secured is a client's end over TLS that ends as one of TCP does.
+type secured struct {
+	*tls.Conn
+	finishing sync.Mutex // held during CloseWrite
+	failed    error      // of a CloseWrite; under finishing
+}
+
+func (s *secured) socket() *net.TCPConn { return s.NetConn().(*net.TCPConn) }
+
+// Read implements net.Conn. A kernel tells a reset once: if close_notify heard of it, the end of
+// the input is none in order.
+func (s *secured) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if err == io.EOF {
+		s.finishing.Lock()
+		defer s.finishing.Unlock()
+		if s.failed != nil {
+			err = s.failed
+		}
+	}
+	return n, err
+}
+
+// SetLinger makes the close send RST. A tls.Conn's Close would first say close_notify.
+func (s *secured) SetLinger(sec int) error { return s.socket().SetLinger(sec) }
+
+// Close closes the socket, which sends FIN or RST.
+func (s *secured) Close() error { return s.socket().Close() }
+
+// CloseWrite sends close_notify, and FIN.
+func (s *secured) CloseWrite() error {
+	s.finishing.Lock()
+	defer s.finishing.Unlock()
+	if s.failed = s.Conn.CloseWrite(); s.failed != nil {
+		return s.failed
+	}
+	return s.socket().CloseWrite()
 }
 
 func (*sockets) rest(*world)             { runtime.Gosched() }
 func (s *sockets) sleep(d time.Duration) { time.Sleep(min(d, s.patience())) }
 func (*sockets) patience() time.Duration { return 2 * time.Millisecond }
 func (*sockets) left() string            { return "" }
+
+// certified returns a server's configuration; its client must not verify the certificate.
+func certified(t *testing.T) *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}
+}
 
 // sendBuffer is the size of the server's kernel buffers.
 const sendBuffer = 4 << 10
@@ -65,17 +129,22 @@ func realPlan(rng *rand.Rand) plan {
 // there are fewer worlds. The judge knows less: neither when all is at rest nor how much the
 // network holds.
 func TestSimOverRealSockets(t *testing.T) {
-	for name, kind := range map[string]listener.Transport{"poll": listener.Poll, "stream": listener.Stream} {
+	for name, s := range map[string]sockets{
+		"poll": {transport: listener.Poll}, "stream": {transport: listener.Stream}, "TLS": {transport: listener.Poll, tls: certified(t)},
+	} {
 		t.Run(name, func(t *testing.T) {
-			if kind == listener.Poll && !transport.PollSupported {
+			if s.transport == listener.Poll && !transport.PollSupported {
 				t.Skip("not on " + runtime.GOOS)
 			}
-			simulateReal(t, kind)
+			if s.tls != nil && *scale < 0.1 {
+				t.Skip("a part of the long form: -sim.scale 0.1 or more")
+			}
+			simulateReal(t, s)
 		})
 	}
 }
 
-func simulateReal(t *testing.T, kind listener.Transport) {
+func simulateReal(t *testing.T, over sockets) {
 	began, sum := time.Now(), total{ends: map[string]int{}}
 	worlds := uint64(max(5, int(500**scale)))
 	for n := uint64(1); n <= worlds && !t.Failed(); n++ {
@@ -84,7 +153,7 @@ func simulateReal(t *testing.T, kind listener.Transport) {
 		}
 		rng := rand.New(rand.NewPCG(n, 1))
 		r := run{seed: n, steps: *steps, plan: realPlan(rng)}
-		w := &world{seed: n, plan: r.plan, ground: &sockets{transport: kind}, rng: rng, system: newSystem()}
+		w := &world{seed: n, plan: r.plan, ground: &sockets{transport: over.transport, tls: over.tls}, rng: rng, system: newSystem()}
 		r.records, r.err = w.history(*steps)
 		r.operations = w.operations(r.records)
 		r.violations = check.Violations(check.World{
@@ -92,6 +161,7 @@ func simulateReal(t *testing.T, kind listener.Transport) {
 			MaxConnections: r.plan.listener.MaxConnections,
 			Rejects:        r.plan.listener.WhenFull == listener.Reject,
 			RealTime:       true,
+			Secured:        over.tls != nil,
 			Kernel:         check.Kernel{Writes: 3, Bytes: sendBuffer}, // a small write takes more than its bytes,
 		}, r.records)
 		sum.add(r)
