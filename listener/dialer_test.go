@@ -153,6 +153,26 @@ func TestDialToNothingIsPackageNetsError(t *testing.T) {
 	})
 }
 
+// The context ends, and the connection too, in the moment of success: a dial whose connection a
+// handler sees has not failed.
+func TestADialThatSucceedsInTheLastMomentSucceeds(t *testing.T) {
+	dials(t, func(t *testing.T, dial dialFunc) {
+		peer := newWorld().listen(t, of(newEcho()), Options{})
+		for range 100 {
+			ctx, cancel := context.WithCancel(t.Context())
+			a := newAsker()
+			a.onOpen = func(s protocol.Socket) error {
+				cancel()
+				s.Abort()
+				return nil
+			}
+			_, err := dial(ctx, peer.Addr().String(), a, DialOptions{})
+			require.NoError(t, err)
+			receive(t, a.closed)
+		}
+	})
+}
+
 // A server that takes the connection and never speaks TLS.
 func TestACancelledHandshakeLeavesNothing(t *testing.T) {
 	dials(t, func(t *testing.T, dial dialFunc) {

@@ -26,7 +26,7 @@ var ErrClosed error = closedError{}
 type closedError struct{}
 
 func (closedError) Error() string        { return "reconnect: client closed" }
-func (closedError) Is(target error) bool { return target == net.ErrClosed } //nolint:errorlint // it is asked about this one
+func (closedError) Is(target error) bool { return target == net.ErrClosed }
 
 // Client keeps a connection to one address. Any goroutine may call its methods, handlers and
 // actors included, also after its end.
@@ -190,8 +190,7 @@ func (c *Client) run() {
 	}
 	why := context.Cause(c.life)
 	state := Closed
-	var failed *failedError
-	if errors.As(why, &failed) {
+	if failed, is := errors.AsType[*failedError](why); is {
 		state, why = GaveUp, failed.err
 	}
 	c.finish(state, why)

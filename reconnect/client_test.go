@@ -278,6 +278,30 @@ func TestWritesWaitForRoomInTheConnection(t *testing.T) {
 	})
 }
 
+// The handler's own writes leave no room for the client's; these go on once there is some.
+func TestWritesWaitForRoomThatTheHandlerTook(t *testing.T) {
+	inWorld(t, simnet.Options{BufferSize: 10}, func(t *testing.T, w *world) {
+		server := w.up()
+		o := Options{Dial: listener.DialOptions{Connection: &connection.Options{WriteQueueSize: 1}}}
+		c := w.client(o, tcpactor.Functions[int]{
+			Accept: func(s protocol.Socket) (int, error) {
+				_, err := s.Write([]byte(strings.Repeat("l", 30)))
+				return 0, err
+			},
+			Read: func(int, protocol.Socket, *protocol.Buffer) (int, error) { return 0, nil },
+		})
+		defer end(c)
+		peer := accept(t, server)
+		synctest.Wait()
+		_, err := c.Write([]byte("x"))
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Equal(t, 1, c.Info().Waiting)
+		assert.Equal(t, strings.Repeat("l", 30)+"x", reads(t, peer, 31))
+		go ends(t, peer)
+	})
+}
+
 func TestTheEndGivesEveryWriteItsOutcome(t *testing.T) {
 	inWorld(t, simnet.Options{BufferSize: 4}, func(t *testing.T, w *world) {
 		server := w.up()

@@ -102,7 +102,8 @@ func (c *Client) pump(l *link) {
 		return
 	}
 	l.pumping = true
-	for c.give(l) { //nolint:revive // give does it all
+	for more := true; more; {
+		more = c.give(l)
 	}
 	l.pumping = false
 	c.settle(l)

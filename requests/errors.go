@@ -33,7 +33,7 @@ type timeoutError struct{}
 func (timeoutError) Error() string        { return "requests: no answer in time" }
 func (timeoutError) Timeout() bool        { return true }
 func (timeoutError) Temporary() bool      { return true }
-func (timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded } //nolint:errorlint // it is asked about this one
+func (timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
 // ClosedError ends the requests that were outstanding when their connection ended. It unwraps to
 // what ended it, or to protocol.ErrClosed, which matches net.ErrClosed. The peer may have done what

@@ -14,8 +14,7 @@ type exchange[K comparable, R any] struct {
 	options Options
 	// take takes one answer out of the buffer; whole is false where it is not all there. It returns
 	// what the answer is for, nil for an answer that nothing waits for.
-	take        func(b *protocol.Buffer) (answer R, c *call[K, R], whole bool, err error)
-	unsolicited func(R)
+	take func(b *protocol.Buffer) (answer R, c *call[K, R], whole bool, err error)
 
 	sending sync.Mutex // in order, held from the place in the table to that in the write queue
 

@@ -111,6 +111,7 @@ func (t *PollTLS) Handshake(in *Input, _ int) error {
 	default:
 		t.shakes.Store(nil)
 		dropBuffers(t.conn)
+		t.inside = 0
 		t.more = true // the client's first bytes may have come with its last ones of the handshake
 		return s.err
 	}

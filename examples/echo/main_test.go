@@ -175,7 +175,6 @@ func refuses(t *testing.T, path string) {
 		{"-idle-timeout soon", `"soon" for flag -idle-timeout`},
 		{"-tls-cert cert.pem", "-tls-cert and -tls-key go together"},
 		{"-tls-cert /no/such/file -tls-key /no/such/file", "berth: the certificate cannot be loaded"},
-		{"-tls -transport poll", "berth: TLS needs the stream transport, not Poll"},
 		{"-inspect-actions", "-inspect-actions needs -inspect"},
 		{"-inspect nonsense", "echo: -inspect: listen tcp"},
 		{"-workers -1", "Workers -1 must not be negative"},

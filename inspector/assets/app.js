@@ -1,5 +1,5 @@
 // The frame around the pages: which one is shown, when it is refreshed, the token, the actions.
-import { get, h, hasToken, post, Refused, setText, setToken } from "./lib.js";
+import { count, get, hasToken, post, Refused, setText, setToken } from "./lib.js";
 import { overview } from "./overview.js";
 import { connections } from "./connections.js";
 import { connection } from "./connection.js";
@@ -73,7 +73,7 @@ async function refresh() {
     if (mine !== round) return;
     shared.overview = o;
     shared.actions = o.actions;
-    setText(document.getElementById("open-count"), o.open);
+    setText(document.getElementById("open-count"), count(o.open));
     showLock();
     await shown.refresh();
     if (mine !== round) return;

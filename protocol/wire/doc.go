@@ -21,4 +21,4 @@
 // The functions of this package may be called by any goroutine.
 package wire
 
-//go:generate go run github.com/bufbuild/buf/cmd/buf@v1.75.0 generate .
+//go:generate go run github.com/bufbuild/buf/cmd/buf@v1.50.0 generate .

@@ -88,7 +88,7 @@ func encodeError(err error) *Error {
 
 // describe calls methods of the error, which may be the user's code.
 func describe(form *Error, err error) {
-	defer func() { _ = recover() }() //nolint:errcheck // the form has what was found out before
+	defer func() { _ = recover() }() // the form has what was found out before
 	switch e := err.(type) {         //nolint:errorlint // one that is wrapped has a text of its own
 	case *protocol.PanicError:
 		form.Panic = true

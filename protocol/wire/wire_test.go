@@ -144,16 +144,16 @@ func equal(a, b any) bool {
 		if !x.CanInterface() {
 			continue
 		}
-		if p, ok := x.Interface().(proto.Message); ok && !x.IsZero() {
-			if q, ok := y.Interface().(proto.Message); !ok || !proto.Equal(p, q) {
+		if p, ok := reflect.TypeAssert[proto.Message](x); ok && !x.IsZero() {
+			if q, ok := reflect.TypeAssert[proto.Message](y); !ok || !proto.Equal(p, q) {
 				return false
 			}
 			continue
 		}
-		if f, ok := x.Interface().(float64); ok && math.IsNaN(f) {
+		if f, ok := reflect.TypeAssert[float64](x); ok && math.IsNaN(f) {
 			continue
 		}
-		if p, ok := x.Interface().([]byte); ok && len(p) == 0 && y.Len() == 0 {
+		if p, ok := reflect.TypeAssert[[]byte](x); ok && len(p) == 0 && y.Len() == 0 {
 			continue // nil or empty
 		}
 		if !reflect.DeepEqual(x.Interface(), y.Interface()) {

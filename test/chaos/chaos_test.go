@@ -10,7 +10,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
-	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/test/report"
@@ -36,19 +35,20 @@ func drawSeed(t *testing.T) uint64 {
 // C1: if any actor is killed, its connection ends and its client is told. No other connection is
 // affected, and the listener goes on.
 func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
-	overEach(t, func(t *testing.T, transport listener.Transport) {
+	run := func(t *testing.T, o listener.Options) {
 		began, seed := time.Now(), drawSeed(t)
 		seen, system := &ledger{}, newSystem()
-		l, err := listener.Listen(system.Root, "127.0.0.1:0", factory(seen), listener.Options{
-			Transport: transport, Connection: connection.Options{CloseTimeout: time.Second},
-		})
+		o.Connection.CloseTimeout = time.Second
+		l, err := listener.Listen(system.Root, "127.0.0.1:0", factory(seen), o)
 		require.NoError(t, err)
-		clients := gather(*chaosClients, seed, client{addr: l.Addr().String(), ledger: seen, pause: 20 * time.Millisecond})
+		like := client{addr: l.Addr().String(), ledger: seen, pause: 20 * time.Millisecond, secure: o.TLSConfig != nil}
+		clients := gather(*chaosClients, seed, like)
 
 		kills := kill(system, l.PID(), rand.New(rand.NewPCG(seed, 1<<63)), *chaosFor)
 		clients.leave()
 
-		after := gather(*chaosClients, seed+1, client{addr: l.Addr().String(), ledger: seen, pause: time.Millisecond})
+		like.pause = time.Millisecond
+		after := gather(*chaosClients, seed+1, like)
 		served := seen.echoed.Load() + int64(*chaosClients)
 		require.Eventually(t, func() bool { return seen.echoed.Load() >= served }, patience, time.Millisecond, "healed")
 		after.leave()
@@ -61,7 +61,9 @@ func TestUnderKillsEveryClientIsServedOrToldAndTheListenerGoesOn(t *testing.T) {
 		}
 		report.Add(t, report.Row{ID: "C1", Holds: "G1 G3 G8 G9", Figures: figures, Seeds: seeds(seed), Duration: time.Since(began)})
 		require.Zero(t, violations, first)
-	})
+	}
+	overEach(t, func(t *testing.T, transport listener.Transport) { run(t, listener.Options{Transport: transport}) })
+	t.Run("TLS", func(t *testing.T) { run(t, listener.Options{TLSConfig: certified(t)}) })
 }
 
 // kills counts killed actors by kind.

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -20,6 +21,7 @@ type client struct {
 	random *rand.Rand
 	pause  time.Duration // the longest between two messages
 	faults bool          // ends its own connections in all ways
+	secure bool          // by TLS, whatever the certificate
 }
 
 const (
@@ -39,7 +41,7 @@ func (c *client) run(stop <-chan struct{}) {
 		switch {
 		case err == nil:
 			c.ledger.dialled.Add(1)
-			c.talk(conn.(*net.TCPConn), stop)
+			c.talk(conn.(*net.TCPConn), c.over(conn), stop)
 		case errors.Is(err, syscall.ECONNRESET):
 			// The connection was killed before the dial had returned, and the dial says so.
 		default:
@@ -49,9 +51,23 @@ func (c *client) run(stop <-chan struct{}) {
 	}
 }
 
-// talk is one connection.
-func (c *client) talk(conn *net.TCPConn, stop <-chan struct{}) {
-	defer conn.Close()
+// end is a connection that can be closed in one direction.
+type end interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// over returns what is spoken over conn.
+func (c *client) over(conn net.Conn) end {
+	if c.secure {
+		return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
+	}
+	return conn.(end)
+}
+
+// talk is one connection, over socket.
+func (c *client) talk(socket *net.TCPConn, conn end, stop <-chan struct{}) {
+	defer socket.Close()
 	message, back := make([]byte, biggestMessage), make([]byte, biggestMessage)
 	for range 1 + c.random.IntN(mostMessages) {
 		select {
@@ -81,7 +97,7 @@ func (c *client) talk(conn *net.TCPConn, stop <-chan struct{}) {
 		c.ledger.echoed.Add(1)
 	}
 	if c.faults {
-		c.misbehave(conn, back)
+		c.misbehave(socket, conn, back)
 	}
 }
 
@@ -98,14 +114,14 @@ func (c *client) send(conn net.Conn, m []byte) error {
 }
 
 // misbehave ends the connection in one of the ways that clients do.
-func (c *client) misbehave(conn *net.TCPConn, scratch []byte) {
+func (c *client) misbehave(socket *net.TCPConn, conn end, scratch []byte) {
 	switch c.random.IntN(5) {
 	case 0: // in an orderly way
 		_ = conn.CloseWrite()
 		_, _ = io.CopyBuffer(io.Discard, conn, scratch)
 	case 1: // by a reset, with an answer on its way
 		_, _ = conn.Write(scratch)
-		_ = conn.SetLinger(0)
+		_ = socket.SetLinger(0)
 	case 2: // by a fault in the handler
 		_, _ = io.WriteString(conn, "panic")
 		_, _ = io.CopyBuffer(io.Discard, conn, scratch)

@@ -1,7 +1,13 @@
 package chaos
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"math/big"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -129,6 +135,16 @@ func overEach(t *testing.T, test func(t *testing.T, transport listener.Transport
 	for name, transport := range map[string]listener.Transport{"auto": listener.Auto, "stream": listener.Stream} {
 		t.Run(name, func(t *testing.T) { test(t, transport) })
 	}
+}
+
+// certified returns a server's configuration; its client must not verify the certificate.
+func certified(t *testing.T) *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS13}
 }
 
 // endsCleanly closes the listener and requires that nothing of it is left.

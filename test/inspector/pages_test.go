@@ -77,7 +77,7 @@ func newWorld(t *testing.T, path string) *world {
 		return err
 	})
 	var err error
-	w.server, err = berth.Listen("127.0.0.1:0", echo, berth.Options{})
+	w.server, err = berth.Listen("127.0.0.1:0", berth.Measure(echo, nil), berth.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, w.server.Close()) })
 	pages, err := inspector.New(inspector.Options{Actions: true, Token: token}, w.server)
@@ -170,7 +170,7 @@ func (w *world) table(t *testing.T) {
 	w.open(t, "#/connections")
 	w.await(t, rows+`.length === 50`)
 	assert.Equal(t, "1 to 50 of 1\u2009000", eval[string](t, w, `document.querySelector(".pager span").textContent`))
-	assert.Equal(t, "1000", eval[string](t, w, `document.getElementById("open-count").textContent`))
+	assert.Equal(t, "1\u2009000", eval[string](t, w, `document.getElementById("open-count").textContent`))
 	first := eval[string](t, w, rows+`[0].dataset.id`)
 	w.click(t, ".pager button:last-child")
 	w.await(t, `document.querySelector(".pager span").textContent.startsWith("51 to 100")`)

@@ -38,7 +38,7 @@ func (w *world) screenshots(t *testing.T) {
 	}
 	for n := range 3 { // these do not read
 		conn := w.clients[701+n*11]
-		busy.Go(func() { _, _ = conn.Write(make([]byte, 64<<20)) })
+		busy.Go(func() { _, _ = conn.Write(make([]byte, 8<<20)) })
 	}
 	busy.Go(func() { w.comeAndGo(stop) })
 	time.Sleep(15 * time.Second) // there is something to plot

@@ -20,6 +20,7 @@ import (
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/record"
 	"github.com/go-berth/berth/test/berthtest"
+	"github.com/go-berth/berth/test/simnet"
 )
 
 // ledger keeps amounts by name. It has a defect: it panics if a name that was removed comes again
@@ -209,6 +210,26 @@ func TestAFINIsReplayed(t *testing.T) {
 	})
 }
 
+// The network brings the piece in parts, and the handler is shown it whole.
+func TestAReplayShowsThePiecesOfTheRecording(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := bytes.Repeat([]byte("x"), 5000), []byte("yz")
+		r := &record.Recording{Header: record.Header{Payload: true}, Events: []record.Event{
+			{Kind: record.Accepted},
+			{Kind: record.Data, N: len(first), Bytes: first},
+			{Kind: record.Data, N: len(second), Bytes: second},
+			{Kind: record.Closed, Reason: "peer closed"},
+		}}
+		var pieces []int
+		handler := berth.HandlerFunc(func(_ berth.Socket, data *berth.Buffer) error {
+			pieces = append(pieces, data.Discard(data.Len()))
+			return nil
+		})
+		berthtest.Replay(t, r, handler, berthtest.Network(simnet.Options{BufferSize: 512}))
+		assert.Equal(t, []int{5000, 2}, pieces)
+	})
+}
+
 func TestARecordingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -216,9 +237,9 @@ func TestARecordingIsBounded(t *testing.T) {
 		var clients []*berthtest.Client
 		for range 3 {
 			client := server.Dial()
-			for range 20 {
-				client.Send(strings.Repeat("x", 4<<10))
-				client.Expect(strings.Repeat("x", 4<<10))
+			for range 500 { // small ones, so that the file is filled to its limit
+				client.Send("hello")
+				client.Expect("hello")
 			}
 			clients = append(clients, client)
 		}

@@ -16,7 +16,7 @@ import (
 // warnAfter is the option in these tests, and margin how much later the sweep may notice.
 const (
 	warnAfter = 800 * time.Millisecond
-	margin    = 400 * time.Millisecond
+	margin    = 600 * time.Millisecond
 )
 
 func quick() berth.Options {

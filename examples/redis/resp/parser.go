@@ -234,21 +234,20 @@ var (
 // it. A nil line has not come whole; what there is of it is kept. The line is valid until the next
 // call.
 func (p *Parser) wholeLine(data []byte) (line []byte, n int, err error) {
-	held := p.partial.line
 	n = bytes.IndexByte(data, '\n')
 	came := n
 	if n < 0 {
 		came = len(data)
 	}
-	if len(held)+came > orDefault(p.Limits.Inline, DefaultInline) {
+	if len(p.partial.line)+came > orDefault(p.Limits.Inline, DefaultInline) {
 		return nil, 0, p.lineTooLong(data)
 	}
 	if n < 0 {
-		p.partial.line = append(held, data...)
+		p.partial.line = append(p.partial.line, data...)
 		return nil, len(data), nil
 	}
 	line = data[:n:n]
-	if len(held) > 0 {
+	if held := p.partial.line; len(held) > 0 {
 		line = append(held, line...)
 	}
 	p.partial.line = nil

@@ -202,7 +202,7 @@ func TestALargeArgumentIsLinear(t *testing.T) {
 		_, err := next([]byte("*1\r\n$" + strconv.Itoa(size) + "\r\n"))
 		require.Equal(t, resp.ErrIncomplete, err)
 		for range size / len(chunk) {
-			if _, err = next(chunk); err != resp.ErrIncomplete { //nolint:errorlint // it comes as it is
+			if _, err = next(chunk); err != resp.ErrIncomplete {
 				t.Fatal(err)
 			}
 		}

@@ -12,7 +12,7 @@ type reference struct {
 	bulk, arguments, line, command int
 }
 
-var lengthLine = regexp.MustCompile(`^(0|-?[1-9][0-9]*)\r$`)
+var lengthLine = regexp.MustCompile(`^(0|-?[1-9]\d*)\r$`)
 
 // decode returns the commands of stream, and the problem of what follows them, if it is known.
 func (r reference) decode(stream string) (commands [][]string, problem string) {
@@ -79,7 +79,7 @@ func (r reference) array(head, stream string) (args []string, rest string, whole
 		}
 		argument, end := after[:size], after[size:]
 		if !strings.HasPrefix(end, "\r\n") {
-			if strings.HasPrefix("\r\n", end) {
+			if end == "" || end == "\r" {
 				return nil, "", false, ""
 			}
 			return nil, "", false, "invalid bulk length"
@@ -106,7 +106,8 @@ func words(line string) (args []string, ok bool) {
 		if end < 0 {
 			return append(args, line), true
 		}
-		plain, quoted := line[:end], ""
+		plain := line[:end]
+		var quoted string
 		line = line[end:]
 		switch line[0] {
 		case '"':

@@ -57,14 +57,14 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	servers, err := start(dir)
-	for _, s := range servers {
-		defer func() {
+	defer func() {
+		for _, s := range servers {
 			_ = s.command.Process.Kill()
 			_ = s.command.Wait()
-		}()
-	}
+		}
+	}()
 	if err != nil {
 		return err
 	}
