@@ -247,12 +247,17 @@ type senders struct {
 // sender is the part that is equal in all PIDs of one actor.
 type sender struct{ address, id string }
 
-// fewestSenders is the length below which a search for senders that have ended is not worth it.
-const fewestSenders = 64
+const (
+	// fewestSenders is the length below which a search for senders that have ended is not worth it.
+	fewestSenders = 64
+	// mostForeign is how many senders of other nodes a search leaves. Nothing here knows of their
+	// end.
+	mostForeign = 1024
+)
 
 // add adds pid. The form is that of its first refused write. Futures end with their answer, and
 // every request has one of its own, so those that have ended are removed whenever the set has
-// doubled.
+// doubled. Of the senders of other nodes the newest stay.
 func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID, form protocol.Form) {
 	key := sender{pid.Address, pid.Id}
 	if _, ok := s.known[key]; ok {
@@ -270,9 +275,20 @@ func (s *senders) add(registry *actor.ProcessRegistryValue, pid *actor.PID, form
 }
 
 func (s *senders) removeEnded(registry *actor.ProcessRegistryValue) {
+	tooMany := -mostForeign
+	for _, pid := range s.pids {
+		if pid.Address != registry.Address {
+			tooMany++
+		}
+	}
 	left := s.pids[:0]
 	for _, pid := range s.pids {
-		if _, ok := registry.Get(pid); ok {
+		_, stays := registry.Get(pid)
+		if pid.Address != registry.Address && tooMany > 0 {
+			tooMany--
+			stays = false
+		}
+		if stays {
 			left = append(left, pid)
 		} else {
 			delete(s.known, sender{pid.Address, pid.Id})

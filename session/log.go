@@ -8,7 +8,7 @@ import (
 // Message is one message of a session. The numbers of each side begin at 1 and have no gaps.
 type Message struct {
 	Number uint64
-	Data   []byte // not to be changed by anyone
+	Data   []byte // not to be changed
 }
 
 // Range is the numbers From to To, both included. The zero value is empty.

@@ -64,7 +64,7 @@ func cryptoTLS(t *testing.T, version uint16) (server, client *tls.Conn, belowSer
 	t.Helper()
 	ours, theirs := net.Pipe()
 	s, c := &rewired{ours}, &rewired{theirs}
-	config, trusting := certified(t), anybody.Clone()
+	config, trusting := certified(t), trusting.Clone()
 	config.MinVersion, trusting.MinVersion = version, version
 	config.MaxVersion, trusting.MaxVersion = version, version
 	server, client = tls.Server(s, config), tls.Client(c, trusting)
@@ -128,7 +128,7 @@ func TestCryptoTLSMakesAnErrorOfTheHandshakeFinal(t *testing.T) {
 	require.Equal(t, first, server.Handshake())
 	ours, theirs := net.Pipe()
 	defer ours.Close()
-	go func() { _ = tls.Client(theirs, anybody).Handshake(); _ = theirs.Close() }()
+	go func() { _ = tls.Client(theirs, trusting).Handshake(); _ = theirs.Close() }()
 	hello := make([]byte, 4096)
 	n, err := ours.Read(hello)
 	require.NoError(t, err)

@@ -105,7 +105,7 @@ func overEverything(t *testing.T, test func(t *testing.T, s *transport.Stream, e
 				var joined sync.WaitGroup
 				s, e := stream(ours, config, &joined), newEvents()
 				require.False(t, s.Open(e))
-				client := tls.Client(peer, anybody)
+				client := tls.Client(peer, trusting)
 				met := make(chan error, 1)
 				go func() { met <- client.Handshake() }()
 				require.NoError(t, shakeHands(t, s, e.readable, new(transport.Input), 100))

@@ -53,7 +53,7 @@ func (h *harbour) secure(client *tls.Config) (*transport.PollTLS, *announced, *t
 func overPollTLS(t *testing.T, options transport.SocketOptions, test func(t *testing.T, c *transport.PollTLS, a *announced, peer *tls.Conn)) {
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
-			config := anybody.Clone()
+			config := trusting.Clone()
 			config.MinVersion, config.MaxVersion = version, version
 			c, a, peer := newHarbour(t, "tcp4", "127.0.0.1:0", options).secure(config)
 			test(t, c, a, peer)
@@ -153,7 +153,7 @@ func (r *recording) record() *bytes.Buffer {
 func (h *harbour) recorded() (*transport.PollTLS, *announced, *tls.Conn, *recording) {
 	c, a, peer := h.unsecured(certified(h.t))
 	between := &recording{Conn: peer}
-	client := tls.Client(between, anybody)
+	client := tls.Client(between, trusting)
 	met := make(chan error, 1)
 	go func() { met <- client.Handshake() }()
 	require.NoError(h.t, shakeHands(h.t, c, a.readable, new(transport.Input), 100))
@@ -352,7 +352,7 @@ func TestTheHandshakesGoroutineEndsWithTheHandshake(t *testing.T) {
 	var joined sync.WaitGroup
 	c, a := transport.NewPollTLS(p, certified(t), &joined), newAnnounced()
 	c.Open(a)
-	go func() { _ = tls.Client(peer, anybody).Handshake() }()
+	go func() { _ = tls.Client(peer, trusting).Handshake() }()
 	require.NoError(t, shakeHands(t, c, a.readable, new(transport.Input), 100))
 	joined.Wait()
 }
@@ -372,7 +372,7 @@ func TestAHandshakeThatIsEndedLeavesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHarbour(t, "tcp4", "127.0.0.1:0", transport.SocketOptions{})
 			c, a, peer := h.unsecured(certified(t))
-			go func() { _ = tls.Client(&firstFlight{Conn: peer}, anybody).Handshake() }()
+			go func() { _ = tls.Client(&firstFlight{Conn: peer}, trusting).Handshake() }()
 			for sent(c) == 0 { // up to the server's first flight
 				require.Equal(t, transport.ErrAgain, c.Handshake(new(transport.Input), 100))
 				runtime.Gosched()
@@ -414,7 +414,7 @@ func TestACallbackThatFailsInAPolledHandshakeEndsThatAlone(t *testing.T) {
 			return &tls.Config{}, nil
 		}}
 		c, a, peer := h.unsecured(config)
-		go func() { _ = tls.Client(peer, anybody).Handshake() }()
+		go func() { _ = tls.Client(peer, trusting).Handshake() }()
 		require.ErrorContains(t, shakeHands(t, c, a.readable, new(transport.Input), 100), want)
 	}
 }
@@ -433,7 +433,7 @@ func TestBytesReadBeforePolledTLSAreItsBeginning(t *testing.T) {
 	var joined sync.WaitGroup
 	proxied, a := transport.NewProxied(transport.NewPollTLS(p, certified(t), &joined), nil), newAnnounced()
 	require.False(t, proxied.Open(a))
-	client := tls.Client(&preamble{Conn: peer, text: "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"}, anybody)
+	client := tls.Client(&preamble{Conn: peer, text: "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"}, trusting)
 	go func() {
 		_, _ = client.Write([]byte("hello"))
 		_ = client.CloseWrite()
@@ -468,7 +468,7 @@ func TestAPolledTLSClientShakesHandsFirst(t *testing.T) {
 	p, err := transport.Adopt(h.set, ours)
 	require.NoError(t, err)
 	var joined sync.WaitGroup
-	c, a := transport.NewPollTLSClient(p, anybody, &joined), newAnnounced()
+	c, a := transport.NewPollTLSClient(p, trusting, &joined), newAnnounced()
 	require.False(t, c.Open(a))
 	server := tls.Server(theirs, certified(t))
 	go func() { _, _ = server.Write([]byte("hello")) }() // behind the session tickets

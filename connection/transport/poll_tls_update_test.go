@@ -70,7 +70,7 @@ func (k *keyed) update() []byte {
 // keyed returns both ends after the handshake.
 func (h *harbour) keyed() (*transport.PollTLS, *announced, *tls.Conn, *keyed) {
 	var log bytes.Buffer
-	config := anybody.Clone()
+	config := trusting.Clone()
 	config.KeyLogWriter = &log
 	c, a, client := h.secure(config)
 	if client.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {

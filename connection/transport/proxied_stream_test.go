@@ -74,7 +74,7 @@ func TestTLSBeginsWithTheByteBehindTheHeader(t *testing.T) {
 			var joined sync.WaitGroup
 			p, e := transport.NewProxied(transport.NewTLSStream(ours, config, &joined), nil), newEvents()
 			p.Open(e)
-			client := tls.Client(&merged{peer, header, cut}, anybody)
+			client := tls.Client(&merged{peer, header, cut}, trusting)
 			text := strings.Repeat("secret ", 1000)
 			go func() {
 				_, _ = io.WriteString(client, text)
@@ -100,7 +100,7 @@ func TestBehindAHandshakeOfTheListenersOwnTheHeaderIsWithinIt(t *testing.T) {
 	var joined sync.WaitGroup
 	p, e := transport.NewProxied(transport.NewStream(tls.Server(ours, certified(t)), &joined), nil), newEvents()
 	p.Open(e)
-	client := tls.Client(peer, anybody)
+	client := tls.Client(peer, trusting)
 	go func() { _, _ = io.WriteString(client, "PROXY UNKNOWN\r\ndata"); _, _ = client.Read(make([]byte, 1)) }()
 	var in transport.Input
 	require.NoError(t, shakeHands(t, p, e.readable, &in, 100))

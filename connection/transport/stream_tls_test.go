@@ -17,13 +17,13 @@ import (
 	"github.com/go-berth/berth/internal/setup"
 )
 
-// certified returns a server's configuration. See anybody for its client.
+// certified returns a server's configuration. See trusting for its client.
 func certified(*testing.T) *tls.Config {
 	server, _ := setup.TLS()
 	return server
 }
 
-var anybody = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
+var trusting = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 
 // overTLS runs a test in a bubble with a Stream after its TLS handshake. The client reads nothing:
 // every write waits.
@@ -35,7 +35,7 @@ func overTLS(t *testing.T, test func(t *testing.T, s *transport.Stream, peer net
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ours, peer := net.Pipe()
-				client := tls.Client(peer, anybody)
+				client := tls.Client(peer, trusting)
 				var joined sync.WaitGroup
 				s, e := stream(ours, certified(t), &joined), newEvents()
 				require.False(t, s.Open(e))

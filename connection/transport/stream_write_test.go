@@ -258,7 +258,7 @@ func TestRetryLeavesTLSOfAListenerAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ours, peer := net.Pipe()
-				client := tls.Client(peer, anybody)
+				client := tls.Client(peer, trusting)
 				s, e := transport.NewStream(wrapped(tls.Server(ours, certified(t))), nil), newEvents()
 				require.False(t, s.Open(e))
 				go func() { _ = client.Handshake() }()

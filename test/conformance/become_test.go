@@ -151,17 +151,18 @@ func textual(answer any) any {
 }
 
 func TestWhatTheOldHandlerWroteGoesOutAndCompletes(t *testing.T) {
+	const size = 256 << 10
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		var s *server
 		s = w.upgradable(factory, script{accepted: func(t *tape) error {
-			err := t.write("old", pattern(stallSize))
+			err := t.write("old", pattern(size))
 			require.NoError(w.t, err)
 			return t.socket.Become(factory(s, script{}))
 		}}, roomy())
 		p, tape := s.connect()
 		tape.await("again")
 		require.NoError(t, tape.write("new", "and this"))
-		same(t, pattern(stallSize)+"and this", string(p.take(stallSize+len("and this"))))
+		same(t, pattern(size)+"and this", string(p.take(size+len("and this"))))
 		assert.NoError(t, tape.await("old").err)
 		assert.NoError(t, tape.await("new").err)
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/record"
 	"github.com/go-berth/berth/test/berthtest"
 	"github.com/go-berth/berth/test/simnet"
@@ -90,6 +91,7 @@ func TestARecordedPanicComesAgainInTheReplay(t *testing.T) {
 		dir := t.TempDir()
 		server := berthtest.Serve(t, recording(t, ledgers(false), record.Options{Dir: dir, Payload: true, Keep: record.Failed}),
 			append(options, berthtest.AllowFailures())...)
+		e := listen(server.System)
 		kept := server.Dial()
 		kept.Send("x 1\n")
 		kept.ExpectLine("x 1")
@@ -112,7 +114,7 @@ func TestARecordedPanicComesAgainInTheReplay(t *testing.T) {
 				break
 			}
 			time.Sleep(time.Duration(random.IntN(3)) * time.Millisecond)
-			if server.Info().Open == 0 {
+			if len(of[*connection.HandlerFailed](e)) > 0 {
 				break
 			}
 		}
