@@ -27,10 +27,11 @@ type (
 	ConnectFailed = protocol.ConnectFailed
 )
 
-// Dial opens a connection to addr ("host:port", a path for unix sockets) that runs as those of a
+// Dial opens a connection to addr ("host:port", with Network "unix" a path) that runs as those of a
 // Server do: its handler is called one event at a time, and may block. Dial returns once the
-// connection is open: over TLS, once the handshake is done. The error says why it is not; it is
-// package net's where the socket could not be opened. ctx bounds the dial, not the connection.
+// connection is open, over TLS once the handshake is done, and Accepted has returned; its error is
+// Dial's. Otherwise the error says why the connection is not open; it is package net's where the
+// socket could not be opened. ctx bounds the dial, not the connection.
 //
 // The connection has an event loop of its own, which ends with it. A program that opens many makes
 // a Dialer, or calls Dial of its Server. Any goroutine may call Dial, handlers included.

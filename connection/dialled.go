@@ -6,6 +6,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/protocol"
 )
 
 // outgoing is the Permit of all dialled connections: no limit counts them.
@@ -25,7 +26,7 @@ func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor
 		Spawner: s, factory: factory, options: options, limits: options.limits(), lanes: current.lanes,
 		mostNeeded: s.mostNeeded(&options),
 	}, socket, outgoing)
-	c.makeRare().dialled = &dialled{opened: make(chan struct{})}
+	c.makeRare().dialled = &dialled{accepted: make(chan struct{})}
 	if s.sooner != nil {
 		s.sooner()
 	}
@@ -38,40 +39,44 @@ func (c *Connection) dialled() bool {
 	return r != nil && r.dialled != nil
 }
 
-// dialled is the moment at which a dialled connection is open, or is given up: the first of the
-// two.
+// dialled is what the dial of a connection waits for.
 type dialled struct {
-	settled atomic.Bool
-	opened  chan struct{} // closed once it is open
+	settled  atomic.Bool   // it opens, or is given up: the first of the two
+	accepted chan struct{} // closed once Accepted has returned
+	err      error         // with which Accepted has refused the connection; set before accepted is closed
 }
 
 // open reports whether the connection may open: its dial has not given it up.
-func (d *dialled) open() bool {
-	if !d.settled.CompareAndSwap(false, true) {
-		return false
-	}
-	close(d.opened)
-	return true
-}
+func (d *dialled) open() bool { return d.settled.CompareAndSwap(false, true) }
 
 // giveUp reports whether the connection will never open.
 func (d *dialled) giveUp() bool { return d.settled.CompareAndSwap(false, true) }
 
-// AwaitOpen waits until a dialled connection is open: over TLS, until the handshake is done. The
-// error is what ended the connection before, or ctx's; then the connection is aborted, and no
-// handler sees it.
+// handlerErr returns the error of a handler that has ended the connection, nil if it has not.
+func (c *Connection) handlerErr() error {
+	if c.endedBy(protocol.ReasonHandlerError) || c.endedBy(protocol.ReasonHandlerPanic) {
+		return c.causeErr()
+	}
+	return nil
+}
+
+// AwaitOpen waits until a dialled connection is open, over TLS until the handshake is done, and
+// until Accepted has returned. The error is what ended the connection before, ctx's, or that of
+// Accepted. With the first two the connection is aborted, and no handler sees it. If ctx is over
+// while Accepted runs, the connection is open all the same.
 func (c *Connection) AwaitOpen(ctx context.Context) error {
 	ended := make(chan struct{})
 	cancel := c.whenClosing(func() { close(ended) })
 	defer cancel()
 	d := c.makeRare().dialled
 	select {
-	case <-d.opened:
+	case <-d.accepted:
+		return d.err // whatever has come since: a handler sees it
 	case <-ended:
 	case <-ctx.Done():
 	}
 	if !d.giveUp() {
-		return nil // whatever has come since: a handler sees it
+		return c.underAccepted(d)
 	}
 	select {
 	case <-ended:
@@ -79,5 +84,15 @@ func (c *Connection) AwaitOpen(ctx context.Context) error {
 	default:
 		c.Abort()
 		return ctx.Err()
+	}
+}
+
+// underAccepted returns the result of a dial that ends while Accepted runs.
+func (c *Connection) underAccepted(d *dialled) error {
+	select {
+	case <-d.accepted:
+		return d.err
+	default:
+		return c.handlerErr() // no other call of the handler has been made
 	}
 }

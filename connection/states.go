@@ -131,8 +131,15 @@ func (c *Connection) open(ctx actor.Context, shook bool) {
 	if c.cause.Load() != nil {
 		return // aborted meanwhile; no handler has seen this connection
 	}
-	if r := c.rare.Load(); r != nil && r.dialled != nil && !r.dialled.open() {
-		return // given up meanwhile, and about to be aborted
+	if c.dialled() {
+		d := c.rare.Load().dialled
+		if !d.open() {
+			return // given up meanwhile, and about to be aborted
+		}
+		defer func() {
+			d.err = c.handlerErr()
+			close(d.accepted)
+		}()
 	}
 	c.setState(open)
 	c.read.Add(uint64(c.input.Len()))

@@ -118,7 +118,7 @@ func newNode(t *testing.T, a *authority, options guard.Options) *node {
 // dial makes a raw connection to the endpoint.
 func (n *node) dial(t *testing.T, config *tls.Config) remote.RemotingClient {
 	t.Helper()
-	conn, err := grpc.Dial(n.system.Address(), grpc.WithTransportCredentials(credentials.NewTLS(config))) //nolint:staticcheck // this version has no other
+	conn, err := grpc.Dial(n.system.Address(), grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return remote.NewRemotingClient(conn)

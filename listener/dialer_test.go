@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"path/filepath"
 	"syscall"
@@ -170,6 +171,48 @@ func TestADialThatSucceedsInTheLastMomentSucceeds(t *testing.T) {
 			require.NoError(t, err)
 			receive(t, a.closed)
 		}
+	})
+}
+
+func TestADialReturnsAfterAcceptedWithItsError(t *testing.T) {
+	dials(t, func(t *testing.T, dial dialFunc) {
+		peer := newWorld().listen(t, of(newEcho()), Options{})
+		returned, refused := false, errors.New("not this one")
+		a := newAsker()
+		a.onOpen = func(protocol.Socket) error {
+			time.Sleep(time.Millisecond) // longer than the way back of a Dial that would not wait
+			returned = true
+			return nil
+		}
+		_, err := dial(t.Context(), peer.Addr().String(), a, DialOptions{})
+		require.NoError(t, err)
+		assert.True(t, returned)
+
+		a = newAsker()
+		a.onOpen = func(protocol.Socket) error { return refused }
+		_, err = dial(t.Context(), peer.Addr().String(), a, DialOptions{})
+		assert.ErrorIs(t, err, refused)
+		a = newAsker()
+		a.onOpen = func(protocol.Socket) error { panic(refused) }
+		_, err = dial(t.Context(), peer.Addr().String(), a, DialOptions{})
+		assert.ErrorIs(t, err, refused)
+	})
+}
+
+func TestADialWhoseContextEndsWhileAcceptedRunsSucceeds(t *testing.T) {
+	dials(t, func(t *testing.T, dial dialFunc) {
+		peer := newWorld().listen(t, of(newEcho()), Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		release := make(chan struct{})
+		defer close(release)
+		a := newAsker()
+		a.onOpen = func(protocol.Socket) error {
+			cancel()
+			<-release
+			return nil
+		}
+		_, err := dial(ctx, peer.Addr().String(), a, DialOptions{})
+		assert.NoError(t, err)
 	})
 }
 

@@ -51,15 +51,15 @@ func (o DialOptions) Validate(factory tcpactor.Factory) error {
 	return o.Connection.Validate()
 }
 
-// Dial opens a connection from this process to addr ("host:port", a path for unix sockets). It runs
-// on the listener's event loops, below its supervisor, and is drained with it; MaxConnections and
-// other limits of clients do not count it. Its handler is made by factory.
+// Dial opens a connection from this process to addr ("host:port", with Network "unix" a path). It
+// runs on the listener's event loops, below its supervisor, and is drained with it; MaxConnections
+// and other limits of clients do not count it. Its handler is made by factory.
 //
-// Dial blocks the calling goroutine until the connection is open: over TLS, until the handshake is
-// done. A handler may call it. The socket is returned before, during or after the handler's
-// Accepted. The error is package net's for a socket that could not be opened, what ended the
-// connection before it was open, ctx's, or ErrClosed once the end of the listener has begun; then
-// nothing is left of the connection.
+// Dial blocks the calling goroutine until the connection is open, over TLS until the handshake is
+// done, and Accepted has returned. If ctx is over while Accepted runs, Dial returns the socket. A
+// handler may call it. The error is package net's for a socket that could not be opened, what ended
+// the connection before it was open, ctx's, that of Accepted, or ErrClosed once the end of the
+// listener has begun; then nothing is left of the connection.
 func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
 	if err := options.Validate(factory); err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 // Package requests pairs the requests over one connection with their answers: a Pipeline by their
 // order, as Redis and HTTP/1.1 do, a Mux by an identifier in each (a correlation identifier).
 //
-//	pipeline := requests.NewPipeline(readReply, requests.Options{})
+//	pipeline := requests.NewPipeline(newReader, nil, requests.Options{})
 //	_, err := dialer.Dial(ctx, "127.0.0.1:6379", pipeline.Handler(nil), berth.DialOptions{})
 //	if err != nil {
 //		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/protocol/frame"
 	"github.com/go-berth/berth/requests"
 )
 
@@ -28,9 +29,12 @@ func Example() {
 	}
 	defer server.Close()
 
-	pipeline := requests.NewPipeline(func(b *berth.Buffer) (string, bool, error) {
-		line, whole := b.ReadLine()
-		return string(line), whole, nil
+	pipeline := requests.NewPipeline(func() requests.Read[string] {
+		lines := frame.Lines{Max: 1024}
+		return func(b *berth.Buffer) (string, error) {
+			line, err := lines.Next(b)
+			return string(line), err
+		}
 	}, nil, requests.Options{})
 	socket, err := berth.Dial(context.Background(), server.Addr().String(), pipeline.Handler(nil), berth.DialOptions{})
 	if err != nil {

@@ -3,18 +3,19 @@ package requests
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/protocol/frame"
 )
 
 // exchange is what a Pipeline and a Mux share.
 type exchange[K comparable, R any] struct {
 	options Options
-	// take takes one answer out of the buffer; whole is false where it is not all there. It returns
-	// what the answer is for, nil for an answer that nothing waits for.
-	take func(b *protocol.Buffer) (answer R, c *call[K, R], whole bool, err error)
+	newTake func() take[K, R] // once for each connection
 
 	sending sync.Mutex // in order, held from the place in the table to that in the write queue
 
@@ -24,6 +25,11 @@ type exchange[K comparable, R any] struct {
 	timer  *time.Timer     // for the earliest deadline; nil: there was none yet
 	late   uint64
 }
+
+// take takes one answer out of the buffer. It returns what the answer is for, nil for an answer
+// that nothing waits for; an error that matches frame.ErrIncomplete where the answer is not all
+// there.
+type take[K comparable, R any] func(b *protocol.Buffer) (answer R, c *call[K, R], err error)
 
 func (x *exchange[K, R]) init(inOrder bool, options Options) {
 	x.options = options.withDefaults()
@@ -84,9 +90,18 @@ func (x *exchange[K, R]) start(id K, data []byte, deadline time.Time, done func(
 		}
 	})
 	if err != nil && x.withdraw(c) {
+		if ended(err) {
+			err = fmt.Errorf("%w: %w", ErrNotConnected, err)
+		}
 		return nil, err
 	}
 	return c, nil // if it was refused, it has ended with the connection, and done is told
+}
+
+// ended reports whether a write was refused because its connection has begun to end.
+func ended(err error) bool {
+	_, lost := errors.AsType[*net.OpError](err)
+	return lost || errors.Is(err, protocol.ErrClosed)
 }
 
 func (x *exchange[K, R]) withdraw(c *call[K, R]) (open bool) {
@@ -110,13 +125,13 @@ func (x *exchange[K, R]) do(ctx context.Context, id K, data []byte) (R, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, x.options.Timeout, ErrTimeout)
 		defer cancel()
 	}
-	ended := make(chan result, 1)
-	c, err := x.start(id, data, time.Time{}, func(answer R, err error) { ended <- result{answer, err} })
+	results := make(chan result, 1)
+	c, err := x.start(id, data, time.Time{}, func(answer R, err error) { results <- result{answer, err} })
 	if err != nil {
 		return none, err
 	}
 	select {
-	case r := <-ended:
+	case r := <-results:
 		return r.answer, r.err
 	case <-ctx.Done():
 	}
@@ -124,7 +139,7 @@ func (x *exchange[K, R]) do(ctx context.Context, id K, data []byte) (R, error) {
 	x.table.abandon(c)
 	x.mu.Unlock()
 	select {
-	case r := <-ended: // it came in this moment
+	case r := <-results: // it came in this moment
 		return r.answer, r.err
 	default:
 		return none, context.Cause(ctx)
@@ -187,15 +202,15 @@ func (x *exchange[K, R]) detach(socket protocol.Socket, why error) {
 	tellAll(open, why)
 }
 
-// data takes the answers that are whole.
-func (x *exchange[K, R]) data(b *protocol.Buffer) error {
+// all takes the answers that are whole.
+func (t take[K, R]) all(b *protocol.Buffer) error {
 	for {
-		answer, c, whole, err := x.take(b)
+		answer, c, err := t(b)
 		switch {
+		case errors.Is(err, frame.ErrIncomplete):
+			return nil
 		case err != nil:
 			return err
-		case !whole:
-			return nil
 		case c != nil:
 			c.done(answer, nil)
 		}

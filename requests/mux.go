@@ -16,32 +16,38 @@ import (
 // should not come again soon.
 type Mux[K comparable, R any] struct{ exchange[K, R] }
 
-// NewMux returns a Mux without a connection. read is that of NewPipeline, and returns the answer's
-// identifier too. unsolicited, if not nil, gets the answers to no outstanding request, on the
+// ReadID is a Read that returns the answer's identifier too.
+type ReadID[K comparable, R any] func(b *protocol.Buffer) (id K, answer R, err error)
+
+// NewMux returns a Mux without a connection. newRead is called once for each connection.
+// unsolicited, if not nil, gets the answers to no outstanding request, on the
 // connection's turn: messages that the peer sends by itself, and late answers. Without it they are
 // dropped. Either way Late counts them.
-func NewMux[K comparable, R any](
-	read func(b *protocol.Buffer) (id K, answer R, whole bool, err error), unsolicited func(K, R), options Options,
-) *Mux[K, R] {
+func NewMux[K comparable, R any](newRead func() ReadID[K, R], unsolicited func(K, R), options Options) *Mux[K, R] {
 	m := &Mux[K, R]{}
 	m.init(false, options)
-	m.take = func(b *protocol.Buffer) (answer R, c *call[K, R], whole bool, err error) {
-		id, answer, whole, err := read(b)
-		if err != nil || !whole {
-			return answer, nil, whole, err
-		}
-		m.mu.Lock()
-		c = m.table.of(id)
-		if c == nil {
-			m.late++
-		}
-		m.mu.Unlock()
-		if c == nil && unsolicited != nil {
-			unsolicited(id, answer)
-		}
-		return answer, c, true, nil
+	m.newTake = func() take[K, R] {
+		read := newRead()
+		return func(b *protocol.Buffer) (R, *call[K, R], error) { return m.take(b, read, unsolicited) }
 	}
 	return m
+}
+
+func (m *Mux[K, R]) take(b *protocol.Buffer, read ReadID[K, R], unsolicited func(K, R)) (R, *call[K, R], error) {
+	id, answer, err := read(b)
+	if err != nil {
+		return answer, nil, err
+	}
+	m.mu.Lock()
+	c := m.table.of(id)
+	if c == nil {
+		m.late++
+	}
+	m.mu.Unlock()
+	if c == nil && unsolicited != nil {
+		unsolicited(id, answer)
+	}
+	return answer, c, nil
 }
 
 // Handler is Pipeline.Handler.

@@ -12,42 +12,51 @@ import (
 // requests, each exactly once. Any goroutine may call its methods.
 type Pipeline[R any] struct{ exchange[struct{}, R] }
 
-// NewPipeline returns a Pipeline without a connection. read takes one answer out of the unread
-// bytes. If it is not all there, read returns false and leaves them as they are; package frame has
-// decoders that do. An error, as of a peer that breaks the protocol, ends the connection. read runs
-// on the connection's turn; what it returns must not share memory with the buffer.
+// Read takes one answer out of the unread bytes. If it is not all there, Read leaves them as they
+// are and returns an error that matches frame.ErrIncomplete, as the decoders of package frame do.
+// Any other error, as of a peer that breaks the protocol, ends the connection. Read runs on the
+// connection's turn; what it returns must not share memory with the buffer.
+type Read[R any] func(b *protocol.Buffer) (answer R, err error)
+
+// NewPipeline returns a Pipeline without a connection. newRead is called once for each connection,
+// as a decoder may remember how far it has looked.
 //
 // unsolicited, if not nil, gets the answers that come while no request is outstanding, on the
 // connection's turn. Without it such an answer ends the connection with ErrUnsolicited.
-func NewPipeline[R any](read func(b *protocol.Buffer) (answer R, whole bool, err error), unsolicited func(R), options Options) *Pipeline[R] {
+func NewPipeline[R any](newRead func() Read[R], unsolicited func(R), options Options) *Pipeline[R] {
 	p := &Pipeline[R]{}
 	p.init(true, options)
-	p.take = func(b *protocol.Buffer) (answer R, c *call[struct{}, R], whole bool, err error) {
-		answer, whole, err = read(b)
-		if err != nil || !whole {
-			return answer, nil, whole, err
-		}
-		p.mu.Lock()
-		first, open := p.table.next()
-		switch {
-		case open:
-			c = first
-		case first != nil:
-			p.late++
-		case unsolicited == nil:
-			err = ErrUnsolicited
-		}
-		p.mu.Unlock()
-		if first == nil && err == nil {
-			unsolicited(answer)
-		}
-		return answer, c, true, err
+	p.newTake = func() take[struct{}, R] {
+		read := newRead()
+		return func(b *protocol.Buffer) (R, *call[struct{}, R], error) { return p.take(b, read, unsolicited) }
 	}
 	return p
 }
 
-// Handler returns the handler of the Pipeline's connection, for one connection at a time. next, if
-// not nil, gets the other events and messages: all but Data and Request.
+func (p *Pipeline[R]) take(b *protocol.Buffer, read Read[R], unsolicited func(R)) (answer R, c *call[struct{}, R], err error) {
+	if answer, err = read(b); err != nil {
+		return answer, nil, err
+	}
+	p.mu.Lock()
+	first, open := p.table.next()
+	switch {
+	case open:
+		c = first
+	case first != nil:
+		p.late++
+	case unsolicited == nil:
+		err = ErrUnsolicited
+	}
+	p.mu.Unlock()
+	if first == nil && err == nil {
+		unsolicited(answer)
+	}
+	return answer, c, err
+}
+
+// Handler returns the handler of the Pipeline's connection, for one connection at a time: the Dial
+// of a second one returns ErrInUse. next, if not nil, gets the other events and messages: all but
+// Data and Request.
 func (p *Pipeline[R]) Handler(next tcpactor.Factory) tcpactor.Factory { return p.handler(next) }
 
 // Do sends a request and waits for its answer. data belongs to the connection from now on. The

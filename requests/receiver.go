@@ -25,13 +25,14 @@ type receiver[K comparable, R any] struct {
 	x      *exchange[K, R]
 	next   tcpactor.Receiver
 	socket protocol.Socket // from Accepted on
+	take   take[K, R]      // likewise
 }
 
 // Receive implements tcpactor.Receiver.
 func (r *receiver[K, R]) Receive(ctx actor.Context, message any) error {
 	switch m := message.(type) {
 	case *protocol.Data:
-		return r.x.data(m.Buffer)
+		return r.take.all(m.Buffer)
 	case *Request:
 		if m != nil {
 			r.ask(ctx, m)
@@ -41,7 +42,7 @@ func (r *receiver[K, R]) Receive(ctx actor.Context, message any) error {
 		if err := r.x.attach(m.Socket); err != nil {
 			return err
 		}
-		r.socket = m.Socket
+		r.socket, r.take = m.Socket, r.x.newTake()
 	case *protocol.PeerClosed: // no answer comes any more
 		defer r.x.detach(r.socket, &ClosedError{Reason: protocol.ReasonPeerClosed})
 	case *protocol.Closing:

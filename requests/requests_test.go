@@ -26,6 +26,7 @@ import (
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/protocol/frame"
 	"github.com/go-berth/berth/test/simnet"
 )
 
@@ -91,23 +92,29 @@ func (p *peer) says(lines ...string) {
 	synctest.Wait()
 }
 
-func readLine(b *protocol.Buffer) (string, bool, error) {
+func readLine(b *protocol.Buffer) (string, error) {
 	line, whole := b.ReadLine()
-	if string(line) == "bad" {
-		return "", false, errBad
+	switch {
+	case !whole:
+		return "", frame.ErrIncomplete
+	case string(line) == "bad":
+		return "", errBad
 	}
-	return string(line), whole, nil
+	return string(line), nil
 }
 
+func linesOf() Read[string]         { return readLine }
+func numbered() ReadID[int, string] { return readNumbered }
+
 // readNumbered reads "1 text".
-func readNumbered(b *protocol.Buffer) (int, string, bool, error) {
+func readNumbered(b *protocol.Buffer) (int, string, error) {
 	line, whole := b.ReadLine()
 	if !whole {
-		return 0, "", false, nil
+		return 0, "", frame.ErrIncomplete
 	}
 	number, text, _ := strings.Cut(string(line), " ")
 	id, err := strconv.Atoi(number)
-	return id, text, err == nil, err
+	return id, text, err
 }
 
 var errBad = errors.New("bad answer")
@@ -135,9 +142,64 @@ func (a *answers) to(name string) func(string, error) {
 
 func line(text string) []byte { return []byte(text + "\n") }
 
+// A handler that aborts its connection asks again in the same call.
+func TestARequestToAConnectionThatHasBegunToEndIsNotSent(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var p *Pipeline[string]
+		asked := make(chan error, 1)
+		p = NewPipeline(func() Read[string] {
+			return func(b *protocol.Buffer) (string, error) {
+				b.Discard(b.Len())
+				p.mu.Lock()
+				socket := p.socket
+				p.mu.Unlock()
+				socket.Abort()
+				asked <- p.Start(line("late"), 0, nil)
+				return "", frame.ErrIncomplete
+			}
+		}, nil, Options{})
+		server, _ := w.open(p.Handler(nil), listener.DialOptions{})
+		_, err := io.WriteString(server, "anything")
+		require.NoError(t, err)
+		err = <-asked
+		assert.ErrorIs(t, err, ErrNotConnected)
+		assert.ErrorIs(t, err, protocol.ErrClosed)
+		assert.Zero(t, p.Outstanding())
+	})
+}
+
+// The decoder of the connection before had looked at the first bytes of an answer.
+func TestEachConnectionHasAReaderOfItsOwn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p := NewPipeline(func() Read[string] {
+			lines := frame.Lines{}
+			return func(b *protocol.Buffer) (string, error) {
+				text, err := lines.Next(b)
+				return string(text), err
+			}
+		}, nil, Options{})
+		first, _ := w.open(p.Handler(nil), listener.DialOptions{})
+		_, err := io.WriteString(first, "12345678")
+		require.NoError(t, err)
+		synctest.Wait()
+		require.NoError(t, first.Close())
+		synctest.Wait()
+
+		second, _ := w.open(p.Handler(nil), listener.DialOptions{})
+		a := newAnswers(t)
+		for _, name := range []string{"a", "b"} {
+			require.NoError(t, p.Start(line(name), 0, a.to(name)))
+		}
+		_, err = io.WriteString(second, "abc\nefghijk\n")
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Equal(t, map[string]string{"a": "abc", "b": "efghijk"}, a.by)
+	})
+}
+
 func TestAnswersInOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		p := NewPipeline(readLine, nil, Options{})
+		p := NewPipeline(linesOf, nil, Options{})
 		assert.ErrorIs(t, p.Start(line("early"), 0, nil), ErrNotConnected)
 		server, _ := w.open(p.Handler(nil), listener.DialOptions{})
 		a := newAnswers(t)
@@ -159,7 +221,7 @@ func TestAnswersInOrder(t *testing.T) {
 // Many goroutines ask at once: each gets its own answer.
 func TestManyAskAtOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		p := NewPipeline(readLine, nil, Options{})
+		p := NewPipeline(linesOf, nil, Options{})
 		server, _ := w.open(p.Handler(nil), listener.DialOptions{Connection: &connection.Options{WriteQueueSize: 1000}})
 		go func() {
 			for {
@@ -188,7 +250,7 @@ func TestManyAskAtOnce(t *testing.T) {
 // The answer that comes too late is dropped, and the next one does not take its place.
 func TestALateAnswerIsNotTheNextOnes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		p := NewPipeline(readLine, nil, Options{MaxOutstanding: 3})
+		p := NewPipeline(linesOf, nil, Options{MaxOutstanding: 3})
 		server, _ := w.open(p.Handler(nil), listener.DialOptions{})
 		a := newAnswers(t)
 		began := time.Now()
@@ -217,7 +279,7 @@ func TestALateAnswerIsNotTheNextOnes(t *testing.T) {
 
 func TestTheDefaultTimeout(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		p := NewPipeline(readLine, nil, Options{})
+		p := NewPipeline(linesOf, nil, Options{})
 		w.open(p.Handler(nil), listener.DialOptions{})
 		began := time.Now()
 		_, err := p.Do(t.Context(), line("a"))
@@ -246,7 +308,7 @@ func TestTheEndFailsWhatIsOutstanding(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				p := NewPipeline(readLine, nil, Options{})
+				p := NewPipeline(linesOf, nil, Options{})
 				server, socket := w.open(p.Handler(nil), listener.DialOptions{})
 				var ended []error
 				for range 3 {
@@ -284,7 +346,7 @@ func TestTheEndFailsWhatIsOutstanding(t *testing.T) {
 // What the peer sent before its reset still answers.
 func TestAnAnswerBeforeTheResetCounts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		p := NewPipeline(readLine, nil, Options{})
+		p := NewPipeline(linesOf, nil, Options{})
 		server, socket := w.open(p.Handler(nil), listener.DialOptions{})
 		a := newAnswers(t)
 		require.NoError(t, p.Start(line("a"), 0, a.to("a")))
@@ -306,13 +368,13 @@ func TestAnAnswerBeforeTheResetCounts(t *testing.T) {
 
 func TestAnAnswerToNothing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		p := NewPipeline(readLine, nil, Options{})
+		p := NewPipeline(linesOf, nil, Options{})
 		server, socket := w.open(p.Handler(nil), listener.DialOptions{})
 		server.says("hello?")
 		assert.ErrorIs(t, socket.Info().Err, ErrUnsolicited)
 
 		var pushed []string
-		p = NewPipeline(readLine, func(s string) { pushed = append(pushed, s) }, Options{})
+		p = NewPipeline(linesOf, func(s string) { pushed = append(pushed, s) }, Options{})
 		server, _ = w.open(p.Handler(nil), listener.DialOptions{})
 		server.says("hello!")
 		assert.Equal(t, []string{"hello!"}, pushed)
@@ -323,7 +385,7 @@ func TestAnAnswerToNothing(t *testing.T) {
 func TestARefusedRequestKeepsNoPlace(t *testing.T) {
 	for _, slow := range []connection.SlowPolicy{connection.SlowRefuse, connection.SlowDropNewest} {
 		inWorld(t, func(t *testing.T, w *world) {
-			p := NewPipeline(readLine, nil, Options{})
+			p := NewPipeline(linesOf, nil, Options{})
 			server, _ := w.open(p.Handler(nil), listener.DialOptions{Connection: &connection.Options{WriteBufferSize: 600, SlowConsumer: slow}})
 			a := newAnswers(t)
 			refused := 0
@@ -357,7 +419,7 @@ func TestARefusedRequestKeepsNoPlace(t *testing.T) {
 func TestAnswersByIdentifier(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var strays []string
-		m := NewMux(readNumbered, func(id int, text string) { strays = append(strays, fmt.Sprint(id, text)) }, Options{MaxOutstanding: 2})
+		m := NewMux(numbered, func(id int, text string) { strays = append(strays, fmt.Sprint(id, text)) }, Options{MaxOutstanding: 2})
 		server, _ := w.open(m.Handler(nil), listener.DialOptions{})
 		a := newAnswers(t)
 		require.NoError(t, m.Start(1, line("1 a"), 0, a.to("1")))
@@ -396,7 +458,7 @@ func TestAnswersByIdentifier(t *testing.T) {
 // An actor asks by message, and gets one Response; Proto.Actor's futures work with it.
 func TestAnActorAsksByMessage(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		m := NewMux(readNumbered, nil, Options{})
+		m := NewMux(numbered, nil, Options{})
 		server, socket := w.open(m.Handler(nil), listener.DialOptions{})
 		got := make(chan *Response, 10)
 		pid := w.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -433,7 +495,7 @@ func TestTheHandlerBehindAndItsPanics(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				var reason protocol.Reason
-				p := NewPipeline(readLine, nil, Options{})
+				p := NewPipeline(linesOf, nil, Options{})
 				server, _ := w.open(p.Handler(tcpactor.Functions[int]{
 					Accept: func(protocol.Socket) (int, error) { return 0, nil },
 					Read:   func(int, protocol.Socket, *protocol.Buffer) (int, error) { panic("no Data for it") },
@@ -455,11 +517,12 @@ func TestTheHandlerBehindAndItsPanics(t *testing.T) {
 
 func TestASecondConnectionIsRefused(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		p := NewPipeline(readLine, nil, Options{})
+		p := NewPipeline(linesOf, nil, Options{})
 		server, _ := w.open(p.Handler(nil), listener.DialOptions{})
-		_, second := w.open(p.Handler(nil), listener.DialOptions{})
-		synctest.Wait()
-		assert.ErrorIs(t, second.Info().Err, ErrInUse)
+		here, there := simnet.Pipe(simnet.Options{})
+		defer there.Close()
+		_, err := w.dialer.Adopt(t.Context(), here, p.Handler(nil), listener.DialOptions{})
+		assert.ErrorIs(t, err, ErrInUse)
 		a := newAnswers(t)
 		require.NoError(t, p.Start(line("a"), 0, a.to("a")))
 		server.gets("a")

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/protocol/frame"
 	"github.com/go-berth/berth/reconnect"
 	"github.com/go-berth/berth/requests"
 )
@@ -191,9 +192,12 @@ func TestEveryRequestEndsOverRestarts(t *testing.T) {
 			d, err := berth.NewDialerIn(newSystem().Root, berth.Options{Transport: transport, SendBufferSize: kernel})
 			require.NoError(t, err)
 			defer d.Close()
-			pipeline := requests.NewPipeline(func(b *berth.Buffer) (string, bool, error) {
-				line, whole := b.ReadLine()
-				return string(line), whole, nil
+			pipeline := requests.NewPipeline(func() requests.Read[string] {
+				lines := frame.Lines{Max: 1024}
+				return func(b *berth.Buffer) (string, error) {
+					line, err := lines.Next(b)
+					return string(line), err
+				}
 			}, nil, requests.Options{})
 
 			var mu sync.Mutex

@@ -43,7 +43,7 @@ var layers = lines(`
 	systemd:
 	netconn: protocol actor connection listener
 	reconnect: protocol actor listener
-	requests: protocol actor
+	requests: protocol protocol/frame actor
 	session:
 	owner: protocol protocol/wire
 	record: protocol actor
