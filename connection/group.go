@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -44,8 +45,8 @@ type Delivery struct {
 	Accepted int // members that have the bytes in their queue
 	Dropped  int // members with a full queue and SlowDropNewest
 	Closing  int // members that had begun to end
-	// Refused are the members with a full queue, or for which there was no memory. Those with
-	// SlowClose are closed.
+	// Refused are the members with a full queue, of which those with SlowClose are closed; those
+	// for which there was no memory; and those whose WriteBufferSize is less than the payload.
 	Refused []protocol.Socket
 }
 
@@ -178,7 +179,9 @@ func (g *Group) left(c *Connection) {
 	}
 }
 
-// Write copies p once and queues it to every member.
+// Write copies p once and queues it to every member. The error matches ErrWriteTooLarge if a
+// member's WriteBufferSize is less than p: such a member is refused it, whatever its policy, and
+// the others have it.
 func (g *Group) Write(p []byte) (Delivery, error) {
 	if p == nil {
 		return Delivery{}, errNoPayload
@@ -187,13 +190,13 @@ func (g *Group) Write(p []byte) (Delivery, error) {
 }
 
 // WriteOwned queues p to every member without copying it. The caller must not change p any more. It
-// waits for no member. The error is nil unless p is nil.
+// waits for no member. The error is that of Write, or says that p is nil.
 func (g *Group) WriteOwned(p []byte) (Delivery, error) {
 	if p == nil {
 		return Delivery{}, errNoPayload
 	}
 	return g.write(len(p), func(s protocol.Socket) error { return s.WriteOwned(p, nil) },
-		func(m *member, crossed bool) { m.runs.post(m.conn, p, crossed) }), nil
+		func(m *member, crossed bool) { m.runs.post(m.conn, p, crossed) })
 }
 
 // WriteBuffers queues several slices as one write to every member, as WriteOwned does.
@@ -214,15 +217,15 @@ func (g *Group) WriteBuffers(bufs [][]byte) (Delivery, error) {
 			e.memory = n
 			e.buffers(bufs, n)
 			m.conn.post(e, crossed)
-		}), nil
+		})
 }
 
 // write gives every member n bytes: post queues them, and crossed says that they reached the high
 // water mark; other writes them to a socket that is a test's.
-func (g *Group) write(n int, other func(protocol.Socket) error, post func(m *member, crossed bool)) (d Delivery) {
+func (g *Group) write(n int, other func(protocol.Socket) error, post func(m *member, crossed bool)) (d Delivery, err error) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
-	current := g.current()
+	current, tooLarge := g.current(), 0
 	for i := range current {
 		m := &current[i]
 		if m.conn == nil {
@@ -236,12 +239,18 @@ func (g *Group) write(n int, other func(protocol.Socket) error, post func(m *mem
 				c.drop(n, nil)
 			}
 			d.count(c, m.slow, err)
+			if errors.Is(err, protocol.ErrWriteTooLarge) {
+				tooLarge++
+			}
 			continue
 		}
 		post(m, crossed)
 		d.Accepted++
 	}
-	return d
+	if tooLarge > 0 {
+		err = fmt.Errorf("%w: %d bytes, for %d of %d members", protocol.ErrWriteTooLarge, n, tooLarge, len(current))
+	}
+	return d, err
 }
 
 // current returns the members, for reading only.

@@ -6,7 +6,10 @@
 //		return err
 //	}
 //	defer client.Close()
-//	_, err = client.Write([]byte("hello\n"))
+//	if _, err = client.Write([]byte("hello\n")); err != nil {
+//		return err
+//	}
+//	err = client.Flush(ctx) // Close drops what waits
 //
 // Each connection is one of the dialer's, with a handler of its own from the factory, in any form.
 // What the handler writes in Accepted comes before every write of the client's.
