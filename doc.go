@@ -20,5 +20,9 @@
 // connections. Inherited, Serve, Reexec and Ready replace a process while it serves.
 //
 // Users import this package. Its types are aliases of those in protocol (messages), actor (mailbox
-// and dispatchers), connection (one socket) and listener (many sockets).
+// and dispatchers), connection (one socket) and listener (many sockets). go doc shows their methods
+// and fields there:
+//
+//	go doc github.com/go-berth/berth/protocol Socket
+//	go doc github.com/go-berth/berth/listener Options
 package berth

@@ -1,7 +1,7 @@
 // Package netconn is a connection of Berth's as a blocking net.Conn, for code that is written for
 // package net: net/http, crypto/tls, bufio, io.Copy.
 //
-//	l, err := netconn.Listen("127.0.0.1:8080", listener.Options{})
+//	l, err := netconn.Listen("127.0.0.1:8080", berth.Options{})
 //	if err != nil {
 //		log.Fatal(err)
 //	}

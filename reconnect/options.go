@@ -42,6 +42,7 @@ type Options struct {
 	// Notify, if not nil, is told of each state that the client comes to, in order and one at a
 	// time, on a goroutine of the client's. While it runs the client does not connect, so it should
 	// not block, and must not wait for Done. If it panics, the client gives up.
+	// The Done of a write may run before the Notify of its connection.
 	Notify func(Event)
 }
 
