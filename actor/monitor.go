@@ -99,9 +99,11 @@ func (c *EventLoop) look(ticks int) (busy bool) {
 	c.target = c.policy.ticksOf(ticks, runs, asleep)
 	wake := false
 	if missing := c.missing(); missing > 0 {
-		if c.sleeping { // the worker in the poller is one of them, also if it was called back before
-			wake = !c.waking
-			c.waking = true
+		// A worker that was called back before, and has not come yet, does not count: a thread that
+		// comes out of a system call may wait long for a processor, if other goroutines keep all
+		// of them busy.
+		if c.sleeping && !c.waking {
+			c.waking, wake = true, true
 			missing--
 		}
 		c.reinforce(missing)

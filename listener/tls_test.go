@@ -35,7 +35,7 @@ func TestAnUnfinishedHandshakeEndsInTimeAndNoHandlerSeesIt(t *testing.T) {
 	overEach(t, func(t *testing.T, o Options) {
 		w, handler := newWorld(), newEcho()
 		server, client := certified(t)
-		l := w.listen(t, of(handler), Options{Transport: o.Transport, TLSConfig: server, Connection: connection.Options{HandshakeTimeout: 100 * time.Millisecond}})
+		l := w.listen(t, of(handler), Options{Transport: o.Transport, TLSConfig: server, Connection: connection.Options{HandshakeTimeout: time.Second}})
 		silent, garbage := dial(t, l), dial(t, l)
 		_, err := garbage.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 		require.NoError(t, err)
