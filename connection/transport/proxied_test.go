@@ -289,7 +289,7 @@ func TestWhatIsNoHeaderEndsTheHandshakeWithASentenceHoweverItIsCut(t *testing.T)
 			require.ErrorIs(t, whole.err, b.err)
 			assert.True(t, strings.HasPrefix(whole.err.Error(), "berth: bad PROXY header: "), whole.err)
 			assert.Nil(t, whole.header)
-			assert.Nil(t, whole.client, "nobody to admit")
+			assert.Nil(t, whole.client, "no client to admit")
 			require.EqualError(t, negotiate(100, io.EOF, letters(b.text)...).err, whole.err.Error())
 			for cut := 1; cut < len(b.text); cut++ {
 				require.EqualError(t, negotiate(100, io.EOF, b.text[:cut], b.text[cut:]).err, whole.err.Error(), "cut at %d", cut)

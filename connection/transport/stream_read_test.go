@@ -67,7 +67,7 @@ func TestReadyAnnouncesOnceWhatItCouldNotGive(t *testing.T) {
 
 		_, _ = peer.Write([]byte("more"))
 		synctest.Wait()
-		assert.Len(t, e.readable, 1, "nobody asked")
+		assert.Len(t, e.readable, 1, "no read was asked for")
 		in.Release()
 		_ = peer.Close()
 		_ = s.Close()

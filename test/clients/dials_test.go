@@ -194,9 +194,9 @@ func TestOfManyDialsNothingIsLeft(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			server := newMoody(l, seed)
-			nobody, err := net.Listen("tcp", "127.0.0.1:0")
+			unheard, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
-			require.NoError(t, nobody.Close())
+			require.NoError(t, unheard.Close())
 
 			var mu sync.Mutex
 			random := rand.New(rand.NewPCG(seed, 0))
@@ -204,7 +204,7 @@ func TestOfManyDialsNothingIsLeft(t *testing.T) {
 				mu.Lock()
 				addr, byMessage := l.Addr().String(), random.IntN(2) == 0
 				if random.IntN(5) == 0 {
-					addr = nobody.Addr().String()
+					addr = unheard.Addr().String()
 				}
 				mu.Unlock()
 				var options berth.DialOptions
@@ -269,8 +269,8 @@ func TestOfManyDialsInVirtualTimeNothingIsLeft(t *testing.T) {
 		require.NoError(t, err)
 		sim := simnet.Listen(simnet.Options{Latency: time.Millisecond})
 		server := newMoody(sim, seed)
-		nobody := simnet.Listen(simnet.Options{Latency: time.Millisecond})
-		_ = nobody.Close()
+		unheard := simnet.Listen(simnet.Options{Latency: time.Millisecond})
+		_ = unheard.Close()
 		dead := simnet.Listen(simnet.Options{})
 		dead.Partition()
 		var mu sync.Mutex
@@ -279,7 +279,7 @@ func TestOfManyDialsInVirtualTimeNothingIsLeft(t *testing.T) {
 		before := actors(system)
 		y.all(t, *dials, seed, func(ctx context.Context, handler berth.Factory, _ bool) (berth.Socket, error) {
 			mu.Lock()
-			to := []*simnet.Listener{sim, sim, sim, nobody, dead}[random.IntN(5)]
+			to := []*simnet.Listener{sim, sim, sim, unheard, dead}[random.IntN(5)]
 			mu.Unlock()
 			conn, err := to.Dial(ctx)
 			if err != nil {

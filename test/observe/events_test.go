@@ -1,12 +1,6 @@
 package observe
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"testing"
 	"time"
 
@@ -15,6 +9,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/berthtest"
@@ -76,15 +71,15 @@ func TestALifeIsPublished(t *testing.T) {
 }
 
 func TestAHandshakeIsPublished(t *testing.T) {
-	certificate, roots := certified(t)
+	served, trusting := setup.TLS()
 	everywhere(t, func(t *testing.T, options ...berthtest.Option) {
 		var secured berth.Options
-		secured.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+		secured.TLSConfig = served
 		server := berthtest.Serve(t, echo, append(options, berthtest.With(secured))...)
 		e := listen(server.System)
 		client := server.Dial()
 		time.Sleep(time.Millisecond) // the handshake takes some time: virtual time stands still otherwise
-		client.TLS(&tls.Config{RootCAs: roots, ServerName: "berth.test"})
+		client.TLS(trusting)
 		client.Send("x")
 		client.Expect("x")
 		opened := first(t, e, func(*connection.Opened) bool { return true })
@@ -104,27 +99,6 @@ func TestAHandshakeIsPublished(t *testing.T) {
 		require.NoError(t, server.Close())
 		assert.Equal(t, []string{"handshake started", "opened", "closing", "closed", "handshake started", "handshake failed"}, life(e))
 	})
-}
-
-// certified returns a certificate of berth.test, valid also at the time of a bubble.
-func certified(t *testing.T) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		DNSNames:     []string{"berth.test"},
-		NotBefore:    time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC),
-		NotAfter:     time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	certificate, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	roots := x509.NewCertPool()
-	roots.AddCert(certificate)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
 func TestAnAlarmIsPublishedBeforeItsCallback(t *testing.T) {
