@@ -3,7 +3,6 @@ package owner_test
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/owner"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/protocol/wire"
@@ -72,8 +72,7 @@ func quiet(t *testing.T, d *desk) {
 // within runs a test with a server whose connections belong to first, and one client.
 func within(t *testing.T, options owner.Options, test func(t *testing.T, first, second *desk, client net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
-		system := berth.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
-			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+		system := berth.NewSystem(setup.Silent()...)
 		first, second := newDesk(system), newDesk(system)
 		if options.Owner == nil {
 			options.Owner = func(berth.Socket) *actor.PID { return first.pid }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/simnet"
@@ -42,9 +42,7 @@ type world struct {
 func inWorld(t *testing.T, sim simnet.Options, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, sim: sim, system: tcpactor.NewSystem(
-			actor.WithDeadLetterThrottleInterval(time.Millisecond),
-			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))}
+		w := &world{t: t, sim: sim, system: tcpactor.NewSystem(setup.Silent()...)}
 		var err error
 		w.dialer, err = listener.NewDialer(w.system.Root, listener.Options{Transport: listener.Stream})
 		require.NoError(t, err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -24,6 +23,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/protocol/frame"
@@ -42,9 +42,7 @@ type world struct {
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, system: tcpactor.NewSystem(
-			actor.WithDeadLetterThrottleInterval(time.Millisecond),
-			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))}
+		w := &world{t: t, system: tcpactor.NewSystem(setup.Silent()...)}
 		var err error
 		w.dialer, err = listener.NewDialer(w.system.Root, listener.Options{Transport: listener.Stream})
 		require.NoError(t, err)

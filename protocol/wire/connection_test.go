@@ -3,7 +3,6 @@ package wire_test
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"reflect"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/protocol/wire"
 )
@@ -32,8 +32,7 @@ type gateway struct {
 }
 
 func newSystem() *actor.ActorSystem {
-	return berth.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	return berth.NewSystem(setup.Silent()...)
 }
 
 func newGateway(t *testing.T, options berth.Options) *gateway {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/report"
 	"github.com/go-berth/berth/test/simnet"
 )
@@ -219,7 +220,7 @@ func TestOfManyDialsNothingIsLeft(t *testing.T) {
 			y := &tally{by: map[string]int{}}
 			y.all(t, 50, seed+1, open, true) // what a process opens once, and keeps
 			require.NoError(t, d.WaitConnections(t.Context(), func(n int) bool { return n == 0 }))
-			before, files, goroutines := actors(system), openFiles(), runtime.NumGoroutine()
+			before, files, goroutines := len(setup.Actors(system)), setup.Descriptors(), runtime.NumGoroutine()
 
 			y = &tally{by: map[string]int{}}
 			y.all(t, *dials, seed, open, true)
@@ -228,7 +229,7 @@ func TestOfManyDialsNothingIsLeft(t *testing.T) {
 			// goes on for it.
 			server.end()
 			left := func() (a, f, g int) {
-				return max(0, actors(system)-before), max(0, openFiles()-files), max(0, runtime.NumGoroutine()-goroutines)
+				return max(0, len(setup.Actors(system))-before), max(0, setup.Descriptors()-files), max(0, runtime.NumGoroutine()-goroutines)
 			}
 			const idle = 80 // goroutines of pools and loops, which stay for a while
 			require.Eventually(t, func() bool { a, f, g := left(); return a == 0 && f == 0 && g <= idle }, patience, 10*time.Millisecond)
@@ -276,7 +277,7 @@ func TestOfManyDialsInVirtualTimeNothingIsLeft(t *testing.T) {
 		var mu sync.Mutex
 		random := rand.New(rand.NewPCG(seed, 0))
 		synctest.Wait() // the dialer has begun
-		before := actors(system)
+		before := len(setup.Actors(system))
 		y.all(t, *dials, seed, func(ctx context.Context, handler berth.Factory, _ bool) (berth.Socket, error) {
 			mu.Lock()
 			to := []*simnet.Listener{sim, sim, sim, unheard, dead}[random.IntN(5)]
@@ -289,7 +290,7 @@ func TestOfManyDialsInVirtualTimeNothingIsLeft(t *testing.T) {
 		}, false)
 		require.NoError(t, d.WaitConnections(t.Context(), func(n int) bool { return n == 0 }))
 		synctest.Wait()
-		assert.Equal(t, before, actors(system))
+		assert.Equal(t, before, len(setup.Actors(system)))
 		server.end()
 		require.NoError(t, d.Close())
 		time.Sleep(2 * time.Second) // the dead letters' throttle

@@ -2,20 +2,18 @@ package clients
 
 import (
 	"flag"
-	"log/slog"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"go.uber.org/goleak"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/setup"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { setup.Main(m) }
 
 var (
 	dials    = flag.Int("clients.dials", 300, "how many dials each test makes; the full number is 10000")
@@ -35,21 +33,7 @@ func drawSeed(t *testing.T) uint64 {
 }
 
 func newSystem() *actor.ActorSystem {
-	return berth.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
-}
-
-// left counts what a system and the process hold.
-func actors(system *actor.ActorSystem) (n int) {
-	for _, bucket := range system.ProcessRegistry.LocalPIDs.LocalPIDs {
-		n += bucket.Count()
-	}
-	return n
-}
-
-func openFiles() int {
-	files, _ := os.ReadDir("/proc/self/fd") // none where the system does not tell
-	return len(files)
+	return berth.NewSystem(setup.Silent()...)
 }
 
 // transports are those of this system.

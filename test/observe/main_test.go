@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/test/berthtest"
 )
 
@@ -88,6 +88,5 @@ func warned(t *testing.T, e *events, kind connection.WarningKind, over bool) *be
 
 // silent returns an actor system that logs nothing.
 func silent() *actor.ActorSystem {
-	return berth.NewSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	return berth.NewSystem(setup.Silent()...)
 }
