@@ -290,7 +290,7 @@ func TestOfManyDialsInVirtualTimeNothingIsLeft(t *testing.T) {
 		}, false)
 		require.NoError(t, d.WaitConnections(t.Context(), func(n int) bool { return n == 0 }))
 		synctest.Wait()
-		assert.Equal(t, before, len(setup.Actors(system)))
+		assert.Len(t, setup.Actors(system), before)
 		server.end()
 		require.NoError(t, d.Close())
 		time.Sleep(2 * time.Second) // the dead letters' throttle
