@@ -53,6 +53,7 @@ type pollClient struct {
 type acceptSocket interface {
 	Accept(set *transport.PollSet) (*transport.Poll, error)
 	Look()
+	Rearm() bool
 	Tune(o transport.SocketOptions) error
 	Close()
 	File() (*os.File, error)
@@ -81,7 +82,8 @@ type again struct{}
 
 var acceptAgain = &again{}
 
-// acceptBatch is how many connections are accepted before others get their turn.
+// acceptBatch is how many connections are accepted before others get their turn: as many as a poll
+// has events, so that a poll with an acceptor among them ends about as many connections as it adds.
 const acceptBatch = 64
 
 // Receive implements actor.Actor. Accepting happens in Pull.
@@ -113,7 +115,19 @@ func (a *pollAcceptor) Pull() any {
 			return nil
 		}
 	}
-	return acceptAgain
+	return a.yield()
+}
+
+// yield ends a turn after which there may be more to accept. The next one comes with an event,
+// behind those of the connections: a turn at once would accept clients faster than polls find the
+// ends of earlier ones, and all connections would wait behind a growing queue.
+func (a *pollAcceptor) yield() any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.held) > 0 || a.socket == nil || !a.socket.Rearm() {
+		return acceptAgain
+	}
+	return nil
 }
 
 // next accepts one connection, or opens the lost socket again. It returns false if there is nothing

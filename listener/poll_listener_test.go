@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -201,4 +202,38 @@ func TestADialledTLSConnectionIsPolledUnlessItMayBeRenegotiated(t *testing.T) {
 		assert.IsType(t, want, socket)
 		socket.Abort()
 	}
+}
+
+// Clients that are accepted faster than earlier ones end would pile up, and every connection would
+// wait for all of them.
+func TestABacklogIsAcceptedNoFasterThanItsConnectionsEnd(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the backlog holds fewer clients")
+	}
+	const clients = 2000
+	var open, most, ended atomic.Int64
+	w, o := newWorld(), Options{Transport: Poll, Network: "unix"}
+	l, err := Listen(w.Root, someAddress(t, o), tcpactor.Functions[int]{
+		Accept: func(protocol.Socket) (int, error) {
+			most.Store(max(most.Load(), open.Add(1)))
+			return 0, nil
+		},
+		Read: func(_ int, s protocol.Socket, b *protocol.Buffer) (int, error) {
+			_, err := s.Forward(b)
+			return 0, err
+		},
+		Close: func(int, *protocol.Closed) {
+			open.Add(-1)
+			ended.Add(1)
+		},
+	}, o)
+	require.NoError(t, err)
+	l.Suspend()
+	for range clients {
+		require.NoError(t, dial(t, l).Close())
+	}
+	require.NoError(t, l.Resume())
+	eventually(t, func() bool { return ended.Load() == clients })
+	assert.Less(t, most.Load(), int64(clients/2))
+	require.NoError(t, l.Close())
 }

@@ -324,6 +324,9 @@ func TestManySuspensionsAndResumptionsAtOnceLoseNoClientAndLeaveNothing(t *testi
 					default:
 						orEnded(l.Resume())
 					}
+					if l.Info().Open > 500 {
+						continue // SuspendRefusing accepts the whole backlog: dials must not outrun the server
+					}
 					if c, err := net.Dial(l.Addr().Network(), l.Addr().String()); err == nil {
 						_ = c.Close()
 					}

@@ -81,6 +81,15 @@ func (a *Acceptor) ready(readiness) {
 // Look makes the next Accept ask the kernel, even if no event has come.
 func (a *Acceptor) Look() { a.readable.Store(true) }
 
+// Rearm makes notify be called once more if there are clients left, behind all events of the set
+// that are due already. Without it a loop that accepts until there is no client is ahead of all
+// connections. It returns false after Close.
+func (a *Acceptor) Rearm() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.fd >= 0 && a.set.rearmListener(a.fd, a) == nil
+}
+
 // Accept returns the next connection and adds it to set. It returns ErrAgain if there is none; then
 // notify will be called. It returns net.ErrClosed after Close, or after an error that said that
 // other code has closed the descriptor.

@@ -65,6 +65,10 @@ func (s *PollSet) addListener(fd int, w watcher) error {
 	return s.change(fd, unix.EV_ADD|unix.EV_CLEAR, unix.EVFILT_READ)
 }
 
+// rearmListener makes the set report a listening socket that has clients once more, behind all
+// events that are due already.
+func (s *PollSet) rearmListener(fd int, w watcher) error { return s.addListener(fd, w) }
+
 // forget stops watching a descriptor that stays open.
 func (s *PollSet) forget(fd int, w watcher) {
 	s.remove(fd, w)

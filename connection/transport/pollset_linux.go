@@ -51,6 +51,12 @@ func (s *PollSet) addListener(fd int, w watcher) error {
 	return s.register(fd, unix.EPOLLIN|unix.EPOLLET, s.enter(fd, w))
 }
 
+// rearmListener makes the set report a listening socket that has clients once more, behind all
+// events that are due already.
+func (s *PollSet) rearmListener(fd int, w watcher) error {
+	return s.control(unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN|unix.EPOLLET, s.enter(fd, w))
+}
+
 // forget stops watching a descriptor that stays open.
 func (s *PollSet) forget(fd int, w watcher) {
 	s.remove(fd, w)
@@ -58,8 +64,12 @@ func (s *PollSet) forget(fd int, w watcher) {
 }
 
 func (s *PollSet) register(fd int, events uint32, generation uint32) error {
+	return s.control(unix.EPOLL_CTL_ADD, fd, events, generation)
+}
+
+func (s *PollSet) control(operation, fd int, events uint32, generation uint32) error {
 	event := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: int32(generation)}
-	return unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &event)
+	return unix.EpollCtl(s.epoll, operation, fd, &event)
 }
 
 // Wait implements tcpactor.Poller. Without block the system call is a raw one: it returns at once,

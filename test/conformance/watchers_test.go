@@ -91,14 +91,22 @@ func TestEveryReplyComesBeforeTerminated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachNetwork(t, func(t *testing.T, w *world) {
-				p, tape := w.serve(script{}, roomy()).connect()
+				entered, release := make(chan struct{}), make(chan struct{})
+				p, tape := w.serve(script{data: func(*tape, *protocol.Buffer) error {
+					close(entered)
+					<-release // until all commands are there: none may be sent after the end
+					return nil
+				}}, roomy()).connect()
 				tape.unbooked = true
 				pid, b := tape.socket.PID(), w.busy()
+				p.send("x")
+				<-entered
 				go func() { // it ends when the socket does
 					_, _ = io.Copy(io.Discard, p.Conn)
 					_ = p.Conn.Close()
 				}()
 				b.sends(pid, commands)
+				close(release)
 				tape.ended()
 				w.gone(pid)
 				close(b.hold)
