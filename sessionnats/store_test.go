@@ -1,0 +1,26 @@
+package sessionnats_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-berth/berth/session"
+	"github.com/go-berth/berth/sessionnats"
+	"github.com/go-berth/berth/test/storetest"
+)
+
+func TestItIsAStore(t *testing.T) {
+	c := newCluster(t)
+	var buckets atomic.Int32
+	for name, cache := range map[string]int{"cache": 0, "no cache": -1} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, time.Second, func(t *testing.T, settings storetest.Settings) session.Store {
+				return c.open(t, sessionnats.Options{
+					Bucket: fmt.Sprintf("bucket%d", buckets.Add(1)), Cache: cache, Sessions: int64(settings.Sessions), Expiry: settings.Expiry, Timeout: patience,
+				})
+			})
+		})
+	}
+}
