@@ -50,8 +50,14 @@ func beNode(text string) {
 // cluster is three nodes, each a process.
 type cluster struct {
 	options []sessionnats.NodeOptions
-	running []*exec.Cmd // nil: killed
+	running []*process // nil: none
 	urls    []string
+}
+
+// process is a node that runs.
+type process struct {
+	command *exec.Cmd
+	input   io.Closer // its end ends the node in an orderly way
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -59,7 +65,7 @@ func newCluster(t *testing.T) *cluster {
 	const nodes = 3
 	addrs, err := sessionnats.FreeAddrs(2 * nodes)
 	require.NoError(t, err)
-	c := &cluster{running: make([]*exec.Cmd, nodes)}
+	c := &cluster{running: make([]*process, nodes)}
 	dir := t.TempDir()
 	for i := range nodes {
 		name := fmt.Sprintf("node%d", i+1)
@@ -87,12 +93,12 @@ func (c *cluster) start(t *testing.T, i int) {
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), asNode+"="+string(options))
 	command.Stderr = os.Stderr
-	_, err = command.StdinPipe() // it ends with this process, whatever ends that
+	input, err := command.StdinPipe() // it ends with this process, whatever ends that
 	require.NoError(t, err)
 	output, err := command.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
-	c.running[i] = command
+	c.running[i] = &process{command, input}
 	line, err := bufio.NewReader(output).ReadString('\n')
 	require.NoError(t, err)
 	require.Equal(t, c.urls[i]+"\n", line)
@@ -100,11 +106,37 @@ func (c *cluster) start(t *testing.T, i int) {
 
 // kill ends a node as kill -9 does.
 func (c *cluster) kill(i int) {
-	if command := c.running[i]; command != nil {
+	if p := c.running[i]; p != nil {
 		c.running[i] = nil
-		_ = command.Process.Kill()
-		_ = command.Wait()
+		_ = p.command.Process.Kill()
+		_ = p.command.Wait()
 	}
+}
+
+// stop ends a node in an orderly way.
+func (c *cluster) stop(t *testing.T, i int) {
+	t.Helper()
+	p := c.running[i]
+	c.running[i] = nil
+	require.NoError(t, p.input.Close())
+	require.NoError(t, p.command.Wait())
+}
+
+// leader returns which node leads the store's stream, and the two others.
+func (c *cluster) leader(t *testing.T, store *sessionnats.Store) (leader int, others []int) {
+	t.Helper()
+	name, err := store.Stream().Leader(t.Context())
+	require.NoError(t, err)
+	leader = -1
+	for i, options := range c.options {
+		if options.Name == name {
+			leader = i
+		} else {
+			others = append(others, i)
+		}
+	}
+	require.GreaterOrEqual(t, leader, 0, "no leader: %q", name)
+	return leader, others
 }
 
 func (c *cluster) open(t *testing.T, options sessionnats.Options) *sessionnats.Store {

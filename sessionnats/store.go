@@ -40,7 +40,8 @@ type Options struct {
 	// gateway may have been killed. An Acknowledge is a change, also of a number from before.
 	// Default 24 hours.
 	Attached time.Duration
-	// Timeout bounds each call, beside its ctx. Default 5 s.
+	// Timeout bounds each call, beside its ctx. Default 10 s: when the leader of the nodes is killed,
+	// another is elected within 9 s; one that ends in an orderly way hands over at once.
 	Timeout time.Duration
 	// Cache is how many sessions are remembered as they were stored last, so that an update needs
 	// no read before it. Negative: none. Default 4,096.
@@ -67,7 +68,7 @@ func (o Options) withDefaults(node *Node) Options {
 		o.Attached = 24 * time.Hour
 	}
 	if o.Timeout <= 0 {
-		o.Timeout = 5 * time.Second
+		o.Timeout = 10 * time.Second
 	}
 	if o.Cache == 0 {
 		o.Cache = 4096
@@ -165,6 +166,9 @@ func (s *Store) Conn() *nats.Conn { return s.conn }
 // Node returns the store's own node, nil if there is none.
 func (s *Store) Node() *Node { return s.node }
 
+// Stream returns the stream that has the sessions.
+func (s *Store) Stream() *Stream { return s.stream }
+
 // Replicas returns how many nodes keep each session.
 func (s *Store) Replicas() int { return s.options.Replicas }
 
@@ -216,9 +220,11 @@ func (s *Store) Insert(ctx context.Context, state session.State) error {
 	if err != nil {
 		return err
 	}
-	if kept, err := s.stream.messages(ctx); err != nil {
+	info, err := s.stream.info(ctx)
+	switch {
+	case err != nil:
 		return err
-	} else if kept >= uint64(s.options.Sessions) {
+	case info.State.Msgs >= uint64(s.options.Sessions):
 		return session.ErrStoreFull
 	}
 	for now := (version{}); ; {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestItIsAStore(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	var buckets atomic.Int32
 	for name, cache := range map[string]int{"cache": 0, "no cache": -1} {

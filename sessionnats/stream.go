@@ -27,8 +27,8 @@ var (
 )
 
 // attempt is how long one request may take before it is sent again: a node may have been killed
-// with the request in it. An election takes less than a second where the nodes are near.
-const attempt = time.Second
+// with the request in it.
+const attempt = 500 * time.Millisecond
 
 // Stream is a stream of JetStream in which every message names the one before it on its subject. A
 // program may keep streams of its own beside its sessions. Its methods may be called by any
@@ -47,8 +47,8 @@ func OpenStream(ctx context.Context, conn *nats.Conn, config jetstream.StreamCon
 		return nil, err
 	}
 	config.AllowDirect = false
-	for {
-		one, cancel := context.WithTimeout(ctx, attempt)
+	for limit := attempt / 8; ; limit = min(2*limit, 4*attempt) { // nodes that have no leader yet do not answer
+		one, cancel := context.WithTimeout(ctx, limit)
 		stream, err := js.CreateStream(one, config)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			if stream, err = js.Stream(one, config.Name); err == nil {
@@ -193,32 +193,54 @@ func (s *Stream) Last(ctx context.Context, subject string) (*jetstream.RawStream
 	}
 }
 
+// Leader returns the name of the node that leads the stream, empty if there is none. The error is
+// ErrUnavailable.
+func (s *Stream) Leader(ctx context.Context) (string, error) {
+	info, err := s.info(ctx)
+	if err != nil || info.Cluster == nil {
+		return "", err
+	}
+	return info.Cluster.Leader, nil
+}
+
+// Current reports whether every replica has all that the leader has: one node may end then, and the
+// stream goes on. The error is ErrUnavailable.
+func (s *Stream) Current(ctx context.Context) (bool, error) {
+	info, err := s.info(ctx)
+	if err != nil || info.Cluster == nil {
+		return err == nil, err
+	}
+	for _, replica := range info.Cluster.Replicas {
+		if !replica.Current || replica.Offline {
+			return false, nil
+		}
+	}
+	return info.Cluster.Leader != "" && len(info.Cluster.Replicas) == info.Config.Replicas-1, nil
+}
+
 // JetStream returns the client of JetStream, for consumers.
 func (s *Stream) JetStream() jetstream.JetStream { return s.js }
 
 // Sequence returns the sequence of the last message of the stream, as the leader has it. The error
 // is ErrUnavailable.
 func (s *Stream) Sequence(ctx context.Context) (uint64, error) {
-	state, err := s.state(ctx)
-	return state.LastSeq, err
+	info, err := s.info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.LastSeq, nil
 }
 
-// messages returns how many there are.
-func (s *Stream) messages(ctx context.Context) (uint64, error) {
-	state, err := s.state(ctx)
-	return state.Msgs, err
-}
-
-func (s *Stream) state(ctx context.Context) (jetstream.StreamState, error) {
+func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	for {
 		one, cancel := context.WithTimeout(ctx, attempt)
 		info, err := s.stream.Info(one)
 		cancel()
 		if err == nil {
-			return info.State, nil
+			return info, nil
 		}
 		if !wait(ctx, 30*time.Millisecond) {
-			return jetstream.StreamState{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 }
