@@ -137,7 +137,18 @@ func TestUpdatesAreLinearizableWhileNodesEnd(t *testing.T) {
 		})
 	}
 	kills, longest := 0, time.Duration(0)
+	more := func() { // operations, around every fault
+		mu.Lock()
+		before := len(history)
+		mu.Unlock()
+		require.Eventually(t, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(history) >= before+20
+		}, patience, 5*time.Millisecond)
+	}
 	fault := func(i int, end func(i int)) {
+		more()
 		end(i)
 		ended := time.Now()
 		kills++
@@ -150,6 +161,7 @@ func TestUpdatesAreLinearizableWhileNodesEnd(t *testing.T) {
 		}
 		require.NoError(t, ctx.Err())
 		longest = max(longest, time.Since(ended))
+		more()
 		c.start(t, i)
 		if *faultsFor == 0 {
 			return

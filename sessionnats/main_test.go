@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 		beNode(options)
 		return
 	}
+	_ = flag.Set("rapid.checks", "20") // each operation is a write on three nodes; a flag of the command line comes later
 	goleak.VerifyTestMain(m)
 }
 

@@ -221,14 +221,14 @@ func StartNodes(ctx context.Context, n int, dir string) ([]*Node, error) {
 	return nodes, nil
 }
 
-// Restart starts a node again after its Close, with its options, addresses and data. A node in a
-// temporary directory has lost its data, which the others give to it.
+// Restart starts a node again after its Close, with its options, addresses and data. A node with a
+// temporary directory cannot: without its data it could confirm the opposite of what it has
+// confirmed before.
 func (n *Node) Restart(ctx context.Context) (*Node, error) {
-	options := n.options
 	if n.temporary != "" {
-		options.Dir = ""
+		return nil, fmt.Errorf("sessionnats: node %s has lost its data, which was in a temporary directory", n.options.Name)
 	}
-	return StartNode(ctx, options)
+	return StartNode(ctx, n.options)
 }
 
 // FreeAddrs returns addresses on loopback whose ports are free: for nodes that must know each

@@ -15,13 +15,9 @@ func TestItIsAStore(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	var buckets atomic.Int32
-	for name, cache := range map[string]int{"cache": 0, "no cache": -1} {
-		t.Run(name, func(t *testing.T) {
-			storetest.Run(t, time.Second, func(t *testing.T, settings storetest.Settings) session.Store {
-				return c.open(t, sessionnats.Options{
-					Bucket: fmt.Sprintf("bucket%d", buckets.Add(1)), Cache: cache, Sessions: int64(settings.Sessions), Expiry: settings.Expiry, Timeout: patience,
-				})
-			})
+	storetest.Run(t, time.Second, func(t *testing.T, settings storetest.Settings) session.Store {
+		return c.open(t, sessionnats.Options{
+			Bucket: fmt.Sprintf("bucket%d", buckets.Add(1)), Sessions: int64(settings.Sessions), Expiry: settings.Expiry, Timeout: patience,
 		})
-	}
+	})
 }
