@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -159,16 +158,6 @@ func (n *Node) URL() string { return n.server.ClientURL() }
 
 // Name is the node's name.
 func (n *Node) Name() string { return n.options.Name }
-
-// Replicas is how many copies a store of this node's cluster has by default: 3, or 1 where there
-// are fewer nodes.
-func (n *Node) Replicas() int {
-	others := slices.DeleteFunc(slices.Clone(n.options.Peers), func(peer string) bool { return peer == n.options.Cluster })
-	if len(others) >= 2 {
-		return 3
-	}
-	return 1
-}
 
 // connect returns what a client in this process needs.
 func (n *Node) connect() []nats.Option {

@@ -28,7 +28,7 @@ type Options struct {
 	// Bucket is the name of the stream that has the sessions: letters, digits, "-" and "_". Default
 	// "berth-sessions".
 	Bucket string
-	// Replicas is how many nodes keep each session. Default 3, or 1 with a node that is alone.
+	// Replicas is how many nodes keep each session. Default 3 in a cluster, 1 at a node alone.
 	Replicas int
 	// Sessions is the most sessions of all processes together; those that are inserted at the same
 	// moment may exceed it. Default 1,000,000.
@@ -48,15 +48,9 @@ type Options struct {
 	Cache int
 }
 
-func (o Options) withDefaults(node *Node) Options {
+func (o Options) withDefaults() Options {
 	if o.Bucket == "" {
 		o.Bucket = "berth-sessions"
-	}
-	if o.Replicas <= 0 {
-		o.Replicas = 3
-		if node != nil {
-			o.Replicas = node.Replicas()
-		}
 	}
 	if o.Sessions <= 0 {
 		o.Sessions = 1_000_000
@@ -128,7 +122,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 		connect = append(connect, s.node.connect()...)
 		options.URLs = []string{s.node.URL()}
 	}
-	s.options = options.withDefaults(s.node)
+	s.options = options.withDefaults()
 	if strings.ContainsFunc(s.options.Bucket, func(r rune) bool { return !nameRune(r) }) {
 		return nil, fmt.Errorf("sessionnats: bucket %q: a name has letters, digits, - and _ only", s.options.Bucket)
 	}
@@ -146,6 +140,12 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 		}
 		if errors.Is(err, nats.ErrAuthorization) || !wait(ctx, 50*time.Millisecond) {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	if s.options.Replicas <= 0 {
+		s.options.Replicas = 3
+		if s.conn.ConnectedClusterName() == "" {
+			s.options.Replicas = 1
 		}
 	}
 	s.stream, err = OpenStream(ctx, s.conn, jetstream.StreamConfig{

@@ -178,3 +178,24 @@ func (r *record) latencies(from, to time.Duration) (all []time.Duration) {
 	slices.Sort(all)
 	return all
 }
+
+// stall returns the longest time that a line has waited for its acknowledgement since a moment. It
+// counts the lines that were stored since, and those that are not stored yet.
+func (r *record) stall(since time.Duration) (longest time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Since(r.began)
+	for _, lines := range r.said {
+		for i := len(lines) - 1; i >= 0; i-- {
+			u, end := lines[i], now
+			if u.stored {
+				end = u.storedAt
+			}
+			if end < since { // and so those before it
+				break
+			}
+			longest = max(longest, end-max(u.said, since))
+		}
+	}
+	return longest
+}
