@@ -128,18 +128,15 @@ func TestUnderKills(t *testing.T) {
 		p.start(i)
 		p.ready(i)
 	}
+	leading := func(stream *sessionnats.Stream) (name string) {
+		eventually(t, "there is a leader", func() bool {
+			name, err = stream.Leader(ctx)
+			return err == nil && name != ""
+		})
+		return name
+	}
 	leads := func(i int) bool { // the lines or the sessions
-		for _, stream := range []*sessionnats.Stream{lines.Stream, store.Stream()} {
-			var name string
-			eventually(t, "there is a leader", func() bool {
-				name, err = stream.Leader(ctx)
-				return err == nil && name != ""
-			})
-			if p.commands[i][2] == name {
-				return true
-			}
-		}
-		return false
+		return p.commands[i][2] == leading(lines.Stream) || p.commands[i][2] == leading(store.Stream())
 	}
 	current := func() { // one node of three may be missing, not two
 		eventually(t, "all nodes have all lines", func() bool {
@@ -164,6 +161,24 @@ func TestUnderKills(t *testing.T) {
 		fault(i, kind)
 		current()
 	}
+	// Without a quorum nothing is acknowledged. With it again all goes on.
+	quorum := slices.DeleteFunc([]int{0, 1, 2}, func(i int) bool { return p.commands[i][2] == leading(lines.Stream) })
+	for _, i := range quorum {
+		p.kill(i)
+		p.running[i].Wait(t)
+	}
+	before := crowd.record.acknowledged() // those whose answers were under way may still come
+	time.Sleep(200 * time.Millisecond)
+	without := crowd.record.acknowledged()
+	time.Sleep(time.Second)
+	assert.Equal(t, without, crowd.record.acknowledged(), "acknowledged without a quorum; %d before", before)
+	restored := time.Since(crowd.record.began)
+	for _, i := range quorum {
+		p.start(i)
+		p.ready(i)
+	}
+	eventually(t, "all clients have a line stored again", func() bool { return crowd.lives(restored, *clusterClients) })
+	goOn["without a quorum"] = []time.Duration{time.Since(crowd.record.began) - restored}
 	require.NoError(t, crowd.hush(ctx))
 	v := crowd.record.check()
 	for _, fault := range v.faults {
@@ -179,7 +194,9 @@ func TestUnderKills(t *testing.T) {
 	}
 	for kind, times := range goOn {
 		slices.Sort(times)
-		figures[kind+" killed"] = len(times)
+		if kind != "without a quorum" {
+			figures[kind+"s killed"] = len(times)
+		}
 		figures["to go on, "+kind] = fmt.Sprintf("median %v, longest %v", times[len(times)/2].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond))
 	}
 	report.Add(t, report.Row{ID: "K1", Holds: "no acknowledged line lost, none twice", Figures: figures, Duration: time.Since(began)})

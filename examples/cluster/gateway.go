@@ -24,7 +24,6 @@ const (
 // and one that is killed loses nothing.
 type gateway struct {
 	name     string
-	patience time.Duration
 	store    *sessionnats.Store
 	sessions *session.Sessions
 	lines    *lines
@@ -37,17 +36,16 @@ type gateway struct {
 	rooms map[string]*room
 }
 
-// startGateway listens on addr. The store is reached at urls. Each command of a client waits for it
-// up to patience.
-func startGateway(ctx context.Context, addr string, urls []string, patience time.Duration) (_ *gateway, err error) {
-	g := &gateway{rooms: map[string]*room{}, patience: patience}
+// startGateway listens on addr. The store is reached at urls.
+func startGateway(ctx context.Context, addr string, urls []string) (_ *gateway, err error) {
+	g := &gateway{rooms: map[string]*room{}}
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			g.close()
 		}
 	}()
-	if g.store, err = sessionnats.Open(ctx, sessionnats.Options{URLs: urls, Attached: time.Hour, Timeout: patience}); err != nil {
+	if g.store, err = sessionnats.Open(ctx, sessionnats.Options{URLs: urls, Attached: time.Hour, Timeout: storeTimeout}); err != nil {
 		return nil, err
 	}
 	if g.lines, err = openLines(ctx, g.store); err != nil {

@@ -18,35 +18,27 @@ import (
 	"github.com/go-berth/berth/sessionnats"
 )
 
-// world is a store and gateways in this process.
+// world is a store of one node, and gateways, in this process.
 type world struct {
 	t        *testing.T
-	nodes    []*sessionnats.Node
 	gateways []*gateway
 }
 
-func newWorld(t *testing.T, nodes, gateways int, patience time.Duration) *world {
+func newWorld(t *testing.T, gateways int) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), program.Limit)
 	defer cancel()
+	nodes, err := sessionnats.StartNodes(ctx, 1, t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(nodes[0].Close)
 	w := &world{t: t}
 	t.Cleanup(func() {
 		for _, g := range w.gateways {
 			g.close()
 		}
-		for _, n := range w.nodes {
-			n.Close()
-		}
 	})
-	var err error
-	w.nodes, err = sessionnats.StartNodes(ctx, nodes, t.TempDir())
-	require.NoError(t, err)
-	var urls []string
-	for _, n := range w.nodes {
-		urls = append(urls, n.URL())
-	}
 	for range gateways {
-		g, err := startGateway(ctx, "127.0.0.1:0", urls, patience)
+		g, err := startGateway(ctx, "127.0.0.1:0", []string{nodes[0].URL()})
 		require.NoError(t, err)
 		w.gateways = append(w.gateways, g)
 	}
@@ -98,7 +90,7 @@ func (c *terminal) token(name string) string {
 
 func TestBadInputGetsAnHonestAnswer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1, 2, program.Limit)
+	w := newWorld(t, 2)
 	c := w.dial(0)
 	for ask, want := range map[string]string{
 		"say 1 red hello":             "refused say open or resume comes first",
@@ -153,7 +145,7 @@ func TestBadInputGetsAnHonestAnswer(t *testing.T) {
 // Members of one room at two gateways see each other, until a gateway ends.
 func TestPresence(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1, 2, program.Limit)
+	w := newWorld(t, 2)
 	ada, bob := w.dial(0), w.dial(1)
 	ada.token("ada")
 	bob.token("bob")
@@ -174,7 +166,7 @@ func TestPresence(t *testing.T) {
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	const said = 2*recentLines + recentLines/2
-	w := newWorld(t, 1, 2, program.Limit)
+	w := newWorld(t, 2)
 	ada := w.dial(0)
 	ada.token("ada")
 	assert.Equal(t, "joined red 0", ada.ask("join red 0"))
@@ -206,44 +198,6 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// Without a quorum no line is acknowledged, and the client is told why. With it again the same
-// line is stored, once.
-func TestWithoutAQuorumNoLineIsAcknowledged(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 3, 1, 500*time.Millisecond)
-	leader, err := w.gateways[0].lines.Leader(t.Context())
-	require.NoError(t, err)
-	c := w.dial(0)
-	c.token("ada")
-	c.write("join red 0")
-	require.Equal(t, "joined red 0", c.read())
-	c.write("say 1 red one")
-	require.ElementsMatch(t, []string{"stored 1", "line red 1 ada one"}, []string{c.read(), c.read()})
-	var down []int
-	for i, n := range w.nodes {
-		if n.Name() != leader {
-			n.Close()
-			down = append(down, i)
-		}
-	}
-	for range 2 {
-		assert.Regexp(t, "^refused say 2 sessionnats: no quorum", c.ask("say 2 red two"))
-	}
-	w.nodes[down[0]], err = w.nodes[down[0]].Restart(t.Context())
-	require.NoError(t, err)
-	var got []string
-	eventually(t, "the line is stored", func() bool {
-		got = append(got, c.ask("say 2 red two"))
-		last := got[len(got)-1]
-		return last == "stored 2" || strings.HasPrefix(last, "line") && c.read() == "stored 2"
-	})
-	if !strings.HasPrefix(got[len(got)-1], "line") {
-		got = append(got, c.read())
-	}
-	assert.Regexp(t, "^line red [0-9]+ ada two$", got[len(got)-1])
-	assert.Equal(t, "pong", c.ask("ping"), "it comes once")
-}
-
 func TestTheShow(t *testing.T) {
 	t.Parallel()
 	var output strings.Builder
@@ -253,7 +207,7 @@ func TestTheShow(t *testing.T) {
 
 func TestTheTerminalsClient(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1, 1, program.Limit)
+	w := newWorld(t, 1)
 	read, write := io.Pipe()
 	go func() {
 		_, _ = io.WriteString(write, "hello\nonce more\n")

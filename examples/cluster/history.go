@@ -86,6 +86,20 @@ func (r *record) open() (unstored, missing int) {
 	return unstored, missing
 }
 
+// acknowledged counts the lines that are stored.
+func (r *record) acknowledged() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, all := range r.said {
+		for _, u := range all {
+			if u.stored {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // verdict is what a check finds.
 type verdict struct {
 	lines, stored, deliveries int

@@ -133,7 +133,7 @@ func serveNode(ctx context.Context, options sessionnats.NodeOptions, stdout io.W
 func serveGateway(ctx context.Context, addr string, urls []string, stdout io.Writer) error {
 	start, cancel := context.WithTimeout(ctx, time.Minute) // an election may be under way
 	defer cancel()
-	g, err := startGateway(start, addr, urls, storeTimeout)
+	g, err := startGateway(start, addr, urls)
 	if err != nil {
 		return err
 	}

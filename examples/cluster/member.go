@@ -67,7 +67,7 @@ func (m *member) obey(text string) error {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		return m.refuse("line", "a line is text without control characters")
 	}
-	ctx, cancel := context.WithTimeout(m.gateway.ctx, m.gateway.patience)
+	ctx, cancel := context.WithTimeout(m.gateway.ctx, storeTimeout)
 	defer cancel()
 	verb, rest, _ := strings.Cut(text, " ")
 	words := strings.Fields(rest)

@@ -169,7 +169,7 @@ func show(ctx context.Context, stay bool, stdout io.Writer) (err error) {
 		return err
 	}
 	for i := range gateways {
-		if gateways[i], err = startGateway(limited, addrs[i], urls, storeTimeout); err != nil {
+		if gateways[i], err = startGateway(limited, addrs[i], urls); err != nil {
 			return err
 		}
 	}
@@ -200,7 +200,7 @@ func show(ctx context.Context, stay bool, stdout io.Writer) (err error) {
 		if err := settle("gateway "+addrs[i]+" has ended, with its connections", ended); err != nil {
 			return err
 		}
-		if gateways[i], err = startGateway(limited, addrs[i], urls, storeTimeout); err != nil {
+		if gateways[i], err = startGateway(limited, addrs[i], urls); err != nil {
 			return err
 		}
 	}
