@@ -185,6 +185,9 @@ func (n *Node) Close() {
 // StartNodes starts n nodes in this process that are a cluster on loopback: for tests, and for
 // programs that show one. Each node has a directory below dir; empty: temporary ones.
 func StartNodes(ctx context.Context, n int, dir string) ([]*Node, error) {
+	if n <= 0 {
+		return nil, fmt.Errorf("sessionnats: %d nodes are no cluster", n)
+	}
 	addrs, err := FreeAddrs(2 * n)
 	if err != nil {
 		return nil, err
@@ -220,18 +223,29 @@ func (n *Node) Restart(ctx context.Context) (*Node, error) {
 	return StartNode(ctx, n.options)
 }
 
+// Ports for FreeAddrs: below those that the kernel gives to sockets that ask for any.
+const (
+	firstPort = 10_000
+	ports     = 20_000
+)
+
+// nextPort is counted on, so that two callers in this process get different ports.
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(rand.Uint32N(ports)) }
+
 // FreeAddrs returns addresses on loopback whose ports are free: for nodes that must know each
-// other's addresses before they start. The ports are below those that the kernel gives to sockets
-// that ask for any, so only another caller of FreeAddrs may take them.
+// other's addresses before they start. No two calls of one process return the same. A process that
+// names its ports itself may take them.
 func FreeAddrs(n int) (addrs []string, err error) {
 	for range 100 * n {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(nextPort.Add(1)%ports)))
 		l, listenErr := net.Listen("tcp", addr)
 		if listenErr != nil {
 			err = listenErr
 			continue
 		}
-		defer l.Close() // open until all are found, so that they differ
+		_ = l.Close()
 		if addrs = append(addrs, addr); len(addrs) == n {
 			return addrs, nil
 		}

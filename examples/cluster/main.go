@@ -1,6 +1,6 @@
-// Cluster is a chat over several gateways. Rooms are subjects of a replicated store, so a client may
-// come to any gateway, and a line that was acknowledged is not lost when a gateway or a node of the
-// store is killed. A client that comes back goes on at the line where it was.
+// Cluster is a chat over several gateways. Rooms are subjects of a replicated store, so a client
+// may come to any gateway, and a line that was acknowledged is not lost when a gateway or a node of
+// the store is killed. A client that comes back goes on at the line where it was.
 //
 //	go run -C examples/cluster .
 //
@@ -11,8 +11,10 @@
 //
 // The same as processes; each node and each gateway may be killed and started again:
 //
-//	cluster node -name a -dir /tmp/a -addr 127.0.0.1:4221 -cluster 127.0.0.1:6221 -peers 127.0.0.1:6221,127.0.0.1:6222,127.0.0.1:6223
-//	cluster gateway -addr 127.0.0.1:7011 -store nats://127.0.0.1:4221,nats://127.0.0.1:4222,nats://127.0.0.1:4223
+//	cluster node -name a -dir /tmp/a -addr 127.0.0.1:4221 -cluster 127.0.0.1:6221 \
+//	    -peers 127.0.0.1:6221,127.0.0.1:6222,127.0.0.1:6223
+//	cluster gateway -addr 127.0.0.1:7011 \
+//	    -store nats://127.0.0.1:4221,nats://127.0.0.1:4222,nats://127.0.0.1:4223
 //
 // A client writes these lines, and so may nc:
 //
