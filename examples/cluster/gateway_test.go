@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -140,6 +141,40 @@ func TestBadInputGetsAnHonestAnswer(t *testing.T) {
 	assert.Equal(t, "refused say 2 session: another connection has it now, or it has ended", c.ask("say 2 red mine"))
 	assert.False(t, c.input.Scan(), "the connection is closed")
 	assert.Contains(t, w.dial(0).ask("resume %s 1 ada", token), "refused resume session: the epoch has passed")
+}
+
+// A gateway is killed when it has stored a line, and not yet counted it in the session. The client
+// says the line again, at another gateway.
+func TestALineThatWasStoredAndNotCountedIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	c := w.dial(0)
+	token := c.token("ada")
+	require.Equal(t, "joined red 0", c.ask("join red 0"))
+	c.write("say 1 red one")
+	require.ElementsMatch(t, []string{"stored 1", "line red 1 ada one"}, []string{c.read(), c.read()})
+	secret, err := base64.RawURLEncoding.DecodeString(token)
+	require.NoError(t, err)
+	id := base64.RawURLEncoding.EncodeToString(secret[:16]) // as package session makes tokens
+	at, err := w.gateways[0].lines.tail(t.Context(), "red", id)
+	require.NoError(t, err)
+	require.Equal(t, tail{1, 1}, at)
+	_, err = w.gateways[0].lines.say(t.Context(), "red", id, "ada", 2, "two", at)
+	require.NoError(t, err)
+	require.Equal(t, "line red 2 ada two", c.read())
+	_ = c.conn.Close()
+
+	c = w.dial(1)
+	assert.Equal(t, "resumed 2 1", c.ask("resume %s 1 ada", token))
+	assert.Equal(t, "joined red 2", c.ask("join red 2"))
+	assert.Equal(t, "stored 2", c.ask("say 2 red two"))
+	c.write("say 3 red three")
+	assert.ElementsMatch(t, []string{"stored 3", "line red 3 ada three"}, []string{c.read(), c.read()})
+	// The old gateway knows of the line before that only, and has the same line to say.
+	at, err = w.gateways[0].lines.say(t.Context(), "red", id, "ada", 3, "three", tail{2, 2})
+	require.NoError(t, err)
+	assert.Equal(t, tail{3, 3}, at)
+	assert.Equal(t, "pong", c.ask("ping"), "it is stored once")
 }
 
 // Members of one room at two gateways see each other, until a gateway ends.
