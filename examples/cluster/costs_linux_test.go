@@ -56,9 +56,11 @@ func TestCosts(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), *costsFor+2*time.Minute)
 	defer cancel()
+	_, empty := total(3)
 	crowd, err := startCrowd(ctx, *clusterClients, *clusterRooms, *clusterEvery, p.gateways)
 	require.NoError(t, err)
 	defer crowd.close()
+	_, full := total(3)
 	eventually(t, "all clients have a line stored", func() bool { return crowd.lives(0, *clusterClients) })
 	lines, began := crowd.record.acknowledged(), time.Now()
 	nodes, _ := total(0)
@@ -84,6 +86,7 @@ func TestCosts(t *testing.T) {
 		"us of the three nodes for a line":     float64((nodesThen - nodes).Microseconds()) / float64(lines),
 		"us of the gateways for a line":        float64((gatewaysThen - gateways).Microseconds()) / float64(lines),
 		"us of the gateways for a delivery":    float64((gatewaysThen - gateways).Microseconds()) / float64(lines*members),
+		"memory of a member at its gateway":    float64(full-empty) / float64(*clusterClients),
 		"memory of a session at a node, bytes": float64(memoryThen-memory) / 3 / float64(*costsSessions),
 		"sessions whose memory was measured":   *costsSessions,
 	}, Duration: time.Since(began)})
