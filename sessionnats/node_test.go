@@ -3,7 +3,6 @@ package sessionnats_test
 import (
 	"context"
 	"crypto/tls"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,7 +19,8 @@ import (
 
 // Without options there is a node in the process, alone. Nothing of it is left.
 func TestTheZeroOptionsAreUseful(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	store, err := sessionnats.Open(t.Context(), sessionnats.Options{})
 	require.NoError(t, err)
 	assert.Equal(t, 1, store.Replicas())
@@ -31,7 +31,7 @@ func TestTheZeroOptionsAreUseful(t *testing.T) {
 	require.NoError(t, err)
 	node := store.Node()
 	store.Close()
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "*"))
+	left, err := filepath.Glob(filepath.Join(temporary, "*"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
 	_, err = node.Restart(t.Context())

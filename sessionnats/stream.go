@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -117,9 +118,7 @@ func (s *Stream) publish(ctx context.Context, m Message, options ...jetstream.Pu
 	for {
 		message := nats.NewMsg(m.Subject)
 		message.Data = m.Data
-		for key, values := range m.Header {
-			message.Header[key] = values
-		}
+		maps.Copy(message.Header, m.Header)
 		one, cancel := context.WithTimeout(ctx, attempt)
 		answer, err := s.js.PublishMsg(one, message, options...)
 		cancel()
@@ -167,8 +166,7 @@ const (
 
 // errorCode returns 0 for an error that is not the server's.
 func errorCode(err error) jetstream.ErrorCode {
-	var answer *jetstream.APIError
-	if errors.As(err, &answer) {
+	if answer, is := errors.AsType[*jetstream.APIError](err); is {
 		return answer.ErrorCode
 	}
 	return 0
