@@ -122,5 +122,5 @@ func TestAStreamWithOtherSettingsIsRefused(t *testing.T) {
 	_, err = store.Stream().JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "other", Subjects: []string{"other.*"}, AllowDirect: true})
 	require.NoError(t, err)
 	_, err = sessionnats.Open(t.Context(), sessionnats.Options{URLs: []string{store.Node().URL()}, Bucket: "other"})
-	assert.ErrorContains(t, err, "sessionnats: stream other is there, with other settings")
+	assert.ErrorContains(t, err, "sessionnats: stream other has other settings")
 }

@@ -17,8 +17,8 @@ import (
 
 // Options of a Store. 0 is the default.
 type Options struct {
-	// URLs name a cluster outside of this process, "nats://10.0.0.1:4222". Without them the store
-	// starts a node in this process, which ends with it.
+	// URLs name a cluster outside of this process, "nats://10.0.0.1:4222", of NATS 2.11 or later.
+	// Without them the store starts a node in this process, which ends with it.
 	URLs []string
 	// Node are the options of that node.
 	Node NodeOptions
@@ -300,7 +300,7 @@ func (s *Store) changed(id string, now version, change func(*session.State) erro
 		return now.data, time.Now().Add(s.options.Attached), err
 	}
 	attached := state.Attached
-	if !attached && !time.Now().Before(expires) {
+	if !time.Now().Before(expires) {
 		return nil, time.Time{}, session.ErrNotFound // the node has not removed it yet
 	}
 	if err := change(&state); err != nil {

@@ -52,15 +52,13 @@ func OpenStream(ctx context.Context, conn *nats.Conn, config jetstream.StreamCon
 		one, cancel := context.WithTimeout(ctx, limit)
 		stream, err := js.CreateStream(one, config)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			if stream, err = js.Stream(one, config.Name); err == nil {
-				if err := compatible(stream.CachedInfo().Config, config); err != nil {
-					cancel()
-					return nil, err
-				}
-			}
+			stream, err = js.Stream(one, config.Name)
 		}
 		cancel()
 		if err == nil {
+			if err = compatible(stream.CachedInfo().Config, config); err != nil {
+				return nil, err
+			}
 			return &Stream{js, stream}, nil
 		}
 		if errors.Is(err, jetstream.ErrInvalidStreamName) || errors.Is(err, jetstream.ErrStreamNameRequired) {
@@ -75,7 +73,7 @@ func OpenStream(ctx context.Context, conn *nats.Conn, config jetstream.StreamCon
 // compatible compares what the guarantees rest on.
 func compatible(have, want jetstream.StreamConfig) error {
 	if have.MaxMsgsPerSubject != want.MaxMsgsPerSubject || have.AllowMsgTTL != want.AllowMsgTTL || have.AllowDirect || have.Discard != want.Discard {
-		return fmt.Errorf("sessionnats: stream %s is there, with other settings", want.Name)
+		return fmt.Errorf("sessionnats: stream %s has other settings: another program's, or a server older than 2.11", want.Name)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type gateway struct {
 	store    *sessionnats.Store
 	sessions *session.Sessions
 	lines    *lines
+	attached time.Duration
 	server   *berth.Server
 	ctx      context.Context
 	stop     context.CancelFunc
@@ -37,15 +38,21 @@ type gateway struct {
 }
 
 // startGateway listens on addr. The store is reached at urls.
-func startGateway(ctx context.Context, addr string, urls []string) (_ *gateway, err error) {
-	g := &gateway{rooms: map[string]*room{}}
+func startGateway(ctx context.Context, addr string, urls []string) (*gateway, error) {
+	return startGatewayWith(ctx, addr, urls, time.Hour)
+}
+
+// startGatewayWith is startGateway with the time for which the store keeps a session that does not
+// change.
+func startGatewayWith(ctx context.Context, addr string, urls []string, attached time.Duration) (_ *gateway, err error) {
+	g := &gateway{rooms: map[string]*room{}, attached: attached}
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			g.close()
 		}
 	}()
-	if g.store, err = sessionnats.Open(ctx, sessionnats.Options{URLs: urls, Attached: time.Hour, Timeout: storeTimeout}); err != nil {
+	if g.store, err = sessionnats.Open(ctx, sessionnats.Options{URLs: urls, Attached: attached, Timeout: storeTimeout}); err != nil {
 		return nil, err
 	}
 	if g.lines, err = openLines(ctx, g.store); err != nil {

@@ -27,6 +27,12 @@ type world struct {
 
 func newWorld(t *testing.T, gateways int) *world {
 	t.Helper()
+	return newWorldWith(t, gateways, time.Hour)
+}
+
+// newWorldWith has stores that keep a session that does not change for so long.
+func newWorldWith(t *testing.T, gateways int, attached time.Duration) *world {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), program.Limit)
 	defer cancel()
 	nodes, err := sessionnats.StartNodes(ctx, 1, t.TempDir())
@@ -39,7 +45,7 @@ func newWorld(t *testing.T, gateways int) *world {
 		}
 	})
 	for range gateways {
-		g, err := startGateway(ctx, "127.0.0.1:0", []string{nodes[0].URL()})
+		g, err := startGatewayWith(ctx, "127.0.0.1:0", []string{nodes[0].URL()}, attached)
 		require.NoError(t, err)
 		w.gateways = append(w.gateways, g)
 	}
@@ -231,6 +237,23 @@ func TestHistory(t *testing.T) {
 			assert.Equal(t, "pong", c.ask("ping"), "and no more")
 		}
 	}
+}
+
+// A session that does not change expires, as its gateway may have been killed. A ping keeps it.
+func TestAPingKeepsASession(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, 1, time.Second)
+	quiet, other := w.dial(0), w.dial(0)
+	quiet.token("quiet")
+	require.Equal(t, "joined red 0", quiet.ask("join red 0"))
+	token := other.token("other")
+	eventually(t, "the other session expires", func() bool {
+		require.Equal(t, "pong", quiet.ask("ping"))
+		answer := w.dial(0).ask("resume %s 9 other", token) // from the future, as long as it is there
+		return answer == "refused resume session: unknown token"
+	})
+	quiet.write("say 1 red hello")
+	assert.ElementsMatch(t, []string{"stored 1", "line red 1 quiet hello"}, []string{quiet.read(), quiet.read()})
 }
 
 func TestTheShow(t *testing.T) {

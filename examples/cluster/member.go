@@ -23,7 +23,8 @@ type member struct {
 	lines   frame.Lines
 	session *session.Session // nil: none yet
 	name    string
-	next    uint64 // the number of the next line that the client says
+	next    uint64    // the number of the next line that the client says
+	changed time.Time // its session, last
 	rooms   map[string]*joined
 }
 
@@ -73,7 +74,7 @@ func (m *member) obey(text string) error {
 	words := strings.Fields(rest)
 	switch {
 	case verb == "ping":
-		return m.tell("pong")
+		return m.pong(ctx)
 	case verb == "open" && len(words) == 1:
 		return m.open(ctx, words[0])
 	case verb == "resume" && len(words) == 3:
@@ -112,7 +113,7 @@ func (m *member) open(ctx context.Context, name string) error {
 	if err != nil {
 		return m.refuse("open", reason(err))
 	}
-	m.session, m.name, m.next = one, name, 1
+	m.session, m.name, m.next, m.changed = one, name, 1, time.Now()
 	return m.tell("welcome %s %d", welcome.Token, welcome.Epoch)
 }
 
@@ -126,8 +127,22 @@ func (m *member) resume(ctx context.Context, token, epochText, name string) erro
 	if err != nil {
 		return m.refuse("resume", reason(err))
 	}
-	m.session, m.name, m.next = one, name, resumed.Handled+1
+	m.session, m.name, m.next, m.changed = one, name, resumed.Handled+1, time.Now()
 	return m.tell("resumed %d %d", resumed.Epoch, resumed.Handled)
+}
+
+// pong answers a ping. A client that says nothing else keeps its session by it.
+func (m *member) pong(ctx context.Context) error {
+	if m.session != nil && time.Since(m.changed) > m.gateway.attached/4 {
+		err := m.session.Acknowledge(ctx, 0) // nothing but that it is there
+		if errors.Is(err, session.ErrFenced) {
+			return errors.Join(m.refuse("ping", reason(err)), err)
+		}
+		if err == nil {
+			m.changed = time.Now()
+		}
+	}
+	return m.tell("pong")
 }
 
 // join enters a room. The client has its lines up to a sequence, or wants those from now on.
@@ -200,5 +215,6 @@ func (m *member) say(ctx context.Context, number uint64, name, text string) erro
 		return err
 	}
 	m.next++
+	m.changed = time.Now()
 	return m.tell("stored %d", number)
 }
