@@ -75,7 +75,7 @@ func TestTurnsThatBlockOneByOneBringInNoCrowd(t *testing.T) {
 			}
 			time.Sleep(tick)
 		}
-		assert.LessOrEqual(t, look(c).workers, turns+16)
+		assert.LessOrEqual(t, look(c).workers, turns+8)
 		close(release)
 	})
 }
