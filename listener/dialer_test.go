@@ -61,8 +61,12 @@ func (w *world) dialer(t *testing.T, options Options) *Dialer {
 type dialFunc func(ctx context.Context, addr string, a *asker, o DialOptions) (protocol.Socket, error)
 
 // dials are the ways to open an outgoing connection.
-func dials(t *testing.T, test func(t *testing.T, dial dialFunc)) {
-	overEach(t, func(t *testing.T, options Options) {
+func dials(t *testing.T, test func(t *testing.T, dial dialFunc)) { dialsWith(t, Options{}, test) }
+
+func dialsWith(t *testing.T, options Options, test func(t *testing.T, dial dialFunc)) {
+	overEach(t, func(t *testing.T, each Options) {
+		options := options
+		options.Transport = each.Transport
 		t.Run("dialer", func(t *testing.T) {
 			w := newWorld()
 			d := w.dialer(t, options)

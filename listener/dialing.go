@@ -159,7 +159,7 @@ func (s *server) dialled(conn net.Conn, factory tcpactor.Factory, options *DialO
 	}
 	defer s.leave()
 	o := s.options()
-	s.tune(conn, o)
+	tune(conn, o, false) // a net.Dialer has probes of its own
 	s.limitKernel(conn, o)
 	socket, lane, err := s.transportOf(conn, options.TLSConfig)
 	if err != nil {
