@@ -211,6 +211,7 @@ func dialledAsPackageNet(t *testing.T, there net.Listener, dialer net.Dialer, op
 
 func TestADialledSocketHasTheOptionsThatPackageNetWouldGiveIt(t *testing.T) {
 	minute := net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: time.Minute}
+	probing := sets(map[string]int{"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 33, "TCP_KEEPINTVL": 44, "TCP_KEEPCNT": 4, "SO_SNDBUF": 50_000})
 	for name, one := range map[string]struct {
 		dialer  net.Dialer
 		options Options
@@ -220,7 +221,7 @@ func TestADialledSocketHasTheOptionsThatPackageNetWouldGiveIt(t *testing.T) {
 		"a time":               {dialer: net.Dialer{KeepAlive: time.Minute}},
 		"no probes":            {dialer: net.Dialer{KeepAlive: -1}},
 		"three probes":         {dialer: net.Dialer{KeepAliveConfig: three.KeepAliveConfig}},
-		"Control":              {dialer: net.Dialer{KeepAlive: -1, Control: own}},
+		"Control":              {dialer: net.Dialer{KeepAlive: -1, Control: probing}},
 		"KeepAlive over three": {net.Dialer{KeepAliveConfig: three.KeepAliveConfig}, Options{KeepAlive: time.Minute}, func(c *net.TCPConn) { _ = c.SetKeepAliveConfig(minute) }},
 		"KeepAlive off":        {net.Dialer{}, Options{KeepAlive: -1}, func(c *net.TCPConn) { _ = c.SetKeepAliveConfig(net.KeepAliveConfig{}) }},
 		"delay":                {net.Dialer{}, Options{DisableNoDelay: true}, func(c *net.TCPConn) { _ = c.SetNoDelay(false) }},
