@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -369,6 +370,10 @@ func TestBadDialsAreOneSentence(t *testing.T) {
 	assert.ErrorContains(t, err, `Network "udp" is none of`)
 	_, err = d.Dial(ctx, anyPort, of(newAsker()), DialOptions{Connection: &connection.Options{ReadBufferSize: -1}})
 	assert.ErrorContains(t, err, "ReadBufferSize")
+	_, err = d.Dial(ctx, "", of(newAsker()), DialOptions{Network: "unix"})
+	assert.EqualError(t, err, "berth: the address is empty: give the path of the unix socket")
+	_, err = d.Dial(ctx, "/"+strings.Repeat("x", 200), of(newAsker()), DialOptions{Network: "unix"})
+	assert.ErrorContains(t, err, "has 201 bytes; the most is ")
 	_, err = d.Adopt(ctx, nil, of(newAsker()), DialOptions{})
 	assert.EqualError(t, err, "berth: no net.Conn to adopt")
 }
