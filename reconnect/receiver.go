@@ -27,12 +27,21 @@ func (c *Client) handler(l *link) tcpactor.Factory {
 					defer c.pump(l)
 				}
 			case *protocol.Closed:
-				reason, why, sent := m.Reason, m.Err, m.Stats.Written
+				reason, why, sent := m.Reason, m.Err, maySent(m)
 				defer func() { c.closed(l, reason, why, sent) }() // also where the handler panics
 			}
 			return next.Receive(ctx, message)
 		})
 	})
+}
+
+// maySent returns how many bytes the peer may have got.
+func maySent(m *protocol.Closed) uint64 {
+	sent := m.Stats.Written
+	if s, is := m.Socket.(interface{ MaybeSent() uint64 }); is {
+		sent += s.MaybeSent()
+	}
+	return sent
 }
 
 // accepted notes the socket of a connection that has opened.

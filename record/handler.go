@@ -51,9 +51,9 @@ func Failed(closed *protocol.Closed) bool {
 // file before the handler gets it, by one system call, on the connection's turn: this costs some
 // microseconds, and is there after a crash of the process.
 //
-// A handler that a Become puts in the place of another is recorded in the same file. tcpactor.Frames
-// belongs inside: around a recorded handler it leaves only the payloads to record, which are no
-// stream to replay.
+// A handler that a Become puts in the place of another is recorded in the same file.
+// tcpactor.Frames belongs inside: around a recorded handler it leaves only the payloads to record,
+// which are no stream to replay.
 func Handler(factory tcpactor.Factory, options Options) (tcpactor.Factory, error) {
 	switch info, err := os.Stat(options.Dir); {
 	case options.Dir == "":
