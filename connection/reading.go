@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
@@ -191,11 +192,25 @@ func (c *Connection) writesQuiet() bool {
 	writes, bytes := c.credit.pending()
 	switch c.shared.options.ReadGate {
 	case GateLowWater:
-		return bytes <= c.shared.limits.lowWater
+		return bytes <= c.shared.limits.lowWater || c.ungated()
 	case GateOff:
 		return true
 	default:
-		return writes == 0
+		return writes == 0 || c.ungated()
+	}
+}
+
+// ungated reports whether the handler wants Data also while its own writes are pending.
+func (c *Connection) ungated() bool {
+	r := c.rare.Load()
+	return r != nil && r.ungated.Load()
+}
+
+// noteGate notes whether the handler that has just been made is an Ungated one.
+func (c *Connection) noteGate() {
+	u, is := c.receiver.(tcpactor.Ungated)
+	if is = is && u.Ungated(); is || c.ungated() {
+		c.makeRare().ungated.Store(is)
 	}
 }
 

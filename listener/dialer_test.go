@@ -139,6 +139,29 @@ func TestDialOverTLSReturnsAfterTheHandshake(t *testing.T) {
 	})
 }
 
+// The host of the address is the server's name also where the program verifies the certificate by
+// itself: a server of several names needs it.
+func TestDialSendsTheHostAsTheServersName(t *testing.T) {
+	for _, skip := range []bool{false, true} {
+		dials(t, func(t *testing.T, dial dialFunc) {
+			server, client := certified(t)
+			names := make(chan string, 1)
+			server.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+				names <- hello.ServerName
+				return nil, errors.New("no")
+			}
+			peer := newWorld().listen(t, of(newEcho()), Options{TLSConfig: server})
+			_, port, err := net.SplitHostPort(peer.Addr().String())
+			require.NoError(t, err)
+			client.ServerName, client.InsecureSkipVerify = "", skip
+			_, err = dial(t.Context(), net.JoinHostPort("localhost", port), newAsker(), DialOptions{TLSConfig: client})
+			require.Error(t, err)
+			assert.Equal(t, "localhost", receive(t, names))
+			assert.Empty(t, client.ServerName, "it is the caller's own")
+		})
+	}
+}
+
 func TestDialToNothingIsPackageNetsError(t *testing.T) {
 	dials(t, func(t *testing.T, dial dialFunc) {
 		l, err := net.Listen("tcp", anyPort)

@@ -89,7 +89,7 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 		}
 		return nil, err
 	}
-	if options.TLSConfig != nil && options.TLSConfig.ServerName == "" && !options.TLSConfig.InsecureSkipVerify {
+	if options.TLSConfig != nil && options.TLSConfig.ServerName == "" { // as tls.Dial does
 		if host, _, err := net.SplitHostPort(addr); err == nil {
 			options.TLSConfig = options.TLSConfig.Clone()
 			options.TLSConfig.ServerName = host
