@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/examples/internal/cli"
 	"github.com/go-berth/berth/examples/internal/program"
 )
 
@@ -33,7 +34,7 @@ func servesTLS(t *testing.T, path string) {
 
 	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	write := func() (serial string) {
-		pair, err := selfSigned()
+		pair, err := cli.SelfSigned()
 		require.NoError(t, err)
 		key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 		require.NoError(t, err)
