@@ -32,11 +32,14 @@ func run(p *cli.Program) error {
 	return p.Serve(server) // drains on the first signal, aborts on the second
 }
 
-// options are those of both connections. The sizes and the other limits are the defaults.
+// options are those of both connections. Much is read at once, which makes bulk cheap: connections
+// that carry little take no memory for that.
 func options(idle time.Duration) berth.Options {
 	return berth.Options{Connection: berth.ConnectionOptions{
-		ReadGate:             berth.GateOff,   // the two directions do not wait for each other
-		KeepOpenOnPeerClosed: true,            // one may end before the other
+		ReadGate:             berth.GateOff, // the two directions do not wait for each other
+		KeepOpenOnPeerClosed: true,          // one may end before the other
+		ReadBufferSize:       64 << 10,
+		WriteBufferSize:      128 << 10,
 		CloseTimeout:         2 * time.Minute, // a slow peer gets the last bytes that wait for it
 		IdleTimeout:          idle,
 	}}
