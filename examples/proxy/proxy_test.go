@@ -116,7 +116,7 @@ func send(conn *net.TCPConn, seed uint64, n int64) error {
 
 func TestEverythingCrossesBothWaysAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
-		const size = 4 << 20
+		const size = 2 << 20
 		client, behind := s.connect(0)
 		var ends sync.WaitGroup
 		ends.Go(func() { assert.NoError(t, send(client, 1, size)) })
@@ -142,8 +142,8 @@ func TestAHalfCloseCrosses(t *testing.T) {
 				assertArrives(t, 1, 1<<20, other)
 				sending.Wait()
 				var answering sync.WaitGroup
-				answering.Go(func() { assert.NoError(t, send(other, 3, 2<<20)) })
-				assertArrives(t, 3, 2<<20, one)
+				answering.Go(func() { assert.NoError(t, send(other, 3, 1<<20)) })
+				assertArrives(t, 3, 1<<20, one)
 				answering.Wait()
 				s.quiet()
 			})
@@ -179,8 +179,8 @@ func TestBackPressureCrossesInOneDirectionOnly(t *testing.T) {
 			assert.LessOrEqual(t, socket.Info().QueuedBytes, 128<<10)
 		}
 		var sending sync.WaitGroup
-		sending.Go(func() { assert.NoError(t, send(client, 2, 4<<20)) })
-		assertArrives(t, 2, 4<<20, behind)
+		sending.Go(func() { assert.NoError(t, send(client, 2, 2<<20)) })
+		assertArrives(t, 2, 2<<20, behind)
 		sending.Wait()
 
 		require.NoError(t, behind.CloseWrite())

@@ -27,8 +27,8 @@ import (
 // The long form: go test ./examples/proxy -run SlowEnd -v -proxy.bytes 1073741824 -proxy.rate
 // 134217728
 var (
-	slowBytes = flag.Int64("proxy.bytes", 16<<20, "how many bytes go each way through a slow end")
-	slowRate  = flag.Int("proxy.rate", 32<<20, "how many bytes the slow end reads in a second, and how many it sends")
+	slowBytes = flag.Int64("proxy.bytes", 4<<20, "how many bytes go each way through a slow end")
+	slowRate  = flag.Int("proxy.rate", 16<<20, "how many bytes the slow end reads in a second, and how many it sends")
 )
 
 // paced is an end that reads and writes no more than so many bytes in a second.
