@@ -189,7 +189,7 @@ func TestBackPressureCrossesInOneDirectionOnly(t *testing.T) {
 	})
 }
 
-// Both peers send and read nothing until both are stuck. Nothing is lost, and both directions go on.
+// Both peers send and read nothing until both are stuck. Nothing is lost, and both go on.
 func TestTwoPeersThatDoNotRead(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		client, behind := s.connect(128 << 10)

@@ -2,8 +2,8 @@
 // that show certificates of their own, and what a handler learns of its connection from Socket.TLS.
 //
 //	go run ./examples/tls -dir /tmp/tls
-//	openssl s_client -quiet -connect 127.0.0.1:7005 -CAfile /tmp/tls/ca.pem -servername localhost \
-//	  -alpn upper -cert /tmp/tls/client.pem -key /tmp/tls/client-key.pem
+//	openssl s_client -quiet -connect 127.0.0.1:7005 -servername localhost -alpn upper \
+//	  -CAfile /tmp/tls/ca.pem -cert /tmp/tls/client.pem -key /tmp/tls/client-key.pem
 //
 // The directory gets a certificate authority, and what it has signed: a certificate for the server,
 // one for a client. A new one for the server, without a restart:
