@@ -49,7 +49,7 @@ type end struct {
 func (e *end) Data(socket berth.Socket, data *berth.Buffer) error {
 	socket.Pause() // first, as the other's Writable may come before this call has returned
 	_, err := e.other.Forward(data)
-	if errors.Is(err, berth.ErrWriteQueueFull) || errors.Is(err, berth.ErrWriteBufferFull) {
+	if errors.Is(err, berth.ErrWriteQueueFull) || errors.Is(err, berth.ErrWriteBufferFull) || errors.Is(err, berth.ErrMemoryBudget) {
 		return nil // the bytes stay, and lead the next Data
 	}
 	socket.Resume()

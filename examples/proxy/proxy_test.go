@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -247,6 +248,63 @@ func TestTheServerBehindIsNotThere(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "hello", string(hello))
 		_, _ = good.Close(), behind.Close()
+		s.quiet()
+	})
+}
+
+var seed = flag.Uint64("seed", 0, "of what the clients of TestClientsThatComeAndGo do; 0: one is drawn, and printed")
+
+// Clients and the server behind close, half-close and reset at random moments, in the middle of
+// what they send. Where neither breaks off both directions are whole, and nothing is left.
+func TestClientsThatComeAndGo(t *testing.T) {
+	n := *seed
+	if n == 0 {
+		n = rand.Uint64N(1 << 32)
+	}
+	t.Logf("again: -run TestClientsThatComeAndGo -seed %d", n)
+	each(t, func(t *testing.T, s *site) {
+		random := rand.New(rand.NewPCG(n, 0))
+		var conversations sync.WaitGroup
+		for range 20 {
+			var ends [10][2]*net.TCPConn
+			for i := range ends { // one after the other: which two belong together is known by that
+				ends[i][0], ends[i][1] = s.connect(0)
+			}
+			for _, pair := range ends {
+				var size [2]int64
+				for i := range pair {
+					size[i] = random.Int64N(1 << random.IntN(20))
+				}
+				breaks, reset, after := random.IntN(3), random.IntN(2) == 0, random.Int64N(1<<17) // 2: none breaks off
+				var both sync.WaitGroup
+				for i, conn := range pair {
+					both.Go(func() {
+						err := send(conn, uint64(i), size[i])
+						assert.True(t, err == nil || breaks < 2, "%v", err)
+					})
+					both.Go(func() {
+						switch {
+						case breaks == i:
+							_, _ = io.CopyN(io.Discard, conn, after)
+							if reset {
+								_ = conn.SetLinger(0)
+							}
+							_ = conn.Close()
+						case breaks < 2:
+							_, _ = io.Copy(io.Discard, conn)
+							_ = conn.Close()
+						default:
+							assertArrives(t, uint64(1-i), size[1-i], conn)
+						}
+					})
+				}
+				conversations.Go(func() {
+					both.Wait()
+					_, _ = pair[0].Close(), pair[1].Close()
+				})
+			}
+			conversations.Wait()
+		}
 		s.quiet()
 	})
 }
