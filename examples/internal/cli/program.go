@@ -100,7 +100,7 @@ func (p *Program) Serve(server *berth.Server) error {
 // Until is Serve for any server: done is closed if it ends by itself, and shutdown drains it until
 // its context is cancelled.
 func (p *Program) Until(addr net.Addr, done <-chan struct{}, shutdown func(context.Context) error) error {
-	fmt.Fprintf(p.stdout, "listening on %s\n", addr)
+	_, _ = fmt.Fprintf(p.stdout, "listening on %s\n", addr)
 	select {
 	case <-p.first.Done():
 	case <-done:

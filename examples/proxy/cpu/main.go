@@ -88,6 +88,11 @@ func (l load) compare(berth, self string, rounds int, each time.Duration) error 
 	go l.behind(behind)
 	to := behind.Addr().String()
 	var proxies [2]*proxy
+	defer func() {
+		for _, p := range proxies {
+			p.stop()
+		}
+	}()
 	for i, command := range []*exec.Cmd{
 		exec.Command(self, "-plain", to),
 		exec.Command(berth, "-listen", "127.0.0.1:0", "-to", to),
@@ -95,7 +100,6 @@ func (l load) compare(berth, self string, rounds int, each time.Duration) error 
 		if proxies[i], err = start(command); err != nil {
 			return err
 		}
-		defer proxies[i].stop()
 	}
 	var costs, rates []float64 // of Berth, as ratios to the plain proxy's
 	var figures [2][]float64
@@ -253,7 +257,11 @@ func start(command *exec.Cmd) (*proxy, error) {
 	return p, nil
 }
 
+// stop ends a proxy that was started.
 func (p *proxy) stop() {
+	if p == nil {
+		return
+	}
 	_ = p.command.Process.Kill()
 	_ = p.command.Wait()
 }
