@@ -7,6 +7,7 @@
 package main
 
 import (
+	"net"
 	"time"
 
 	"github.com/go-berth/berth"
@@ -22,6 +23,9 @@ func run(p *cli.Program) error {
 	dial := p.Flags.Duration("dial-timeout", 10*time.Second, "how long the connection to the other server may take to open")
 	if err := p.Begin(); err != nil {
 		return err
+	}
+	if _, _, err := net.SplitHostPort(*to); err != nil {
+		return p.Errorf("-to: %w", err)
 	}
 	proxy := newProxy(*to, *dial)
 	server, err := berth.Listen(*listen, proxy.handlers(), options(*idle))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -328,13 +327,18 @@ func TestTheProgram(t *testing.T) {
 	p.AwaitStderr(t, "msg=draining")
 	for _, conn := range []net.Conn{client, server} {
 		rest, err := io.ReadAll(conn)
-		assert.NoError(t, err)
-		assert.True(t, bytes.Equal(nil, rest))
+		assert.NoError(t, err, "closed, not reset")
+		assert.Empty(t, rest)
 		_ = conn.Close()
 	}
 	assert.Zero(t, p.Wait(t), "standard error: %q", p.Stderr())
 
-	p = program.Start(t, path, "-listen", "127.0.0.1:0", "-to", "127.0.0.1:1", "now")
-	assert.Equal(t, 1, p.Wait(t))
-	assert.Equal(t, []string{`proxy: unexpected argument "now"`}, p.Stderr())
+	for want, arguments := range map[string][]string{
+		`proxy: unexpected argument "now"`:                      {"now"},
+		"proxy: -to: address nonsense: missing port in address": {"-to", "nonsense"},
+	} {
+		p := program.Start(t, path, arguments...)
+		assert.Equal(t, 1, p.Wait(t))
+		assert.Equal(t, []string{want}, p.Stderr())
+	}
 }
