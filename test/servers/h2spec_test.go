@@ -25,16 +25,17 @@ import (
 // What net/http does wrong costs h2spec a timeout each, so it is short. What differs is run again
 // with a long one: a busy machine may have been late.
 func TestH2SpecHasTheSameResults(t *testing.T) {
-	defer watch(t)()
+	nothingLeft := watch(t)
+	t.Cleanup(nothingLeft)
 	addrs := map[string]string{}
 	for _, kind := range Kinds() {
 		if l, ended := open(t, kind); l != nil {
 			addrs[kind] = l.Addr().String()
 			stop := web2().Serve(l, certificate)
-			defer func() {
+			t.Cleanup(func() {
 				assert.NoError(t, stop())
 				ended()
-			}()
+			})
 		}
 	}
 	results := each(addrs, func(addr string) map[string]string { return conforms(t, addr, 500*time.Millisecond) })
@@ -160,10 +161,11 @@ func answer(encoded string) error {
 		group.Test(c)
 		collect(group, results)
 	}
-	if encoded, err := json.Marshal(results); err == nil {
-		return os.WriteFile(asked.File, encoded, 0o600)
+	told, err := json.Marshal(results)
+	if err != nil {
+		return err
 	}
-	return err
+	return os.WriteFile(asked.File, told, 0o600)
 }
 
 func collect(group *spec.TestGroup, results map[string]string) {

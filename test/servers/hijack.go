@@ -107,7 +107,7 @@ func talkHijacked(addr string, _ *x509.Certificate) ([]string, error) {
 		t.step("the client's FIN first", func() error {
 			payload := Payload(size)
 			status, got, err := upgraded(addr, "/", payload)
-			t.sayf("%s, %d bytes, in capitals %v", status, len(got), bytes.Equal(bytes.ToUpper(payload), got))
+			t.sayf("%s, %d bytes, in capitals %v", status, len(got), same(bytes.ToUpper(payload), got) == nil)
 			return err
 		})
 	}

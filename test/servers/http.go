@@ -74,13 +74,13 @@ func newMirror() http.Handler {
 		}
 		w.Header().Set("Proto", r.Proto)
 		w.Header().Set("Secured", fmt.Sprint(r.TLS != nil))
-		_, _ = w.Write(body) //nolint:gosec // the mirror is what is tested
+		_, _ = w.Write(body)
 	})
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) { // each line is answered at once
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		lines := bufio.NewScanner(r.Body)
 		for lines.Scan() {
-			_, _ = fmt.Fprintf(w, "%s!\n", lines.Text()) //nolint:gosec // as above
+			_, _ = fmt.Fprintf(w, "%s!\n", lines.Text())
 			_ = http.NewResponseController(w).Flush()
 		}
 	})
@@ -209,7 +209,7 @@ func (t *talk) stream(web *http.Client, url string) error {
 func (t *talk) leaves(web *http.Client, url string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(20*time.Millisecond, cancel)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/left", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/left", http.NoBody)
 	if err != nil {
 		return err
 	}

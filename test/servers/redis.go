@@ -107,7 +107,7 @@ func talkRedis(addr string, _ *x509.Certificate) ([]string, error) {
 				return err
 			}
 			got, err := c.Get(ctx, "key").Bytes()
-			t.sayf("%d bytes, the same %v", len(got), string(got) == string(Payload(size)))
+			t.sayf("%d bytes, the same %v", len(got), same(Payload(size), got) == nil)
 			return err
 		})
 	}

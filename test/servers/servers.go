@@ -22,8 +22,8 @@ type Case struct {
 	// Dial returns a client of the server at addr, which has this certificate.
 	Dial func(addr string, certificate *x509.Certificate) (Client, error)
 
-	// Talk uses many of the server's features and returns what the client saw, in lines. Two servers
-	// that work the same way give the same lines.
+	// Talk uses many of the server's features and returns what the client saw, in lines. Two
+	// servers that work the same way give the same lines.
 	Talk func(addr string, certificate *x509.Certificate) ([]string, error)
 }
 

@@ -131,8 +131,7 @@ func talkSSH(addr string, certificate *x509.Certificate) ([]string, error) {
 		var out, failures bytes.Buffer
 		s.Stdin, s.Stdout, s.Stderr = bytes.NewReader(payload), &out, &failures
 		err = s.Run(fmt.Sprint("mirror ", status))
-		var exit *gossh.ExitError
-		if errors.As(err, &exit) {
+		if exit, is := errors.AsType[*gossh.ExitError](err); is {
 			t.sayf("exit status %d", exit.ExitStatus())
 			err = nil
 		}
