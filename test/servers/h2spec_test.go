@@ -42,7 +42,7 @@ func TestH2SpecHasTheSameResults(t *testing.T) {
 	if again := differing(results); len(again) > 0 {
 		t.Log("run again:", again)
 		for kind, better := range each(addrs, func(addr string) map[string]string {
-			return conforms(t, addr, 5*time.Second, again...)
+			return conforms(t, addr, 3*time.Second, again...)
 		}) {
 			maps.Copy(results[kind], better)
 		}

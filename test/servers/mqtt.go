@@ -65,7 +65,13 @@ func serveMQTT(l net.Listener, _ tls.Certificate) func() error {
 	if err := server.Serve(); err != nil {
 		return failed(err)
 	}
-	return server.Close
+	return func() error {
+		// Its Close holds a read lock twice at once, and waits for ever if a client ends in between.
+		for began := time.Now(); server.Clients.Len() > 0 && time.Since(began) < Timeout; {
+			time.Sleep(time.Millisecond)
+		}
+		return server.Close()
+	}
 }
 
 // mqttClient is a client of Paho with waits that end.

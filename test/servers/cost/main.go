@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -40,7 +41,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "measure the servers whose name contains this")
 	flag.BoolVar(&o.together, "together", false, "server and clients in one process")
 	flag.Parse()
-	if err := o.run(); err != nil {
+	if err := o.run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -53,15 +54,16 @@ type options struct {
 	together              bool
 }
 
-func (o options) run() error {
+func (o options) run(out io.Writer) error {
 	where := "each server in a process of its own; CPU is the server's"
 	if o.together {
 		where = "server and clients in one process; CPU is of both"
 	}
-	fmt.Printf("%s/%s, %s, %d processors; %s\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU(), where)
-	fmt.Printf("%d clients, %d bytes, %d rounds of %v for each listener, medians\n\n", o.clients, o.size, o.rounds, o.round)
-	fmt.Println("| | net: wall, CPU (us) | poll: wall | CPU | stream: wall | CPU |")
-	fmt.Println("|---|--:|--:|--:|--:|--:|")
+	p := func(format string, values ...any) { _, _ = fmt.Fprintf(out, format+"\n", values...) }
+	p("%s/%s, %s, %d processors; %s", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU(), where)
+	p("%d clients, %d bytes, %d rounds of %v for each listener, medians\n", o.clients, o.size, o.rounds, o.round)
+	p("| | net: wall, CPU (us) | poll: wall | CPU | stream: wall | CPU |")
+	p("|---|--:|--:|--:|--:|--:|")
 	load := newLoad()
 	for _, c := range servers.All() {
 		if strings.Contains(c.Name, o.only) {
@@ -69,10 +71,10 @@ func (o options) run() error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.Name, err)
 			}
-			fmt.Println(row)
+			p("%s", row)
 		}
 	}
-	fmt.Printf("\n%s\n", load.since())
+	p("\n%s", load.since())
 	return nil
 }
 
