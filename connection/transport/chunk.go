@@ -53,3 +53,7 @@ func (c *Chunk) Release() {
 		pools[c.class].Put(c)
 	}
 }
+
+// Reuse says that the content is of no use any more. It is Release for an owner that keeps the
+// memory.
+func (c *Chunk) Reuse() { poison(c.Bytes) }
