@@ -9,6 +9,7 @@ import (
 // it on.
 type Chunk struct {
 	Bytes []byte // the whole piece; its length is its capacity
+	Kept  any    // what an owner leaves for the next one, to spare it a pool of its own; nil: nothing
 	class uint8
 }
 
