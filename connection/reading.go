@@ -209,6 +209,7 @@ func (c *Connection) writesReleased() {
 // shown is the part of the input that a handler is given. A connection has one only from present to
 // reclaim, so that an idle connection is small.
 type shown struct {
+	from   *Connection
 	data   protocol.Data
 	buffer protocol.Buffer
 }
@@ -220,12 +221,12 @@ func (c *Connection) present(eof bool) any {
 		c.shown = shownPool.Get().(*shown)
 	}
 	s := c.shown
-	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), c.input.Chunk(), eof)
+	s.from = c
+	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), s, eof)
 	s.buffer.Bound(c.shared.mostNeeded)
 	s.data = protocol.Data{Socket: c, Buffer: &s.buffer, EOF: eof}
 	c.input.Need(0)
 	c.flags.unseen = false
-	c.lend(&s.buffer)
 	return &s.data
 }
 
@@ -250,7 +251,6 @@ func (c *Connection) reclaim() {
 	if n := s.buffer.Needed(); n > 0 {
 		c.need(n, c.input.Len() < unread)
 	}
-	c.lend(nil)
 	*s, c.shown = shown{}, nil
 	shownPool.Put(s)
 	c.account()
