@@ -190,8 +190,8 @@ func TestTheHandlersWritesComeFirst(t *testing.T) {
 func TestOnlyAnIdempotentWriteIsSentTwice(t *testing.T) {
 	inWorld(t, simnet.Options{BufferSize: 4}, func(t *testing.T, w *world) {
 		server := w.up()
-		// Longer than what fits twice: the reset comes before its end, even if the room that the read
-		// makes is used first.
+		// Longer than what fits twice: the reset comes before its end, even if the room that the
+		// read makes is used first.
 		const long = "abcdefghijkl"
 		r := newResults(t)
 		c := w.client(Options{}, silent)
