@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,8 +62,12 @@ func (w *world) dialer(t *testing.T, options Options) *Dialer {
 type dialFunc func(ctx context.Context, addr string, a *asker, o DialOptions) (protocol.Socket, error)
 
 // dials are the ways to open an outgoing connection.
-func dials(t *testing.T, test func(t *testing.T, dial dialFunc)) {
-	overEach(t, func(t *testing.T, options Options) {
+func dials(t *testing.T, test func(t *testing.T, dial dialFunc)) { dialsWith(t, Options{}, test) }
+
+func dialsWith(t *testing.T, options Options, test func(t *testing.T, dial dialFunc)) {
+	overEach(t, func(t *testing.T, each Options) {
+		options := options
+		options.Transport = each.Transport
 		t.Run("dialer", func(t *testing.T) {
 			w := newWorld()
 			d := w.dialer(t, options)
@@ -388,6 +393,10 @@ func TestBadDialsAreOneSentence(t *testing.T) {
 	assert.ErrorContains(t, err, `Network "udp" is none of`)
 	_, err = d.Dial(ctx, anyPort, of(newAsker()), DialOptions{Connection: &connection.Options{ReadBufferSize: -1}})
 	assert.ErrorContains(t, err, "ReadBufferSize")
+	_, err = d.Dial(ctx, "", of(newAsker()), DialOptions{Network: "unix"})
+	assert.EqualError(t, err, "berth: the address is empty: give the path of the unix socket")
+	_, err = d.Dial(ctx, "/"+strings.Repeat("x", 200), of(newAsker()), DialOptions{Network: "unix"})
+	assert.ErrorContains(t, err, "has 201 bytes; the most is ")
 	_, err = d.Adopt(ctx, nil, of(newAsker()), DialOptions{})
 	assert.EqualError(t, err, "berth: no net.Conn to adopt")
 }
