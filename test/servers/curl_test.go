@@ -43,7 +43,7 @@ func TestCurl(t *testing.T) {
 					url = "https://" + host + ":" + port
 				}
 				got := filepath.Join(dir, kind)
-				command := exec.Command(curl, test.option, "--silent", "--show-error", "--max-time", "20", "--noproxy", "*",
+				command := exec.Command(curl, test.option, "--silent", "--show-error", "--max-time", "60", "--noproxy", "*",
 					"--insecure", "--resolve", host+":"+port+":127.0.0.1", "--data-binary", "@"+body, "--output", got,
 					"--write-out", "%{http_code} %{http_version} %{size_download}", url)
 				var failure bytes.Buffer

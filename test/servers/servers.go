@@ -40,7 +40,7 @@ func All() []Case {
 }
 
 // Timeout bounds every wait of a client, so that a server that does not answer is an error.
-const Timeout = 20 * time.Second
+const Timeout = time.Minute
 
 // client is a Client of two functions.
 type client struct {
