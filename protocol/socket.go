@@ -58,7 +58,9 @@ type Socket interface {
 	// how much is queued. It may wait in a handler and in a completion, and only their own
 	// connection waits with them. Two calls do not mix their bytes; other writes may come between
 	// the pieces of a p that is longer than WriteBufferSize, or than 256 KiB. SlowConsumer does not
-	// apply: a write that waits is never refused for lack of room.
+	// apply: a write that waits is never refused for lack of room. While a handler waits, its
+	// connection handles no mail: a Stop, or a Close or Abort by PID, comes after the call, which
+	// WriteTimeout or ctx ends. The methods of the Socket take effect at once.
 	WriteContext(ctx context.Context, p []byte) (n int, err error)
 	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and other code that
 	// writes more than fits at once.
