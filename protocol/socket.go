@@ -120,7 +120,8 @@ type Socket interface {
 	// before go out in plain text, those made after it encrypted. From its return on no Data comes
 	// that was not encrypted; a call that is under way elsewhere may still have some. A call of the
 	// handler that has called it must not wait for room in WriteContext: the handshake begins when
-	// the call has returned.
+	// the call has returned. Another goroutine pauses the connection before it writes the answer
+	// that allows the switch: else the peer's first bytes of TLS may be shown as Data.
 	//
 	// nil means that the switch has begun, not that it is done: TLSStarted tells that, or the end
 	// of the connection. The errors are those of the command.

@@ -244,6 +244,8 @@ func TestAStartTLSThatFailsIsAnsweredWithItsError(t *testing.T) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		a := w.asker()
 		a.send(tape.socket.PID(), &protocol.StartTLS{Config: w.ownTLS(), Ack: 1})
+		a.send(tape.socket.PID(), &protocol.StartTLS{Config: w.ownTLS(), Ack: 2})
+		assert.Equal(t, &protocol.Done{Ack: 2, Err: textError("berth: StartTLS is under way already")}, textual(a.answer()))
 		tape.socket.Do(&protocol.StartTLS{Config: w.ownTLS()}, tape.done("second"))
 		assert.EqualError(t, tape.await("second").err, "berth: StartTLS is under way already")
 		require.NoError(t, tape.write("behind", "behind"))
@@ -655,6 +657,8 @@ func TestStartTLSAtARandomMomentNeverSendsWhatIsBehindItInPlainText(t *testing.T
 		s := w.serve(script{}, connection.Options{})
 		for range 10 {
 			p, tape := s.connect()
+			tape.socket.Pause() // the peer may begin before this side does
+			tape.paused()
 			var all sync.WaitGroup
 			all.Go(func() {
 				for range 20 {
@@ -669,6 +673,7 @@ func TestStartTLSAtARandomMomentNeverSendsWhatIsBehindItInPlainText(t *testing.T
 			p.secure()
 			p.expect(strings.Repeat("s", 20))
 			all.Wait()
+			tape.socket.Resume()
 			p.leave()
 			tape.ended()
 		}
