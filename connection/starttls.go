@@ -213,8 +213,8 @@ func (c *Connection) failTLS(err error) {
 	c.kill(protocol.ReasonHandshake, err)
 }
 
-// shaking reports whether HandshakeTimeout counts for a StartTLS: its handshake has begun, or cannot
-// begin because the handler waits for room behind the barrier.
+// shaking reports whether HandshakeTimeout counts for a StartTLS: its handshake has begun, or
+// cannot begin because the handler waits for room behind the barrier.
 func (c *Connection) shaking(phase uint32) bool {
 	return phase&shakes != 0 || c.writer.ordered(barred) && c.awaitsRoom()
 }

@@ -114,8 +114,8 @@ type Become struct {
 	Ack     any
 }
 
-// StartTLS puts TLS over an open connection, as STARTTLS does in SMTP and IMAP. At a connection that
-// was accepted this side is TLS's server, at one that was dialled the client; there, a Config
+// StartTLS puts TLS over an open connection, as STARTTLS does in SMTP and IMAP. At a connection
+// that was accepted this side is TLS's server, at one that was dialled the client; there, a Config
 // without a ServerName gets the host of the dialled address. Config must not be changed any more.
 //
 // It is ordered with writes. What was written before goes out in plain text, the answer that allows

@@ -122,7 +122,7 @@ func TestWritesBeforeStartTLSGoOutPlainAndThoseAfterItEncrypted(t *testing.T) {
 			assert.True(t, state.HandshakeComplete)
 			assert.Equal(t, setup.Name, state.ServerName)
 		}
-		assert.Equal(t, "plain STARTTLS\nalso secret", tape.seen())
+		tape.sees("plain STARTTLS\nalso secret")
 		p.leave()
 		tape.ended()
 	})
