@@ -183,6 +183,48 @@ func TestPlainTextBehindTheCommandIsNeverShown(t *testing.T) {
 	})
 }
 
+// The last bytes in plain text wait, so everything is behind them in one queue.
+func TestWhileTheLastPlainBytesWaitNothingIsReadAndNothingBehindThemIsWritten(t *testing.T) {
+	eachPlain(t, func(t *testing.T, w *world) {
+		for _, evil := range []bool{true, false} {
+			o := roomy()
+			o.ReadGate = connection.GateOff
+			s := w.serve(script{data: func(t *tape, b *protocol.Buffer) error {
+				b.Discard(b.Len())
+				t.stall()
+				assert.NoError(w.t, t.say("last"))
+				assert.NoError(w.t, t.socket.StartTLS(w.ownTLS()))
+				return t.write("secret", "secret")
+			}}, o)
+			p, tape := s.connect()
+			p.send("STARTTLS\n")
+			tape.await("data")
+			if evil {
+				p.send("EVIL\r\nEVIL\r\n")
+				w.settle()
+				assert.Equal(t, 1, tape.count("data"))
+				got, _ := p.all() // to a reset
+				behind := strings.TrimPrefix(strings.TrimLeft(string(got), "s"), "last")
+				assert.True(t, behind == "" || behind[0] == alert || behind[0] == handshake, "in plain text: %q", behind)
+				assert.ErrorIs(t, tape.ended().Err, protocol.ErrBytesBeforeTLS)
+				assert.Equal(t, 1, tape.count("data"))
+			} else {
+				same(t, strings.Repeat("s", stallSize)+"last", string(p.take(stallSize+len("last"))))
+				p.secure()
+				p.expect("secret")
+			}
+			p.leave()
+			tape.ended()
+		}
+	})
+}
+
+// First bytes of records of TLS.
+const (
+	alert     = 0x15
+	handshake = 0x16
+)
+
 // The bytes come when the handler has been called: they wait in the kernel, in the transport, or
 // come during the handshake.
 func TestPlainTextInThePlaceOfTLSIsNeverShown(t *testing.T) {

@@ -123,6 +123,36 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "plain-text-shown-as-tls", Guarantee: "G2",
+		What: "after a StartTLS plain text is read and shown until the last writes before it are out",
+		File: "connection/reading.go",
+		Old:  "	case phase&securing != 0:\n",
+		New:  "	case phase&securing != 0 && c.writer.ordered(barred):\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestWhileTheLastPlainBytesWaitNothingIsReadAndNothingBehindThemIsWritten$/^simnet$"},
+		},
+	},
+	{
+		Name: "unread-goes-to-tls", Guarantee: "G2",
+		What: "bytes that the handler has left are taken for the beginning of TLS",
+		File: "connection/starttls.go",
+		Old:  "	if c.input.Len() > 0 {\n		c.failTLS(protocol.ErrBytesBeforeTLS)\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestPlainTextBehindTheCommandIsNeverShown$/^handlers$/^simnet$"},
+		},
+	},
+	{
+		Name: "write-behind-starttls-goes-plain", Guarantee: "G3",
+		What: "a write behind a StartTLS goes out in plain text, together with one before it",
+		File: "connection/vector.go",
+		Old:  "if e.alone() ||",
+		New:  "if e.file() != nil ||",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestWhileTheLastPlainBytesWaitNothingIsReadAndNothingBehindThemIsWritten$/^simnet$"},
+		},
+	},
+	{
 		Name: "decrypted-rest-forgotten", Guarantee: "G2",
 		What: "bytes that TLS has decrypted, or read behind a record, wait for the next event",
 		File: "connection/transport/poll_tls.go",
