@@ -134,9 +134,10 @@ func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
 	return false
 }
 
-// mayFinish reports whether everything accepted is written, with nothing accepted still on its way.
+// mayFinish reports whether everything accepted is written, with nothing accepted still on its way,
+// nor a barrier, which has no credit.
 func (w *writer) mayFinish() bool {
-	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()
+	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle() && w.inbox.empty()
 }
 
 func (w *writer) work() {

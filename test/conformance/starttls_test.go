@@ -477,6 +477,22 @@ func TestACloseBehindStartTLSFlushesOverTLS(t *testing.T) {
 	})
 }
 
+// A barrier has no credit, by which the writer knows of what is on its way.
+func TestACloseAtOnceBehindStartTLSWaitsForTheHandshake(t *testing.T) {
+	eachPlain(t, func(t *testing.T, w *world) {
+		s := w.serve(script{}, connection.Options{})
+		for range 10 {
+			p, tape := s.connect()
+			require.NoError(t, tape.socket.StartTLS(w.ownTLS()))
+			require.NoError(t, tape.socket.Close())
+			p.secure()
+			assert.Empty(t, p.rest())
+			p.leave()
+			assert.NoError(t, tape.ended().Err)
+		}
+	})
+}
+
 func TestACloseBehindStartTLSIsBoundByCloseTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		s := w.serve(switches(w, func(t *tape) error {
