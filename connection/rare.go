@@ -43,6 +43,8 @@ type rare struct {
 	covering   transport.Conn // what StartTLS has put in the place of the socket; set before covered
 	shakesSeen time.Duration  // when the sweep first saw the handshake of StartTLS, on its clock; 0: not yet
 
+	ungated atomic.Bool // the handler is an Ungated one: ReadGate does not hold Data back
+
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
 
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's

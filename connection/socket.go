@@ -106,7 +106,8 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 	}
 	e := newEntry()
 	e.data, _ = b.Hand()
-	e.chunk, e.memory = chunk, memory
+	e.hold(chunk)
+	e.memory = memory
 	c.post(e, crossed)
 	return n, nil
 }

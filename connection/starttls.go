@@ -98,11 +98,14 @@ func (c *Connection) checkTLS(config *tls.Config) (*tls.Config, error) {
 		return config, nil
 	case transport.Renegotiates(config) && !transport.Reads(c.socket):
 		return nil, errRenegotiates
-	case config.ServerName != "" || config.InsecureSkipVerify:
+	case config.ServerName != "":
 		return config, nil
 	}
 	host := c.rare.Load().dialled.host
-	if host == "" {
+	switch {
+	case host == "" && config.InsecureSkipVerify:
+		return config, nil
+	case host == "":
 		return nil, errNoServerName
 	}
 	named := config.Clone()

@@ -64,8 +64,13 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 	if err := options.Validate(factory); err != nil {
 		return nil, err
 	}
-	if options.Network == "" {
+	switch options.Network {
+	case "":
 		options.Network = "tcp"
+	case "unix":
+		if err := checkPath(addr); err != nil {
+			return nil, err
+		}
 	}
 	dialer := options.Dialer
 	if _, limited := ctx.Deadline(); dialer.Timeout == 0 && dialer.Deadline.IsZero() && !limited {
@@ -85,7 +90,7 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 		return nil, err
 	}
 	host, _, err := net.SplitHostPort(addr)
-	if err == nil && options.TLSConfig != nil && options.TLSConfig.ServerName == "" && !options.TLSConfig.InsecureSkipVerify {
+	if err == nil && options.TLSConfig != nil && options.TLSConfig.ServerName == "" { // as tls.Dial does
 		options.TLSConfig = options.TLSConfig.Clone()
 		options.TLSConfig.ServerName = host
 	}
@@ -159,7 +164,7 @@ func (s *server) dialled(conn net.Conn, host string, factory tcpactor.Factory, o
 	}
 	defer s.leave()
 	o := s.options()
-	s.tune(conn, o)
+	tune(conn, o, false) // a net.Dialer has probes of its own
 	s.limitKernel(conn, o)
 	socket, lane, err := s.transportOf(conn, options.TLSConfig)
 	if err != nil {

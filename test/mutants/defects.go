@@ -46,8 +46,8 @@ var defects = []defect{
 		Name: "turns-overlap", Guarantee: "G1",
 		What: "a goroutine that is lent to a mailbox runs it although another one does already",
 		File: "actor/mailbox.go",
-		Old:  "	start := !m.running\n	if start {\n		m.running = true\n		m.enter()\n",
-		New:  "	start := true\n	if start {\n		m.running = true\n		m.enter()\n",
+		Old:  "		start := state&running == 0\n",
+		New:  "		start := true\n",
 		CaughtBy: []check{
 			{Package: "actor", Tests: "^(TestTurnsOfOneMailboxNeverOverlap|TestRunTakesATurnOnTheSpotUnlessOneIsScheduled)$"},
 		},
@@ -146,7 +146,7 @@ var defects = []defect{
 		Name: "write-behind-starttls-goes-plain", Guarantee: "G3",
 		What: "a write behind a StartTLS goes out in plain text, together with one before it",
 		File: "connection/vector.go",
-		Old:  "if e.alone() ||",
+		Old:  "if e.apart() ||",
 		New:  "if e.file() != nil ||",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestWhileTheLastPlainBytesWaitNothingIsReadAndNothingBehindThemIsWritten$/^simnet$"},
