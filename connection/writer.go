@@ -187,7 +187,7 @@ func (w *writer) write() {
 		n, err = w.writeFile(head)
 	default:
 		if bufs := alone(&w.queue); bufs != nil {
-			n, err = w.c.socket.Writev(bufs)
+			n, err = w.c.conn().Writev(bufs)
 			break
 		}
 		v := newVector()

@@ -166,8 +166,8 @@ var defects = []defect{
 		Name: "last-write-dropped", Guarantee: "G3",
 		What: "the writer ends while an accepted write is still on its way to it",
 		File: "connection/writer.go",
-		Old:  "	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()\n",
-		New:  "	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty()\n",
+		Old:  "	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle() && w.inbox.empty()\n",
+		New:  "	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.inbox.empty()\n",
 		CaughtBy: []check{
 			{Package: "connection", Tests: "^TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome$"},
 		},
