@@ -228,6 +228,7 @@ func (c *Connection) writesReleased() {
 // shown is the part of the input that a handler is given. A connection has one only from present to
 // reclaim, so that an idle connection is small.
 type shown struct {
+	from   *Connection
 	data   protocol.Data
 	buffer protocol.Buffer
 }
@@ -250,12 +251,12 @@ func (c *Connection) present(eof bool) any {
 		c.shown = newShown(c.input.Chunk())
 	}
 	s := c.shown
-	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), c.input.Chunk(), eof)
+	s.from = c
+	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), s, eof)
 	s.buffer.Bound(c.shared.mostNeeded)
 	s.data = protocol.Data{Socket: c, Buffer: &s.buffer, EOF: eof}
 	c.input.Need(0)
 	c.flags.unseen = false
-	c.lend(&s.buffer)
 	return &s.data
 }
 
@@ -277,7 +278,6 @@ func (c *Connection) show(ctx actor.Context) {
 func (c *Connection) reclaim() {
 	s, chunk, unread := c.shown, c.input.Chunk(), c.input.Len()
 	needed, left, ours := s.buffer.Needed(), s.buffer.Len(), chunk != nil && s.buffer.Storage() != nil
-	c.lend(nil)
 	*s, c.shown = shown{}, nil
 	if ours {
 		chunk.Kept = s

@@ -75,7 +75,7 @@ func TestWithABudgetADialledConnectionsKernelBuffersAreItsShare(t *testing.T) {
 		for _, secured := range []bool{false, true} {
 			there, err := net.Listen("tcp", anyPort)
 			require.NoError(t, err)
-			defer there.Close()
+			t.Cleanup(func() { _ = there.Close() })
 			accepted := make(chan net.Conn, 1)
 			var o DialOptions
 			if secured {
@@ -91,7 +91,7 @@ func TestWithABudgetADialledConnectionsKernelBuffersAreItsShare(t *testing.T) {
 			_, err = dial(t.Context(), there.Addr().String(), newAsker(), o)
 			require.NoError(t, err)
 			c := receive(t, accepted)
-			defer c.Close()
+			t.Cleanup(func() { _ = c.Close() })
 			assert.Equal(t, 256<<10, unsentLimit(t, c))
 			assert.Equal(t, 256<<10, recvBuffer(t, c))
 		}

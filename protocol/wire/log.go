@@ -9,18 +9,18 @@ import (
 // Proto.Actor logs them as dead letters: their size, and none of the bytes, as protocol.Write.
 
 // LogValue implements slog.LogValuer.
-func (x *Write) LogValue() slog.Value {
-	text := fmt.Sprintf("Write of %d bytes", len(x.GetData()))
-	if x.GetAck() != nil {
-		text += fmt.Sprintf(", Ack %v", x.GetAck())
+func (m *Write) LogValue() slog.Value {
+	text := fmt.Sprintf("Write of %d bytes", len(m.GetData()))
+	if m.GetAck() != nil {
+		text += fmt.Sprintf(", Ack %v", m.GetAck())
 	}
-	if x.GetToken() != nil {
-		text += fmt.Sprintf(", Token %v", x.GetToken())
+	if m.GetToken() != nil {
+		text += fmt.Sprintf(", Token %v", m.GetToken())
 	}
 	return slog.StringValue(text)
 }
 
 // LogValue implements slog.LogValuer.
-func (x *Data) LogValue() slog.Value {
-	return slog.StringValue(fmt.Sprintf("Data %d of %d bytes from %v", x.GetNumber(), len(x.GetBytes()), x.GetConnection()))
+func (m *Data) LogValue() slog.Value {
+	return slog.StringValue(fmt.Sprintf("Data %d of %d bytes from %v", m.GetNumber(), len(m.GetBytes()), m.GetConnection()))
 }

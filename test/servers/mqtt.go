@@ -66,7 +66,7 @@ func serveMQTT(l net.Listener, _ tls.Certificate) func() error {
 		return failed(err)
 	}
 	return func() error {
-		// Its Close holds a read lock twice at once, and waits for ever if a client ends in between.
+		// Its Close takes a read lock twice, and waits for ever if a client ends in between.
 		for began := time.Now(); server.Clients.Len() > 0 && time.Since(began) < Timeout; {
 			time.Sleep(time.Millisecond)
 		}
