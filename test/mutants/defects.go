@@ -206,7 +206,7 @@ var defects = []defect{
 		Name: "buffer-returned-early", Guarantee: "G3",
 		What: "the memory of a forwarded buffer goes back to the pool before it is written",
 		File: "connection/socket.go",
-		Old:  "	e.chunk, e.memory = chunk, memory\n",
+		Old:  "	e.hold(chunk)\n	e.memory = memory\n",
 		New:  "	e.memory = memory\n	chunk.Release()\n",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestForwardEchoesWithoutACopy$", Tags: "berthdebug"},
