@@ -16,7 +16,7 @@ MODULES := $(shell find otelberth guard sessionnats test examples -name go.mod -
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64) linux/386 linux/arm
 
-.PHONY: help test test32 race modules fuzz lint vet cross tidy sim mutants storm faults dials attack chaos soak cluster report bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test test32 race modules fuzz lint vet cross tidy sim mutants storm faults dials attack chaos soak cluster report bench bench-short cycle cycle-compare ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -104,6 +104,17 @@ bench: ## every benchmark against its peers, about 15 minutes
 
 bench-short: ## the same in 2 minutes
 	cd test/bench && go run . -preset short
+
+# For a comparison: make cycle >before.txt, change something, make cycle >after.txt, then make cycle-compare.
+CYCLE_COUNT ?= 10
+cycle: ## the time of one message in this process, without the kernel and with it; benchstat reads the output (3 minutes)
+	go test -run '^$$' -bench '^BenchmarkCycle$$' -benchtime 300000x -count $(CYCLE_COUNT) -tags berthcycle ./test/cycle
+	go test -run '^$$' -bench '^BenchmarkCycle$$' -benchtime 50000x -count $(CYCLE_COUNT) ./test/cycle
+
+cycle-compare: ## benchstat of two outputs of cycle: BEFORE and AFTER
+	go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da $(BEFORE) $(AFTER)
+BEFORE ?= before.txt
+AFTER ?= after.txt
 
 ci: ## all of the above but the benchmarks, as CI does
 	bash .ci/run

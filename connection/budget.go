@@ -145,13 +145,12 @@ func (b *Budget) add(s *share, n int) {
 // share is what one connection holds of the budget.
 type share struct {
 	held    atomic.Int64
-	waiting atomic.Bool                     // it is not read until reclaim, or its end, says otherwise
-	need    atomic.Int64                    // how much more it wanted then
-	wants   atomic.Int64                    // the memory of the largest refused write plus 1; 0: there is none
-	lent    atomic.Pointer[protocol.Buffer] // the input that the handler is shown
-	input   int                             // of held, the memory of its input; the connection's turn only
-	ahead   int                             // lent to its transport, likewise
-	reclaim reclaim                         // the sweep's
+	waiting atomic.Bool  // it is not read until reclaim, or its end, says otherwise
+	need    atomic.Int64 // how much more it wanted then
+	wants   atomic.Int64 // the memory of the largest refused write plus 1; 0: there is none
+	input   int          // of held, the memory of its input; the connection's turn only
+	ahead   int          // lent to its transport, likewise
+	reclaim reclaim      // the sweep's
 }
 
 // share returns the connection's share; there must be a budget.
@@ -164,11 +163,11 @@ func (c *Connection) affords(room int) bool {
 	if b == nil {
 		return true
 	}
-	memory := c.socket.Growth(&c.input, room)
+	memory := c.conn().Growth(&c.input, room)
 	if memory > smallPiece && b.Held()+int64(memory) > b.limits.HighWater {
-		if t, ok := c.socket.(readsAhead); ok {
+		if t, ok := c.conn().(readsAhead); ok {
 			t.Shrink() // it was read when there was room
-			memory = c.socket.Growth(&c.input, room)
+			memory = c.conn().Growth(&c.input, room)
 		}
 	}
 	return c.affordsMemory(memory)
@@ -184,7 +183,7 @@ func (c *Connection) affordsHeader(ahead int) bool {
 	if ahead > smallPiece {
 		memory = firstRead
 	}
-	_, proxied := c.socket.(*transport.Proxied)
+	_, proxied := c.conn().(*transport.Proxied)
 	return !proxied || c.affordsMemory(max(0, memory-c.input.Held()))
 }
 
@@ -230,24 +229,18 @@ func (c *Connection) account() {
 	}
 }
 
-// lend says that b shows the input until the next call.
-func (c *Connection) lend(b *protocol.Buffer) {
-	if c.shared.budget != nil {
-		c.share().lent.Store(b)
-	}
-}
+// tight reports whether n bytes more come above the high water.
+func (b *Budget) tight(n int) bool { return b.Held()+int64(n) > b.limits.HighWater }
 
-// lent reports whether b shows this connection's input. Its memory was taken from the budget for
-// reading. Any goroutine may call it.
-func (c *Connection) lent(b *protocol.Buffer) bool {
-	return c.shared.budget != nil && c.share().lent.Load() == b
-}
-
-// handOver notes that the input's memory belongs to a write now, and returns what was taken for it.
-func (c *Connection) handOver() (memory int) {
-	if c.shared.budget != nil {
-		s := c.share()
-		memory, s.input = s.input, 0
+// handOver notes that the input's memory belongs to a write of the connection to now, which has the
+// same budget, and returns what was taken for it. The total does not change: bytes that are
+// forwarded wait for no memory, so connections that forward to each other cannot wait in a circle.
+func (c *Connection) handOver(to *Connection) (memory int) {
+	s := c.share()
+	memory, s.input = s.input, 0
+	if to != c {
+		s.held.Add(-int64(memory))
+		to.share().held.Add(int64(memory))
 	}
 	return memory
 }
@@ -363,7 +356,7 @@ func (c *Connection) ahead(room int) int {
 	}
 	small = min(room, small)
 	var memory int
-	t, reads := c.socket.(readsAhead)
+	t, reads := c.conn().(readsAhead)
 	if reads {
 		memory, reads = t.Ahead(room)
 	}
@@ -400,7 +393,7 @@ func (c *Connection) fetched() {
 	if c.shared.budget == nil || c.share().ahead == 0 {
 		return
 	}
-	if memory, _ := c.socket.(readsAhead).Ahead(1); memory > 0 {
+	if memory, _ := c.conn().(readsAhead).Ahead(1); memory > 0 {
 		c.returnAhead()
 	}
 }

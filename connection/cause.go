@@ -82,6 +82,9 @@ func (c *Connection) endedBy(reason protocol.Reason) bool {
 
 // classify returns why an operation on the socket failed.
 func (c *Connection) classify(op string, err error) (protocol.Reason, error) {
+	if p, ok := errors.AsType[*transport.PanicError](err); ok {
+		return protocol.ReasonTransportError, &protocol.PanicError{Value: p.Value, Stack: p.Stack}
+	}
 	if transport.IsReset(err) {
 		return protocol.ReasonPeerReset, c.opError(op, err)
 	}
@@ -97,7 +100,7 @@ func (c *Connection) opError(op string, err error) error {
 	if errors.As(err, &known) && known.Addr != nil {
 		return err
 	}
-	wrapped := &net.OpError{Op: op, Source: c.socket.LocalAddr(), Addr: c.socket.RemoteAddr(), Err: err}
+	wrapped := &net.OpError{Op: op, Source: c.conn().LocalAddr(), Addr: c.conn().RemoteAddr(), Err: err}
 	if wrapped.Addr != nil {
 		wrapped.Net = wrapped.Addr.Network()
 	}

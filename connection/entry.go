@@ -12,7 +12,7 @@ import (
 type entry struct {
 	next   *entry           // in the writer's inbox or queue
 	data   []byte           // the part of the first slice that is not written yet
-	chunk  *transport.Chunk // the memory behind data, to be released; nil where it was the caller's own
+	chunk  *transport.Chunk // the memory behind data, or small memory kept for a copy; nil: none
 	done   func(error)      // the completion, if one is wanted
 	memory int              // bytes of the budget that it holds, to its end; of a run, those of its first slice
 	rest   *rest            // nil: none
@@ -24,6 +24,8 @@ type rest struct {
 	file *fileWrite // instead of data
 	left int64      // bytes of more, or of file, that the kernel has not taken
 	run  *run       // the entry is several writes, a slice each
+
+	barrier bool // it is no write: those behind it wait for the handshake of StartTLS
 
 	reply reply // for a Write that came by PID: its sender gets Written or WriteFailed
 }
@@ -51,12 +53,27 @@ func (e *entry) makeRest() *rest {
 	return e.rest
 }
 
+// keepMemory is the most memory that an entry keeps for the next copy, in bytes: the smallest
+// chunk. So a small write visits one pool, not two.
+const keepMemory = 256
+
 // copyOf makes the entry one of a copy of p.
 func (e *entry) copyOf(p []byte) {
-	if len(p) > 0 {
-		e.chunk = transport.NewChunk(len(p))
-		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
+	if len(p) == 0 {
+		return
 	}
+	if e.chunk == nil || len(p) > len(e.chunk.Bytes) {
+		e.hold(transport.NewChunk(len(p)))
+	}
+	e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
+}
+
+// hold makes chunk the memory of the entry.
+func (e *entry) hold(chunk *transport.Chunk) {
+	if e.chunk != nil {
+		e.chunk.Release()
+	}
+	e.chunk = chunk
 }
 
 // buffers makes the entry one of several slices, at least one, of n bytes in all.
@@ -70,8 +87,12 @@ func (e *entry) buffers(bufs [][]byte, n int) {
 
 // clear gives back what the entry holds.
 func (e *entry) clear() {
-	if e.chunk != nil {
-		e.chunk.Release()
+	kept := e.chunk
+	if kept != nil && len(kept.Bytes) <= keepMemory {
+		kept.Reuse()
+	} else if kept != nil {
+		kept.Release()
+		kept = nil
 	}
 	switch r := e.rest; {
 	case r == nil:
@@ -81,7 +102,7 @@ func (e *entry) clear() {
 		*r = rest{}
 		rests.Put(r)
 	}
-	*e = entry{}
+	*e = entry{chunk: kept}
 }
 
 // file returns the file that it sends, nil where it is slices.
@@ -91,6 +112,12 @@ func (e *entry) file() *fileWrite {
 	}
 	return e.rest.file
 }
+
+// apart reports whether it is not written together with others: a file, or a barrier.
+func (e *entry) apart() bool { return e.rest != nil && (e.rest.file != nil || e.rest.barrier) }
+
+// barrier reports whether it is one.
+func (e *entry) barrier() bool { return e.rest != nil && e.rest.barrier }
 
 // left returns how many bytes the kernel has not taken.
 func (e *entry) left() int64 {
@@ -167,6 +194,9 @@ func (e *entry) nextSlice() {
 
 // forgo adds to g the whole of the entry: the kernel takes no more of it.
 func (e *entry) forgo(g *gone) {
+	if e.barrier() {
+		return // it has no credit
+	}
 	g.writes++
 	g.bytes += e.reserved()
 	g.memory += e.memory

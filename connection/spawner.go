@@ -26,6 +26,7 @@ type Spawner struct {
 	addr   net.Addr
 
 	publish func(event any)
+	call    func(callback func())
 
 	dispatchers    []actor.Dispatcher
 	current        atomic.Pointer[settings] // of the next connections
@@ -49,7 +50,8 @@ type Spawner struct {
 	ended      ended
 	drainUntil atomic.Pointer[time.Time]
 
-	budget *Budget // nil: none
+	budget  *Budget         // nil: none
+	readers *sync.WaitGroup // of the handshakes of StartTLS; nil: not waited for
 
 	clock clock
 
@@ -88,6 +90,9 @@ type Config struct {
 	Dispatchers []actor.Dispatcher
 	// Budget, if not nil, bounds their memory.
 	Budget *Budget
+	// Readers, if not nil, is done when the goroutines of the handshakes that StartTLS begins have
+	// ended.
+	Readers *sync.WaitGroup
 	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come
 	// sooner (see Interval): it must not wait. It may be nil.
 	Sooner func()
@@ -99,6 +104,9 @@ type Config struct {
 	// Publish tells the subscribers of the event stream, even if their code fails. Any goroutine
 	// calls it.
 	Publish func(event any)
+	// Call runs a callback of the user's that is not on the turn of a connection, and waits for it,
+	// unless the callback may be waiting for the end of this Spawner. Any goroutine calls it.
+	Call func(callback func())
 }
 
 // NewSpawner returns a spawner without connections.
@@ -112,8 +120,10 @@ func NewSpawner(config Config) *Spawner {
 		later:       config.Dispatchers[0].Schedule,
 		epoch:       time.Now(),
 		publish:     config.Publish,
+		call:        config.Call,
 		dispatchers: config.Dispatchers,
 		budget:      config.Budget,
+		readers:     config.Readers,
 		sooner:      config.Sooner,
 	}
 	s.Set(config.Factory, config.Options)

@@ -1,6 +1,9 @@
 package connection
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // vector is scratch memory for one gathering write. It is pooled because idle connections need
 // none.
@@ -16,7 +19,18 @@ func (v *vector) free(used int) {
 	vectors.Put(v)
 }
 
-// fill gathers the slices of as many entries as one system call takes, up to the first file.
+// alone returns what fill would for a queue that is one slice, nil for others. Most are, and those
+// need no scratch memory.
+func alone(q *queue) [][]byte {
+	e := q.first
+	if e.next != nil || e.rest != nil || len(e.data) > maxBatch {
+		return nil
+	}
+	return unsafe.Slice(&e.data, 1)
+}
+
+// fill gathers the slices of as many entries as one system call takes, up to the first file or
+// barrier.
 func (v *vector) fill(q *queue) [][]byte {
 	n, bytes := 0, 0
 	add := func(p []byte) bool {
@@ -32,7 +46,7 @@ func (v *vector) fill(q *queue) [][]byte {
 		return true
 	}
 	for e := q.first; e != nil; e = e.next {
-		if e.file() != nil || !add(e.data) {
+		if e.apart() || !add(e.data) {
 			break
 		}
 		if e.rest == nil {

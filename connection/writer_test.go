@@ -222,6 +222,11 @@ func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	assert.Len(t, v.fill(queueOf(of(len(many), nil, many...), of(1, nil, b))), maxVector)
 	big := make([]byte, maxBatch)
 	assert.Len(t, v.fill(queueOf(of(2, nil, a), of(len(big), nil, big), of(1, nil, b))), 2, "a batch is about %d bytes", maxBatch)
+
+	assert.Equal(t, "a", text(alone(queueOf(of(1, nil, a)))))
+	assert.Nil(t, alone(queueOf(of(1, nil, a), of(1, nil, b))))
+	assert.Nil(t, alone(queueOf(of(2, nil, a, b))))
+	assert.Nil(t, alone(queueOf(of(maxBatch+1, nil, append(big, 'x')))))
 }
 
 func TestAFileIsOneWriteInItsPlace(t *testing.T) {
@@ -266,4 +271,18 @@ func TestGivingUpFailsEveryWriteWithTheCause(t *testing.T) {
 	assert.EqualValues(t, 7, c.unsent())
 	assert.Equal(t, 1, socket.aborted)
 	require.Equal(t, cause, c.WriteOwned([]byte("late"), nil))
+}
+
+func TestABarrierOnItsWayKeepsTheWriterFromFinishing(t *testing.T) {
+	c := &Connection{}
+	w := &c.writer
+	w.c = c
+	w.orders.Store(orderFlush)
+	assert.True(t, w.mayFinish())
+	e := newEntry()
+	e.makeRest().barrier = true
+	w.inbox.push(e)
+	assert.False(t, w.mayFinish(), "in the inbox")
+	w.inbox.drainTo(&w.queue)
+	assert.False(t, w.mayFinish(), "in the queue")
 }

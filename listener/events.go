@@ -16,7 +16,7 @@ import (
 // The events that a listener publishes on the actor system's EventStream, as pointers, besides
 // those of package connection. Nothing is logged anywhere else.
 type (
-	// Started: the listener accepts.
+	// Started: the listener accepts, or the dialer can dial.
 	Started struct{ Addr net.Addr }
 	// AcceptFailed: an accept failed, or the listening socket could not be opened again; the next
 	// try comes after Wait. 0 means that no try comes by itself: other code closed the socket that
@@ -111,6 +111,9 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 func recordOf(event any) (slog.Level, string) {
 	switch e := event.(type) {
 	case *Started:
+		if e.Addr == (nowhere{}) {
+			return slog.LevelInfo, "dialing"
+		}
 		return slog.LevelInfo, "listening"
 	case *AcceptFailed:
 		return slog.LevelWarn, "accept failed"
@@ -139,6 +142,8 @@ func recordOf(event any) (slog.Level, string) {
 		return slog.LevelInfo, "stopped"
 	case *connection.HandshakeStarted:
 		return slog.LevelDebug, "handshake started"
+	case *connection.TLSStarted:
+		return slog.LevelDebug, "TLS started"
 	case *connection.HandshakeFailed:
 		return slog.LevelInfo, "handshake failed"
 	case *connection.Opened:
@@ -190,6 +195,8 @@ func attributesOf(event any) []slog.Attr {
 		return attributes("addr", e.Addr, "interrupted", e.Interrupted, "aborted", e.Aborted, "stuck", e.Stuck, "absent", e.Absent)
 	case *connection.HandshakeStarted:
 		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr)
+	case *connection.TLSStarted:
+		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr, "dialled", e.Dialled, "handshake", e.Handshake)
 	case *connection.HandshakeFailed:
 		return attributes("remote", e.RemoteAddr, "error", e.Err)
 	case *connection.Opened:

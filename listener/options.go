@@ -142,9 +142,9 @@ type Options struct {
 	DisableNoDelay bool
 	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two
 	// probes. The connection ends after 9 probes without an answer. Default: the value of
-	// ListenConfig or, with Serve, of the given net.Listener; 15 s where they have none, as in
-	// package net. Off: a peer that vanished silently is noticed only when something is written to
-	// it.
+	// ListenConfig or, with Serve, of the given net.Listener, and of the net.Dialer for an outgoing
+	// connection; 15 s where they have none, as in package net. Off: a peer that vanished silently
+	// is noticed only when something is written to it.
 	//
 	// A kernel or a kind of socket that does not know an option for probes, or TCP_NODELAY, goes
 	// without it.
@@ -280,7 +280,7 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Transport %d is none of Auto, Poll, Stream", o.Transport)
 	case o.Transport == Poll && !transport.PollSupported:
 		return errors.New("berth: the poll transport does not exist on " + runtime.GOOS)
-	case o.TLSConfig != nil && !hasCertificate(o.TLSConfig):
+	case o.TLSConfig != nil && !transport.HasCertificate(o.TLSConfig):
 		return errors.New("berth: TLSConfig has no certificate: set one of Certificates, GetCertificate, GetConfigForClient")
 	case o.Workers < 0:
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
@@ -331,12 +331,6 @@ func (o Options) validate() error {
 		return err
 	}
 	return o.validateMemory()
-}
-
-// hasCertificate reports that a server has a certificate to show. Without one every handshake would
-// fail.
-func hasCertificate(c *tls.Config) bool {
-	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 }
 
 // rules are what the options say about clients of a listener at addr. They are valid and have their

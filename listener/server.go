@@ -102,10 +102,12 @@ func (s *server) begin(children *actor.PID) {
 		Options:     s.options().Connection,
 		Dispatchers: s.dispatchers,
 		Budget:      s.budget,
+		Readers:     &s.readers,
 		Sooner:      s.sweepSooner,
 		Ended:       func(*connection.Connection) { s.signalEnded() },
 		Counted:     s.counter.set,
 		Publish:     s.publish,
+		Call:        func(callback func()) { _ = s.call(callback) },
 	})
 	spawner.SetLingerers(s.options().mostLingering())
 	s.spawner.Store(spawner)
