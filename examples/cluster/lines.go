@@ -109,9 +109,9 @@ func (l *lines) follow(ctx context.Context, room string, after uint64, live bool
 func (l *lines) read(ctx context.Context, room string, after *uint64, live bool, each func(line) bool) (done bool, err error) {
 	create, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	consumer, err := l.JetStream().OrderedConsumer(create, linesStream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{subject(room, "*")}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *after + 1,
-		InactiveThreshold: 30 * time.Second, MaxResetAttempts: 1,
+	consumer, err := l.JetStream().CreateConsumer(create, linesStream, jetstream.ConsumerConfig{
+		FilterSubject: subject(room, "*"), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: *after + 1,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
 	})
 	if err != nil {
 		return false, err
@@ -125,7 +125,7 @@ func (l *lines) read(ctx context.Context, room string, after *uint64, live bool,
 		return false, err
 	}
 	defer messages.Stop()
-	for {
+	for delivered := uint64(1); ; delivered++ {
 		message, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return false, err
@@ -134,8 +134,8 @@ func (l *lines) read(ctx context.Context, room string, after *uint64, live bool,
 		if err != nil {
 			return false, err
 		}
-		if meta.Sequence.Stream <= *after {
-			continue
+		if meta.Sequence.Consumer != delivered {
+			return false, fmt.Errorf("message %d of the consumer came as number %d", meta.Sequence.Consumer, delivered)
 		}
 		*after = meta.Sequence.Stream
 		one := line{sequence: *after, name: message.Headers().Get(nameHeader), text: string(message.Data())}
