@@ -56,7 +56,7 @@ func OpenStream(ctx context.Context, conn *nats.Conn, config jetstream.StreamCon
 		}
 		cancel()
 		if err == nil {
-			if err = compatible(stream.CachedInfo().Config, config); err != nil {
+			if err := compatible(stream.CachedInfo().Config, config); err != nil {
 				return nil, err
 			}
 			return &Stream{js, stream}, nil
