@@ -90,8 +90,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// again waits for another try, and reports whether there is one: not after the end of ctx, nor after
-// the store's.
+// again waits for another try, and reports whether there is one: not after the end of ctx, nor
+// after the store's.
 func again(ctx context.Context, d time.Duration, err error) bool {
 	return !errors.Is(err, nats.ErrConnectionClosed) && wait(ctx, d)
 }
