@@ -226,7 +226,7 @@ func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	assert.Equal(t, "a", text(alone(queueOf(of(1, nil, a)))))
 	assert.Nil(t, alone(queueOf(of(1, nil, a), of(1, nil, b))))
 	assert.Nil(t, alone(queueOf(of(2, nil, a, b))))
-	assert.Nil(t, alone(queueOf(of(maxBatch+1, nil, append(big, 'x')))))
+	assert.Nil(t, alone(queueOf(of(maxBatch+1, nil, make([]byte, maxBatch+1)))))
 }
 
 func TestAFileIsOneWriteInItsPlace(t *testing.T) {

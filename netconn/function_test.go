@@ -203,7 +203,7 @@ func TestABecomeEndsTheFunctionsConnAndNotTheConnection(t *testing.T) {
 			p := make([]byte, 1)
 			_, err := conn.Read(p)
 			assert.NoError(t, err)
-			conn.(*Conn).Socket().Become(echo)
+			assert.NoError(t, conn.(*Conn).Socket().Become(echo))
 			_, err = conn.Read(p)
 			returned <- err
 		}))
