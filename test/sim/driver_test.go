@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
 )
@@ -36,6 +37,8 @@ func (w *world) step() {
 	}
 	if rng.Float64() >= w.plan.hurried {
 		w.ground.rest(w)
+	} else {
+		seam.Yield()
 	}
 }
 
@@ -320,7 +323,7 @@ func (w *world) storm() {
 	}
 	for i := range 2 + w.rng.IntN(2) {
 		rng, socket := rand.New(rand.NewPCG(w.rng.Uint64(), 0)), p.socket.As(driver+1+i)
-		w.helpers.Go(func() {
+		spawn(&w.helpers, func() {
 			for range 1 + rng.IntN(10) {
 				w.operate(rng, socket, p)
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/go-berth/berth/test/check"
 	"github.com/go-berth/berth/test/history"
 	"github.com/go-berth/berth/test/report"
+	"github.com/go-berth/berth/test/sched"
 	"github.com/go-berth/berth/test/simnet"
 )
 
@@ -105,7 +106,8 @@ type run struct {
 	records    []history.Record
 	operations int
 	violations []check.Violation
-	err        error // it did not end, or left something over
+	taken      []sched.Choice // in order, where one goroutine runs at a time
+	err        error          // it did not end, or left something over
 }
 
 func (r run) failed() bool { return r.err != nil || len(r.violations) > 0 }
@@ -207,7 +209,7 @@ func (s *simulated) dial() (net.Conn, error) {
 
 func (s *simulated) rest(w *world) { s.clients.rest(w.recorder) }
 
-func (s *simulated) sleep(d time.Duration)   { time.Sleep(d) }
+func (s *simulated) sleep(d time.Duration)   { sched.Sleep(d) }
 func (s *simulated) patience() time.Duration { return 300 * time.Millisecond }
 
 func (s *simulated) left() string {

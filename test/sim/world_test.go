@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
@@ -70,7 +71,7 @@ func (w *world) history(steps int) ([]history.Record, error) {
 	for _, c := range w.clients {
 		c.finish()
 	}
-	w.helpers.Wait()
+	join(&w.helpers)
 	w.ground.rest(w)
 	w.mail.Close()
 	w.recorder.Note(history.Over)
@@ -91,18 +92,20 @@ func (w *world) end() (left []string) {
 	if shut == nil {
 		shut = w.anyEnd()
 	}
-	w.helpers.Go(func() { shut(w) })
+	spawn(&w.helpers, func() { shut(w) })
 	for range w.rng.IntN(20) {
 		w.step()
 	}
 	w.heal()
-	<-w.listener.Done()
+	await(w.listener.Done())
 	left = actorsOf(w.system, w.listener.PID())
 	if open := w.listener.Info().Open; open > 0 {
 		left = append(left, fmt.Sprintf("%d connections", open))
 	}
 	if w.owner != nil {
+		turn := seam.Wait()
 		_ = w.system.Root.StopFuture(w.owner).Wait()
+		turn.Over()
 	}
 	return left
 }
