@@ -18,6 +18,9 @@ func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, e
 // writeAll gives all of p to post, once there is room.
 func (c *Connection) writeAll(ctx context.Context, p []byte, post func(*entry, bool)) (written int, err error) {
 	r := &c.makeRare().room
+	if err := ctx.Err(); err != nil { // of several that are ready, select takes any
+		return 0, err
+	}
 	wait := seam.Wait()
 	select {
 	case r.writing <- struct{}{}:

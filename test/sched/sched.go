@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -21,6 +24,9 @@ type Options struct {
 	Seed uint64
 	// Throughput is how many messages an actor handles in one step. 0: 1.
 	Throughput int
+	// Strict looks for goroutines that run beside the one that was picked, and reports the first
+	// one as the error of Do. It takes some microseconds for each step.
+	Strict bool
 	// MostSteps ends a run that does not end by itself. 0: ten million.
 	MostSteps int
 }
@@ -36,6 +42,7 @@ type Step struct {
 	// Label is what the thread belongs to, as far as Label has told; 0: to all.
 	Label int
 
+	Where  string
 	order  uint64 // of several of one thread
 	last   bool   // only when nothing else can run
 	resume chan struct{}
@@ -47,17 +54,17 @@ type Step struct {
 type Run struct {
 	options Options
 
-	mu       sync.Mutex
-	ready    []*Step
-	current  *thread
-	threads  int
-	keys     map[any]*thread
-	waits    map[uint64]*thread
-	orders   uint64
-	idle     []chan func()
-	rng      *rand.Rand
-	finished bool
-	err      error
+	mu      sync.Mutex
+	ready   []*Step
+	current *thread
+	threads int
+	keys    map[any]*thread
+	waits   map[uint64]*thread
+	orders  uint64
+	idle    []chan func()
+	rng     *rand.Rand
+	running string // the goroutine of current, where Strict
+	err     error
 
 	signal chan struct{} // has room for one: a step is ready
 	taken  []Choice
@@ -102,6 +109,7 @@ func Do(o Options, f func(*Run)) (*Run, error) {
 	}
 	defer seam.Use(nil)
 	returned := false
+	r.runs()
 	seam.Go(func() {
 		defer func() { returned = true }()
 		f(r)
@@ -122,7 +130,7 @@ func (r *Run) next(returned *bool) bool {
 	default:
 	}
 	r.mu.Lock()
-	r.current = nil
+	r.current, r.running = nil, ""
 	if *returned && len(r.ready) == 0 {
 		r.mu.Unlock()
 		return false
@@ -190,6 +198,7 @@ func (r *Run) start(s *Step) {
 // work runs turns. It ends with a turn that calls runtime.Goexit.
 func (r *Run) work(worker chan func()) {
 	for turn := range worker {
+		r.runs()
 		turn()
 		r.mu.Lock()
 		r.idle = append(r.idle, worker)
@@ -224,12 +233,14 @@ func (r *Run) addAt(t *thread, s *Step, order uint64) {
 // Go implements seam.Scheduler.
 func (r *Run) Go(f func()) {
 	r.mu.Lock()
+	r.look()
 	t := r.newThread("goroutine")
 	s := &Step{resume: make(chan struct{})}
 	r.add(t, s)
 	r.mu.Unlock()
 	go func() {
 		<-s.resume
+		r.runs()
 		f()
 	}()
 }
@@ -238,6 +249,7 @@ func (r *Run) Go(f func()) {
 func (r *Run) Turn(key any, f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.look()
 	t := r.keys[key]
 	if t == nil {
 		t = r.newThread(fmt.Sprintf("%T", key))
@@ -253,6 +265,7 @@ func (r *Run) Throughput() int { return r.options.Throughput }
 func (r *Run) Wait() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.look()
 	r.orders++
 	t := r.current
 	if t == nil { // a goroutine that no run knows of
@@ -270,14 +283,28 @@ func (r *Run) over(wait uint64, last bool) {
 	t := r.waits[wait]
 	delete(r.waits, wait)
 	s := &Step{resume: make(chan struct{}), last: last}
+	if r.options.Strict {
+		pcs := make([]uintptr, 4)
+		runtime.Callers(4, pcs)
+		frames := runtime.CallersFrames(pcs)
+		for {
+			f, more := frames.Next()
+			s.Where += f.Function[strings.LastIndex(f.Function, "/")+1:] + fmt.Sprint(f.Line) + "<"
+			if !more {
+				break
+			}
+		}
+	}
 	r.addAt(t, s, wait)
 	r.mu.Unlock()
 	<-s.resume
+	r.runs()
 }
 
 // AfterFunc implements seam.Scheduler.
 func (r *Run) AfterFunc(d time.Duration, f func()) *time.Timer {
 	r.mu.Lock()
+	r.look()
 	t := r.newThread("timer")
 	r.mu.Unlock()
 	return time.AfterFunc(d, func() {
@@ -286,8 +313,32 @@ func (r *Run) AfterFunc(d time.Duration, f func()) *time.Timer {
 		r.addAt(t, s, 0)
 		r.mu.Unlock()
 		<-s.resume
+		r.runs()
 		f()
 	})
+}
+
+// runs notes which goroutine runs.
+func (r *Run) runs() {
+	if r.options.Strict {
+		r.mu.Lock()
+		r.running = goroutine()
+		r.mu.Unlock()
+	}
+}
+
+// look reports a caller that was not picked. r.mu must be held.
+func (r *Run) look() {
+	if r.options.Strict && r.err == nil && goroutine() != r.running {
+		r.err = fmt.Errorf("sched: a goroutine runs that was not picked, beside %v:\n%s", r.current, debug.Stack())
+	}
+}
+
+// goroutine returns the number of the calling goroutine. Go tells it in a stack trace only.
+func goroutine() string {
+	header := make([]byte, 32)
+	header = header[:runtime.Stack(header, false)]
+	return strings.Fields(string(header))[1]
 }
 
 // Random implements seam.Scheduler.

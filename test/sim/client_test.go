@@ -100,7 +100,9 @@ func (c *client) end(how func() error) {
 // finish reads what is left and waits for the goroutines. The server's side has ended.
 func (c *client) finish() {
 	close(c.sends)
+	turn := seam.Wait()
 	c.reads <- 0
+	turn.Over()
 	close(c.reads)
 	join(&c.working)
 	c.end(c.Close)

@@ -31,7 +31,7 @@ func inOrder(t *testing.T, seed uint64, steps int, policy sched.Policy) (r run) 
 	r = run{seed: seed, steps: steps, plan: newPlan(rng)}
 	var left error
 	r.err = inBubble(t, fmt.Sprintf("seed %d", seed), func() {
-		options := sched.Options{Policy: policy, Seed: seed, Throughput: pick(rng, 1, 1, 3, 100)}
+		options := sched.Options{Policy: policy, Seed: seed, Throughput: pick(rng, 1, 1, 3, 100), Strict: *strict}
 		done, err := sched.Do(options, func(run *sched.Run) {
 			w := &world{seed: seed, plan: r.plan, ground: &ordered{run: run}, rng: rng, system: newSystem()}
 			r.records, left = w.history(steps)
@@ -66,6 +66,9 @@ func TestASeedIsOneHistory(t *testing.T) {
 	for seed := uint64(1); seed <= *seeds; seed++ {
 		first := inOrder(t, seed, *steps, sched.Random(seed))
 		second := inOrder(t, seed, *steps, sched.Random(seed))
+		if len(first.taken) > 50000 {
+			t.Logf("seed %d: %d steps, %d records", seed, len(first.taken), len(first.records))
+		}
 		if first.failed() {
 			first.show(t)
 		}
