@@ -4,7 +4,7 @@ import "math/rand/v2"
 
 // Policy decides what runs next.
 type Policy interface {
-	// Pick returns the index of the one that runs next. step counts from 0; ready has at least two,
+	// Pick returns the index of the one that runs next. step counts from 0; ready has at least one,
 	// in the order of their threads.
 	Pick(step int, ready []*Step) int
 }
@@ -14,7 +14,12 @@ func Random(seed uint64) Policy { return &random{rand.New(rand.NewPCG(seed, 1))}
 
 type random struct{ *rand.Rand }
 
-func (p *random) Pick(_ int, ready []*Step) int { return p.IntN(len(ready)) }
+func (p *random) Pick(_ int, ready []*Step) int {
+	if len(ready) == 1 {
+		return 0
+	}
+	return p.IntN(len(ready))
+}
 
 // PCT picks by priority, as probabilistic concurrency testing does (Burckhardt and others, ASPLOS
 // 2010): every thread has a random priority, and the one with the highest runs. At depth-1 steps,
@@ -68,7 +73,7 @@ type replay struct {
 }
 
 func (p *replay) Pick(_ int, ready []*Step) int {
-	if p.next >= len(p.choices) {
+	if p.next >= len(p.choices) || len(ready) == 1 {
 		return 0
 	}
 	index := p.choices[p.next]

@@ -39,10 +39,12 @@ type Step struct {
 	Thread int
 	// Name tells what the thread is, if that is known.
 	Name string
-	// Label is what the thread belongs to, as far as Label has told; 0: to all.
+	// Number counts the thread's steps.
+	Number int
+	// Label is what the thread, or the one that started it, belongs to, as Run.Label has told; 0:
+	// to all.
 	Label int
 
-	Where  string
 	order  uint64 // of several of one thread
 	last   bool   // only when nothing else can run
 	resume chan struct{}
@@ -81,6 +83,18 @@ type thread struct {
 	number int
 	name   string
 	label  int
+	parent *thread
+	steps  int
+}
+
+// belongs returns the label of the thread, or else of the one that started it.
+func (t *thread) belongs() int {
+	for ; t != nil; t = t.parent {
+		if t.label != 0 {
+			return t.label
+		}
+	}
+	return 0
 }
 
 var _ seam.Scheduler = (*Run)(nil)
@@ -158,10 +172,10 @@ func (r *Run) pick() *Step {
 	if n := slices.IndexFunc(free, func(s *Step) bool { return s.last }); n > 0 {
 		free = free[:n]
 	}
-	index := 0
-	if len(free) > 1 {
-		index = r.options.Policy.Pick(len(r.taken), free)
+	for _, s := range free {
+		s.Label = s.thread.belongs()
 	}
+	index := r.options.Policy.Pick(len(r.taken), free)
 	step := free[index]
 	r.taken = append(r.taken, Choice{Thread: step.Thread, Of: len(free), Index: index})
 	r.ready = slices.Delete(r.ready, index, index+1)
@@ -208,11 +222,7 @@ func (r *Run) work(worker chan func()) {
 
 func (r *Run) newThread(name string) *thread {
 	r.threads++
-	t := &thread{number: r.threads, name: name}
-	if r.current != nil {
-		t.label = r.current.label
-	}
-	return t
+	return &thread{number: r.threads, name: name, parent: r.current}
 }
 
 // add makes a step ready. r.mu must be held.
@@ -222,7 +232,8 @@ func (r *Run) add(t *thread, s *Step) {
 }
 
 func (r *Run) addAt(t *thread, s *Step, order uint64) {
-	s.thread, s.Thread, s.Name, s.Label, s.order = t, t.number, t.name, t.label, order
+	t.steps++
+	s.thread, s.Thread, s.Name, s.Number, s.order = t, t.number, t.name, t.steps, order
 	r.ready = append(r.ready, s)
 	select {
 	case r.signal <- struct{}{}:
@@ -231,10 +242,14 @@ func (r *Run) addAt(t *thread, s *Step, order uint64) {
 }
 
 // Go implements seam.Scheduler.
-func (r *Run) Go(f func()) {
+func (r *Run) Go(f func()) { r.Start(0, f) }
+
+// Start is Go for a goroutine with a label.
+func (r *Run) Start(label int, f func()) {
 	r.mu.Lock()
 	r.look()
 	t := r.newThread("goroutine")
+	t.label = label
 	s := &Step{resume: make(chan struct{})}
 	r.add(t, s)
 	r.mu.Unlock()
@@ -283,18 +298,6 @@ func (r *Run) over(wait uint64, last bool) {
 	t := r.waits[wait]
 	delete(r.waits, wait)
 	s := &Step{resume: make(chan struct{}), last: last}
-	if r.options.Strict {
-		pcs := make([]uintptr, 4)
-		runtime.Callers(4, pcs)
-		frames := runtime.CallersFrames(pcs)
-		for {
-			f, more := frames.Next()
-			s.Where += f.Function[strings.LastIndex(f.Function, "/")+1:] + fmt.Sprint(f.Line) + "<"
-			if !more {
-				break
-			}
-		}
-	}
 	r.addAt(t, s, wait)
 	r.mu.Unlock()
 	<-s.resume
