@@ -14,6 +14,12 @@ const driver = 1
 
 // step performs one operation, and usually waits for its effect.
 func (w *world) step() {
+	number := w.taken
+	w.taken++
+	if w.kept != nil && !w.kept[number] {
+		return
+	}
+	w.begin(uint64(number))
 	rng := w.rng
 	if rng.Float64() < w.plan.fatal {
 		w.fatal()
@@ -41,6 +47,15 @@ func (w *world) step() {
 		seam.Yield()
 	}
 }
+
+// What is drawn outside of steps.
+const (
+	beforeEnd = 1<<32 + iota
+	afterEnd
+)
+
+// begin makes what is drawn from now on depend on nothing that was drawn before.
+func (w *world) begin(part uint64) { w.source.Seed(w.seed, part<<8) }
 
 // client returns one of the clients that have not ended, nil if there is none.
 func (w *world) client() *client {

@@ -19,7 +19,8 @@ import (
 // Long forms: make sim.
 var (
 	seeds  = flag.Uint64("sim.seeds", 100, "how many random worlds to run, the first being world 1")
-	seed   = flag.Uint64("sim.seed", 0, "run this one alone, again and again until it fails")
+	seed   = flag.Uint64("sim.seed", 0, "run this one alone")
+	again  = flag.String("sim.again", "", "run this world again: a failure prints it")
 	steps  = flag.Int("sim.ops", 500, "how many steps the driver of each makes; what its handlers do comes on top")
 	strict = flag.Bool("sim.strict", false, "find goroutines that run beside the one that is to")
 	scale  = flag.Float64("sim.scale", 0.02, "what part of the other tests' cases is run, at most 1")

@@ -25,7 +25,10 @@ type world struct {
 	seed     uint64
 	plan     plan
 	ground   ground
-	rng      *rand.Rand // the driver's
+	rng      *rand.Rand   // the driver's; each step begins anew, so that others can be left out
+	source   *rand.PCG    // of rng
+	taken    int          // steps of the driver
+	kept     map[int]bool // if not nil: the steps that are made
 	system   *actor.ActorSystem
 	recorder *history.Recorder
 	mail     *history.Mail
@@ -57,6 +60,8 @@ func newSystem() *actor.ActorSystem { return tcpactor.NewSystem(setup.Silent()..
 
 // history runs one world and returns its history.
 func (w *world) history(steps int) ([]history.Record, error) {
+	w.source = rand.NewPCG(w.seed, 0)
+	w.rng = rand.New(w.source)
 	w.recorder = history.NewRecorder()
 	w.mail = w.recorder.Mail(w.system)
 	var err error
@@ -66,6 +71,7 @@ func (w *world) history(steps int) ([]history.Record, error) {
 	for range steps {
 		w.step()
 	}
+	w.begin(beforeEnd)
 	w.heal()
 	left := w.end()
 	for _, c := range w.clients {
@@ -96,6 +102,7 @@ func (w *world) end() (left []string) {
 	for range w.rng.IntN(20) {
 		w.step()
 	}
+	w.begin(afterEnd)
 	w.heal()
 	await(w.listener.Done())
 	left = actorsOf(w.system, w.listener.PID())
