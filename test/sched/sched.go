@@ -27,7 +27,8 @@ type Options struct {
 	// Strict looks for goroutines that run beside the one that was picked, and reports the first
 	// one as the error of Do. It takes some microseconds for each step.
 	Strict bool
-	// MostSteps ends a run that does not end by itself. 0: ten million.
+	// MostSteps ends a run that does not end by itself, with an error of Do. What has not ended
+	// remains in the bubble. 0: a million.
 	MostSteps int
 }
 
@@ -112,7 +113,7 @@ func Do(o Options, f func(*Run)) (*Run, error) {
 		o.Throughput = 1
 	}
 	if o.MostSteps <= 0 {
-		o.MostSteps = 10_000_000
+		o.MostSteps = 1_000_000
 	}
 	r := &Run{
 		options: o, keys: map[any]*thread{}, waits: map[uint64]*thread{},
@@ -149,6 +150,11 @@ func (r *Run) next(returned *bool) bool {
 		r.mu.Unlock()
 		return false
 	}
+	if len(r.taken) >= r.options.MostSteps {
+		r.err = fmt.Errorf("sched: no end after %d steps", len(r.taken))
+		r.mu.Unlock()
+		return false
+	}
 	step := r.pick()
 	r.mu.Unlock()
 	if step == nil {
@@ -163,9 +169,6 @@ func (r *Run) next(returned *bool) bool {
 func (r *Run) pick() *Step {
 	if len(r.ready) == 0 {
 		return nil
-	}
-	if len(r.taken) >= r.options.MostSteps {
-		panic(fmt.Sprintf("sched: no end after %d steps; %s runs", len(r.taken), r.ready[0].Name))
 	}
 	slices.SortFunc(r.ready, compare)
 	free := r.ready

@@ -3,10 +3,12 @@ package sim
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -16,9 +18,12 @@ import (
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/check"
 	"github.com/go-berth/berth/test/history"
+	"github.com/go-berth/berth/test/report"
 	"github.com/go-berth/berth/test/sched"
 	"github.com/go-berth/berth/test/simnet"
 )
+
+var orders = flag.Int("sim.orders", 5000, "how many orders of each small world are run at most, with -sim.scale 1")
 
 // small is a world of two connections in which a few moves are made at once, so small that every
 // order of them, and of everything that they set off, can be run.
@@ -180,8 +185,8 @@ func smallWorld() check.World {
 	}
 }
 
-// worlds returns every pair of moves: both at connection 1, or one at each. The listener's have no
-// connection.
+// pairsOfMoves returns every pair of moves: both at connection 1, or one at each. The listener's
+// have no connection.
 func pairsOfMoves() (all [][]move) {
 	at := func(letter byte, conn int) move {
 		if letter == 'A' || letter == 'L' {
@@ -204,64 +209,86 @@ func pairsOfMoves() (all [][]move) {
 	return all
 }
 
-// explored is what an exploration of one world has found.
-type explored struct {
-	explorer   *sched.Explorer
-	whole      bool // there is no other order
-	violations []check.Violation
-	records    []history.Record
-	err        error
+// exploration runs one small world in every order. The violations are those of the last run.
+type exploration struct {
+	run
+	moves    []move
+	explorer sched.Explorer
+	whole    bool // there is no other order
 }
 
-// explore runs a small world in every order, but in no more than most.
-func explore(t *testing.T, moves []move, e *sched.Explorer, most int) (x explored) {
-	x.explorer = e
-	err := inBubble(t, fmt.Sprint(moves), func() {
-		system := newSystem()
-		for x.err == nil && len(x.violations) == 0 && e.Runs+e.Redundant < most {
-			if x.whole = !e.Next(); x.whole {
-				x.err = e.Err()
+func newExploration(moves []move) *exploration { return &exploration{moves: moves} }
+
+func (x *exploration) runs() int { return x.explorer.Runs + x.explorer.Redundant }
+
+// explore goes on until there were so many runs, or one has failed, or there is no other order.
+func (x *exploration) explore(t *testing.T, most int) {
+	err := inBubble(t, fmt.Sprint(x.moves), func() {
+		system := newSystem() // which takes longer to make than a run
+		for !x.failed() && !x.whole && x.runs() < most {
+			if x.whole = !x.explorer.Next(); x.whole {
+				x.err = x.explorer.Err()
 				return
 			}
-			e.Pause()
-			_, err := sched.Do(sched.Options{Policy: e, Throughput: 100}, func(run *sched.Run) {
-				s := &small{run: run, system: system}
-				x.records, x.err = s.play(moves, func(begins bool) {
-					if begins {
-						e.Resume()
-					} else {
-						e.Pause()
-					}
-				})
-			})
-			if x.err == nil {
-				x.err = err
-			}
-			x.violations = check.Violations(smallWorld(), x.records)
+			x.once(system, &x.explorer)
 		}
 	})
 	if x.err == nil {
 		x.err = err
 	}
-	return x
 }
 
-func TestSmall(t *testing.T) {
-	sum, red, whole := 0, 0, 0
-	for _, moves := range pairsOfMoves() {
-		x := explore(t, moves, &sched.Explorer{}, 3000)
-		if x.err != nil {
-			t.Error(moves, x.err)
-		}
-		for _, v := range x.violations {
-			t.Errorf("%v: %v\n%s", moves, v, strings.Join(story(x.records, v), "\n"))
-		}
-		sum += x.explorer.Runs
-		red += x.explorer.Redundant
+// once is one run, in the order of the explorer.
+func (x *exploration) once(system *actor.ActorSystem, e *sched.Explorer) {
+	e.Pause()
+	var left error
+	done, err := sched.Do(sched.Options{Policy: e, Throughput: 100, MostSteps: 20_000}, func(run *sched.Run) {
+		s := &small{run: run, system: system}
+		x.records, left = s.play(x.moves, func(begins bool) {
+			if begins {
+				e.Resume()
+			} else {
+				e.Pause()
+			}
+		})
+	})
+	if done != nil {
+		x.taken = done.Taken()
+	}
+	x.err = errors.Join(left, err)
+	x.violations = check.Violations(smallWorld(), x.records)
+}
+
+func (x *exploration) tell(t *testing.T) {
+	if x.err != nil {
+		t.Errorf("%v: %v", x.moves, x.err)
+	}
+	for _, v := range x.violations[:min(1, len(x.violations))] {
+		t.Errorf("%v, in the order %v: %v\n%s", x.moves, x.explorer.Path(), v, strings.Join(story(x.records, v), "\n"))
+	}
+}
+
+// N2: every order of two moves on two connections, and of all that they set off, ends as it must.
+func TestEveryOrderOfTwoMovesEndsAsItMust(t *testing.T) {
+	began, most := time.Now(), 20
+	if *scale >= 1 {
+		most = *orders
+	}
+	runs, redundant, whole, deepest, all := 0, 0, 0, 0, pairsOfMoves()
+	for _, moves := range all {
+		x := newExploration(moves)
+		x.explore(t, most)
+		x.tell(t)
+		runs, redundant, deepest = runs+x.explorer.Runs, redundant+x.explorer.Redundant, max(deepest, x.explorer.Deepest)
 		if x.whole {
 			whole++
 		}
-		t.Log(moves, x.explorer.Runs, x.explorer.Redundant, x.explorer.Deepest, x.whole)
 	}
-	t.Log(sum, red, whole)
+	report.Add(t, report.Row{
+		ID: "N2", Holds: "G1-G8, G10, G13", Duration: time.Since(began),
+		Figures: map[string]any{
+			"pairs of moves": len(all), "explored whole": whole, "orders": runs, "cut short as redundant": redundant, "choices in one": deepest,
+		},
+		Skipped: skipped(most >= *orders, fmt.Sprintf("at most %d orders of each", most)),
+	})
 }
