@@ -11,6 +11,7 @@ package seam
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -29,6 +30,8 @@ type Scheduler interface {
 	Wait() uint64
 	// Over returns when the goroutine that has waited may go on.
 	Over(wait uint64)
+	// Idle returns once nothing else can run: the caller asks again for what another is to do.
+	Idle()
 	// AfterFunc is time.AfterFunc; f runs once it is its turn.
 	AfterFunc(d time.Duration, f func()) *time.Timer
 	// Random returns a random number.
@@ -94,6 +97,15 @@ func (t Ticket) Over() {
 
 // Yield lets others run first. It must be called without locks.
 func Yield() { Wait().Over() }
+
+// Gosched is runtime.Gosched, for a loop that waits for another goroutine.
+func Gosched() {
+	if s := Current(); s != nil {
+		s.Idle()
+		return
+	}
+	runtime.Gosched()
+}
 
 // AfterFunc is time.AfterFunc.
 func AfterFunc(d time.Duration, f func()) *time.Timer {

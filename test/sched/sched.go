@@ -357,6 +357,9 @@ func (r *Run) Random() uint64 {
 // Rest returns when nothing else can run until time passes. It is for the goroutine of f.
 func (r *Run) Rest() { r.over(r.Wait(), true) }
 
+// Idle implements seam.Scheduler.
+func (r *Run) Idle() { r.Rest() }
+
 // Label says what the calling goroutine, or the actor whose turn it is, belongs to from now on, and
 // with it what it starts: see Step.
 func (r *Run) Label(label int) {
