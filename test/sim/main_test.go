@@ -20,6 +20,7 @@ import (
 var (
 	seeds  = flag.Uint64("sim.seeds", 100, "how many random worlds to run, the first being world 1")
 	seed   = flag.Uint64("sim.seed", 0, "run this one alone")
+	from   = flag.Uint64("sim.from", 1, "the first of the worlds")
 	again  = flag.String("sim.again", "", "run this world again: a failure prints it")
 	steps  = flag.Int("sim.ops", 500, "how many steps the driver of each makes; what its handlers do comes on top")
 	strict = flag.Bool("sim.strict", false, "find goroutines that run beside the one that is to")

@@ -30,7 +30,7 @@ func TestSim(t *testing.T) {
 		replay(t, *again)
 		return
 	}
-	first, last := uint64(1), *seeds
+	first, last := *from, *seeds
 	if *seed != 0 {
 		first, last = *seed, *seed
 	}
