@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -64,9 +65,20 @@ func inOrder(t *testing.T, line storyLine) (r run) {
 	})
 	if r.err == nil {
 		r.err = left
-		r.violations = check.Violations(r.plan.world(), r.records)
+		r.judge(r.plan.world())
 	}
 	return r
+}
+
+// judge finds the violations. With some defects a history makes so little sense that the judge
+// panics; that is a failure too.
+func (r *run) judge(world check.World) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			r.err = errors.Join(r.err, fmt.Errorf("the history makes no sense: %v", reason))
+		}
+	}()
+	r.violations = check.Violations(world, r.records)
 }
 
 // hash returns a number that differs if two histories differ in a record, or in what ran when.

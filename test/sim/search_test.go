@@ -43,7 +43,11 @@ func TestSearch(t *testing.T) {
 	default:
 		t.Fatalf("no search %q", *search)
 	}
-	text, err := json.Marshal(found)
+	found.print(t)
+}
+
+func (f Found) print(t *testing.T) {
+	text, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +60,7 @@ func searchWorlds(t *testing.T, found *Found, began time.Time) {
 		found.Schedules, found.Seconds = int(n), time.Since(began).Seconds()
 		if r.failed() {
 			found.Rule = r.kind()
+			found.print(t) // it may not survive what follows
 			r = r.shortest(t)
 			found.Steps, found.Choices, found.Records, found.Again = len(r.story.kept), len(r.story.fixed), len(r.records), r.story.String()
 			return
@@ -76,6 +81,7 @@ func searchSmall(t *testing.T, found *Found, began time.Time) {
 			found.Schedules += x.runs() - before
 			found.Seconds = time.Since(began).Seconds()
 			if x.failed() {
+				found.Schedules++ // Next has not counted it
 				found.Rule, found.Records, found.Again = x.kind(), len(x.records), fmt.Sprint(x.moves, x.explorer.Path())
 				return
 			}

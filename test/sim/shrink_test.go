@@ -120,7 +120,7 @@ func (f *fixed) Pick(_ int, ready []*sched.Step) int {
 func (r run) kind() string {
 	switch {
 	case len(r.violations) > 0:
-		return string(fmt.Sprint(r.violations[0].Rule))
+		return fmt.Sprint(r.violations[0].Rule)
 	case r.err != nil:
 		return "error"
 	}

@@ -256,7 +256,7 @@ func (x *exploration) once(system *actor.ActorSystem, e *sched.Explorer) {
 		x.taken = done.Taken()
 	}
 	x.err = errors.Join(left, err)
-	x.violations = check.Violations(smallWorld(), x.records)
+	x.judge(smallWorld())
 }
 
 func (x *exploration) tell(t *testing.T) {
