@@ -28,7 +28,7 @@ type Options struct {
 	// one as the error of Do. It takes some microseconds for each step.
 	Strict bool
 	// MostSteps ends a run that does not end by itself, with an error of Do. What has not ended
-	// remains in the bubble. 0: a million.
+	// remains in the bubble, which reports a deadlock, unless it is abandoned. 0: a million.
 	MostSteps int
 }
 
@@ -57,17 +57,18 @@ type Step struct {
 type Run struct {
 	options Options
 
-	mu      sync.Mutex
-	ready   []*Step
-	current *thread
-	threads int
-	keys    map[any]*thread
-	waits   map[uint64]*thread
-	orders  uint64
-	idle    []chan func()
-	rng     *rand.Rand
-	running string // the goroutine of current, where Strict
-	err     error
+	mu        sync.Mutex
+	ready     []*Step
+	current   *thread
+	threads   int
+	keys      map[any]*thread
+	waits     map[uint64]*thread
+	orders    uint64
+	idle      []chan func()
+	rng       *rand.Rand
+	running   string // the goroutine of current, where Strict
+	abandoned bool
+	err       error
 
 	signal chan struct{} // has room for one: a step is ready
 	taken  []Choice
@@ -237,6 +238,10 @@ func (r *Run) add(t *thread, s *Step) {
 func (r *Run) addAt(t *thread, s *Step, order uint64) {
 	t.steps++
 	s.thread, s.Thread, s.Name, s.Number, s.order = t, t.number, t.name, t.steps, order
+	if r.abandoned {
+		r.free(s)
+		return
+	}
 	r.ready = append(r.ready, s)
 	select {
 	case r.signal <- struct{}{}:
@@ -376,6 +381,26 @@ func (r *Run) Name(name string) {
 	defer r.mu.Unlock()
 	if r.current != nil {
 		r.current.name = name
+	}
+}
+
+// Abandon lets all that is left after an error of Do go on, in no order.
+func (r *Run) Abandon() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.abandoned = true
+	for _, s := range r.ready {
+		r.free(s)
+	}
+	r.ready = nil
+}
+
+// free lets a step go on beside others.
+func (r *Run) free(s *Step) {
+	if s.resume != nil {
+		close(s.resume)
+	} else {
+		go s.turn()
 	}
 }
 
