@@ -45,8 +45,8 @@ type World struct {
 // with [World.Go]. A goroutine that a handler starts with a go statement runs beside the others,
 // and is not part of the order. So are waits for an actor.Future.
 //
-// One world runs at a time in a process, and no other test of Berth's in a bubble may run meanwhile:
-// do not call t.Parallel.
+// One world runs at a time in a process, and no other test with a server in a bubble may run
+// meanwhile: do not call t.Parallel.
 func Orders(t *testing.T, n int, test func(w *World)) {
 	t.Helper()
 	first, last := 1, n

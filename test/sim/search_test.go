@@ -68,25 +68,24 @@ func searchWorlds(t *testing.T, found *Found, began time.Time) {
 	}
 }
 
-// searchSmall explores all small worlds, each a little further in every round.
+// searchSmall explores all small worlds: first every order that leaves a thread once where it could
+// go on, then every one that does it twice, and so on, as CHESS does.
 func searchSmall(t *testing.T, found *Found, began time.Time) {
-	worlds := make([]*exploration, len(pairsOfMoves()))
-	for i, moves := range pairsOfMoves() {
-		worlds[i] = newExploration(moves)
-	}
-	for time.Since(began) < *budget {
-		for _, x := range worlds {
-			before := x.runs()
-			x.explore(t, before+20)
-			found.Schedules += x.runs() - before
-			found.Seconds = time.Since(began).Seconds()
-			if x.failed() {
-				found.Schedules++ // Next has not counted it
-				found.Rule, found.Records, found.Again = x.kind(), len(x.records), fmt.Sprint(x.moves, x.explorer.Path())
-				return
-			}
-			if time.Since(began) > *budget {
-				return
+	const mostOfEach = 2000
+	for switches := 1; time.Since(began) < *budget; switches++ {
+		for _, moves := range pairsOfMoves() {
+			x := newExploration(moves)
+			x.explorer.MostSwitches = switches
+			for most := 20; most <= mostOfEach && !x.whole && time.Since(began) < *budget; most += 20 {
+				before := x.runs()
+				x.explore(t, most)
+				found.Schedules += x.runs() - before
+				found.Seconds = time.Since(began).Seconds()
+				if x.failed() {
+					found.Schedules++ // Next has not counted it
+					found.Rule, found.Records, found.Again = x.kind(), len(x.records), fmt.Sprint(x.moves, x.explorer.Path())
+					return
+				}
 			}
 		}
 	}

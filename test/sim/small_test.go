@@ -224,7 +224,7 @@ func (x *exploration) runs() int { return x.explorer.Runs + x.explorer.Redundant
 // explore goes on until there were so many runs, or one has failed, or there is no other order.
 func (x *exploration) explore(t *testing.T, most int) {
 	err := inBubble(t, fmt.Sprint(x.moves), func() {
-		system := newSystem() // which takes longer to make than a run
+		system := newSystem() // for all: it takes longer to make than a run
 		for !x.failed() && !x.whole && x.runs() < most {
 			if x.whole = !x.explorer.Next(); x.whole {
 				x.err = x.explorer.Err()
