@@ -8,8 +8,8 @@
 //
 // [Do] runs a function in a bubble of testing/synctest. Package internal/seam tells the run of
 // everything in Berth that is to go on: the turn of an actor, a goroutine that begins, one whose
-// wait is over, a timer that fires. Each becomes a [Step] that waits to be picked. The run
-// picks one and lets it go on, alone, until it and all that it woke wait again (synctest.Wait). So two
+// wait is over, a timer that fires. Each becomes a [Step] that waits to be picked. The run picks
+// one and lets it go on, alone, until it and all that it woke wait again (synctest.Wait). So two
 // goroutines never run at the same time, and the order of the picks is the order of the world. Time
 // passes only when nothing else can go on. What Berth draws at random comes from the run, too.
 //
