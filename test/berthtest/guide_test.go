@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -104,13 +105,33 @@ func TestSumsOfAPeerThatDoesNotRead(t *testing.T) {
 	}
 }
 
+func TestTheSeatIsTakenOnce(t *testing.T) {
+	berthtest.Orders(t, 30, func(w *berthtest.World) {
+		seat := w.System.Root.Spawn(actor.PropsFromProducer(newRoom))
+		defer w.System.Root.Stop(seat)
+		server := w.Serve(visitors(w.System, seat))
+		answers := make([]string, 2)
+		for i := range answers {
+			w.Go(func() {
+				client := server.Dial()
+				client.Send("may I sit?\n")
+				answers[i] = client.ReadLine()
+			})
+		}
+		w.Wait()
+		if answers[0] == answers[1] {
+			w.Errorf("both are told: %s", answers[0])
+		}
+	})
+}
+
 func TestTheGuideShowsTheseTests(t *testing.T) {
 	guide, err := os.ReadFile("../../docs/testing.md")
 	require.NoError(t, err)
 	code, err := os.ReadFile("guide_test.go")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
-	assert.Len(t, blocks, 6)
+	assert.Len(t, blocks, 7)
 	for _, block := range blocks {
 		assert.Contains(t, strings.ReplaceAll(string(code), "\r\n", "\n"), block[1])
 	}

@@ -38,6 +38,13 @@ func (r *room) Receive(ctx actor.Context) {
 	}
 }
 
+func newRoom() actor.Actor { return &room{} }
+
+// visitors are handlers that take the seat as they ask for it.
+func visitors(system *actor.ActorSystem, seat *actor.PID) berth.Factory {
+	return berth.Handlers(func() berth.Handler { return &visitor{system, seat, true} })
+}
+
 // visitor asks the room when its client says something. Where it asks first and takes the seat when
 // it gets the answer, another one may have asked in between.
 type visitor struct {
@@ -78,7 +85,7 @@ func (v *visitor) Message(_ actor.Context, socket berth.Socket, message any) err
 // twoVisitors has two clients ask for the one seat.
 func twoVisitors(atOnce bool) func(w *berthtest.World) {
 	return func(w *berthtest.World) {
-		seat := w.System.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return &room{} }))
+		seat := w.System.Root.Spawn(actor.PropsFromProducer(newRoom))
 		defer w.System.Root.Stop(seat)
 		server := w.Serve(berth.Handlers(func() berth.Handler { return &visitor{w.System, seat, atOnce} }))
 		answers := make([]string, 2)
