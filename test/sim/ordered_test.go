@@ -129,6 +129,17 @@ func tellDifference(t *testing.T, a, b run) {
 	}
 }
 
+// A goroutine that runs beside the one that was picked would make a history that differs at times.
+func TestNothingRunsThatWasNotPicked(t *testing.T) {
+	defer func(before bool) { *strict = before }(*strict)
+	*strict = true
+	for seed := uint64(1); seed <= 4; seed++ {
+		if r := inOrder(t, storyOf(seed, 100)); r.err != nil {
+			t.Error(r.err)
+		}
+	}
+}
+
 // hashes are those of the first few seeds.
 func hashes(t *testing.T) string {
 	var text strings.Builder
