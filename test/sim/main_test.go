@@ -18,7 +18,7 @@ import (
 
 // Long forms: make sim.
 var (
-	seeds  = flag.Uint64("sim.seeds", 100, "how many random worlds to run, the first being world 1")
+	seeds  = flag.Uint64("sim.seeds", 60, "how many random worlds to run, the first being world 1")
 	seed   = flag.Uint64("sim.seed", 0, "run this one alone")
 	from   = flag.Uint64("sim.from", 1, "the first of the worlds")
 	again  = flag.String("sim.again", "", "run this world again: a failure prints it")

@@ -270,7 +270,7 @@ func (x *exploration) tell(t *testing.T) {
 
 // N2: every order of two moves on two connections, and of all that they set off, ends as it must.
 func TestEveryOrderOfTwoMovesEndsAsItMust(t *testing.T) {
-	began, most := time.Now(), 20
+	began, most := time.Now(), 10
 	if *scale >= 1 {
 		most = *orders
 	}
