@@ -20,6 +20,7 @@ import (
 
 var (
 	schedules = flag.String("mutants.schedules", "", "search these defects in the orders of test/sim: part of a name or of a guarantee, or all")
+	ways      = flag.String("mutants.by", "random,pct,exhaustive", "the searches")
 	budget    = flag.Duration("mutants.budget", 20*time.Second, "how long each of the three searches may take")
 )
 
@@ -102,7 +103,7 @@ func searches(t *testing.T, root string, d defect) (all []found) {
 	build.Dir = root
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
-	for _, by := range []string{"random", "pct", "exhaustive"} {
+	for by := range strings.SplitSeq(*ways, ",") {
 		run := exec.Command(program, "-test.run", "^TestSearch$", "-test.timeout", "5m", "-sim.search", by, "-sim.budget", budget.String())
 		run.Dir = filepath.Join(root, "test", "sim")
 		run.Env = append(os.Environ(), report.File+"=", "GOMAXPROCS=1")

@@ -68,15 +68,22 @@ func searchWorlds(t *testing.T, found *Found, began time.Time) {
 	}
 }
 
-// searchSmall explores all small worlds: first every order that leaves a thread once where it could
-// go on, then every one that does it twice, and so on, as CHESS does.
+// searchSmall explores all small worlds in turn: first every order that leaves a thread once where
+// it could go on, then every one that does it at most twice, and so on, as CHESS does.
 func searchSmall(t *testing.T, found *Found, began time.Time) {
-	const mostOfEach = 2000
-	for switches := 1; time.Since(began) < *budget; switches++ {
+	const atATime, mostOfEach = 20, 2000
+	for switches := 1; ; switches++ {
+		var worlds []*exploration
 		for _, moves := range pairsOfMoves() {
 			x := newExploration(moves)
 			x.explorer.MostSwitches = switches
-			for most := 20; most <= mostOfEach && !x.whole && time.Since(began) < *budget; most += 20 {
+			worlds = append(worlds, x)
+		}
+		for most := atATime; most <= mostOfEach; most += atATime {
+			for _, x := range worlds {
+				if time.Since(began) > *budget {
+					return
+				}
 				before := x.runs()
 				x.explore(t, most)
 				found.Schedules += x.runs() - before
