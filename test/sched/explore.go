@@ -20,10 +20,12 @@ import (
 //
 // The world must be the same in every run, as far as the same choices are made.
 type Explorer struct {
-	// MostSwitches bounds how often a run leaves a thread that could go on, as CHESS does; 0: there
-	// is no bound. With a bound, sleep sets are not kept, as they could leave out orders that the
-	// bound allows.
-	MostSwitches int
+	// MostDelays bounds how often a run passes over a step (delay bounding; Emmi and others, POPL
+	// 2011): without delays a thread goes on as long as it can, and then the next one by number
+	// does, in a circle. Each step that would be taken, and is not, is a delay. 0: there is no
+	// bound. With a bound, sleep sets are not kept, as they could leave out orders that the bound
+	// allows.
+	MostDelays int
 
 	// Runs counts the runs, without the Redundant ones. These were begun before it was known that
 	// an order that differs in independent steps only has been run.
@@ -41,11 +43,11 @@ type Explorer struct {
 
 // node is the point before a step.
 type node struct {
-	ready    []mark
-	chosen   int
-	asleep   []mark // steps that need not be taken here
-	switches int    // up to here
-	before   mark   // the step before
+	ready  []mark
+	chosen int
+	asleep []mark // steps that need not be taken here
+	delays int    // up to here
+	before mark   // the step before
 }
 
 // mark names a step within one run up to a point.
@@ -94,19 +96,24 @@ func (e *Explorer) reset() { e.depth, e.redundant = 0, false }
 // Err returns an error if the world was not the same in every run.
 func (e *Explorer) Err() error { return e.err }
 
-// free returns the index of a step that is not asleep, and within the bound; -1: there is none.
+// free returns the index of a step that is not asleep, and within the bound; -1: there is none. It
+// is the one with the fewest delays.
 func (e *Explorer) free(n *node) int {
-	return slices.IndexFunc(n.ready, func(m mark) bool {
-		return !slices.Contains(n.asleep, m) && (e.MostSwitches == 0 || n.switches+n.switched(m) <= e.MostSwitches)
-	})
+	best := -1
+	for i, m := range n.ready {
+		switch {
+		case slices.Contains(n.asleep, m), e.MostDelays > 0 && n.delays+n.delayed(i) > e.MostDelays:
+		case best < 0 || e.MostDelays > 0 && n.delayed(i) < n.delayed(best):
+			best = i
+		}
+	}
+	return best
 }
 
-// switched returns 1 if to take the step means to leave a thread that could go on.
-func (n *node) switched(to mark) int {
-	if to.thread != n.before.thread && slices.ContainsFunc(n.ready, func(m mark) bool { return m.thread == n.before.thread }) {
-		return 1
-	}
-	return 0
+// delayed returns how many steps are passed over if the one with the given index is taken.
+func (n *node) delayed(index int) int {
+	first := slices.IndexFunc(n.ready, func(m mark) bool { return m.thread >= n.before.thread })
+	return (index - max(0, first) + len(n.ready)) % len(n.ready)
 }
 
 // Pick implements Policy.
@@ -139,8 +146,8 @@ func (e *Explorer) arrive(ready []*Step) *node {
 	if len(e.path) > 0 {
 		parent := e.path[len(e.path)-1]
 		taken := parent.ready[parent.chosen]
-		n.before, n.switches = taken, parent.switches+parent.switched(taken)
-		if e.MostSwitches == 0 {
+		n.before, n.delays = taken, parent.delays+parent.delayed(parent.chosen)
+		if e.MostDelays == 0 {
 			for _, m := range parent.asleep {
 				if m.independent(taken) {
 					n.asleep = append(n.asleep, m)
@@ -149,11 +156,6 @@ func (e *Explorer) arrive(ready []*Step) *node {
 		}
 	}
 	n.chosen = e.free(n)
-	if e.MostSwitches > 0 { // first the thread that ran
-		if i := slices.IndexFunc(n.ready, func(m mark) bool { return m.thread == n.before.thread }); i >= 0 {
-			n.chosen = i
-		}
-	}
 	return n
 }
 

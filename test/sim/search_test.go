@@ -68,15 +68,15 @@ func searchWorlds(t *testing.T, found *Found, began time.Time) {
 	}
 }
 
-// searchSmall explores all small worlds in turn: first every order that leaves a thread once where
-// it could go on, then every one that does it at most twice, and so on, as CHESS does.
+// searchSmall explores all small worlds in turn: first every order with one delay, then every one
+// with two, and so on.
 func searchSmall(t *testing.T, found *Found, began time.Time) {
 	const atATime, mostOfEach = 20, 2000
-	for switches := 1; ; switches++ {
+	for delays := 1; ; delays++ {
 		var worlds []*exploration
 		for _, moves := range pairsOfMoves() {
 			x := newExploration(moves)
-			x.explorer.MostSwitches = switches
+			x.explorer.MostDelays = delays
 			worlds = append(worlds, x)
 		}
 		for most := atATime; most <= mostOfEach; most += atATime {
