@@ -25,6 +25,8 @@ import (
 
 var orders = flag.Int("sim.orders", 5000, "how many orders of each small world are run at most, with -sim.scale 1")
 
+var onlyMoves = flag.String("sim.moves", "", "run this small world alone: \"W1 C1\"")
+
 // small is a world of two connections in which a few moves are made at once, so small that every
 // order of them, and of everything that they set off, can be run.
 type small struct {
@@ -50,9 +52,9 @@ type move struct {
 
 func (m move) String() string { return fmt.Sprintf("%c%d", m.letter, m.conn) }
 
-// smallMoves are: a client connects and is accepted, data comes, a write, a close, the peer's reset
-// and its FIN, a panic, a pause, the listener's stop.
-const smallMoves = "ADWCRFXPL"
+// smallMoves are: a write, a close, data comes, a panic, the peer's reset and its FIN, a pause, the
+// listener's stop, a client connects and is accepted.
+const smallMoves = "WCDXRFPLA"
 
 func (s *small) do(m move) {
 	switch m.letter {
@@ -188,6 +190,13 @@ func smallWorld() check.World {
 // pairsOfMoves returns every pair of moves: both at connection 1, or one at each. The listener's
 // have no connection.
 func pairsOfMoves() (all [][]move) {
+	if *onlyMoves != "" {
+		var moves []move
+		for one := range strings.SplitSeq(*onlyMoves, " ") {
+			moves = append(moves, move{one[0], int(one[1] - '0')})
+		}
+		return [][]move{moves}
+	}
 	at := func(letter byte, conn int) move {
 		if letter == 'A' || letter == 'L' {
 			conn = 0
