@@ -91,10 +91,11 @@ func (c *Connection) awaitRoom(ctx context.Context, n, memory int) (crossed bool
 		wait := seam.Wait()
 		select {
 		case <-made:
-			wait.Over()
 		case <-ctx.Done():
-			wait.Over()
-			return false, ctx.Err()
+		}
+		wait.Over()
+		if err := ctx.Err(); err != nil { // of several that are ready, select takes any
+			return false, err
 		}
 	}
 }
