@@ -12,11 +12,11 @@ LINT_VERSION := v2.15.0
 LINT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth/golangci-lint-$(LINT_VERSION)-$(shell go env GOVERSION)/golangci-lint
 
 # Modules of their own, so that what they depend on stays out of go.mod.
-MODULES := $(shell find otelberth guard test examples -name go.mod -exec dirname {} \; | sort)
+MODULES := $(shell find otelberth guard sessionnats test examples -name go.mod -exec dirname {} \; | sort)
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64) linux/386 linux/arm
 
-.PHONY: help test test32 race modules fuzz lint vet cross tidy sim schedules mutants storm faults dials attack chaos soak report bench bench-short ci $(MODULES) $(PLATFORMS)
+.PHONY: help test test32 race modules fuzz lint vet cross tidy sim schedules mutants storm faults dials attack chaos soak cluster report bench bench-short cycle cycle-compare ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,7 +30,7 @@ test32: ## every test with ints of 32 bits, on a kernel that runs such programs
 race: ## every test with the race detector
 	go test -race -timeout 20m ./...
 
-modules: $(MODULES) ## vet and test otelberth, guard and the modules below test/ and examples/
+modules: $(MODULES) ## vet and test otelberth, guard, sessionnats and the modules below test/ and examples/
 $(MODULES):
 	cd $@ && go vet ./... && go test ./... && go mod tidy -diff
 
@@ -94,6 +94,10 @@ chaos: ## a random kill every 10 ms under 500 checked clients, a minute on each 
 soak: ## half an hour of everything at a low rate, both transports at once: nothing may grow
 	go test -count=1 -v -timeout 60m -run TestALongLife ./test/chaos -soak.for 30m
 
+cluster: ## three gateways and three nodes of a store killed with -9 in turn for a minute under 300 clients; a store's histories under kills
+	cd examples/cluster && go test -count=1 -v -timeout 10m -run TestUnderKills . -cluster.for 60s -cluster.clients 300 -cluster.rooms 10 -cluster.every 1s
+	cd sessionnats && go test -count=1 -v -timeout 10m -run TestUpdatesAreLinearizable . -faults.for 60s
+
 # A failing test is in the report too, so the others still run.
 report: ## all of these, about three hours; writes test/REPORT.md
 	rm -f $(CURDIR)/test/rows.jsonl
@@ -107,6 +111,17 @@ bench: ## every benchmark against its peers, about 15 minutes
 
 bench-short: ## the same in 2 minutes
 	cd test/bench && go run . -preset short
+
+# For a comparison: make cycle >before.txt, change something, make cycle >after.txt, then make cycle-compare.
+CYCLE_COUNT ?= 10
+cycle: ## the time of one message in this process, without the kernel and with it; benchstat reads the output (3 minutes)
+	go test -run '^$$' -bench '^BenchmarkCycle$$' -benchtime 300000x -count $(CYCLE_COUNT) -tags berthcycle ./test/cycle
+	go test -run '^$$' -bench '^BenchmarkCycle$$' -benchtime 50000x -count $(CYCLE_COUNT) ./test/cycle
+
+cycle-compare: ## benchstat of two outputs of cycle: BEFORE and AFTER
+	go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da $(BEFORE) $(AFTER)
+BEFORE ?= before.txt
+AFTER ?= after.txt
 
 ci: ## all of the above but the benchmarks, as CI does
 	bash .ci/run

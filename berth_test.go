@@ -98,7 +98,7 @@ func TestTwoServersShareOneSystem(t *testing.T) {
 // Options that cannot be served give an error of one sentence, and nothing is left.
 func TestListenAndServeSaysWhyItDidNotBegin(t *testing.T) {
 	assert.ErrorContains(t, berth.ListenAndServe("127.0.0.1:65536", berth.HandlerFunc(echo)), "invalid port")
-	assert.EqualError(t, berth.ListenAndServe("127.0.0.1:0", nil), "berth: no handler: give one of Handlers, Functions, Actors")
+	assert.EqualError(t, berth.ListenAndServe("127.0.0.1:0", nil), "berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors")
 	assert.EqualError(t, berth.ListenAndServe("127.0.0.1:0", berth.HandlerFunc(nil)), "berth: no HandlerFunc: it is nil")
 }
 

@@ -1,6 +1,10 @@
 package tcpactor
 
-import "github.com/go-berth/berth/protocol"
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/protocol"
+)
 
 // Factory makes the receiver of one connection: Handlers, Functions or Actors. The factories differ
 // in how a handler is written; the guarantees are the same behind each.
@@ -12,3 +16,28 @@ type Receiver = protocol.Receiver
 // Drainer is an optional part of a Receiver. With it the Receiver itself decides when to close on a
 // shutdown, or at the connection's MaxAge. Other connections are closed once they are quiet.
 type Drainer interface{ Drains() bool }
+
+// Ungated is an optional part of a Receiver. With it Data comes whatever is pending of the
+// connection's own writes, as with connection.GateOff: the input is not asked for by what was
+// written before, or it is the answers to that. Package requests has it.
+type Ungated interface{ Ungated() bool }
+
+// Keeper is an optional part of a Factory of which something is to stay when a Become replaces the
+// handler: Become gives Keep the new factory, and goes on with what that returns. See WrapAll.
+type Keeper interface{ Keep(next Factory) Factory }
+
+// Keep returns next within what is to stay of old: next itself where that is nothing.
+func Keep(old, next Factory) Factory {
+	if k, is := old.(Keeper); is {
+		return k.Keep(next)
+	}
+	return next
+}
+
+// Replaced reports whether message tells a Receiver that a Become has put another in its place. The
+// Receiver gets nothing more, except where the connection ends at this moment: then it gets Closing
+// and Closed. socket is that of its Accepted, nil before.
+func Replaced(socket protocol.Socket, message any) bool {
+	_, leaves := message.(*actor.Restarting)
+	return leaves && socket != nil && socket.Restarts() == 0 // a panic is counted before
+}

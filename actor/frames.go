@@ -52,6 +52,9 @@ func (f framed) Validate() error {
 	return nil
 }
 
+// Keep implements Keeper for the factory of the handlers: their frames go with them.
+func (f framed) Keep(next Factory) Factory { return Keep(f.factory, next) }
+
 type framedReceiver struct {
 	next    Receiver
 	decoder frame.Decoder
@@ -108,3 +111,6 @@ func (r *framedReceiver) Drains() bool {
 	d, ok := r.next.(Drainer)
 	return ok && d.Drains()
 }
+
+// Ungated implements Ungated for the handler of the frames.
+func (r *framedReceiver) Ungated() bool { return ungated(r.next) }

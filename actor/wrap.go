@@ -18,12 +18,19 @@ func (f ReceiverFunc) Receive(ctx actor.Context, message any) error { return f(c
 // handler, as next. The Receiver that it returns gets every message of the connection first, and
 // calls next to go on. Optional methods of a handler are kept.
 func Wrap(factory Factory, around func(next Receiver) Receiver) Factory {
-	return wrapped{factory, around}
+	return wrapped{factory, around, false}
+}
+
+// WrapAll is Wrap around all handlers of a connection: also around those that a Become puts in the
+// place of the first one, whatever their factory is. around is called for each of them.
+func WrapAll(factory Factory, around func(next Receiver) Receiver) Factory {
+	return wrapped{factory, around, true}
 }
 
 type wrapped struct {
 	factory Factory
 	around  func(Receiver) Receiver
+	stays   bool
 }
 
 // Open implements Factory.
@@ -45,6 +52,15 @@ func (w wrapped) Validate() error {
 		return v.Validate()
 	}
 	return nil
+}
+
+// Keep implements Keeper.
+func (w wrapped) Keep(next Factory) Factory {
+	next = Keep(w.factory, next)
+	if w.stays {
+		return wrapped{next, w.around, true}
+	}
+	return next
 }
 
 type wrappedReceiver struct {
@@ -82,4 +98,12 @@ func recurs(message any) bool {
 func (r *wrappedReceiver) Drains() bool {
 	d, ok := r.inner.(Drainer)
 	return ok && d.Drains()
+}
+
+// Ungated implements Ungated for both.
+func (r *wrappedReceiver) Ungated() bool { return ungated(r.outer) || ungated(r.inner) }
+
+func ungated(r Receiver) bool {
+	u, is := r.(Ungated)
+	return is && u.Ungated()
 }

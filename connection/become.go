@@ -5,6 +5,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -53,7 +54,7 @@ func (c *Connection) become(ctx actor.Context, factory protocol.Factory, r reply
 		return
 	}
 	rare := c.makeRare()
-	rare.factory = factory
+	rare.factory = tcpactor.Keep(c.factory(), factory)
 	if c.state() == opening {
 		c.answer(ctx, r, nil)
 		return

@@ -145,13 +145,12 @@ func (b *Budget) add(s *share, n int) {
 // share is what one connection holds of the budget.
 type share struct {
 	held    atomic.Int64
-	waiting atomic.Bool                     // it is not read until reclaim, or its end, says otherwise
-	need    atomic.Int64                    // how much more it wanted then
-	wants   atomic.Int64                    // the memory of the largest refused write plus 1; 0: there is none
-	lent    atomic.Pointer[protocol.Buffer] // the input that the handler is shown
-	input   int                             // of held, the memory of its input; the connection's turn only
-	ahead   int                             // lent to its transport, likewise
-	reclaim reclaim                         // the sweep's
+	waiting atomic.Bool  // it is not read until reclaim, or its end, says otherwise
+	need    atomic.Int64 // how much more it wanted then
+	wants   atomic.Int64 // the memory of the largest refused write plus 1; 0: there is none
+	input   int          // of held, the memory of its input; the connection's turn only
+	ahead   int          // lent to its transport, likewise
+	reclaim reclaim      // the sweep's
 }
 
 // share returns the connection's share; there must be a budget.
@@ -230,24 +229,18 @@ func (c *Connection) account() {
 	}
 }
 
-// lend says that b shows the input until the next call.
-func (c *Connection) lend(b *protocol.Buffer) {
-	if c.shared.budget != nil {
-		c.share().lent.Store(b)
-	}
-}
+// tight reports whether n bytes more come above the high water.
+func (b *Budget) tight(n int) bool { return b.Held()+int64(n) > b.limits.HighWater }
 
-// lent reports whether b shows this connection's input. Its memory was taken from the budget for
-// reading. Any goroutine may call it.
-func (c *Connection) lent(b *protocol.Buffer) bool {
-	return c.shared.budget != nil && c.share().lent.Load() == b
-}
-
-// handOver notes that the input's memory belongs to a write now, and returns what was taken for it.
-func (c *Connection) handOver() (memory int) {
-	if c.shared.budget != nil {
-		s := c.share()
-		memory, s.input = s.input, 0
+// handOver notes that the input's memory belongs to a write of the connection to now, which has the
+// same budget, and returns what was taken for it. The total does not change: bytes that are
+// forwarded wait for no memory, so connections that forward to each other cannot wait in a circle.
+func (c *Connection) handOver(to *Connection) (memory int) {
+	s := c.share()
+	memory, s.input = s.input, 0
+	if to != c {
+		s.held.Add(-int64(memory))
+		to.share().held.Add(int64(memory))
 	}
 	return memory
 }

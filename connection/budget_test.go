@@ -196,22 +196,50 @@ func TestMemoryThatIsForwardedIsTakenOnce(t *testing.T) {
 	assert.Zero(t, c.share().held.Load())
 }
 
-func TestMemoryThatIsForwardedToAnotherConnectionIsTakenThere(t *testing.T) {
+// It moves, and the total stays: connections that forward to each other could wait for each other's
+// memory otherwise.
+func TestMemoryThatIsForwardedToAnotherConnectionMovesThere(t *testing.T) {
+	for _, n := range []int{1000, 100} { // 100 would be copied if there were memory for a copy
+		b := newBudget()
+		c, other := budgeted(b, Options{}, &taker{}), budgeted(b, Options{}, &taker{})
+		buffer := c.reads(t, n)
+		b.add(new(share), int(b.limits.Total-b.Held())) // so there is nothing left
+		sent, err := other.Forward(buffer)
+		require.NoError(t, err)
+		assert.Equal(t, n, sent)
+		c.reclaim()
+		assert.Zero(t, c.share().held.Load())
+		assert.EqualValues(t, 2<<10, other.share().held.Load())
+		assert.Equal(t, b.limits.Total, b.Held())
+		assert.Zero(t, b.Wanting(), "a write was refused")
+	}
+}
+
+func TestALittleThatIsForwardedIsCopiedWhileThereIsMemory(t *testing.T) {
 	b := newBudget()
 	c, other := budgeted(b, Options{}, &taker{}), budgeted(b, Options{}, &taker{})
+	_, err := other.Forward(c.reads(t, 100))
+	require.NoError(t, err)
+	assert.EqualValues(t, 2<<10, c.share().held.Load())
+	assert.EqualValues(t, 256, other.share().held.Load(), "the memory of a small copy")
+	c.reclaim()
+	assert.EqualValues(t, 256, b.Held())
+}
+
+func TestMemoryThatIsForwardedIntoAnotherBudgetIsTakenThere(t *testing.T) {
+	b, elsewhere := newBudget(), newBudget()
+	c, other := budgeted(b, Options{}, &taker{}), budgeted(elsewhere, Options{}, &taker{})
 	buffer := c.reads(t, 1000)
-	filled := int(b.limits.Total - b.Held())
-	b.add(new(share), filled)
+	elsewhere.add(new(share), int(elsewhere.limits.Total))
 	_, err := other.Forward(buffer)
 	assert.Equal(t, protocol.ErrMemoryBudget, err)
 	assert.Equal(t, 1000, buffer.Len())
-	b.add(new(share), -filled)
+	elsewhere.add(new(share), -int(elsewhere.limits.Total))
 	_, err = other.Forward(buffer)
 	require.NoError(t, err)
 	c.reclaim()
-	assert.Zero(t, c.share().held.Load())
-	assert.EqualValues(t, 2<<10, other.share().held.Load())
-	assert.EqualValues(t, 2<<10, b.Held())
+	assert.Zero(t, b.Held())
+	assert.EqualValues(t, 2<<10, elsewhere.Held())
 }
 
 // feeder is a socket with the input that the test gives it. It notes how much it is asked for.

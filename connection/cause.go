@@ -82,6 +82,9 @@ func (c *Connection) endedBy(reason protocol.Reason) bool {
 
 // classify returns why an operation on the socket failed.
 func (c *Connection) classify(op string, err error) (protocol.Reason, error) {
+	if p, ok := errors.AsType[*transport.PanicError](err); ok {
+		return protocol.ReasonTransportError, &protocol.PanicError{Value: p.Value, Stack: p.Stack}
+	}
 	if transport.IsReset(err) {
 		return protocol.ReasonPeerReset, c.opError(op, err)
 	}

@@ -325,12 +325,14 @@ func (c *Connection) answerLater(r reply, err error) {
 // callLate runs a callback outside a guarded turn. A panic in it is published as HandlerFailed: no
 // connection is left for it to end.
 func (c *Connection) callLate(done func(error), err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			c.publishHandlerFailed(protocol.ReasonHandlerPanic, &protocol.PanicError{Value: value, Stack: debug.Stack()}, false)
-		}
-	}()
-	done(err)
+	c.shared.call(func() {
+		defer func() {
+			if value := recover(); value != nil {
+				c.publishHandlerFailed(protocol.ReasonHandlerPanic, &protocol.PanicError{Value: value, Stack: debug.Stack()}, false)
+			}
+		}()
+		done(err)
+	})
 }
 
 // Drop implements tcpactor.Source: a message for a connection that has ended, or has not begun.

@@ -12,7 +12,7 @@ import (
 type entry struct {
 	next   *entry           // in the writer's inbox or queue
 	data   []byte           // the part of the first slice that is not written yet
-	chunk  *transport.Chunk // the memory behind data, to be released; nil where it was the caller's own
+	chunk  *transport.Chunk // the memory behind data, or small memory kept for a copy; nil: none
 	done   func(error)      // the completion, if one is wanted
 	memory int              // bytes of the budget that it holds, to its end; of a run, those of its first slice
 	rest   *rest            // nil: none
@@ -51,12 +51,27 @@ func (e *entry) makeRest() *rest {
 	return e.rest
 }
 
+// keepMemory is the most memory that an entry keeps for the next copy, in bytes: the smallest
+// chunk. So a small write visits one pool, not two.
+const keepMemory = 256
+
 // copyOf makes the entry one of a copy of p.
 func (e *entry) copyOf(p []byte) {
-	if len(p) > 0 {
-		e.chunk = transport.NewChunk(len(p))
-		e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
+	if len(p) == 0 {
+		return
 	}
+	if e.chunk == nil || len(p) > len(e.chunk.Bytes) {
+		e.hold(transport.NewChunk(len(p)))
+	}
+	e.data = e.chunk.Bytes[:copy(e.chunk.Bytes, p)]
+}
+
+// hold makes chunk the memory of the entry.
+func (e *entry) hold(chunk *transport.Chunk) {
+	if e.chunk != nil {
+		e.chunk.Release()
+	}
+	e.chunk = chunk
 }
 
 // buffers makes the entry one of several slices, at least one, of n bytes in all.
@@ -70,8 +85,12 @@ func (e *entry) buffers(bufs [][]byte, n int) {
 
 // clear gives back what the entry holds.
 func (e *entry) clear() {
-	if e.chunk != nil {
-		e.chunk.Release()
+	kept := e.chunk
+	if kept != nil && len(kept.Bytes) <= keepMemory {
+		kept.Reuse()
+	} else if kept != nil {
+		kept.Release()
+		kept = nil
 	}
 	switch r := e.rest; {
 	case r == nil:
@@ -81,7 +100,7 @@ func (e *entry) clear() {
 		*r = rest{}
 		rests.Put(r)
 	}
-	*e = entry{}
+	*e = entry{chunk: kept}
 }
 
 // file returns the file that it sends, nil where it is slices.

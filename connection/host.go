@@ -90,6 +90,7 @@ func (c *Connection) install(ctx actor.Context, again bool) {
 func (c *Connection) makeHandler(ctx actor.Context) (made bool) {
 	defer c.guard(ctx, &made)
 	c.receiver = c.factory().Open()
+	c.noteGate()
 	return true
 }
 

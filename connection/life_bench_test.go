@@ -84,6 +84,7 @@ func lives(t testing.TB, publish func(any), subscriber func(any)) (run, end func
 	parent := system.Root.Spawn(actor.PropsFromFunc(func(actor.Context) {}, actor.WithDispatcher(turns)))
 	spawner := NewSpawner(Config{
 		Publish: publish,
+		Call:    func(callback func()) { callback() },
 		System:  system, Parent: parent, Factory: tcpactor.Handlers(func() tcpactor.Handler { return echoer{} }),
 		Options: Options{}.WithDefaults(), Dispatchers: []actor.Dispatcher{turns},
 		Ended: func(*Connection) {}, Counted: func(int) {},

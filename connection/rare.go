@@ -37,6 +37,8 @@ type rare struct {
 
 	dialled *dialled // nil: it was accepted
 
+	ungated atomic.Bool // the handler is an Ungated one: ReadGate does not hold Data back
+
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
 
 	writerErr error // why the writer ended; the writer's until signalWriterEnded, then the connection's

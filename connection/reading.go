@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
@@ -191,11 +192,25 @@ func (c *Connection) writesQuiet() bool {
 	writes, bytes := c.credit.pending()
 	switch c.shared.options.ReadGate {
 	case GateLowWater:
-		return bytes <= c.shared.limits.lowWater
+		return bytes <= c.shared.limits.lowWater || c.ungated()
 	case GateOff:
 		return true
 	default:
-		return writes == 0
+		return writes == 0 || c.ungated()
+	}
+}
+
+// ungated reports whether the handler wants Data also while its own writes are pending.
+func (c *Connection) ungated() bool {
+	r := c.rare.Load()
+	return r != nil && r.ungated.Load()
+}
+
+// noteGate notes whether the handler that has just been made is an Ungated one.
+func (c *Connection) noteGate() {
+	u, is := c.receiver.(tcpactor.Ungated)
+	if is = is && u.Ungated(); is || c.ungated() {
+		c.makeRare().ungated.Store(is)
 	}
 }
 
@@ -209,23 +224,35 @@ func (c *Connection) writesReleased() {
 // shown is the part of the input that a handler is given. A connection has one only from present to
 // reclaim, so that an idle connection is small.
 type shown struct {
+	from   *Connection
 	data   protocol.Data
 	buffer protocol.Buffer
 }
 
 var shownPool = sync.Pool{New: func() any { return new(shown) }}
 
+// newShown returns an empty one. A chunk that has been shown before has one with it.
+func newShown(chunk *transport.Chunk) *shown {
+	if chunk != nil {
+		if s, ok := chunk.Kept.(*shown); ok {
+			chunk.Kept = nil
+			return s
+		}
+	}
+	return shownPool.Get().(*shown)
+}
+
 func (c *Connection) present(eof bool) any {
 	if c.shown == nil { // or it was presented, and the actor failed before it was shown
-		c.shown = shownPool.Get().(*shown)
+		c.shown = newShown(c.input.Chunk())
 	}
 	s := c.shown
-	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), c.input.Chunk(), eof)
+	s.from = c
+	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), s, eof)
 	s.buffer.Bound(c.shared.mostNeeded)
 	s.data = protocol.Data{Socket: c, Buffer: &s.buffer, EOF: eof}
 	c.input.Need(0)
 	c.flags.unseen = false
-	c.lend(&s.buffer)
 	return &s.data
 }
 
@@ -242,17 +269,22 @@ func (c *Connection) show(ctx actor.Context) {
 	c.deliver(ctx, &c.shown.data)
 }
 
-// reclaim takes back from the Buffer what the handler left in it.
+// reclaim takes back from the Buffer what the handler left in it. What was shown goes with the
+// chunk from the moment that the chunk is released: then it is another connection's.
 func (c *Connection) reclaim() {
-	unread := c.input.Len()
-	c.takeBack()
-	s := c.shown
-	if n := s.buffer.Needed(); n > 0 {
-		c.need(n, c.input.Len() < unread)
-	}
-	c.lend(nil)
+	s, chunk, unread := c.shown, c.input.Chunk(), c.input.Len()
+	needed, left, ours := s.buffer.Needed(), s.buffer.Len(), chunk != nil && s.buffer.Storage() != nil
 	*s, c.shown = shown{}, nil
-	shownPool.Put(s)
+	if ours {
+		chunk.Kept = s
+		c.input.Keep(left)
+	} else {
+		c.input.Lose() // the memory has changed hands, or the end has dropped it
+		shownPool.Put(s)
+	}
+	if needed > 0 {
+		c.need(needed, c.input.Len() < unread)
+	}
 	c.account()
 }
 

@@ -84,14 +84,15 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 		return 0, errNoBuffer
 	}
 	n := b.Len()
-	chunk, ours := b.Storage().(*transport.Chunk)
-	if !ours || n < len(chunk.Bytes)/smallPart {
+	from, chunk := lender(b)
+	shares := from != nil && c.shared.budget != nil && from.shared.budget == c.shared.budget
+	if chunk == nil || n < len(chunk.Bytes)/smallPart && !(shares && c.shared.budget.tight(n)) {
 		n, err := c.Write(b.Bytes())
 		b.Discard(n)
 		return n, err
 	}
-	memory, own := len(chunk.Bytes), c.lent(b)
-	if own {
+	memory := len(chunk.Bytes)
+	if shares {
 		memory = 0 // taken already, for reading
 	}
 	crossed, err := c.acquire(c.slow(), n, memory)
@@ -101,20 +102,31 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 		}
 		return b.Discard(n), nil
 	}
-	if own {
-		memory = c.handOver()
+	if shares {
+		memory = from.handOver(c)
 	}
 	e := newEntry()
 	e.data, _ = b.Hand()
-	e.chunk, e.memory = chunk, memory
+	e.hold(chunk)
+	e.memory = memory
 	c.post(e, crossed)
 	return n, nil
+}
+
+// lender returns the connection whose input b shows, and the memory behind it; nil if b shows other
+// bytes. It must be called on that connection's turn: b is valid in the call of its handler only.
+func lender(b *protocol.Buffer) (*Connection, *transport.Chunk) {
+	if s, ours := b.Storage().(*shown); ours && s.from != nil {
+		return s.from, s.from.input.Chunk()
+	}
+	return nil, nil
 }
 
 var errNoBuffer = errors.New("berth: no buffer to forward")
 
 // smallPart: less than this part of a chunk is copied, not handed over. It is cheaper, and the
-// write buffer's limit would not mean much if each queued byte could hold a whole chunk.
+// write buffer's limit would not mean much if each queued byte could hold a whole chunk. But a copy
+// needs memory, and where the budget has none the chunk is counted already.
 const smallPart = 4
 
 // Pause implements protocol.Socket. It goes through the mailbox: mail is read before input is.

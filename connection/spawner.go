@@ -26,6 +26,7 @@ type Spawner struct {
 	addr   net.Addr
 
 	publish func(event any)
+	call    func(callback func())
 
 	dispatchers    []actor.Dispatcher
 	current        atomic.Pointer[settings] // of the next connections
@@ -99,6 +100,9 @@ type Config struct {
 	// Publish tells the subscribers of the event stream, even if their code fails. Any goroutine
 	// calls it.
 	Publish func(event any)
+	// Call runs a callback of the user's that is not on the turn of a connection, and waits for it,
+	// unless the callback may be waiting for the end of this Spawner. Any goroutine calls it.
+	Call func(callback func())
 }
 
 // NewSpawner returns a spawner without connections.
@@ -112,6 +116,7 @@ func NewSpawner(config Config) *Spawner {
 		later:       config.Dispatchers[0].Schedule,
 		epoch:       time.Now(),
 		publish:     config.Publish,
+		call:        config.Call,
 		dispatchers: config.Dispatchers,
 		budget:      config.Budget,
 		sooner:      config.Sooner,

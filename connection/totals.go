@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -107,4 +108,14 @@ func (s *Spawner) Totals() Totals {
 		}
 	}
 	return t
+}
+
+// MaybeSent returns how many bytes the peer may have got behind those of Stats.Written: over TLS
+// several records may be under way at the end, and count as written together. It is for the
+// connection's turn, from Closed on.
+func (c *Connection) MaybeSent() uint64 {
+	if t, is := c.socket.(transport.Unsure); is && c.state() == closed {
+		return uint64(t.Unsure())
+	}
+	return 0
 }

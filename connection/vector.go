@@ -1,6 +1,9 @@
 package connection
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // vector is scratch memory for one gathering write. It is pooled because idle connections need
 // none.
@@ -14,6 +17,16 @@ func newVector() *vector { return vectors.Get().(*vector) }
 func (v *vector) free(used int) {
 	clear(v.bufs[:used])
 	vectors.Put(v)
+}
+
+// alone returns what fill would for a queue that is one slice, nil for others. Most are, and those
+// need no scratch memory.
+func alone(q *queue) [][]byte {
+	e := q.first
+	if e.next != nil || e.rest != nil || len(e.data) > maxBatch {
+		return nil
+	}
+	return unsafe.Slice(&e.data, 1)
 }
 
 // fill gathers the slices of as many entries as one system call takes, up to the first file.

@@ -180,6 +180,10 @@ func (w *writer) write() {
 	case head.file() != nil:
 		n, err = w.writeFile(head)
 	default:
+		if bufs := alone(&w.queue); bufs != nil {
+			n, err = w.c.socket.Writev(bufs)
+			break
+		}
 		v := newVector()
 		bufs := v.fill(&w.queue)
 		if len(bufs) > 0 {

@@ -222,6 +222,11 @@ func TestOneSystemCallTakesTheWholeQueueAsFarAsItMay(t *testing.T) {
 	assert.Len(t, v.fill(queueOf(of(len(many), nil, many...), of(1, nil, b))), maxVector)
 	big := make([]byte, maxBatch)
 	assert.Len(t, v.fill(queueOf(of(2, nil, a), of(len(big), nil, big), of(1, nil, b))), 2, "a batch is about %d bytes", maxBatch)
+
+	assert.Equal(t, "a", text(alone(queueOf(of(1, nil, a)))))
+	assert.Nil(t, alone(queueOf(of(1, nil, a), of(1, nil, b))))
+	assert.Nil(t, alone(queueOf(of(2, nil, a, b))))
+	assert.Nil(t, alone(queueOf(of(maxBatch+1, nil, append(big, 'x')))))
 }
 
 func TestAFileIsOneWriteInItsPlace(t *testing.T) {

@@ -76,7 +76,7 @@ func (s *server) accepted(conn net.Conn) {
 // stream makes a connection of conn.
 func (s *server) stream(conn net.Conn, permit *connection.Permit) {
 	o := s.options()
-	s.tune(conn, o)
+	tune(conn, o, s.bind != nil)
 	s.limitKernel(conn, o)
 	if o.TLSConfig != nil {
 		s.spawn(transport.NewTLSStream(conn, o.TLSConfig, &s.readers), s.streamLane(), permit)

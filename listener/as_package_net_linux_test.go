@@ -189,6 +189,61 @@ func TestAnAcceptedSocketHasTheOptionsThatPackageNetWouldGiveIt(t *testing.T) {
 	}
 }
 
+// dialledAsPackageNet is asPackageNet for a connection that is dialled.
+func dialledAsPackageNet(t *testing.T, there net.Listener, dialer net.Dialer, options Options, change func(*net.TCPConn)) map[string]int {
+	t.Helper()
+	c, err := dialer.Dial("tcp", there.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	accepted, err := there.Accept()
+	require.NoError(t, err)
+	defer accepted.Close()
+	tcp := c.(*net.TCPConn)
+	if change != nil {
+		change(tcp)
+	}
+	if options.RecvBufferSize > 0 {
+		require.NoError(t, tcp.SetReadBuffer(options.RecvBufferSize))
+		require.NoError(t, tcp.SetWriteBuffer(options.SendBufferSize))
+	}
+	return settings(t, serverEnd(t, accepted))
+}
+
+func TestADialledSocketHasTheOptionsThatPackageNetWouldGiveIt(t *testing.T) {
+	minute := net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: time.Minute}
+	probing := sets(map[string]int{"SO_KEEPALIVE": 1, "TCP_KEEPIDLE": 33, "TCP_KEEPINTVL": 44, "TCP_KEEPCNT": 4, "SO_SNDBUF": 50_000})
+	for name, one := range map[string]struct {
+		dialer  net.Dialer
+		options Options
+		change  func(*net.TCPConn)
+	}{
+		"nothing said":         {},
+		"a time":               {dialer: net.Dialer{KeepAlive: time.Minute}},
+		"no probes":            {dialer: net.Dialer{KeepAlive: -1}},
+		"three probes":         {dialer: net.Dialer{KeepAliveConfig: three.KeepAliveConfig}},
+		"Control":              {dialer: net.Dialer{KeepAlive: -1, Control: probing}},
+		"KeepAlive over three": {net.Dialer{KeepAliveConfig: three.KeepAliveConfig}, Options{KeepAlive: time.Minute}, func(c *net.TCPConn) { _ = c.SetKeepAliveConfig(minute) }},
+		"KeepAlive off":        {net.Dialer{}, Options{KeepAlive: -1}, func(c *net.TCPConn) { _ = c.SetKeepAliveConfig(net.KeepAliveConfig{}) }},
+		"delay":                {net.Dialer{}, Options{DisableNoDelay: true}, func(c *net.TCPConn) { _ = c.SetNoDelay(false) }},
+		"buffers":              {net.Dialer{}, Options{RecvBufferSize: 20_000, SendBufferSize: 30_000}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dialsWith(t, one.options, func(t *testing.T, dial dialFunc) {
+				there, err := net.Listen("tcp", "127.0.0.1:0")
+				require.NoError(t, err)
+				defer there.Close()
+				want := dialledAsPackageNet(t, there, one.dialer, one.options, one.change)
+				_, err = dial(context.Background(), there.Addr().String(), newAsker(), DialOptions{Dialer: one.dialer})
+				require.NoError(t, err)
+				accepted, err := there.Accept()
+				require.NoError(t, err)
+				defer accepted.Close()
+				assert.Equal(t, want, settings(t, serverEnd(t, accepted)))
+			})
+		})
+	}
+}
+
 // overServers runs a test with each transport, over TCP and unix sockets, with Listen and with
 // Serve.
 func overServers(t *testing.T, test func(t *testing.T, network string, serve func(net.ListenConfig, Options) *Listener)) {

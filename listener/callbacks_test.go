@@ -222,6 +222,45 @@ func TestAnEndDoesNotWaitForCallbacksThatNeverReturn(t *testing.T) {
 	})
 }
 
+// onNoTurn are the callbacks that run on no connection's turn. Each function returns once it has
+// brought a call about.
+var onNoTurn = map[string]func(t *testing.T, c net.Conn, socket protocol.Socket, call func()){
+	"Left of a group": func(t *testing.T, _ net.Conn, socket protocol.Socket, call func()) {
+		g := &connection.Group{Left: func(protocol.Socket, *protocol.Closing) { call() }}
+		require.NoError(t, g.Add(socket))
+		socket.Abort()
+	},
+	"a completion after the end": func(t *testing.T, c net.Conn, socket protocol.Socket, call func()) {
+		socket.Abort()
+		_, _ = io.Copy(io.Discard, c)
+		eventually(t, func() bool { return socket.Info().State == protocol.StateClosed })
+		socket.Do(&protocol.Pause{}, func(error) { call() })
+	},
+}
+
+func TestACallbackOnNoTurnMayWaitForTheEndOfItsListener(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		o.Connection = brisk
+		for what, bring := range onNoTurn {
+			for way, wait := range waits {
+				t.Run(what+"/"+way, func(t *testing.T) {
+					t.Parallel()
+					w := newWorld()
+					l := w.listen(t, of(newEcho()), o)
+					c := dial(t, l)
+					echoes(t, c)
+					began, returned := time.Now(), make(chan error, 1)
+					bring(t, c, l.Connections()[0], func() { returned <- wait(l) })
+					require.NoError(t, receive(t, returned))
+					assert.Less(t, time.Since(began), joinGrace, "it is waited for as for any callback, not as for a goroutine")
+					receive(t, l.Done())
+					eventually(t, func() bool { return len(w.actors()) == 0 })
+				})
+			}
+		}
+	})
+}
+
 // insider calls the listener from everything that runs on a connection's turn.
 type insider struct {
 	h       *handle
@@ -293,29 +332,32 @@ func TestAHandlerThatEndsItsListenerIsToldAtOnceThatItCannotWait(t *testing.T) {
 }
 
 func TestACallbackOfTLSThatEndsItsListenerIsToldAtOnceThatItCannotWait(t *testing.T) {
-	for way, proxied := range map[string]bool{"Close": false, "Shutdown": true} {
-		h := &handle{ready: make(chan struct{})}
-		answers := make(chan error, 1)
-		o := Options{Connection: brisk, TLSConfig: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			answers <- waits[way](h.get())
-			return nil, errBoom
-		}}}
-		if proxied {
-			o = behindProxy(o)
+	overEach(t, func(t *testing.T, each Options) {
+		for way, proxied := range map[string]bool{"Close": false, "Shutdown": true} {
+			h := &handle{ready: make(chan struct{})}
+			answers := make(chan error, 1)
+			o := Options{Transport: each.Transport, Connection: brisk}
+			o.TLSConfig = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				answers <- waits[way](h.get())
+				return nil, errBoom
+			}}
+			if proxied {
+				o = behindProxy(o)
+			}
+			w := newWorld()
+			l, err := Listen(w.Root, anyPort, of(newEcho()), o)
+			require.NoError(t, err)
+			h.set(l)
+			c := dial(t, l)
+			if proxied {
+				send(t, c, headerOf("192.0.2.1"))
+			}
+			go func() { _ = tls.Client(c, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+			require.Equal(t, ErrFromHandler, receive(t, answers))
+			receive(t, l.Done())
+			assert.Empty(t, w.actors())
 		}
-		w := newWorld()
-		l, err := Listen(w.Root, anyPort, of(newEcho()), o)
-		require.NoError(t, err)
-		h.set(l)
-		c := dial(t, l)
-		if proxied {
-			send(t, c, headerOf("192.0.2.1"))
-		}
-		go func() { _ = tls.Client(c, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
-		require.Equal(t, ErrFromHandler, receive(t, answers))
-		receive(t, l.Done())
-		assert.Empty(t, w.actors())
-	}
+	})
 }
 
 // A handler may wait for the end of another listener, even if that listener has connections whose

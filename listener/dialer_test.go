@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,8 +62,12 @@ func (w *world) dialer(t *testing.T, options Options) *Dialer {
 type dialFunc func(ctx context.Context, addr string, a *asker, o DialOptions) (protocol.Socket, error)
 
 // dials are the ways to open an outgoing connection.
-func dials(t *testing.T, test func(t *testing.T, dial dialFunc)) {
-	overEach(t, func(t *testing.T, options Options) {
+func dials(t *testing.T, test func(t *testing.T, dial dialFunc)) { dialsWith(t, Options{}, test) }
+
+func dialsWith(t *testing.T, options Options, test func(t *testing.T, dial dialFunc)) {
+	overEach(t, func(t *testing.T, each Options) {
+		options := options
+		options.Transport = each.Transport
 		t.Run("dialer", func(t *testing.T) {
 			w := newWorld()
 			d := w.dialer(t, options)
@@ -132,6 +137,29 @@ func TestDialOverTLSReturnsAfterTheHandshake(t *testing.T) {
 		assert.ErrorAs(t, err, &unknown)
 		assert.Empty(t, b.closed, "no handler saw it")
 	})
+}
+
+// The host of the address is the server's name also where the program verifies the certificate by
+// itself: a server of several names needs it.
+func TestDialSendsTheHostAsTheServersName(t *testing.T) {
+	for _, skip := range []bool{false, true} {
+		dials(t, func(t *testing.T, dial dialFunc) {
+			server, client := certified(t)
+			names := make(chan string, 1)
+			server.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+				names <- hello.ServerName
+				return nil, errors.New("no")
+			}
+			peer := newWorld().listen(t, of(newEcho()), Options{TLSConfig: server})
+			_, port, err := net.SplitHostPort(peer.Addr().String())
+			require.NoError(t, err)
+			client.ServerName, client.InsecureSkipVerify = "", skip
+			_, err = dial(t.Context(), net.JoinHostPort("localhost", port), newAsker(), DialOptions{TLSConfig: client})
+			require.Error(t, err)
+			assert.Equal(t, "localhost", receive(t, names))
+			assert.Empty(t, client.ServerName, "it is the caller's own")
+		})
+	}
 }
 
 func TestDialToNothingIsPackageNetsError(t *testing.T) {
@@ -365,6 +393,10 @@ func TestBadDialsAreOneSentence(t *testing.T) {
 	assert.ErrorContains(t, err, `Network "udp" is none of`)
 	_, err = d.Dial(ctx, anyPort, of(newAsker()), DialOptions{Connection: &connection.Options{ReadBufferSize: -1}})
 	assert.ErrorContains(t, err, "ReadBufferSize")
+	_, err = d.Dial(ctx, "", of(newAsker()), DialOptions{Network: "unix"})
+	assert.EqualError(t, err, "berth: the address is empty: give the path of the unix socket")
+	_, err = d.Dial(ctx, "/"+strings.Repeat("x", 200), of(newAsker()), DialOptions{Network: "unix"})
+	assert.ErrorContains(t, err, "has 201 bytes; the most is ")
 	_, err = d.Adopt(ctx, nil, of(newAsker()), DialOptions{})
 	assert.EqualError(t, err, "berth: no net.Conn to adopt")
 }

@@ -64,8 +64,13 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 	if err := options.Validate(factory); err != nil {
 		return nil, err
 	}
-	if options.Network == "" {
+	switch options.Network {
+	case "":
 		options.Network = "tcp"
+	case "unix":
+		if err := checkPath(addr); err != nil {
+			return nil, err
+		}
 	}
 	dialer := options.Dialer
 	if _, limited := ctx.Deadline(); dialer.Timeout == 0 && dialer.Deadline.IsZero() && !limited {
@@ -84,7 +89,7 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 		}
 		return nil, err
 	}
-	if options.TLSConfig != nil && options.TLSConfig.ServerName == "" && !options.TLSConfig.InsecureSkipVerify {
+	if options.TLSConfig != nil && options.TLSConfig.ServerName == "" { // as tls.Dial does
 		if host, _, err := net.SplitHostPort(addr); err == nil {
 			options.TLSConfig = options.TLSConfig.Clone()
 			options.TLSConfig.ServerName = host
@@ -159,7 +164,7 @@ func (s *server) dialled(conn net.Conn, factory tcpactor.Factory, options *DialO
 	}
 	defer s.leave()
 	o := s.options()
-	s.tune(conn, o)
+	tune(conn, o, false) // a net.Dialer has probes of its own
 	s.limitKernel(conn, o)
 	socket, lane, err := s.transportOf(conn, options.TLSConfig)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // The events that a listener publishes on the actor system's EventStream, as pointers, besides
 // those of package connection. Nothing is logged anywhere else.
 type (
-	// Started: the listener accepts.
+	// Started: the listener accepts, or the dialer can dial.
 	Started struct{ Addr net.Addr }
 	// AcceptFailed: an accept failed, or the listening socket could not be opened again; the next
 	// try comes after Wait. 0 means that no try comes by itself: other code closed the socket that
@@ -111,6 +111,9 @@ func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscripti
 func recordOf(event any) (slog.Level, string) {
 	switch e := event.(type) {
 	case *Started:
+		if e.Addr == (nowhere{}) {
+			return slog.LevelInfo, "dialing"
+		}
 		return slog.LevelInfo, "listening"
 	case *AcceptFailed:
 		return slog.LevelWarn, "accept failed"

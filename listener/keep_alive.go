@@ -51,12 +51,14 @@ func configOf(l net.Listener) (config net.ListenConfig) {
 	return config
 }
 
-// tune sets the socket options of a connection that package net accepted. Their errors are those of
-// a connection that is gone already, or of a kind of socket that does not know them.
-func (s *server) tune(conn net.Conn, o *Options) {
+// tune sets the socket options of a connection that package net accepted or dialled. bound says
+// that it comes from a listening socket that was opened here. If not, a net.Listener of the user's
+// or a net.Dialer has set the probes, and without KeepAlive they stay. The errors are those of a
+// connection that is gone already, or of a kind of socket that does not know them.
+func tune(conn net.Conn, o *Options, bound bool) {
 	if c, ok := transport.Below[interface {
 		SetKeepAliveConfig(config net.KeepAliveConfig) error
-	}](conn); ok && (s.bind != nil || o.KeepAlive != 0) { // without KeepAlive a listener of the user's decides itself
+	}](conn); ok && (bound || o.KeepAlive != 0) {
 		if probes := o.keepAlive(o.ListenConfig); !probes.leave {
 			_ = c.SetKeepAliveConfig(probes.KeepAliveConfig)
 		}

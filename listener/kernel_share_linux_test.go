@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"crypto/tls"
 	"net"
 	"testing"
 	"time"
@@ -65,6 +66,35 @@ func TestKernelBuffersAreTheKernelsAffairWhereThereIsNoNeed(t *testing.T) {
 		echoes(t, c)
 		assert.Equal(t, 50_000, recvBuffer(t, c), "what is given counts")
 		assert.Equal(t, 256<<10, unsentLimit(t, c))
+	})
+}
+
+func TestWithABudgetADialledConnectionsKernelBuffersAreItsShare(t *testing.T) {
+	dialsWith(t, Options{MemoryBudget: 16 << 20}, func(t *testing.T, dial dialFunc) {
+		server, client := certified(t)
+		for _, secured := range []bool{false, true} {
+			there, err := net.Listen("tcp", anyPort)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = there.Close() })
+			accepted := make(chan net.Conn, 1)
+			var o DialOptions
+			if secured {
+				o.TLSConfig = client
+			}
+			go func() {
+				c, err := there.Accept()
+				if err == nil && secured {
+					_ = tls.Server(c, server).Handshake()
+				}
+				accepted <- c
+			}()
+			_, err = dial(t.Context(), there.Addr().String(), newAsker(), o)
+			require.NoError(t, err)
+			c := receive(t, accepted)
+			t.Cleanup(func() { _ = c.Close() })
+			assert.Equal(t, 256<<10, unsentLimit(t, c))
+			assert.Equal(t, 256<<10, recvBuffer(t, c))
+		}
 	})
 }
 

@@ -104,7 +104,7 @@ func isNone(given any) bool {
 
 func checkFactory(factory tcpactor.Factory) error {
 	if factory == nil {
-		return errors.New("berth: no handler: give one of Handlers, Functions, Actors")
+		return errors.New("berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors")
 	}
 	if d, ok := factory.(interface{ Validate() error }); ok {
 		return d.Validate()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
@@ -37,4 +38,14 @@ func TestWhatAClientCanBringAboutIsNoErrorRecord(t *testing.T) {
 	text.Reset()
 	system.EventStream.Publish(&connection.Closing{PID: pid, RemoteAddr: addr, Err: err})
 	assert.Empty(t, text.String(), "a record for every connection")
+}
+
+func TestTheRecordOfADialersStartDoesNotSayThatItListens(t *testing.T) {
+	w := newWorld()
+	var text bytes.Buffer
+	defer w.EventStream.Unsubscribe(Log(w.ActorSystem, slog.New(slog.NewTextHandler(&text, nil))))
+	d, err := NewDialer(w.Root, Options{})
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	assert.Contains(t, text.String(), "msg=dialing addr=dialer")
 }

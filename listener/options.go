@@ -142,9 +142,9 @@ type Options struct {
 	DisableNoDelay bool
 	// KeepAlive is the idle time before the first TCP keep-alive probe, and the time between two
 	// probes. The connection ends after 9 probes without an answer. Default: the value of
-	// ListenConfig or, with Serve, of the given net.Listener; 15 s where they have none, as in
-	// package net. Off: a peer that vanished silently is noticed only when something is written to
-	// it.
+	// ListenConfig or, with Serve, of the given net.Listener, and of the net.Dialer for an outgoing
+	// connection; 15 s where they have none, as in package net. Off: a peer that vanished silently
+	// is noticed only when something is written to it.
 	//
 	// A kernel or a kind of socket that does not know an option for probes, or TCP_NODELAY, goes
 	// without it.

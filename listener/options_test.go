@@ -121,7 +121,7 @@ func TestMoreAcceptorsOrEventLoopsThanGainAnythingAreRefused(t *testing.T) {
 func TestWithoutAHandlerOrAListenerNothingIsStarted(t *testing.T) {
 	w := newWorld()
 	_, err := Listen(w.Root, anyPort, nil, Options{})
-	require.EqualError(t, err, "berth: no handler: give one of Handlers, Functions, Actors")
+	require.EqualError(t, err, "berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors")
 	_, err = Listen(w.Root, anyPort, tcpactor.Functions[int]{}, Options{})
 	require.EqualError(t, err, "berth: Functions needs a Read")
 	_, err = Serve(w.Root, nil, of(&echo{}), Options{})

@@ -148,7 +148,7 @@ func TestTheHandlerCanBeReplacedForNewConnections(t *testing.T) {
 		assert.Equal(t, "fun", ask(dial(t, l)))
 		assert.Equal(t, "two", ask(second))
 
-		require.EqualError(t, l.SetHandler(nil), "berth: no handler: give one of Handlers, Functions, Actors")
+		require.EqualError(t, l.SetHandler(nil), "berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors")
 		require.Error(t, l.SetHandler(tcpactor.Functions[struct{}]{}))
 		assert.Equal(t, "fun", ask(dial(t, l)))
 		require.NoError(t, l.Close())

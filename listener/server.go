@@ -107,6 +107,7 @@ func (s *server) begin(children *actor.PID) {
 		Ended:       func(*connection.Connection) { s.signalEnded() },
 		Counted:     s.counter.set,
 		Publish:     s.publish,
+		Call:        func(callback func()) { _ = s.call(callback) },
 	})
 	spawner.SetLingerers(s.options().mostLingering())
 	s.spawner.Store(spawner)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -107,6 +108,9 @@ func checkAddr(network, addr string) error {
 	}
 	if addr == "" {
 		return errNoAddress
+	}
+	if strings.ContainsAny(addr, "/@") {
+		return fmt.Errorf("berth: the address %q is none of TCP: for a unix socket, the option Network is \"unix\"", addr)
 	}
 	if _, port, err := net.SplitHostPort(addr); err == nil && port == "" {
 		return fmt.Errorf("berth: the address %q has no port; port 0 is any free one", addr)

@@ -148,6 +148,8 @@ func TestAnAddressThatIsMissingOrTooLongIsOneSentence(t *testing.T) {
 		{"tcp", "127.0.0.1:", `berth: the address "127.0.0.1:" has no port; port 0 is any free one`},
 		{"tcp", "[::1]:", `berth: the address "[::1]:" has no port; port 0 is any free one`},
 		{"tcp", "7000", "berth: listen tcp: address 7000: missing port in address"},
+		{"tcp", "/run/x.sock", `berth: the address "/run/x.sock" is none of TCP: for a unix socket, the option Network is "unix"`},
+		{"", "@x", `berth: the address "@x" is none of TCP: for a unix socket, the option Network is "unix"`},
 		{"unix", "", "berth: the address is empty: give the path of the unix socket"},
 		{"unix", long, `berth: the unix path "` + long + `" has ` + map[bool]string{true: "108 bytes; the most is 107", false: "104 bytes; the most is 103"}[most == 107]},
 	} {

@@ -63,6 +63,7 @@ func newConn(socket protocol.Socket, inline bool) *Conn {
 // Socket returns the connection's handle: for its PID, a Link, WriteFile, Abort, Info and so on.
 // What is written to it goes out between the Writes of c. Pause, Resume and messages of the
 // program's own are not for it: c is the connection's handler.
+// After its Become another handler has the connection: then c is closed, and the connection is not.
 func (c *Conn) Socket() protocol.Socket { return c.socket }
 
 // LocalAddr implements net.Conn.

@@ -310,7 +310,7 @@ func TestAWriteThatGivesUpSaysWhatItHasTaken(t *testing.T) {
 				taken += n
 				result <- err
 			}()
-			eventually(t, func() bool { return c.Socket().Info().QueuedBytes == writeBufferSize })
+			eventually(t, func() bool { return c.Socket().Info().QueuedBytes > 0 }) // the kernel has no room
 			require.NoError(t, c.SetWriteDeadline(time.Now()))
 			err := receive(t, result)
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)

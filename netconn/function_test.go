@@ -189,3 +189,29 @@ func TestAFunctionTakesAConnectionOverWithItsUnreadBytes(t *testing.T) {
 		assert.Equal(t, io.EOF, err)
 	})
 }
+
+// The next handler of a Become gets what was not read. The function is told, and its return closes
+// nothing.
+func TestABecomeEndsTheFunctionsConnAndNotTheConnection(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		returned := make(chan error, 1)
+		echo := tcpactor.HandlerFunc(func(s protocol.Socket, b *protocol.Buffer) error {
+			_, err := s.Forward(b)
+			return err
+		})
+		_, _, dial := n.serve(t, Handler(func(conn net.Conn) {
+			p := make([]byte, 1)
+			_, err := conn.Read(p)
+			assert.NoError(t, err)
+			conn.(*Conn).Socket().Become(echo)
+			_, err = conn.Read(p)
+			returned <- err
+		}))
+		client := dial()
+		write(t, client, "xyz")
+		assert.ErrorIs(t, receive(t, returned), net.ErrClosed)
+		assert.Equal(t, "yz", read(t, client, 2))
+		write(t, client, "more")
+		assert.Equal(t, "more", read(t, client, 4))
+	})
+}

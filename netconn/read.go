@@ -141,6 +141,19 @@ func (c *Conn) closing(reason protocol.Reason) {
 	}
 }
 
+// replaced notes that another handler has the connection, after a Become. Here it is as after a
+// Close that leaves the connection open.
+func (c *Conn) replaced() {
+	c.mu.Lock()
+	held := c.held
+	c.held = false
+	c.mu.Unlock()
+	c.close()
+	if held {
+		c.socket.Resume()
+	}
+}
+
 // over notes that the connection has ended.
 func (c *Conn) over() {
 	c.mu.Lock()

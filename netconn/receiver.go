@@ -47,8 +47,12 @@ func (r *receiver) Receive(ctx actor.Context, message any) error {
 		}
 	case *protocol.Closed:
 		r.closed()
+	case *actor.Restarting:
+		if r.conn != nil && tcpactor.Replaced(r.conn.socket, message) {
+			r.conn.replaced()
+		}
 	case *protocol.Writable, *protocol.Draining:
-	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting, *actor.Terminated:
+	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Terminated:
 	default:
 		envelope := &actor.MessageEnvelope{Message: message, Sender: ctx.Sender()}
 		ctx.ActorSystem().DeadLetter.SendUserMessage(ctx.Self(), envelope)

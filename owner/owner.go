@@ -109,7 +109,7 @@ func (o *owned) Receive(ctx actor.Context) {
 		if o.owner == nil && m.losses == o.losses {
 			_ = o.socket.Close()
 		}
-	case *actor.Stopped:
+	case *actor.Stopped, *actor.Restarting:
 		o.stopGrace()
 	}
 }

@@ -101,6 +101,9 @@ type Unlink struct {
 // Buffer.Need is forgotten. Writes accepted before stay queued, and their completions still run.
 // The new handler gets again the events that still hold: Writable not ready, Draining, PeerClosed.
 //
+// What Wrap puts around the old handler goes with it, and what WrapAll puts around a connection's
+// handlers stays around the new one.
+//
 // The old handler gets nothing more, neither Closing nor Closed: these tell of the connection's
 // end, and come to the last handler. An actor gets Restarting, its children are stopped, and the
 // new handler comes once they have ended; what it watched stays watched. After a panic, where

@@ -3,6 +3,7 @@ package reconnect
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"runtime"
 	"strings"
@@ -190,12 +191,15 @@ func TestTheHandlersWritesComeFirst(t *testing.T) {
 func TestOnlyAnIdempotentWriteIsSentTwice(t *testing.T) {
 	inWorld(t, simnet.Options{BufferSize: 4}, func(t *testing.T, w *world) {
 		server := w.up()
+		// Longer than what fits twice: the reset comes before its end, even if the room that the
+		// read makes is used first.
+		const long = "abcdefghijkl"
 		r := newResults(t)
 		c := w.client(Options{}, silent)
 		peer := accept(t, server)
 		synctest.Wait()
-		require.NoError(t, r.send(c, "abcdef", true))
-		require.NoError(t, r.send(c, "ghi", false))
+		require.NoError(t, r.send(c, long, true))
+		require.NoError(t, r.send(c, "xyz", false))
 		synctest.Wait()
 		assert.Equal(t, "abcd", reads(t, peer, 4))
 		_ = peer.Reset()
@@ -208,10 +212,10 @@ func TestOnlyAnIdempotentWriteIsSentTwice(t *testing.T) {
 		synctest.Wait()
 		assert.Empty(t, r.got)
 		end(c)
-		outcome, _ := r.of("abcdef")
+		outcome, _ := r.of(long)
 		assert.Equal(t, MaybeSent, outcome, "a connection before has sent a part of it")
-		assert.ErrorIs(t, r.got["abcdef"].err, ErrClosed)
-		outcome, _ = r.of("ghi")
+		assert.ErrorIs(t, r.got[long].err, ErrClosed)
+		outcome, _ = r.of("xyz")
 		assert.Equal(t, NeverSent, outcome)
 	})
 }
@@ -592,4 +596,78 @@ func TestTheNamesOfStatesAndOutcomes(t *testing.T) {
 	assert.Equal(t, "unknown", State(99).String())
 	assert.Equal(t, "maybe sent", MaybeSent.String())
 	assert.Equal(t, "unknown", Outcome(99).String())
+}
+
+// A Become gives a client's connection another handler. The client stays: it writes, has the room
+// that comes, and dials again after the end.
+func TestABecomeKeepsTheClient(t *testing.T) {
+	inWorld(t, simnet.Options{BufferSize: 4}, func(t *testing.T, w *world) {
+		server := w.up()
+		r := newResults(t)
+		c := w.client(Options{}, silent)
+		defer end(c)
+		peer := accept(t, server)
+		synctest.Wait()
+		var closed []string
+		handler := func(name string) tcpactor.Factory {
+			return tcpactor.Functions[int]{
+				Accept: func(protocol.Socket) (int, error) { return 0, nil },
+				Read:   func(n int, _ protocol.Socket, b *protocol.Buffer) (int, error) { return n + b.Discard(b.Len()), nil },
+				Close:  func(int, *protocol.Closed) { closed = append(closed, name) },
+			}
+		}
+		require.NoError(t, c.Socket().Become(handler("one")))
+		require.NoError(t, c.Socket().Become(handler("two")))
+		require.NoError(t, r.send(c, "abcdef", false))
+		require.NoError(t, r.send(c, "ghi", false))
+		synctest.Wait()
+		assert.Equal(t, "abcdef", reads(t, peer, 6))
+		synctest.Wait()
+		_ = peer.Reset()
+		synctest.Wait()
+		assert.Equal(t, []string{"two"}, closed)
+		assert.Contains(t, w.states(), Disconnected)
+		peer = accept(t, server)
+		require.NoError(t, r.send(c, "jkl", false))
+		assert.Equal(t, "jkl", reads(t, peer, 3))
+		synctest.Wait()
+		assert.Len(t, r.got, 3)
+		go ends(t, peer)
+	})
+}
+
+// The factory of a Become panics, or ends its goroutine: the connection ends, and the client learns
+// what of its writes was sent.
+func TestABecomeThatFailsEndsOnlyTheConnection(t *testing.T) {
+	for how, fail := range map[string]func(){"panic": func() { panic(errOops) }, "Goexit": runtime.Goexit} {
+		t.Run(how, func(t *testing.T) {
+			inWorld(t, simnet.Options{}, func(t *testing.T, w *world) {
+				server := w.up()
+				r := newResults(t)
+				c := w.client(Options{}, silent)
+				defer end(c)
+				peer := accept(t, server)
+				require.NoError(t, r.send(c, "abc", false))
+				assert.Equal(t, "abc", reads(t, peer, 3))
+				synctest.Wait()
+				require.NoError(t, c.Socket().Become(failing(fail)))
+				_, _ = io.Copy(io.Discard, peer)
+				_ = peer.Close()
+				peer = accept(t, server)
+				outcome, _ := r.of("abc")
+				assert.Equal(t, Written, outcome)
+				require.NoError(t, r.send(c, "def", false))
+				assert.Equal(t, "def", reads(t, peer, 3))
+				go ends(t, peer)
+			})
+		})
+	}
+}
+
+// failing is a factory whose Open fails.
+type failing func()
+
+func (f failing) Open() tcpactor.Receiver {
+	f()
+	return nil
 }

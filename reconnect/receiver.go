@@ -7,9 +7,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-// handler returns the factory of one connection: the user's, with the client between.
+// handler returns the factory of one connection: the user's, with the client between. The client
+// stays where a Become puts another handler in the place of the first one.
 func (c *Client) handler(l *link) tcpactor.Factory {
-	return tcpactor.Wrap(opened{c.factory, func() {
+	return tcpactor.WrapAll(opened{c.factory, func() {
 		c.closed(l, protocol.ReasonHandlerPanic, protocol.ErrGoexit, 0)
 	}}, func(next tcpactor.Receiver) tcpactor.Receiver {
 		return tcpactor.ReceiverFunc(func(ctx actor.Context, message any) error {
@@ -26,12 +27,21 @@ func (c *Client) handler(l *link) tcpactor.Factory {
 					defer c.pump(l)
 				}
 			case *protocol.Closed:
-				reason, why, sent := m.Reason, m.Err, m.Stats.Written
+				reason, why, sent := m.Reason, m.Err, maySent(m)
 				defer func() { c.closed(l, reason, why, sent) }() // also where the handler panics
 			}
 			return next.Receive(ctx, message)
 		})
 	})
+}
+
+// maySent returns how many bytes the peer may have got.
+func maySent(m *protocol.Closed) uint64 {
+	sent := m.Stats.Written
+	if s, is := m.Socket.(interface{ MaybeSent() uint64 }); is {
+		sent += s.MaybeSent()
+	}
+	return sent
 }
 
 // accepted notes the socket of a connection that has opened.
@@ -84,6 +94,10 @@ func (o opened) Open() tcpactor.Receiver {
 	return r
 }
 
+// Keep implements tcpactor.Keeper. The Open of what follows may panic: the receiver before it is
+// told of the end then.
+func (o opened) Keep(next tcpactor.Factory) tcpactor.Factory { return tcpactor.Keep(o.factory, next) }
+
 type openedReceiver struct {
 	next    tcpactor.Receiver
 	opened  bool
@@ -99,6 +113,12 @@ func (r *openedReceiver) Receive(ctx actor.Context, message any) error {
 		panic(r.failure)
 	}
 	return nil
+}
+
+// Ungated implements tcpactor.Ungated.
+func (r *openedReceiver) Ungated() bool {
+	u, ok := r.next.(tcpactor.Ungated)
+	return ok && u.Ungated()
 }
 
 // Drains implements tcpactor.Drainer.

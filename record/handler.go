@@ -50,6 +50,10 @@ func Failed(closed *protocol.Closed) bool {
 // Handler records the connections of the handlers that factory makes. Each event is written to a
 // file before the handler gets it, by one system call, on the connection's turn: this costs some
 // microseconds, and is there after a crash of the process.
+//
+// A handler that a Become puts in the place of another is recorded in the same file.
+// tcpactor.Frames belongs inside: around a recorded handler it leaves only the payloads to record,
+// which are no stream to replay.
 func Handler(factory tcpactor.Factory, options Options) (tcpactor.Factory, error) {
 	switch info, err := os.Stat(options.Dir); {
 	case options.Dir == "":
@@ -70,7 +74,7 @@ func Handler(factory tcpactor.Factory, options Options) (tcpactor.Factory, error
 		options.MaxFiles = defaultFiles
 	}
 	r := &recorder{options: options, tapes: map[string]*tape{}}
-	return tcpactor.Wrap(factory, func(next tcpactor.Receiver) tcpactor.Receiver {
+	return tcpactor.WrapAll(factory, func(next tcpactor.Receiver) tcpactor.Receiver {
 		return &recorded{recorder: r, next: next}
 	}), nil
 }
@@ -81,17 +85,26 @@ type recorder struct {
 
 	mu    sync.Mutex
 	files int              // made and not removed
-	tapes map[string]*tape // of live connections, by PID: a handler that comes after a panic goes on with it
+	tapes map[string]*tape // of live connections, by PID: the next handler goes on with it. nil: it is not recorded
 }
 
 // tape returns the file of a connection, a new one for its first handler. nil: it is not recorded.
 func (r *recorder) tape(socket protocol.Socket, restarts int) *tape {
 	id := socket.PID().GetId()
-	if restarts > 0 {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.tapes[id]
+	r.mu.Lock()
+	t, known := r.tapes[id]
+	r.mu.Unlock()
+	if known || restarts > 0 {
+		return t
 	}
+	t = r.begin(socket)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tapes[id] = t
+	return t
+}
+
+func (r *recorder) begin(socket protocol.Socket) *tape {
 	if r.options.Pick != nil && !r.options.Pick(socket) || !r.take() {
 		return nil
 	}
@@ -101,10 +114,14 @@ func (r *recorder) tape(socket protocol.Socket, restarts int) *tape {
 		r.problem(err)
 		return nil
 	}
+	return t
+}
+
+// forget says that a connection has ended.
+func (r *recorder) forget(socket protocol.Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tapes[id] = t
-	return t
+	delete(r.tapes, socket.PID().GetId())
 }
 
 func (r *recorder) take() bool {
@@ -125,9 +142,6 @@ func (r *recorder) release() {
 
 // end closes the file of a connection that has ended.
 func (r *recorder) end(t *tape, closed *protocol.Closed) {
-	r.mu.Lock()
-	delete(r.tapes, closed.Socket.PID().GetId())
-	r.mu.Unlock()
 	r.problem(t.file.Close())
 	if r.options.Keep != nil && !r.options.Keep(closed) {
 		r.problem(os.Remove(t.file.Name()))
@@ -151,7 +165,12 @@ type recorded struct {
 // Receive implements tcpactor.Receiver.
 func (r *recorded) Receive(ctx actor.Context, message any) error {
 	if accepted, ok := message.(*protocol.Accepted); ok {
-		r.tape = r.recorder.tape(accepted.Socket, accepted.Restarts)
+		if r.tape = r.recorder.tape(accepted.Socket, accepted.Restarts); r.tape != nil && r.tape.busy {
+			r.tape = nil // another one around this one records the connection
+		}
+	}
+	if closed, ok := message.(*protocol.Closed); ok {
+		r.forget(closed.Socket)
 	}
 	if r.tape == nil {
 		return r.next.Receive(ctx, message)
@@ -164,8 +183,10 @@ func (r *recorded) Receive(ctx actor.Context, message any) error {
 func (r *recorded) record(ctx actor.Context, message any) (err error) {
 	t := r.tape
 	r.problem(t.before(message))
-	returned := false
+	returned, before := false, t.busy
+	t.busy = true
 	defer func() {
+		t.busy = before
 		if !returned {
 			value := recover()
 			r.problem(t.panicked(message, value))

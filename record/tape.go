@@ -19,8 +19,10 @@ type tape struct {
 	file    *os.File
 	began   time.Time
 	size    int64
-	over    bool // nothing is written any more: full, or an error
-	left    int  // bytes that the handler has been shown and has not consumed
+	over    bool   // nothing is written any more: full, or an error
+	left    int    // bytes that the handler has been shown and has not consumed
+	seen    uint64 // where in the stream the bytes end that it has been shown
+	busy    bool   // the handler is being called
 }
 
 const (
@@ -66,7 +68,7 @@ func (t *tape) before(message any) error {
 		event.Kind, event.Restarts = Accepted, m.Restarts
 	case *protocol.Data:
 		event.Kind, event.EOF = Data, m.EOF
-		fresh := m.Buffer.Bytes()[min(t.left, m.Buffer.Len()):]
+		fresh := t.fresh(m.Buffer)
 		event.N = len(fresh)
 		if t.options.Payload {
 			event.Bytes = fresh
@@ -87,6 +89,16 @@ func (t *tape) before(message any) error {
 		event.Kind, event.Type = Message, fmt.Sprintf("%T", message)
 	}
 	return t.add(event, last)
+}
+
+// fresh returns the bytes that no handler has been shown before.
+func (t *tape) fresh(b *protocol.Buffer) []byte {
+	shown := b.Bytes()
+	if at := b.Offset(); at < t.seen {
+		shown = shown[min(t.seen-at, uint64(len(shown))):]
+	}
+	t.seen = max(t.seen, b.Offset()+uint64(b.Len()))
+	return shown
 }
 
 // after writes what a call has returned, where that says something.

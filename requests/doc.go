@@ -13,9 +13,12 @@
 // actors; so Proto.Actor's RequestFuture and ReenterAfter work with it.
 //
 // Every request that was taken ends exactly once: with its answer, with ErrTimeout, or with the end
-// of the connection as a *ClosedError. Its answer may come after its time. A Pipeline keeps its
-// place until then and drops the answer, so that the next one does not take it. A Mux forgets its
-// identifier, and drops the answer as one that nothing waits for.
+// of the connection as a *ClosedError, or with ErrReplaced. Its answer may come after its time. A
+// Pipeline keeps its place until then and drops the answer, so that the next one does not take it.
+// A Mux forgets its identifier, and drops the answer as one that nothing waits for.
+//
+// Answers are read also while requests are being written, whatever ReadGate says: else this side,
+// and a peer that reads no more before its answers are read, would wait for each other.
 //
 // A Pipeline or a Mux has one connection at a time. With package reconnect it goes on with the next
 // one; what was outstanding has failed with the connection before, and is not sent again.

@@ -24,6 +24,9 @@ var (
 	// ErrUnsolicited ends the connection of a Pipeline: an answer came that nothing asked for.
 	// Where the peer sends such messages by design, NewPipeline has unsolicited.
 	ErrUnsolicited = errors.New("requests: an answer came to no request")
+	// ErrReplaced ends the requests that were outstanding when a Become gave their connection
+	// another handler, which gets their answers. From then on there is no connection.
+	ErrReplaced = errors.New("requests: another handler has taken the connection")
 	// ErrInUse ends a second connection with the handler of a Pipeline or Mux that has one.
 	ErrInUse = errors.New("requests: in use by another connection")
 )

@@ -60,8 +60,8 @@ func (p *Pipeline[R]) take(b *protocol.Buffer, read Read[R], unsolicited func(R)
 func (p *Pipeline[R]) Handler(next tcpactor.Factory) tcpactor.Factory { return p.handler(next) }
 
 // Do sends a request and waits for its answer. data belongs to the connection from now on. The
-// error is that of Start, ctx's, ErrTimeout or a *ClosedError. A handler of the connection must not
-// call it, nor a done: it would wait for itself.
+// error is that of Start, ctx's, ErrTimeout, ErrReplaced or a *ClosedError. A handler of the
+// connection must not call it, nor a done: it would wait for itself.
 func (p *Pipeline[R]) Do(ctx context.Context, data []byte) (R, error) {
 	return p.do(ctx, struct{}{}, data)
 }

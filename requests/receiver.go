@@ -43,6 +43,10 @@ func (r *receiver[K, R]) Receive(ctx actor.Context, message any) error {
 			return err
 		}
 		r.socket, r.take = m.Socket, r.x.newTake()
+	case *actor.Restarting:
+		if tcpactor.Replaced(r.socket, message) {
+			defer r.x.detach(r.socket, ErrReplaced)
+		}
 	case *protocol.PeerClosed: // no answer comes any more
 		defer r.x.detach(r.socket, &ClosedError{Reason: protocol.ReasonPeerClosed})
 	case *protocol.Closing:
@@ -56,6 +60,10 @@ func (r *receiver[K, R]) Receive(ctx actor.Context, message any) error {
 	}
 	return r.next.Receive(ctx, message)
 }
+
+// Ungated implements tcpactor.Ungated. A peer that answers may wait for its answers to be read
+// before it reads more requests: then waiting for the requests to be written would be for ever.
+func (r *receiver[K, R]) Ungated() bool { return true }
 
 // ask is Start for an actor.
 func (r *receiver[K, R]) ask(ctx actor.Context, m *Request) {

@@ -528,3 +528,77 @@ func TestASecondConnectionIsRefused(t *testing.T) {
 		assert.Equal(t, "A", a.by["a"])
 	})
 }
+
+// The handler that takes the connection over gets the answers from then on.
+func TestABecomeEndsTheRequests(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p := NewPipeline(linesOf, nil, Options{})
+		server, socket := w.open(p.Handler(nil), listener.DialOptions{})
+		a := newAnswers(t)
+		require.NoError(t, p.Start(line("a"), -1, a.to("a")))
+		server.gets("a")
+		shown := make(chan string, 1)
+		require.NoError(t, socket.Become(tcpactor.HandlerFunc(func(_ protocol.Socket, b *protocol.Buffer) error {
+			shown <- string(b.Next(b.Len()))
+			return nil
+		})))
+		synctest.Wait()
+		assert.Equal(t, ErrReplaced.Error(), a.by["a"])
+		assert.ErrorIs(t, p.Start(line("b"), 0, a.to("b")), ErrNotConnected)
+		server.says("A")
+		assert.Equal(t, "A\n", <-shown)
+
+		server, _ = w.open(p.Handler(nil), listener.DialOptions{}) // it is free for another connection
+		require.NoError(t, p.Start(line("c"), 0, a.to("c")))
+		server.gets("c")
+		server.says("C")
+		assert.Equal(t, "C", a.by["c"])
+	})
+}
+
+// A handler that panicked is replaced by another one of the same Pipeline: its requests go on.
+func TestARestartedHandlerGoesOnWithTheRequests(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p := NewPipeline(linesOf, nil, Options{})
+		own := connection.Options{RestartHandler: connection.RestartHandler{Max: 1}}
+		server, _ := w.open(p.Handler(nil), listener.DialOptions{Connection: &own})
+		a := newAnswers(t)
+		require.NoError(t, p.Start(line("a"), 0, func(string, error) { panic(errBad) }))
+		require.NoError(t, p.Start(line("b"), 0, a.to("b")))
+		server.gets("a", "b")
+		server.says("A", "B")
+		assert.Equal(t, "B", a.by["b"])
+	})
+}
+
+// A server that answers, and reads no more before its answers are read, is no deadlock: answers are
+// read while requests are being written, with the default ReadGate, and within other handlers.
+func TestAnswersAreReadWhileRequestsWait(t *testing.T) {
+	around := map[string]func(tcpactor.Factory) tcpactor.Factory{
+		"alone": func(f tcpactor.Factory) tcpactor.Factory { return f },
+		"wrapped": func(f tcpactor.Factory) tcpactor.Factory {
+			return tcpactor.Wrap(f, func(next tcpactor.Receiver) tcpactor.Receiver {
+				return tcpactor.ReceiverFunc(next.Receive)
+			})
+		},
+	}
+	for _, gate := range []connection.Gate{connection.GateQuiet, connection.GateLowWater} {
+		for name, wrap := range around {
+			t.Run(fmt.Sprint(name, gate), func(t *testing.T) {
+				inWorld(t, func(t *testing.T, w *world) {
+					p := NewPipeline(linesOf, nil, Options{})
+					own := connection.Options{ReadGate: gate, LowWater: 1}
+					server, socket := w.open(wrap(p.Handler(nil)), listener.DialOptions{Connection: &own})
+					a := newAnswers(t)
+					require.NoError(t, p.Start(line("a"), 0, a.to("a")))
+					server.gets("a")
+					require.NoError(t, p.Start(line(strings.Repeat("b", 20_000)), 0, a.to("b"))) // more than the network takes
+					synctest.Wait()
+					require.Positive(t, socket.Info().QueuedBytes)
+					server.says("A")
+					assert.Equal(t, "A", a.by["a"])
+				})
+			})
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 // it on.
 type Chunk struct {
 	Bytes []byte // the whole piece; its length is its capacity
+	Kept  any    // what an owner leaves for the next one, to spare it a pool of its own; nil: nothing
 	class uint8
 }
 
@@ -53,3 +54,7 @@ func (c *Chunk) Release() {
 		pools[c.class].Put(c)
 	}
 }
+
+// Reuse says that the content is of no use any more. It is Release for an owner that keeps the
+// memory.
+func (c *Chunk) Reuse() { poison(c.Bytes) }

@@ -69,11 +69,10 @@ func (s *PollSet) register(fd int, events uint32, generation uint32) error {
 
 func (s *PollSet) control(operation, fd int, events uint32, generation uint32) error {
 	event := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: int32(generation)}
-	return unix.EpollCtl(s.epoll, operation, fd, &event)
+	return epollCtl(s.epoll, operation, fd, &event)
 }
 
-// Wait implements tcpactor.Poller. Without block the system call is a raw one: it returns at once,
-// and the scheduler need not hear of it.
+// Wait implements tcpactor.Poller.
 func (s *PollSet) Wait(block bool) int {
 	for {
 		var n uintptr
@@ -81,7 +80,7 @@ func (s *PollSet) Wait(block bool) int {
 		if block {
 			n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.epoll), uintptr(unsafe.Pointer(&s.events[0])), pollBatch, ^uintptr(0), 0, 0)
 		} else {
-			n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.epoll), uintptr(unsafe.Pointer(&s.events[0])), pollBatch, 0, 0, 0)
+			n, errno = epollNow(s.epoll, &s.events)
 		}
 		if errno == 0 {
 			return int(n)

@@ -3,7 +3,9 @@ package transport
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,17 +73,27 @@ func (s *Stream) answer() {
 	if s.joined != nil {
 		defer s.joined.Done()
 	}
+	working := false
+	defer func() {
+		if working { // the user's code has ended the goroutine
+			s.err = errGoexit
+			s.answered.Store(true)
+			s.events.Readable(false)
+		}
+	}()
 	for begun := false; s.err == nil; begun = true {
 		question, ok := s.awaitQuestion()
 		if !ok {
 			return
 		}
-		if !begun || question == handshake { // a read would do it too, and unguarded
+		working = true
+		if !begun || question == handshake { // a read would do it too
 			s.err = s.shakeHands()
 		}
 		if question != handshake && s.err == nil {
 			s.read(question)
 		}
+		working = false
 		s.answered.Store(true)
 		s.events.Readable(true)
 	}
@@ -105,7 +117,7 @@ func (s *Stream) awaitQuestion() (question int, ok bool) {
 func (s *Stream) read(room int) {
 	c := NewChunk(s.question(room))
 	space := c.Bytes[:min(room, len(c.Bytes))]
-	n, err := s.conn.Read(space)
+	n, err := s.readGuarded(space)
 	switch {
 	case n == len(space):
 		s.hint = 2 * len(space)
@@ -118,6 +130,29 @@ func (s *Stream) read(room int) {
 	}
 	s.chunk, s.start, s.n, s.filled, s.err = c, 0, n, n == len(space), err
 }
+
+// readGuarded reads. The net.Conn may be the user's, and so are TLS's callbacks in a renegotiation:
+// their panic ends this connection, not the process.
+func (s *Stream) readGuarded(p []byte) (n int, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			n, err = 0, &PanicError{value, debug.Stack()}
+		}
+	}()
+	return s.conn.Read(p)
+}
+
+// PanicError is the error of a read that panicked.
+type PanicError struct {
+	Value any
+	Stack []byte // the stack at the panic, as debug.Stack prints it
+}
+
+// Error names the value but not the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("reading panicked: %v", e.Value) }
+
+// errGoexit is the error of a read, or a handshake, that ended its goroutine.
+var errGoexit = errors.New("reading called runtime.Goexit")
 
 // Ready implements Conn: it asks the reader unless it was asked already.
 func (s *Stream) Ready(room int) bool {

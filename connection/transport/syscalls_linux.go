@@ -9,9 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sockets here never block, so the calls that move bytes are raw: they save telling the
-// scheduler of a call that returns in microseconds.
-
 // read reads once.
 func read(fd int, p []byte) (int, error) {
 	if len(p) == 0 {
@@ -22,7 +19,7 @@ func read(fd int, p []byte) (int, error) {
 		return n, again(err)
 	}
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
+		n, errno := recvfrom(fd, p)
 		if errno != unix.EINTR {
 			return result(n, errno)
 		}
@@ -65,7 +62,7 @@ func send(fd int, p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+		n, errno := sendto(fd, p)
 		if errno != unix.EINTR {
 			return taken(n, errno, len(p))
 		}

@@ -135,3 +135,8 @@ func (e *FileError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *FileError) Unwrap() error { return e.Err }
+
+// Unsure is an optional part of a Conn that does not report all that it may have sent: Unsure
+// returns how many bytes, behind those that Writev has reported, the peer may have got. It is for
+// the writer's turn, and for the time after it has ended.
+type Unsure interface{ Unsure() int }

@@ -15,69 +15,42 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/examples/internal/cli"
 )
 
-func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Run("chat", run) }
 
-// commandLine is what the flags say.
-type commandLine struct {
-	addr    string
-	options berth.Options
+func run(p *cli.Program) error {
+	addr, options, err := parse(p)
+	if err != nil {
+		return err
+	}
+	server, err := berth.Listen(addr, newHall().handlers(), options)
+	if err != nil {
+		return err
+	}
+	return p.Serve(server) // drains on the first signal, aborts on the second
 }
 
 // parse reads the command line. What is wrong with it is one sentence.
-func parse(args []string) (c commandLine, err error) {
-	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	var idle time.Duration
-	var behind int
-	slow := berth.SlowClose
-	flags.StringVar(&c.addr, "addr", "127.0.0.1:7003", "address to listen on")
-	flags.DurationVar(&idle, "idle-timeout", 30*time.Minute, "close a connection without traffic for so long (negative: never)")
-	flags.IntVar(&behind, "behind", 64<<10, "bytes of lines that may wait for a member, beside what the kernel holds")
-	flags.Func("slow", "what becomes of a member that is further behind: one of close, drop (default close)", func(word string) error {
-		switch word {
-		case "close":
-			slow = berth.SlowClose
-		case "drop":
-			slow = berth.SlowDropNewest
-		default:
-			return errors.New("it is none of close, drop")
-		}
-		return nil
-	})
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		flags.SetOutput(os.Stderr)
-		flags.Usage()
-		return c, err
-	} else if err != nil {
-		return c, fmt.Errorf("chat: %w", err)
+func parse(p *cli.Program) (string, berth.Options, error) {
+	var slow berth.SlowPolicy
+	addr := p.Flags.String("addr", "127.0.0.1:7003", "address to listen on")
+	idle := p.Flags.Duration("idle-timeout", 30*time.Minute, "close a connection without traffic for so long (negative: never)")
+	behind := p.Flags.Int("behind", 64<<10, "bytes of lines that may wait for a member, beside what the kernel holds")
+	cli.OneOf(p.Flags, &slow, "slow", "what becomes of a member that is further behind",
+		cli.Choice[berth.SlowPolicy]{Word: "close", Value: berth.SlowClose},
+		cli.Choice[berth.SlowPolicy]{Word: "drop", Value: berth.SlowDropNewest})
+	if err := p.Begin(); err != nil {
+		return "", berth.Options{}, err
 	}
-	switch {
-	case flags.NArg() > 0:
-		return c, fmt.Errorf("chat: unexpected argument %q", flags.Arg(0))
-	case behind < 4*longestLine:
-		return c, fmt.Errorf("chat: -behind %d is less than four lines of %d bytes", behind, longestLine)
+	if *behind < 4*longestLine {
+		return "", berth.Options{}, p.Errorf("-behind %d is less than four lines of %d bytes", *behind, longestLine)
 	}
-	c.options = options(slow, behind, idle)
-	return c, nil
+	return *addr, options(slow, *behind, *idle), nil
 }
 
 // options bound what a member may be behind: the write queue, and the kernel's send buffer, which
@@ -92,35 +65,4 @@ func options(slow berth.SlowPolicy, behind int, idle time.Duration) berth.Option
 			IdleTimeout:     idle,
 		},
 	}
-}
-
-func run(args []string, stdout, stderr io.Writer) error {
-	c, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	first, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	slog.SetDefault(logger) // warnings of the actor system go there
-	berth.Log(nil, logger)
-
-	server, err := berth.Listen(c.addr, newHall().handlers(), c.options)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
-
-	select {
-	case <-first.Done():
-	case <-server.Done():
-		return errors.New("chat: the listener has stopped")
-	}
-	second, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return server.Shutdown(second) // drains; cancelled, it aborts
 }

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/examples/internal/cli"
 )
 
 // config is the command line.
@@ -27,10 +24,8 @@ type config struct {
 }
 
 // parse reads the command line. What is wrong with it is one sentence.
-func parse(args []string) (c config, err error) {
-	o := &c.options
-	flags := flag.NewFlagSet("echo", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+func parse(p *cli.Program) (c config, err error) {
+	o, flags := &c.options, p.Flags
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:7000", "address to listen on, a path with -network unix")
 	flags.StringVar(&o.Network, "network", "tcp", "tcp or unix")
 	flags.IntVar(&o.Connection.ReadBufferSize, "read-buffer-size", 0, "most unread bytes per connection (0: default)")
@@ -59,31 +54,22 @@ func parse(args []string) (c config, err error) {
 			o.ProxyProtocol, err = trusted(list)
 			return err
 		})
-	oneOf(flags, &o.Transport, "transport", "how bytes move", []choice[berth.Transport]{
-		{"auto", berth.Auto},
-		{"poll", berth.Poll},
-		{"stream", berth.Stream},
-	})
-	oneOf(flags, &o.WhenFull, "when-full", "what becomes of a client beyond -max-connections", []choice[berth.WhenFull]{
-		{"wait", berth.Wait},
-		{"reject", berth.Reject},
-	})
+	cli.OneOf(flags, &o.Transport, "transport", "how bytes move",
+		cli.Choice[berth.Transport]{Word: "auto", Value: berth.Auto},
+		cli.Choice[berth.Transport]{Word: "poll", Value: berth.Poll},
+		cli.Choice[berth.Transport]{Word: "stream", Value: berth.Stream})
+	cli.OneOf(flags, &o.WhenFull, "when-full", "what becomes of a client beyond -max-connections",
+		cli.Choice[berth.WhenFull]{Word: "wait", Value: berth.Wait},
+		cli.Choice[berth.WhenFull]{Word: "reject", Value: berth.Reject})
 
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		flags.SetOutput(os.Stderr)
-		flags.Usage()
+	if err := p.Begin(); err != nil {
 		return c, err
-	} else if err != nil {
-		return c, fmt.Errorf("echo: %w", err)
-	}
-	if flags.NArg() > 0 {
-		return c, fmt.Errorf("echo: unexpected argument %q", flags.Arg(0))
 	}
 	if o.Network != "tcp" && o.Network != "unix" {
-		return c, fmt.Errorf("echo: -network %q is neither tcp nor unix", o.Network)
+		return c, p.Errorf("-network %q is neither tcp nor unix", o.Network)
 	}
 	if c.actions && c.inspect == "" {
-		return c, errors.New("echo: -inspect-actions needs -inspect")
+		return c, p.Errorf("-inspect-actions needs -inspect")
 	}
 	return c, nil
 }
@@ -103,29 +89,4 @@ func trusted(list string) (berth.ProxyProtocol, error) {
 		p.TrustedProxies = append(p.TrustedProxies, prefix)
 	}
 	return p, nil
-}
-
-// choice is one value of a flag whose values are words.
-type choice[T any] struct {
-	word  string
-	value T
-}
-
-// oneOf defines such a flag. The first choice is the default.
-func oneOf[T any](flags *flag.FlagSet, to *T, name, usage string, choices []choice[T]) {
-	*to = choices[0].value
-	words := make([]string, len(choices))
-	for i, c := range choices {
-		words[i] = c.word
-	}
-	all := strings.Join(words, ", ")
-	flags.Func(name, fmt.Sprintf("%s: one of %s (default %s)", usage, all, words[0]), func(word string) error {
-		for _, c := range choices {
-			if c.word == word {
-				*to = c.value
-				return nil
-			}
-		}
-		return fmt.Errorf("it is none of %s", all)
-	})
 }

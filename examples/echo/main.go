@@ -7,18 +7,11 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/examples/internal/cli"
 )
 
 // echo is the handler: one value for each connection.
@@ -33,41 +26,28 @@ func (e echo) Data(socket berth.Socket, buffer *berth.Buffer) error {
 	if e.sleep > 0 && bytes.HasPrefix(buffer.Bytes(), []byte("sleep")) {
 		time.Sleep(e.sleep)
 	}
-	for began := time.Now(); e.burn > 0 && time.Since(began) < e.burn; {
-		continue // a handler that computes
+	if e.burn > 0 { // else no clock is read: this program is measured
+		for began := time.Now(); time.Since(began) < e.burn; {
+			continue // a handler that computes
+		}
 	}
 	_, err := socket.Forward(buffer)
 	return err
 }
 
-func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Run("echo", run) }
 
-func run(args []string, stdout, stderr io.Writer) error {
-	c, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
+func run(p *cli.Program) error {
+	c, err := parse(p)
 	if err != nil {
 		return err
 	}
-	first, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	slog.SetDefault(logger) // warnings of the actor system go there
-	berth.Log(nil, logger)
-
-	reload, err := c.secure()
+	reload, err := c.secure(p)
 	if err != nil {
 		return err
 	}
 	if reload != nil {
-		stop := reloadOn(reload, logger)
+		stop := p.ReloadOnHangup(reload)
 		defer stop()
 	}
 	handler := berth.Handlers(func() berth.Handler { return echo{sleep: c.sleep, burn: c.burn} })
@@ -82,19 +62,10 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	stopPages, err := inspect(pages, c.actions, server, logger)
+	stopPages, err := inspect(pages, c.actions, server, p.Log)
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
 	defer stopPages()
-	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
-
-	select {
-	case <-first.Done():
-	case <-server.Done():
-		return errors.New("echo: the listener has stopped")
-	}
-	second, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return server.Shutdown(second) // drains; cancelled, it aborts
+	return p.Serve(server) // drains on the first signal, aborts on the second
 }

@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/examples/internal/cli"
 	"github.com/go-berth/berth/examples/internal/program"
 )
 
@@ -30,10 +33,11 @@ func secured(t *testing.T, addr string) *x509.Certificate {
 func servesTLS(t *testing.T, path string) {
 	p := program.Start(t, path, "-addr", "127.0.0.1:0", "-tls")
 	assert.Contains(t, secured(t, p.Addr(t)).DNSNames, "localhost")
+	t.Run("to openssl", func(t *testing.T) { servesOpenSSL(t, p.Addr(t)) })
 
 	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	write := func() (serial string) {
-		pair, err := selfSigned()
+		pair, err := cli.SelfSigned()
 		require.NoError(t, err)
 		key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 		require.NoError(t, err)
@@ -57,4 +61,22 @@ func servesTLS(t *testing.T, path string) {
 	p.Signal(t, syscall.SIGHUP)
 	p.AwaitStderr(t, "the certificate stays")
 	assert.Equal(t, second, secured(t, p.Addr(t)).SerialNumber.String())
+}
+
+// servesOpenSSL: what is typed into s_client comes back.
+func servesOpenSSL(t *testing.T, addr string) {
+	path, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed")
+	}
+	command := exec.CommandContext(t.Context(), path, "s_client", "-quiet", "-connect", addr)
+	stdin, err := command.StdinPipe()
+	require.NoError(t, err)
+	client := program.StartCommand(t, command)
+	for _, line := range []string{"hello", "a second line"} {
+		_, err = io.WriteString(stdin, line+"\n")
+		require.NoError(t, err)
+		client.AwaitStdout(t, line)
+	}
+	require.NoError(t, stdin.Close())
 }

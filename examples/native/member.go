@@ -55,10 +55,15 @@ func (m *member) chatting(ctx actor.Context) {
 		}
 	case *berth.Closing: // whatever ends the connection; it may still be busy with its end for seconds
 		ctx.Request(m.room, &leave{})
+		m.behavior.Become(gone)
 	case *remind: // from a child
 		ctx.Send(m.room, &say{m.name, event.text})
 	}
 }
+
+// gone ignores what comes behind Closing: a child may have reminded it meanwhile, and a member that
+// has left says nothing.
+func gone(actor.Context) {}
 
 // obey does what a line asks for. Everything but a command is said to the room.
 func (m *member) obey(ctx actor.Context, socket berth.Socket, line string) {

@@ -8,26 +8,25 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/examples/internal/cli"
 	"github.com/go-berth/berth/examples/redis/resp"
 )
 
-func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+func main() { cli.Run("redis", run) }
+
+func run(p *cli.Program) error {
+	c, err := parse(p)
+	if err != nil {
+		return err
 	}
+	server, err := berth.Listen(c.addr, newServer(c.limits).handlers(), c.options)
+	if err != nil {
+		return err
+	}
+	return p.Serve(server) // drains on the first signal, aborts on the second
 }
 
 // commandLine is the command line.
@@ -40,9 +39,8 @@ type commandLine struct {
 }
 
 // parse reads the command line. What is wrong with it is one sentence.
-func parse(args []string) (c commandLine, err error) {
-	flags := flag.NewFlagSet("redis", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+func parse(p *cli.Program) (c commandLine, err error) {
+	flags := p.Flags
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:6379", "address to listen on")
 	flags.IntVar(&c.limits.Bulk, "max-bulk", resp.DefaultBulk, "most bytes of one argument")
 	flags.IntVar(&c.limits.Command, "max-command", resp.DefaultCommand, "most bytes of one command")
@@ -50,54 +48,17 @@ func parse(args []string) (c commandLine, err error) {
 	flags.DurationVar(&c.idle, "idle-timeout", 5*time.Minute, "close a connection without traffic for so long, subscribers excepted (negative: never)")
 	flags.IntVar(&c.options.MaxConnections, "max-clients", 10000, "most connections open at once")
 	flags.Int64Var(&c.options.MemoryBudget, "memory-budget", 0, "most bytes that all connections hold together, without commands that have not come whole (0: no limit)")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		flags.SetOutput(os.Stderr)
-		flags.Usage()
+	if err := p.Begin(); err != nil {
 		return c, err
-	} else if err != nil {
-		return c, fmt.Errorf("redis: %w", err)
 	}
 	switch {
-	case flags.NArg() > 0:
-		return c, fmt.Errorf("redis: unexpected argument %q", flags.Arg(0))
 	case c.limits.Bulk <= 0 || c.limits.Command <= 0:
-		return c, errors.New("redis: -max-bulk and -max-command must be more than 0")
+		return c, p.Errorf("-max-bulk and -max-command must be more than 0")
 	case c.pending < 64<<10 || c.pending > 1<<30:
-		return c, fmt.Errorf("redis: -max-pending %d is not between 64 KiB and 1 GiB", c.pending)
+		return c, p.Errorf("-max-pending %d is not between 64 KiB and 1 GiB", c.pending)
 	}
 	c.options.Connection = connectionOptions(c.pending, c.idle)
 	c.options.WhenFull = berth.Reject
 	c.options.RejectMessage = []byte("-ERR max number of clients reached\r\n")
 	return c, nil
-}
-
-func run(args []string, stdout, stderr io.Writer) error {
-	c, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	first, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	slog.SetDefault(logger) // warnings of the actor system go there
-	berth.Log(nil, logger)
-
-	server, err := berth.Listen(c.addr, newServer(c.limits).handlers(), c.options)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "listening on %s\n", server.Addr())
-
-	select {
-	case <-first.Done():
-	case <-server.Done():
-		return errors.New("redis: the listener has stopped")
-	}
-	second, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return server.Shutdown(second) // drains; cancelled, it aborts
 }

@@ -71,7 +71,7 @@ func bench(o options) error {
 }
 
 func measure(ctx context.Context, o options, binaries *launch.Binaries, steps []plan.Step) []report.Measurement {
-	run := runner.Runner{Binaries: binaries, Duration: o.preset.Duration, Threads: o.threads}
+	run := runner.Runner{Binaries: binaries, Duration: o.preset.Duration, Repeats: o.preset.Repeats, Threads: o.threads}
 	shown := newProgress(len(steps))
 	var measurements []report.Measurement
 	for _, step := range steps {

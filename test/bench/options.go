@@ -24,7 +24,7 @@ type options struct {
 // parse reads the command line. Flags given override the preset.
 func parse(args []string, errOutput io.Writer) (options, error) {
 	var preset, cases, servers string
-	var rounds int
+	var rounds, repeats int
 	var duration time.Duration
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -33,6 +33,7 @@ func parse(args []string, errOutput io.Writer) (options, error) {
 	flags.StringVar(&cases, "cases", "", "cases or groups of cases, separated by commas (default: the preset's)")
 	flags.StringVar(&servers, "servers", "", "servers, separated by commas (default: the preset's)")
 	flags.IntVar(&rounds, "rounds", 0, "rounds (default: the preset's)")
+	flags.IntVar(&repeats, "repeats", -1, "how often a measurement is repeated that other processes disturbed (default: the preset's)")
 	flags.DurationVar(&duration, "duration", 0, "length of a measured window (default: the preset's)")
 	flags.StringVar(&o.out, "out", "out", "directory for the results")
 	flags.IntVar(&o.threads, "threads", 0, "threads of the load generator (default: one per four cores)")
@@ -47,15 +48,18 @@ func parse(args []string, errOutput io.Writer) (options, error) {
 	if o.preset, ok = plan.FindPreset(preset); !ok {
 		return options{}, fmt.Errorf("there is no preset %q: choose among %s", preset, presetNames())
 	}
-	if err := o.override(rounds, duration, names(cases), names(servers)); err != nil {
+	if err := o.override(rounds, repeats, duration, names(cases), names(servers)); err != nil {
 		return options{}, err
 	}
 	return o, o.choose()
 }
 
-func (o *options) override(rounds int, duration time.Duration, cases, servers []string) error {
+func (o *options) override(rounds, repeats int, duration time.Duration, cases, servers []string) error {
 	if rounds < 0 || rounds > 1000 {
 		return fmt.Errorf("-rounds must be from 1 to 1000, not %d", rounds)
+	}
+	if repeats < -1 || repeats > 100 {
+		return fmt.Errorf("-repeats must be from 0 to 100, not %d", repeats)
 	}
 	if duration < 0 || duration > time.Minute {
 		return fmt.Errorf("-duration must be above 0 and at most 1m, not %s", duration)
@@ -65,6 +69,9 @@ func (o *options) override(rounds int, duration time.Duration, cases, servers []
 	}
 	if rounds > 0 {
 		o.preset.Rounds = rounds
+	}
+	if repeats >= 0 {
+		o.preset.Repeats = repeats
 	}
 	if duration > 0 {
 		o.preset.Duration = duration

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth"
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/record"
 )
@@ -49,7 +50,7 @@ func Replay(t testing.TB, recording *record.Recording, handler berth.Factory, op
 		t.Fatalf("berthtest: the recording has no payload to replay: record with Payload")
 	}
 	p := &player{handled: make(chan struct{}, 1)}
-	server := Serve(t, berth.Wrap(handler, p.around), append(options, AllowFailures())...)
+	server := Serve(t, tcpactor.WrapAll(handler, p.around), append(options, AllowFailures())...)
 	client := server.Dial()
 	received := make(chan string, 1)
 	go func() { received <- client.receiveAll() }()

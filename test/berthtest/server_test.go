@@ -137,7 +137,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestServeSaysWhatCannotBe(t *testing.T) {
-	assert.Equal(t, "the server does not start: berth: no handler: give one of Handlers, Functions, Actors",
+	assert.Equal(t, "the server does not start: berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors",
 		fails(t, func(t testing.TB) { berthtest.Serve(t, nil) }))
 	assert.Equal(t, "the server does not start: berth: no HandlerFunc: it is nil",
 		fails(t, func(t testing.TB) { berthtest.Serve(t, berth.HandlerFunc(nil)) }))

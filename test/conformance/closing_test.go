@@ -116,8 +116,8 @@ func TestEveryOrderlyEndIsToldBeforeItsFlush(t *testing.T) {
 				closing, public := tape.closing(), told.await(tape.socket.PID())
 				assert.Equal(t, reason, closing.Reason)
 				assert.Equal(t, reason, public.Reason)
-				assert.Equal(t, closing.Err, public.Err)
 				if reason != protocol.ReasonShutdown { // a shutdown is cut off meanwhile, if the machine is busy
+					assert.Equal(t, closing.Err, public.Err)
 					assert.Equal(t, 0, tape.count("closed"), "the peer has not read")
 				}
 				p.drain()

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -55,6 +56,8 @@ func (w *world) everyWrite(tape *tape) map[string]error {
 	errs["WriteBuffers"] = tape.socket.WriteBuffers([][]byte{[]byte("late")}, never)
 	errs["WriteFile"] = tape.socket.WriteFile(w.file("late"), 0, 4, never)
 	_, errs["Forward"] = tape.socket.Forward(protocol.NewBuffer([]byte("late")))
+	_, errs["WriteContext"] = tape.socket.WriteContext(context.Background(), []byte("late"))
+	_, errs["Writer"] = tape.socket.Writer(context.Background()).Write([]byte("late"))
 	return errs
 }
 

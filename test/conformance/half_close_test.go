@@ -29,7 +29,7 @@ func TestAHalfClosedConnectionOnWhichNothingMovesEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 				const limit = 100 * time.Millisecond
-				o := connection.Options{KeepOpenOnPeerClosed: true, HalfCloseTimeout: limit, CloseTimeout: limit}
+				o := connection.Options{KeepOpenOnPeerClosed: true, HalfCloseTimeout: limit, CloseTimeout: limit, LingerTimeout: brief}
 				s := w.open(factory, script{}, only(o))
 				_, lives := s.connect()
 				p, tape := s.connect()

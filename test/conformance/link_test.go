@@ -177,7 +177,7 @@ func TestAnActorThatEndsWhileItIsUnlinkedEndsNothing(t *testing.T) {
 
 func TestAnActorThatWasUnlinkedCanBeLinkedAgain(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		_, tape := w.serve(script{}, connection.Options{CloseTimeout: 50 * time.Millisecond}).connect()
+		_, tape := w.serve(script{}, connection.Options{CloseTimeout: 50 * time.Millisecond, LingerTimeout: brief}).connect()
 		one := w.partner()
 		for range 3 {
 			tape.socket.Link(one.pid)
@@ -270,7 +270,7 @@ func TestLinksAreCommandsToo(t *testing.T) {
 
 func TestTwoConnectionsMayBeLinked(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		s := w.serve(script{}, connection.Options{CloseTimeout: 50 * time.Millisecond})
+		s := w.serve(script{}, connection.Options{CloseTimeout: 50 * time.Millisecond, LingerTimeout: brief})
 		p, one := s.connect()
 		_, two := s.connect()
 		_, three := s.connect()
@@ -485,7 +485,7 @@ func TestALinkAndAHandlersOwnWatchAreTwoThings(t *testing.T) {
 				a := one.watching
 				a.who, a.ready, a.heard = who.pid, make(chan protocol.Socket, 1), make(chan string, 10)
 				s := &server{w: w}
-				s.start(tcpactor.Actors(func() actor.Actor { return &a }), listener.Options{Connection: connection.Options{CloseTimeout: time.Millisecond}})
+				s.start(tcpactor.Actors(func() actor.Actor { return &a }), listener.Options{Connection: connection.Options{CloseTimeout: time.Millisecond, LingerTimeout: brief}})
 				p := s.client()
 				socket := <-a.ready
 				if one.unlinks {
@@ -522,7 +522,7 @@ func TestALinkAndAHandlersOwnWatchAreTwoThings(t *testing.T) {
 // and nothing is left.
 func TestLinksMadeAndUndoneWhileTheConnectionEndsLeaveNoActorBehind(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
-		s := w.serve(script{}, connection.Options{CloseTimeout: 10 * time.Millisecond})
+		s := w.serve(script{}, connection.Options{CloseTimeout: 10 * time.Millisecond, LingerTimeout: brief})
 		for round := range 20 {
 			random := rand.New(rand.NewPCG(1, uint64(round)))
 			p, tape := s.connect()

@@ -144,9 +144,9 @@ func TestAFINStartsTheHalfCloseTimeoutAlsoWhereNothingIsShown(t *testing.T) {
 				if size > 8<<10 && (w.network.virtual() || w.network.secured) { // TLS's close_notify is no FIN
 					t.Skip("nothing is known of such a connection until it is read")
 				}
-				const limit = 200 * time.Millisecond
+				const limit = 50 * time.Millisecond
 				for _, keep := range []bool{false, true} {
-					o := connection.Options{HalfCloseTimeout: limit, CloseTimeout: limit, KeepOpenOnPeerClosed: keep}
+					o := connection.Options{HalfCloseTimeout: limit, CloseTimeout: limit, LingerTimeout: brief, KeepOpenOnPeerClosed: keep}
 					p, tape := w.quiet(how, script{}, o).connect()
 					p.send(pattern(size))
 					w.settle()

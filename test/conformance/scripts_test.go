@@ -3,6 +3,7 @@ package conformance
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -25,6 +26,9 @@ func roomy() connection.Options {
 }
 
 func only(o connection.Options) listener.Options { return listener.Options{Connection: o} }
+
+// brief is a LingerTimeout for tests whose clients leave their end open.
+const brief = 10 * time.Millisecond
 
 // pattern returns n bytes that make a missing, doubled or swapped piece visible.
 func pattern(n int) string {

@@ -218,33 +218,77 @@ func TestAPanicInAContinuationCutsNoFlushOff(t *testing.T) {
 	}
 }
 
-// brittle is a listener of connections that panic in Write.
-type brittle struct{ net.Listener }
-
-type brittleConn struct{ net.Conn }
+// brittle is a listener of connections that fail.
+type brittle struct {
+	net.Listener
+	wrap func(net.Conn) net.Conn
+}
 
 func (l brittle) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	return brittleConn{c}, err
+	if err != nil {
+		return nil, err
+	}
+	return l.wrap(c), nil
 }
 
-func (brittleConn) Write([]byte) (int, error) { panic(errBroken) }
+type panicsInWrite struct{ net.Conn }
 
-func TestANetConnThatPanicsInWriteEndsItsConnectionWithReasonAndStack(t *testing.T) {
+func (panicsInWrite) Write([]byte) (int, error) { panic(errBroken) }
+
+// failsInRead fails once it has read.
+type failsInRead struct {
+	net.Conn
+	fail func()
+}
+
+func (c failsInRead) Read(p []byte) (int, error) {
+	if _, err := c.Conn.Read(p); err != nil {
+		return 0, err
+	}
+	c.fail()
+	return 0, nil
+}
+
+// serveBrittle starts a listener of such connections, and returns two of them.
+func (w *world) serveBrittle(wrap func(net.Conn) net.Conn) (p *peer, tape, neighbour *tape) {
+	sim := simnet.Listen(simnet.Options{})
+	s := w.serveOn(brittle{sim, wrap}, func() (net.Conn, error) { return sim.Dial(context.Background()) },
+		script{data: echo}, listener.Options{})
+	_, neighbour = s.connect()
+	p, tape = s.connect()
+	return p, tape, neighbour
+}
+
+func TestANetConnThatPanicsEndsItsConnectionWithReasonAndStack(t *testing.T) {
+	for in, wrap := range map[string]func(net.Conn) net.Conn{
+		"panicsInWrite": func(c net.Conn) net.Conn { return panicsInWrite{c} },
+		"failsInRead":   func(c net.Conn) net.Conn { return failsInRead{c, func() { panic(errBroken) }} },
+	} {
+		t.Run(in, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				p, tape, neighbour := w.serveBrittle(wrap)
+				p.send("x")
+				closed := tape.ended()
+				assert.Equal(t, protocol.ReasonTransportError, closed.Reason)
+				var panicked *protocol.PanicError
+				require.ErrorAs(t, closed.Err, &panicked)
+				assert.Equal(t, errBroken, panicked.Value)
+				assert.Contains(t, string(panicked.Stack), in)
+				assert.Equal(t, in == "panicsInWrite", closed.Stats.Unsent == 1)
+				assert.Equal(t, protocol.StateOpen, neighbour.socket.Info().State)
+			})
+		})
+	}
+}
+
+func TestANetConnThatEndsItsGoroutineInReadEndsItsConnection(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		sim := simnet.Listen(simnet.Options{})
-		s := w.serveOn(brittle{sim}, func() (net.Conn, error) { return sim.Dial(context.Background()) },
-			script{data: echo}, listener.Options{})
-		_, neighbour := s.connect()
-		p, tape := s.connect()
+		p, tape, neighbour := w.serveBrittle(func(c net.Conn) net.Conn { return failsInRead{c, runtime.Goexit} })
 		p.send("x")
 		closed := tape.ended()
 		assert.Equal(t, protocol.ReasonTransportError, closed.Reason)
-		var panicked *protocol.PanicError
-		require.ErrorAs(t, closed.Err, &panicked)
-		assert.Equal(t, errBroken, panicked.Value)
-		assert.Contains(t, string(panicked.Stack), "brittleConn")
-		assert.EqualValues(t, 1, closed.Stats.Unsent)
+		assert.ErrorContains(t, closed.Err, "Goexit")
 		assert.Equal(t, protocol.StateOpen, neighbour.socket.Info().State)
 	})
 }

@@ -105,7 +105,7 @@ func TestAWriteThatWaitsEndsWithItsConnection(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			eachNetwork(t, func(t *testing.T, w *world) {
-				_, tape := w.serve(script{}, connection.Options{WriteTimeout: -1, CloseTimeout: 50 * time.Millisecond}).connect()
+				_, tape := w.serve(script{}, connection.Options{WriteTimeout: -1, CloseTimeout: 50 * time.Millisecond, LingerTimeout: brief}).connect()
 				result := make(chan error, 1)
 				go func() { result <- tape.waits(context.Background(), pattern(2*stallSize)) }()
 				w.fills(tape)

@@ -128,20 +128,25 @@ func TestImportsRunOneWay(t *testing.T) {
 }
 
 // What an example needs of this module is in package berth, as it is for every program. Beside it
-// programs import the decoders of frames, the service manager, the inspector, and packages of their
-// own.
+// programs import the decoders of frames, the service manager, the inspector, the bridge to package
+// net, what they share with each other, and packages of their own; the one over several machines
+// imports sessions and their store.
 func TestTheExamplesImportBerthAlone(t *testing.T) {
 	programs, err := filepath.Glob(filepath.Join(root, "examples", "*", "main.go"))
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(programs), 7)
-	for _, program := range programs {
+	for _, program := range append(programs, filepath.Join(root, "examples", "internal", "cli", "program.go")) {
 		folder, err := filepath.Rel(root, filepath.Dir(program))
 		require.NoError(t, err)
 		own := module + filepath.ToSlash(folder) + "/"
+		allowed := []string{"protocol/frame", "systemd", "inspector", "netconn", "examples/internal/cli"}
+		if filepath.Base(folder) == "cluster" {
+			allowed = append(allowed, "session", "sessionnats")
+		}
 		for file, paths := range imports(t, folder) {
 			for _, path := range paths {
 				ours, is := strings.CutPrefix(path, module)
-				assert.True(t, !is || slices.Contains([]string{"protocol/frame", "systemd", "inspector"}, ours) || strings.HasPrefix(path, own),
+				assert.True(t, !is || slices.Contains(allowed, ours) || strings.HasPrefix(path, own),
 					"%s must not import %s", file, path)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/protocol/frame"
 	"github.com/go-berth/berth/record"
 	"github.com/go-berth/berth/test/berthtest"
 	"github.com/go-berth/berth/test/simnet"
@@ -333,4 +334,123 @@ func TestPickChoosesConnections(t *testing.T) {
 		require.NoError(t, server.Close())
 		assert.Len(t, files(t, dir), 1)
 	})
+}
+
+// A handler that a Become brings is recorded in the same file, and replayed: so a defect behind an
+// upgrade comes again.
+func TestARecordingGoesOnBehindABecome(t *testing.T) {
+	for name, second := range map[string]func(*testing.T, func(berth.Factory) berth.Factory, berth.Factory) berth.Factory{
+		"plain": func(_ *testing.T, _ func(berth.Factory) berth.Factory, f berth.Factory) berth.Factory { return f },
+		"recorded": func(_ *testing.T, record func(berth.Factory) berth.Factory, f berth.Factory) berth.Factory {
+			return record(f)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, options ...berthtest.Option) {
+				upgrade := func(to berth.Factory) berth.Factory {
+					return berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+						if _, whole := data.ReadLine(); whole {
+							return socket.Become(to)
+						}
+						return nil
+					})
+				}
+				ends := berth.HandlerFunc(func(_ berth.Socket, data *berth.Buffer) error {
+					if string(data.Bytes()) == "rest, more" {
+						panic("found")
+					}
+					return nil
+				})
+				dir := t.TempDir()
+				recorded := func(f berth.Factory) berth.Factory {
+					return recording(t, f, record.Options{Dir: dir, Payload: true, Keep: record.Failed})
+				}
+				server := berthtest.Serve(t, berth.Measure(recorded(upgrade(second(t, recorded, ends))), nil),
+					append(options, berthtest.AllowFailures())...)
+				client := server.Dial()
+				client.Send("upgrade\nrest,")
+				client.Send(" more")
+				require.Equal(t, berth.ReasonHandlerPanic, client.ExpectClosed())
+				require.NoError(t, server.Close())
+				recordings := files(t, dir)
+				require.NotEmpty(t, recordings)
+				for _, one := range recordings {
+					assert.False(t, one.Truncated)
+					text, _ := one.Panic()
+					assert.Equal(t, "found", text)
+				}
+				for _, one := range recordings {
+					if bytes.Contains(one.Events[1].Bytes, []byte("upgrade")) {
+						assert.Equal(t, "upgrade\nrest, more", stream(one), "each byte once")
+						text, _ := berthtest.Replay(t, one, upgrade(ends), options...).Panic()
+						assert.Equal(t, "found", text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// stream returns all bytes of a recording.
+func stream(r *record.Recording) string {
+	var all []byte
+	for _, event := range r.Events {
+		all = append(all, event.Bytes...)
+	}
+	return string(all)
+}
+
+// A handler behind Frames may look at a frame and leave it: it is gone all the same.
+func TestEveryFrameIsRecordedWhole(t *testing.T) {
+	dir := t.TempDir()
+	lines := func() frame.Decoder { return &frame.Lines{} }
+	looks := berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+		_, err := fmt.Fprintf(socket, "%s\n", data.Bytes())
+		return err
+	})
+	server := berthtest.Serve(t, berth.Frames(lines, recording(t, looks, record.Options{Dir: dir, Payload: true})))
+	client := server.Dial()
+	client.Send("one\ntwo\nthree\n")
+	client.ExpectLine("one")
+	client.ExpectLine("two")
+	client.ExpectLine("three")
+	client.Close()
+	require.NoError(t, server.Close())
+	var seen []string
+	for _, event := range files(t, dir)[0].Events {
+		if event.Kind == record.Data {
+			seen = append(seen, string(event.Bytes))
+		}
+	}
+	assert.Equal(t, []string{"one", "two", "three"}, seen)
+}
+
+// A recorded handler that makes room for another one of the same recorder is recorded once.
+func TestARecorderWithinItselfWritesOnce(t *testing.T) {
+	dir := t.TempDir()
+	var recorded berth.Factory
+	recorded = recording(t, berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+		_, err := fmt.Fprintf(socket, "%s\n", data.Next(data.Len()))
+		if err == nil {
+			err = socket.Become(recorded)
+		}
+		return err
+	}), record.Options{Dir: dir, Payload: true})
+	server := berthtest.Serve(t, recorded)
+	client := server.Dial()
+	for _, text := range []string{"one", "two", "three"} {
+		client.Send(text)
+		client.ExpectLine(text)
+	}
+	client.Close()
+	require.NoError(t, server.Close())
+	recordings := files(t, dir)
+	require.Len(t, recordings, 1)
+	var seen []string
+	for _, event := range recordings[0].Events {
+		if event.Kind == record.Data || event.Kind == record.Closed {
+			seen = append(seen, string(event.Kind)+" "+string(event.Bytes))
+		}
+	}
+	assert.Equal(t, []string{"data one", "data two", "data three", "closed "}, seen)
 }

@@ -42,6 +42,8 @@ func (s span) figures(n int64, latencies *hdrhistogram.Histogram) (values, error
 	own := s.to.own - s.from.own
 	return values{
 		metric.CPU:          micro(s.to.server-s.from.server) / float64(n),
+		metric.User:         micro(s.to.server-s.from.server) * s.userShare() / float64(n),
+		metric.Others:       s.others(),
 		metric.GeneratorCPU: micro(own) / float64(n),
 		metric.Rate:         float64(n) / wall.Seconds(),
 		metric.Busy:         own.Seconds() / wall.Seconds() / float64(s.threads),
@@ -49,6 +51,18 @@ func (s span) figures(n int64, latencies *hdrhistogram.Histogram) (values, error
 		metric.P99:          quantile(latencies, 99),
 		metric.Max:          micro(time.Duration(latencies.Max())),
 	}, nil
+}
+
+// userShare is which part of the server's CPU time was user time.
+func (s span) userShare() float64 {
+	user, system := s.to.share.User-s.from.share.User, s.to.share.System-s.from.share.System
+	return float64(user) / float64(max(user+system, 1))
+}
+
+// others is how much of a core was used by neither the server nor the generator.
+func (s span) others() float64 {
+	rest := s.to.busy - s.from.busy - (s.to.server - s.from.server) - (s.to.own - s.from.own)
+	return max(rest.Seconds(), 0) / s.to.at.Sub(s.from.at).Seconds()
 }
 
 func quantile(h *hdrhistogram.Histogram, q float64) float64 {

@@ -13,6 +13,8 @@ import (
 type edge struct {
 	at          time.Time
 	server, own time.Duration
+	share       proc.Share    // of the server
+	busy        time.Duration // of the machine
 	messages    int64
 	cycles      int64
 }
@@ -22,9 +24,17 @@ func (s *session) edge() (edge, error) {
 	if err != nil {
 		return edge{}, err
 	}
+	share, err := proc.Shared(s.job.PID)
+	if err != nil {
+		return edge{}, err
+	}
+	busy, err := proc.Busy()
+	if err != nil {
+		return edge{}, err
+	}
 	own, err := proc.CPU(os.Getpid())
 	return edge{
-		at: time.Now(), server: server, own: own,
+		at: time.Now(), server: server, own: own, share: share, busy: busy,
 		messages: s.messages(),
 		cycles:   s.total(func(l *loop) int64 { return l.published.cycles.Load() }),
 	}, err

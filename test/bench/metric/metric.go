@@ -13,6 +13,8 @@ type ID string
 // Every figure. In all of them less is better, but for Rate.
 const (
 	CPU          ID = "cpu_us"           // server CPU, user and system, per message
+	User         ID = "user_us"          // of that, user time: the server's own code
+	Others       ID = "others"           // of a core, what neither server nor generator used
 	Rate         ID = "rate"             // messages per second
 	P50          ID = "p50_us"           // latency of one message, client's view
 	P99          ID = "p99_us"           //
@@ -35,6 +37,8 @@ const (
 
 var headings = map[ID]string{
 	CPU:          "CPU us",
+	User:         "user us",
+	Others:       "cores of others",
 	Rate:         "messages/s",
 	P50:          "p50 us",
 	P99:          "p99 us",

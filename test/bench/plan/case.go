@@ -86,7 +86,7 @@ func echo(c Case) Case {
 		c.Kind = Echo
 	}
 	c.Metrics = []metric.ID{
-		metric.CPU, metric.Rate, metric.P50, metric.P99, metric.Max, metric.GeneratorCPU, metric.Busy,
+		metric.CPU, metric.User, metric.Rate, metric.P50, metric.P99, metric.Max, metric.GeneratorCPU, metric.Busy, metric.Others,
 	}
 	return withDefaults(c)
 }
@@ -100,20 +100,20 @@ func memory(c Case) Case {
 func scaling(c Case) Case {
 	c.Group, c.Kind, c.MaxRounds = "scaling", Echo, 3
 	c.Metrics = []metric.ID{
-		metric.CPU, metric.Rate, metric.P99, metric.SetupCPU, metric.GeneratorCPU, metric.Busy,
+		metric.CPU, metric.User, metric.Rate, metric.P99, metric.SetupCPU, metric.GeneratorCPU, metric.Busy, metric.Others,
 	}
 	return withDefaults(c)
 }
 
 func burning(c Case) Case {
 	c.Group, c.Kind, c.Baseline = "burning", Echo, "berth-burn-1w"
-	c.Metrics = []metric.ID{metric.Rate, metric.CPU, metric.P50, metric.P99, metric.Busy}
+	c.Metrics = []metric.ID{metric.Rate, metric.CPU, metric.User, metric.P50, metric.P99, metric.Busy, metric.Others}
 	return withDefaults(c)
 }
 
 func handoff(c Case) Case {
 	c.Group, c.Kind, c.Baseline = "handoff", Echo, "gonet-handoff"
-	c.Metrics = []metric.ID{metric.CPU, metric.Rate, metric.P50, metric.P99, metric.Busy}
+	c.Metrics = []metric.ID{metric.CPU, metric.User, metric.Rate, metric.P50, metric.P99, metric.Busy, metric.Others}
 	return withDefaults(c)
 }
 

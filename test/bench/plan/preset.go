@@ -13,6 +13,9 @@ type Preset struct {
 	Servers  []string // IDs; none: all
 	Rounds   int
 	Duration time.Duration // length of a window
+	// Repeats is how often a measurement is taken again beside which other processes used too much
+	// of the machine; see report.MostOthers.
+	Repeats int
 	// Shrink scales down what a case takes besides its window: idle connections, sleeps, and the
 	// rounds of the cases outside the group echo.
 	Shrink int
@@ -23,12 +26,12 @@ type Preset struct {
 // Presets are the runs the Makefile and CI know by name.
 func Presets() []Preset {
 	return []Preset{
-		{Name: "full", Meaning: "every case and server, about 15 minutes", Rounds: 5, Duration: time.Second, Shrink: 1},
+		{Name: "full", Meaning: "every case and server, about 15 minutes", Rounds: 5, Duration: time.Second, Repeats: 2, Shrink: 1},
 		{
 			Name: "short", Meaning: "the six echo cases, idle memory and the blocking handler, about 2 minutes",
 			Cases:   []string{"echo", "memory-collected", "blocking"},
 			Servers: []string{"gonet", "gonet-64k", "gnet", "netpoll", "nbio", "evio", "cepoll", "berth", "berth-64k"},
-			Rounds:  3, Duration: 250 * time.Millisecond, Shrink: 5,
+			Rounds:  3, Duration: 250 * time.Millisecond, Repeats: 1, Shrink: 5,
 		},
 		{
 			Name: "smoke", Meaning: "every server once and every kind of case once, under 20 seconds: does it all work",

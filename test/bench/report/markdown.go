@@ -18,6 +18,8 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 		"Median of the rounds' ratios, smallest and largest in brackets. Less is better.", r.ratios())
 	section(&text, "Berth against its rivals",
 		"Ratios of the same rounds. The best peer is the Go server with the lowest median in the case.", r.rivals())
+	section(&text, "User time per message",
+		"Microseconds, medians: the server's own code, without what the kernel does for it.", r.userTimes())
 	for _, c := range r.group("echo") {
 		section(&text, c.Title, "Medians.", r.figures([]plan.Case{c}))
 	}
@@ -32,6 +34,7 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 		"50 paced connections before and while one more connection's handler sleeps.", r.figures(r.group("blocking")))
 	section(&text, "Peers that do not read",
 		"50 paced connections before and while 8 more send and never read.", r.figures(r.group("stalled")))
+	list(&text, "Disturbed", r.Disturbances())
 	list(&text, "Skipped", r.Skips())
 	list(&text, "Failed", r.Failures())
 	_, err := io.WriteString(w, text.String())
@@ -95,6 +98,28 @@ func (r Report) ratios() table {
 	return t
 }
 
+// userTimes has servers down, echo cases across.
+func (r Report) userTimes() table {
+	cases := r.group("echo")
+	t := table{headings: []string{""}}
+	for _, c := range cases {
+		t.headings = append(t.headings, c.Title)
+	}
+	for _, server := range r.Servers {
+		cells, measured := []string{server.Title}, false
+		for _, c := range cases {
+			row, _ := r.row(c.ID, server.ID)
+			_, has := row.Values[metric.User]
+			measured = measured || has
+			cells = append(cells, median(row.Values[metric.User]))
+		}
+		if measured {
+			t.add(cells...)
+		}
+	}
+	return t
+}
+
 // figures lists the medians of every figure of the cases, servers down.
 func (r Report) figures(cases []plan.Case) table {
 	var t table
@@ -120,12 +145,12 @@ func (r Report) figures(cases []plan.Case) table {
 
 // burning is what a second worker brings.
 func (r Report) burning() table {
-	t := table{headings: []string{"", metric.Rate.Heading(), metric.CPU.Heading(), metric.P99.Heading(), metric.Busy.Heading(), "rate to one worker's"}}
+	t := table{headings: []string{"", metric.Rate.Heading(), metric.CPU.Heading(), metric.User.Heading(), metric.P99.Heading(), metric.Busy.Heading(), "rate to one worker's"}}
 	for _, c := range r.group("burning") {
 		for _, server := range r.Servers {
 			if row, ok := r.row(c.ID, server.ID); ok {
 				v := row.Values
-				t.add(server.Title, median(v[metric.Rate]), median(v[metric.CPU]), median(v[metric.P99]), median(v[metric.Busy]), ratio(row.Ratio))
+				t.add(server.Title, median(v[metric.Rate]), median(v[metric.CPU]), median(v[metric.User]), median(v[metric.P99]), median(v[metric.Busy]), ratio(row.Ratio))
 			}
 		}
 	}
@@ -134,12 +159,12 @@ func (r Report) burning() table {
 
 // handoff is the price of work that another goroutine does.
 func (r Report) handoff() table {
-	t := table{headings: []string{"", "case", metric.CPU.Heading(), metric.Rate.Heading(), metric.P99.Heading(), metric.Busy.Heading(), "CPU to plain Go's"}}
+	t := table{headings: []string{"", "case", metric.CPU.Heading(), metric.User.Heading(), metric.Rate.Heading(), metric.P99.Heading(), metric.Busy.Heading(), "CPU to plain Go's"}}
 	for _, c := range r.group("handoff") {
 		for _, server := range r.Servers {
 			if row, ok := r.row(c.ID, server.ID); ok {
 				v := row.Values
-				t.add(server.Title, c.Title, median(v[metric.CPU]), median(v[metric.Rate]), median(v[metric.P99]), median(v[metric.Busy]), ratio(row.Ratio))
+				t.add(server.Title, c.Title, median(v[metric.CPU]), median(v[metric.User]), median(v[metric.Rate]), median(v[metric.P99]), median(v[metric.Busy]), ratio(row.Ratio))
 			}
 		}
 	}

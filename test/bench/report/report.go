@@ -45,8 +45,25 @@ type Measurement struct {
 	Case    string                `json:"case"`
 	Server  string                `json:"server"`
 	Values  map[metric.ID]float64 `json:"values,omitempty"`
+	Repeats int                   `json:"repeats,omitempty"` // how often it was taken again; see Disturbed
 	Skipped string                `json:"skipped,omitempty"` // it cannot be measured here
 	Failed  string                `json:"failed,omitempty"`  // it was measured, and something was wrong
+}
+
+// MostOthers is how much of a core other processes may use during a measurement.
+const MostOthers = 0.1
+
+// Disturbed reports whether other processes used more than that.
+func (m Measurement) Disturbed() bool { return m.Values[metric.Others] > MostOthers }
+
+// Disturbances are the sentences about measurements that count although they were disturbed.
+func (r Report) Disturbances() []string {
+	return sentences(r.Measurements, func(m Measurement) string {
+		if !m.Disturbed() {
+			return ""
+		}
+		return fmt.Sprintf("other processes used more than %.1f of a core in at least one round; figures of such a round say little", MostOthers)
+	})
 }
 
 // Failures are the sentences about failures.

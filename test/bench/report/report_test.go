@@ -48,6 +48,13 @@ func sample(t *testing.T) report.Report {
 					for _, id := range c.Metrics {
 						m.Values[id] = cpu[s.ID] * slower
 					}
+					if _, has := m.Values[metric.Others]; has {
+						m.Values[metric.Others] = 0.05
+					}
+					if s.ID == "gnet" && c.ID == "50" && round == 2 {
+						m.Values[metric.Others] = 0.3
+						m.Repeats = 2
+					}
 				}
 				r.Measurements = append(r.Measurements, m)
 			}
@@ -112,6 +119,12 @@ func TestMarkdown(t *testing.T) {
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
 	assert.Equal(t, string(want), text.String())
+}
+
+func TestARoundThatOthersDisturbedIsSaid(t *testing.T) {
+	disturbed := sample(t).Disturbances()
+	require.Len(t, disturbed, 1)
+	assert.True(t, strings.HasPrefix(disturbed[0], "gnet (50): other processes used more than 0.1 of a core"), disturbed[0])
 }
 
 func TestAnEmptyReportHasNoTables(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-berth/berth/test/bench/launch"
 	"github.com/go-berth/berth/test/bench/load"
+	"github.com/go-berth/berth/test/bench/metric"
 	"github.com/go-berth/berth/test/bench/plan"
 	"github.com/go-berth/berth/test/bench/proc"
 	"github.com/go-berth/berth/test/bench/report"
@@ -22,11 +23,29 @@ const allowance = time.Minute
 type Runner struct {
 	Binaries *launch.Binaries
 	Duration time.Duration // of a window
+	Repeats  int           // of a measurement that other processes disturbed
 	Threads  int           // of the generator; 0: its own choice
 }
 
-// Measure takes one measurement. A failure becomes a sentence in it.
+// Measure takes one measurement. A failure becomes a sentence in it. While other processes use more
+// than report.MostOthers of a core, it is repeated, up to Repeats times; the one with the least of
+// them counts.
 func (r Runner) Measure(ctx context.Context, step plan.Step) report.Measurement {
+	best := r.once(ctx, step)
+	for range r.Repeats {
+		if !best.Disturbed() || ctx.Err() != nil {
+			break
+		}
+		if again := r.once(ctx, step); again.Values != nil && again.Values[metric.Others] < best.Values[metric.Others] {
+			again.Repeats = best.Repeats
+			best = again
+		}
+		best.Repeats++
+	}
+	return best
+}
+
+func (r Runner) once(ctx context.Context, step plan.Step) report.Measurement {
 	m := report.Measurement{Round: step.Round, Case: step.Case.ID, Server: step.Server.ID}
 	if err := r.possible(step); err != nil {
 		if errors.Is(err, launch.ErrSkipped) {

@@ -70,6 +70,8 @@ var matrix = []struct{ id, load string }{
 	{"W5", "writers that wait for room, beside the end of their connection"},
 	{"C1", "a random actor is killed every 10 ms under checked clients"},
 	{"C2", "everything at a low rate for a long time"},
+	{"K1", "chat over three gateways and three nodes of a store, killed with -9 in turn"},
+	{"K2", "what a line and a session cost the cluster"},
 	{"M", "defects put into the code on purpose"},
 }
 
