@@ -44,6 +44,8 @@ type (
 	Writable = protocol.Writable
 	// Draining tells of a shutdown, or of the connection's MaxAge.
 	Draining = protocol.Draining
+	// TLSStarted tells that the handshake of a StartTLS is done.
+	TLSStarted = protocol.TLSStarted
 )
 
 // Messages that any goroutine and any actor of this process may send to a connection's PID, as
@@ -67,9 +69,11 @@ type (
 	Close = protocol.Close
 	// Become gives the connection another handler, which is shown the unread bytes.
 	Become = protocol.Become
+	// StartTLS puts TLS over the connection, in order with writes.
+	StartTLS = protocol.StartTLS
 	// Abort resets the connection at once.
 	Abort = protocol.Abort
-	// Done answers Pause, Resume, Close, Abort and Become with an Ack.
+	// Done answers Pause, Resume, Close, Abort, Become and StartTLS with an Ack.
 	Done = protocol.Done
 )
 
@@ -80,7 +84,7 @@ type (
 	Factory = tcpactor.Factory
 	// Handler shows the bytes of one connection to a value of its own. Only Data is required:
 	// AcceptedHandler, ClosedHandler, ClosingHandler, PeerClosedHandler, WritableHandler,
-	// DrainingHandler and MessageHandler are its optional methods.
+	// DrainingHandler, TLSStartedHandler and MessageHandler are its optional methods.
 	Handler = tcpactor.Handler
 	// HandlerFunc is a handler without a state: one function for all connections.
 	HandlerFunc = tcpactor.HandlerFunc
@@ -97,6 +101,8 @@ type (
 	// DrainingHandler is told of a shutdown, or of the connection's MaxAge, and closes when it
 	// likes.
 	DrainingHandler = tcpactor.DrainingHandler
+	// TLSStartedHandler is told that the handshake of a StartTLS is done.
+	TLSStartedHandler = tcpactor.TLSStartedHandler
 	// MessageHandler gets other messages sent to the connection's PID.
 	MessageHandler = tcpactor.MessageHandler
 	// Functions is the form of three functions that thread a state of type S.

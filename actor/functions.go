@@ -57,7 +57,7 @@ func (r *functionsReceiver[S]) Receive(ctx actor.Context, message any) (err erro
 		if r.functions.Close != nil {
 			r.functions.Close(r.state, m)
 		}
-	case *protocol.PeerClosed, *protocol.Writable, *protocol.Draining:
+	case *protocol.PeerClosed, *protocol.Writable, *protocol.Draining, *protocol.TLSStarted:
 	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
 	default:
 		deadLetter(ctx, message)

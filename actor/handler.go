@@ -13,8 +13,8 @@ import (
 // own. A handler may block: only its own connection waits.
 //
 // More methods are optional: those of AcceptedHandler, ClosedHandler, ClosingHandler,
-// PeerClosedHandler, WritableHandler, DrainingHandler and MessageHandler. A value that wraps a
-// handler hides them; Wrap keeps them.
+// PeerClosedHandler, WritableHandler, DrainingHandler, TLSStartedHandler and MessageHandler. A
+// value that wraps a handler hides them; Wrap keeps them.
 //
 // An error that a method returns closes the connection, with ReasonHandlerError. After the
 // connection has begun to end, a method may return the error of a write that was refused for that
@@ -73,6 +73,12 @@ type DrainingHandler interface {
 	Draining(socket protocol.Socket, deadline time.Time) error
 }
 
+// TLSStartedHandler is told that the handshake of a StartTLS is done. An error closes the
+// connection. See protocol.TLSStarted.
+type TLSStartedHandler interface {
+	TLSStarted(socket protocol.Socket) error
+}
+
 // ClosingHandler is told that the connection has begun to end, as soon as that is known. Closed
 // comes once everything accepted is flushed, which may be seconds later. See protocol.Closing.
 type ClosingHandler interface {
@@ -129,6 +135,10 @@ func (r *handlerReceiver) Receive(ctx actor.Context, message any) error {
 	case *protocol.Draining:
 		if h, ok := r.handler.(DrainingHandler); ok {
 			return h.Draining(m.Socket, m.Deadline)
+		}
+	case *protocol.TLSStarted:
+		if h, ok := r.handler.(TLSStartedHandler); ok {
+			return h.TLSStarted(m.Socket)
 		}
 	case *protocol.Closing:
 		if h, ok := r.handler.(ClosingHandler); ok {

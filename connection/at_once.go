@@ -16,7 +16,7 @@ func (c *Connection) WriteAtOnce(ctx context.Context, p []byte) (int, error) {
 // the entry.
 func (c *Connection) postAtOnce(e *entry, crossed bool) {
 	w := &c.writer
-	if w.inbox.push(e) && (c.socket.Blocks() || !w.mailbox.RunNow()) {
+	if w.inbox.push(e) && (c.conn().Blocks() || !w.mailbox.RunNow()) {
 		w.mailbox.Schedule()
 	}
 	if crossed {

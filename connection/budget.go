@@ -163,11 +163,11 @@ func (c *Connection) affords(room int) bool {
 	if b == nil {
 		return true
 	}
-	memory := c.socket.Growth(&c.input, room)
+	memory := c.conn().Growth(&c.input, room)
 	if memory > smallPiece && b.Held()+int64(memory) > b.limits.HighWater {
-		if t, ok := c.socket.(readsAhead); ok {
+		if t, ok := c.conn().(readsAhead); ok {
 			t.Shrink() // it was read when there was room
-			memory = c.socket.Growth(&c.input, room)
+			memory = c.conn().Growth(&c.input, room)
 		}
 	}
 	return c.affordsMemory(memory)
@@ -183,7 +183,7 @@ func (c *Connection) affordsHeader(ahead int) bool {
 	if ahead > smallPiece {
 		memory = firstRead
 	}
-	_, proxied := c.socket.(*transport.Proxied)
+	_, proxied := c.conn().(*transport.Proxied)
 	return !proxied || c.affordsMemory(max(0, memory-c.input.Held()))
 }
 
@@ -356,7 +356,7 @@ func (c *Connection) ahead(room int) int {
 	}
 	small = min(room, small)
 	var memory int
-	t, reads := c.socket.(readsAhead)
+	t, reads := c.conn().(readsAhead)
 	if reads {
 		memory, reads = t.Ahead(room)
 	}
@@ -393,7 +393,7 @@ func (c *Connection) fetched() {
 	if c.shared.budget == nil || c.share().ahead == 0 {
 		return
 	}
-	if memory, _ := c.socket.(readsAhead).Ahead(1); memory > 0 {
+	if memory, _ := c.conn().(readsAhead).Ahead(1); memory > 0 {
 		c.returnAhead()
 	}
 }

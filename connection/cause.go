@@ -100,7 +100,7 @@ func (c *Connection) opError(op string, err error) error {
 	if errors.As(err, &known) && known.Addr != nil {
 		return err
 	}
-	wrapped := &net.OpError{Op: op, Source: c.socket.LocalAddr(), Addr: c.socket.RemoteAddr(), Err: err}
+	wrapped := &net.OpError{Op: op, Source: c.conn().LocalAddr(), Addr: c.conn().RemoteAddr(), Err: err}
 	if wrapped.Addr != nil {
 		wrapped.Net = wrapped.Addr.Network()
 	}

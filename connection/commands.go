@@ -20,6 +20,7 @@ type reply struct {
 	untilFlushed bool // CloseWrite: the reply is for the FIN, not for the end
 	orderly      bool // Close: the reply tells whether everything accepted went out
 	becomes      bool // Become: the reply is for the new handler
+	secures      bool // StartTLS: the reply is for the handshake
 }
 
 // errNoCommand completes a Do that was given no command.
@@ -48,6 +49,8 @@ func isCommand(command protocol.Command) bool {
 	case *protocol.Unlink:
 		return m != nil
 	case *protocol.Become:
+		return m != nil
+	case *protocol.StartTLS:
 		return m != nil
 	}
 	return false
@@ -87,6 +90,8 @@ func ackOf(command protocol.Command) any {
 	case *protocol.Unlink:
 		return m.Ack
 	case *protocol.Become:
+		return m.Ack
+	case *protocol.StartTLS:
 		return m.Ack
 	}
 	return nil
@@ -143,6 +148,12 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 		c.answer(ctx, r, nil)
 	case *protocol.Become:
 		c.become(ctx, m.Handler, r)
+	case *protocol.StartTLS:
+		if config, err := c.raiseBarrier(m.Config); err != nil {
+			c.answer(ctx, r, err)
+		} else {
+			c.startTLS(ctx, &tlsOrder{config: config, reply: r})
+		}
 	}
 }
 
@@ -218,6 +229,8 @@ func (c *Connection) outcome(r reply) error {
 		return c.writer.err()
 	case r.becomes && !c.rare.Load().became:
 		return c.closedErr()
+	case r.secures && c.phase.Load()&securing != 0:
+		return c.causeErr()
 	}
 	if r.orderly && c.lost() > 0 {
 		return c.causeErr()
@@ -341,6 +354,8 @@ func (c *Connection) Drop(message any) {
 	switch m := bare.(type) {
 	case *order:
 		c.refuse(m.command, reply{done: m.done})
+	case *tlsOrder:
+		c.refuseTLS(m)
 	case protocol.Command:
 		c.refuse(m, replyTo(sender, m))
 	case protocol.Foreign:

@@ -24,8 +24,8 @@ import (
 type Connection struct {
 	protocol.Sealed
 
-	shared  *settings // what the connections of one listener have in common
-	socket  transport.Conn
+	shared  *settings      // what the connections of one listener have in common
+	socket  transport.Conn // see conn
 	pid     *actor.PID
 	mailbox tcpactor.Mailbox
 	writer  writer
@@ -121,6 +121,8 @@ func (c *Connection) Receive(ctx actor.Context) {
 		c.attend(ctx)
 	case *order:
 		c.obey(ctx, m.command, reply{done: m.done})
+	case *tlsOrder:
+		c.startTLS(ctx, m)
 	case protocol.Command:
 		c.obey(ctx, m, replyTo(ctx.Sender(), m))
 	case *linkDown:
@@ -168,6 +170,17 @@ func (c *Connection) handOn(ctx actor.Context, message any) {
 	c.deliver(ctx, message)
 }
 
+// conn returns the transport: the one that the connection began with, or what StartTLS has put in
+// its place. Any goroutine may call it.
+func (c *Connection) conn() transport.Conn { return c.connIn(c.phase.Load()) }
+
+func (c *Connection) connIn(phase uint32) transport.Conn {
+	if phase&covered == 0 {
+		return c.socket
+	}
+	return c.rare.Load().covering
+}
+
 // signal tells the connection that something happened. Any goroutine may call it.
 func (c *Connection) signal(bit uint32) {
 	c.signals.Or(bit)
@@ -204,7 +217,7 @@ func (c *Connection) kill(reason protocol.Reason, err error) {
 		c.blame(err)
 	}
 	c.refuseWrites()
-	c.socket.Abort()
+	c.conn().Abort()
 	c.signals.Or(signalAborted) // before the writer can tell of its end: that is no orderly one
 	c.writer.order(orderGiveUp)
 	c.mailbox.Schedule() // in closing the writer has ended already, and an aborted socket announces nothing

@@ -120,6 +120,8 @@ func (l *limits) low(word uint64, fits int) bool {
 // close refuses everything from now on. Reserved credit stays reserved until it is released.
 func (c *credit) close() { c.word.Or(creditClosed) }
 
+func (c *credit) closed() bool { return c.word.Load()&creditClosed != 0 }
+
 // pending returns the writes and bytes the kernel has not taken yet.
 func (c *credit) pending() (writes, bytes int) { return pending(c.word.Load()) }
 

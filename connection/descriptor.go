@@ -9,15 +9,16 @@ import (
 
 // TLS implements protocol.Socket.
 func (c *Connection) TLS() *tls.ConnectionState {
-	if c.state() == opening {
+	phase := c.phase.Load()
+	if state(phase%halfClosed) == opening || phase&securing != 0 {
 		return nil
 	}
-	return c.socket.TLS()
+	return c.connIn(phase).TLS()
 }
 
 // SyscallConn implements protocol.Socket.
 func (c *Connection) SyscallConn() (syscall.RawConn, error) {
-	if !c.socket.Control(func(uintptr) {}) {
+	if !c.conn().Control(func(uintptr) {}) {
 		return nil, protocol.ErrNoDescriptor
 	}
 	return descriptor{c}, nil
@@ -28,7 +29,7 @@ type descriptor struct{ c *Connection }
 
 // Control implements syscall.RawConn.
 func (d descriptor) Control(f func(fd uintptr)) error {
-	if !d.c.socket.Control(f) {
+	if !d.c.conn().Control(f) {
 		return protocol.ErrNoDescriptor
 	}
 	return nil

@@ -18,15 +18,15 @@ func (s *Spawner) Options() Options { return s.current.Load().options }
 // SpawnDialled makes the connection of a socket that this side has opened. The socket belongs to it
 // from now on. The connection has a handler of its own and options of its own, with defaults and
 // valid; Options.Dispatcher is that of the other connections. It runs on the given one of the
-// dispatchers.
-func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, factory tcpactor.Factory, options Options) *Connection {
+// dispatchers. host is that of the dialled address, "" where there is none.
+func (s *Spawner) SpawnDialled(socket transport.Conn, lane int, host string, factory tcpactor.Factory, options Options) *Connection {
 	current := s.current.Load()
 	s.noteLimits(&options)
 	c := s.newConnection(&settings{
 		Spawner: s, factory: factory, options: options, limits: options.limits(), lanes: current.lanes,
 		mostNeeded: s.mostNeeded(&options),
 	}, socket, outgoing)
-	c.makeRare().dialled = &dialled{accepted: make(chan struct{})}
+	c.makeRare().dialled = &dialled{accepted: make(chan struct{}), host: host}
 	if s.sooner != nil {
 		s.sooner()
 	}
@@ -43,6 +43,7 @@ func (c *Connection) dialled() bool {
 type dialled struct {
 	settled  atomic.Bool   // it opens, or is given up: the first of the two
 	accepted chan struct{} // closed once Accepted has returned
+	host     string        // of the address, "": none
 	err      error         // with which Accepted has refused the connection; set before accepted is closed
 }
 

@@ -11,6 +11,7 @@
 //	connection.go  the actor and its mail
 //	host.go        the handler: it is made, called under guard, and replaced after a panic
 //	become.go      another handler on a live connection
+//	starttls.go    TLS over a live connection
 //	states.go      its life, from opening to closed
 //	cause.go       why it ended, and the errors that tell of it
 //	closing.go     the news that an end has begun

@@ -32,7 +32,7 @@ func (c *Connection) Open() bool { return c.state() == open }
 
 // Moved returns how many bytes were read and written. Any goroutine may call it.
 func (c *Connection) Moved() uint64 {
-	read, written := c.socket.Progress()
+	read, written := c.conn().Progress()
 	return c.read.Load() + c.written.Load() + read + written
 }
 

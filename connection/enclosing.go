@@ -58,7 +58,7 @@ func (s *Spawner) Encloses() bool {
 		return false
 	}
 	for _, c := range s.Live() {
-		socket := c.socket
+		socket := c.conn()
 		if proxied, ok := socket.(*transport.Proxied); ok {
 			socket = proxied.Conn
 		}

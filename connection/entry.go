@@ -25,6 +25,8 @@ type rest struct {
 	left int64      // bytes of more, or of file, that the kernel has not taken
 	run  *run       // the entry is several writes, a slice each
 
+	barrier bool // it is no write: those behind it wait for the handshake of StartTLS
+
 	reply reply // for a Write that came by PID: its sender gets Written or WriteFailed
 }
 
@@ -111,6 +113,12 @@ func (e *entry) file() *fileWrite {
 	return e.rest.file
 }
 
+// apart reports whether it is not written together with others: a file, or a barrier.
+func (e *entry) apart() bool { return e.rest != nil && (e.rest.file != nil || e.rest.barrier) }
+
+// barrier reports whether it is one.
+func (e *entry) barrier() bool { return e.rest != nil && e.rest.barrier }
+
 // left returns how many bytes the kernel has not taken.
 func (e *entry) left() int64 {
 	n := int64(len(e.data))
@@ -186,6 +194,9 @@ func (e *entry) nextSlice() {
 
 // forgo adds to g the whole of the entry: the kernel takes no more of it.
 func (e *entry) forgo(g *gone) {
+	if e.barrier() {
+		return // it has no credit
+	}
 	g.writes++
 	g.bytes += e.reserved()
 	g.memory += e.memory

@@ -18,21 +18,32 @@ import (
 // for which the connection waits: it must not block.
 type (
 	// HandshakeStarted: a client was accepted, or a server dialled, and its PROXY header or its TLS
-	// handshake has begun. Opened or HandshakeFailed follows, unless other code ends the connection
-	// before, as a shutdown does.
+	// handshake has begun; or the handshake of a StartTLS has. Opened, or TLSStarted, or
+	// HandshakeFailed follows, unless other code ends the connection before, as a shutdown does.
 	HandshakeStarted struct {
 		Addr       net.Addr
 		PID        *actor.PID
 		RemoteAddr net.Addr // the socket's own: the header may name another one
+		StartTLS   bool     // the connection is open already
+	}
+	// TLSStarted: the handshake of a StartTLS is done. The handler is told next.
+	TLSStarted struct {
+		Addr       net.Addr
+		PID        *actor.PID
+		RemoteAddr net.Addr
+		Dialled    bool          // this side has opened the connection, and is TLS's client
+		Handshake  time.Duration // what the handshake took
 	}
 	// HandshakeFailed: a connection ended before it was open, because of its PROXY header or its
-	// TLS handshake. No handler has seen it.
+	// TLS handshake. No handler has seen it. Or the StartTLS of an open connection has failed, with
+	// its handshake or before it; Closing and Closed follow.
 	HandshakeFailed struct {
 		Addr       net.Addr
 		PID        *actor.PID
 		RemoteAddr net.Addr // the client's if the header told it, else the socket's own
 		Err        error
-		After      time.Duration // since the accept
+		After      time.Duration // since the accept, with StartTLS since the handshake's beginning
+		StartTLS   bool          // the connection was open
 	}
 	// Opened: a connection is open, after its handshake if it has one. It is published before the
 	// handler is made.
@@ -74,7 +85,9 @@ func (s *Spawner) heard() bool { return tcpactor.Heard(s.system) }
 
 func (c *Connection) publishHandshakeStarted() {
 	if c.shared.heard() {
-		c.shared.publish(&HandshakeStarted{Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr()})
+		c.shared.publish(&HandshakeStarted{
+			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), StartTLS: c.state() != opening,
+		})
 	}
 }
 
@@ -86,6 +99,27 @@ func (c *Connection) publishHandshakeFailed(err error) {
 	}
 }
 
+// publishTLSStarted tells that the handshake of a StartTLS is done.
+func (c *Connection) publishTLSStarted(took time.Duration) {
+	if c.shared.heard() {
+		c.shared.publish(&TLSStarted{
+			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), Dialled: c.dialled(), Handshake: took,
+		})
+	}
+}
+
+// publishTLSFailed tells that a StartTLS has failed.
+func (c *Connection) publishTLSFailed(err error) {
+	if !c.shared.heard() {
+		return
+	}
+	failed := &HandshakeFailed{Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), Err: err, StartTLS: true}
+	if began := c.rare.Load().tlsBegan; began > 0 {
+		failed.After = c.shared.now() - began
+	}
+	c.shared.publish(failed)
+}
+
 // publishOpened tells that the connection is open; shook says that a handshake has gone before.
 func (c *Connection) publishOpened(shook bool) {
 	c.flags.stage = opened
@@ -94,7 +128,7 @@ func (c *Connection) publishOpened(shook bool) {
 	}
 	opened := &Opened{
 		Addr: c.shared.addr, PID: c.pid, LocalAddr: c.LocalAddr(), RemoteAddr: c.RemoteAddr(),
-		TLS: c.socket.TLS() != nil, Dialled: c.dialled(),
+		TLS: c.conn().TLS() != nil, Dialled: c.dialled(),
 	}
 	if shook {
 		opened.Handshake = c.shared.now() - c.born

@@ -71,8 +71,8 @@ type Options struct {
 	// either; see HalfCloseTimeout.
 	ReadTimeout time.Duration
 	// HandshakeTimeout bounds what comes before the first byte: a PROXY header and the TLS
-	// handshake, both together. Default 5 s. Off: a client that stalls in it holds its permit for
-	// ever.
+	// handshake, both together; and the handshake of a StartTLS. Default 5 s. Off: a client that
+	// stalls in it holds its permit for ever.
 	HandshakeTimeout time.Duration
 	// WriteTimeout ends a connection when its peer took not one byte for that long while writes
 	// were pending. Default 30 s. One byte is progress, also in the middle of a large write, of a

@@ -27,7 +27,7 @@ func (c *Connection) holdLastWords() any {
 		return nil
 	}
 	c.watched()
-	if finished, err := c.socket.EndSeen(false); !finished && err == nil || c.socket.Unread() > 0 || c.waits() {
+	if finished, err := c.conn().EndSeen(false); !finished && err == nil || c.conn().Unread() > 0 || c.waits() {
 		return nil
 	}
 	c.flags.inputEnded = true
@@ -38,16 +38,16 @@ func (c *Connection) holdLastWords() any {
 func (c *Connection) watched() bool {
 	room := max(0, c.shared.options.ReadBufferSize-c.input.Len())
 	if c.shared.budget == nil || room == 0 {
-		return c.socket.Hold(room)
+		return c.conn().Hold(room)
 	}
-	return c.socket.Hold(0) || !c.socket.Ready(c.ahead(room)) // one read at most: more would have to be counted
+	return c.conn().Hold(0) || !c.conn().Ready(c.ahead(room)) // one read at most: more would have to be counted
 }
 
 // askForEnd asks the transport for the peer's end and handles it: a FIN begins HalfCloseTimeout, a
 // reset ends the connection. It returns attend if the connection has ended. look says that the
 // sweep has found the end.
 func (c *Connection) askForEnd(look bool) any {
-	finished, err := c.socket.EndSeen(look)
+	finished, err := c.conn().EndSeen(look)
 	switch {
 	case err != nil:
 		c.lose(err)
@@ -63,7 +63,7 @@ func (c *Connection) checkForEnd(phase uint32) {
 	if phase&unwatched == 0 || c.cause.Load() != nil {
 		return
 	}
-	if finished, broken := c.socket.LookForEnd(); broken || finished && phase&halfClosed == 0 {
+	if finished, broken := c.conn().LookForEnd(); broken || finished && phase&halfClosed == 0 {
 		c.signal(signalPeerEnded)
 	}
 }
@@ -83,7 +83,7 @@ func (c *Connection) lose(err error) {
 // each Data.
 func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)
-	if salvage {
+	if salvage && c.phase.Load()&securing == 0 { // after a StartTLS, plain text is not shown
 		c.phase.Or(salvaging)
 		c.shared.noteClosing()
 	}
@@ -110,9 +110,9 @@ func (c *Connection) giveUpSalvage() {
 		return
 	}
 	c.phase.And(^salvaging)
-	c.leftUnread(c.socket.Unread())
+	c.leftUnread(c.conn().Unread())
 	c.flags.aborted = true
-	c.socket.Abort() // a write may be blocked
+	c.conn().Abort() // a write may be blocked
 }
 
 // leftUnread counts bytes that came and that the handler will not consume.

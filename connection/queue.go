@@ -43,9 +43,11 @@ func (i *inbox) push(e *entry) (first bool) {
 	}
 }
 
+func (i *inbox) empty() bool { return i.newest.Load() == nil }
+
 // drainTo moves all entries to the end of q, the oldest first.
 func (i *inbox) drainTo(q *queue) {
-	if i.newest.Load() == nil {
+	if i.empty() {
 		return
 	}
 	var oldest *entry

@@ -1,11 +1,14 @@
 package connection
 
 import (
+	"crypto/tls"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/go-berth/berth/connection/transport"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -37,6 +40,9 @@ type rare struct {
 
 	dialled *dialled // nil: it was accepted
 
+	covering   transport.Conn // what StartTLS has put in the place of the socket; set before covered
+	shakesSeen time.Duration  // when the sweep first saw the handshake of StartTLS, on its clock; 0: not yet
+
 	ungated atomic.Bool // the handler is an Ungated one: ReadGate does not hold Data back
 
 	noFIN atomic.Bool // the transport has no half-close: the close itself is the FIN
@@ -52,6 +58,8 @@ type rare struct {
 	factory  protocol.Factory // of the last Become, nil: none
 	became   bool             // its handler is there
 	salvaged bool             // the handler was shown something since the wait for it began
+	tls      *tls.Config      // of a StartTLS; nil: none, or its handshake is over
+	tlsBegan time.Duration    // when that handshake began, on the spawner's clock; 0: it has not
 }
 
 // makeRare returns the connection's rare, and makes it if there is none. Any goroutine may call it.

@@ -16,13 +16,17 @@ import (
 // taken effect. At most one Data is outstanding: only this method makes one, and the next Pull
 // comes after that Data was handled.
 func (c *Connection) Pull() any {
-	if c.state() == closed {
+	phase := c.phase.Load()
+	s := state(phase % halfClosed)
+	if s == closed {
 		return nil // no signal is attended to now: a stopped actor gets no message, and this would go on for ever
 	}
 	if c.signals.Load() != 0 {
 		return attendNow
 	}
-	switch s := c.state(); {
+	switch {
+	case phase&securing != 0:
+		return c.secure()
 	case s == open && c.cause.Load() == nil, s == flushing && c.salvaging() && !c.flags.aborted:
 		return c.fetch()
 	case s == flushing && c.flags.writerEnded:
@@ -75,13 +79,13 @@ func (c *Connection) fetch() any {
 	}
 	// The transport first: asked now, it may read ahead while our writes are still pending.
 	ahead, room := c.pieces(room)
-	if !c.socket.Ready(ahead) || !c.quiet() {
+	if !c.conn().Ready(ahead) || !c.quiet() {
 		return nil
 	}
 	if !c.affords(room) {
 		return c.hold()
 	}
-	n, err := c.socket.Fill(&c.input, room)
+	n, err := c.conn().Fill(&c.input, room)
 	c.flags.bulk = n >= smallPiece
 	c.account()
 	if err != transport.ErrAgain {
@@ -116,7 +120,7 @@ func (c *Connection) fetch() any {
 // tells a reset once. If a write hears of it, the next read finds the end of the input, as after a
 // FIN; and it may find that before the writer's turn has ended the connection.
 func (c *Connection) writeFails() bool {
-	if c.cause.Load() != nil || c.credit.idle() || c.writer.ordered(starved) || !c.socket.Broken() {
+	if c.cause.Load() != nil || c.credit.idle() || c.writer.ordered(starved) || !c.conn().Broken() {
 		return false
 	}
 	c.Writable() // the writer may not have been told yet
@@ -138,10 +142,10 @@ func (c *Connection) discard() any {
 	if c.flags.inputEnded {
 		return nil
 	}
-	if !c.socket.Ready(c.ahead(discardRoom)) {
+	if !c.conn().Ready(c.ahead(discardRoom)) {
 		return nil
 	}
-	n, err := c.socket.Fill(&c.input, discardRoom)
+	n, err := c.conn().Fill(&c.input, discardRoom)
 	c.input.Release()
 	c.fetched()
 	c.read.Add(uint64(n))
@@ -157,11 +161,11 @@ func (c *Connection) discard() any {
 
 // arriving reports whether input has come which the next fetch reads.
 func (c *Connection) arriving() bool {
-	if c.state() != open || c.flags.inputEnded || !c.willing() || !c.writesQuiet() {
+	if c.state() != open || c.flags.inputEnded || !c.willing() || !c.writesQuiet() || c.phase.Load()&securing != 0 {
 		return false
 	}
 	ahead, _ := c.pieces(c.room())
-	return c.socket.Ready(ahead)
+	return c.conn().Ready(ahead)
 }
 
 const discardRoom = 16 << 10

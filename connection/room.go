@@ -152,7 +152,7 @@ func (c *Connection) bringOut() broughtOut {
 	if c.state() == opening {
 		return kernelFull // nothing is written during the handshake
 	}
-	if !c.socket.Blocks() {
+	if !c.conn().Blocks() {
 		before := c.credit.word.Load()
 		w.orders.Or(orderWritable) // there may be room of which the poller has not told yet
 		if !w.mailbox.RunNow() {
@@ -176,7 +176,7 @@ func (c *Connection) bringOut() broughtOut {
 // refuses decides that a write of n bytes does not fit, and remembers it. It returns false if there
 // is room by now, or no write is accepted any more.
 func (c *Connection) refuses(slow SlowPolicy, n int) bool {
-	if slow != SlowRefuse && !c.writer.ordered(starved) {
+	if slow != SlowRefuse && !c.writer.ordered(starved|barred) {
 		return lacksRoom(c.shared.limits.allow(c.credit.word.Load(), n))
 	}
 	r := &c.makeRare().room

@@ -25,10 +25,10 @@ func (c *Connection) slow() SlowPolicy { return c.shared.options.SlowConsumer }
 
 // overflow applies a policy to a write that err kept out of the queue. It reports whether the write
 // is to be dropped. A write that would not fit into an empty buffer, or for which the listener has
-// no memory, or that lies behind a file that gives nothing, is refused under every policy, because
-// the peer is not the cause. Any goroutine may call it.
+// no memory, or that lies behind a file that gives nothing or behind a StartTLS, is refused under
+// every policy, because the peer is not the cause. Any goroutine may call it.
 func (c *Connection) overflow(slow SlowPolicy, err error) (drop bool) {
-	if !lacksRoom(err) || c.writer.ordered(starved) {
+	if !lacksRoom(err) || c.writer.ordered(starved|barred) {
 		return false
 	}
 	switch slow {

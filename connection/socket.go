@@ -25,10 +25,10 @@ var (
 func (c *Connection) PID() *actor.PID { return c.pid }
 
 // LocalAddr implements protocol.Socket.
-func (c *Connection) LocalAddr() net.Addr { return c.socket.LocalAddr() }
+func (c *Connection) LocalAddr() net.Addr { return c.conn().LocalAddr() }
 
 // RemoteAddr implements protocol.Socket.
-func (c *Connection) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
+func (c *Connection) RemoteAddr() net.Addr { return c.conn().RemoteAddr() }
 
 // Write implements protocol.Socket.
 func (c *Connection) Write(p []byte) (int, error) {
@@ -165,7 +165,11 @@ func (c *Connection) Do(command protocol.Command, done func(error)) {
 	if !isCommand(command) {
 		command = nil
 	}
-	switch command.(type) {
+	switch m := command.(type) {
+	case *protocol.StartTLS:
+		config, err := c.raiseBarrier(m.Config)
+		c.mailbox.PostUserMessage(&tlsOrder{config: config, err: err, reply: reply{done: done}})
+		return
 	case *protocol.Close:
 		c.closeFromNow()
 	case *protocol.CloseWrite:
@@ -198,8 +202,8 @@ func (c *Connection) Info() protocol.Info {
 	}
 	info := protocol.Info{
 		PID:          c.pid,
-		LocalAddr:    text(c.socket.LocalAddr()),
-		RemoteAddr:   text(c.socket.RemoteAddr()),
+		LocalAddr:    text(c.conn().LocalAddr()),
+		RemoteAddr:   text(c.conn().RemoteAddr()),
 		State:        c.state(),
 		Reason:       why.reason,
 		Err:          why.err,

@@ -50,7 +50,8 @@ type Spawner struct {
 	ended      ended
 	drainUntil atomic.Pointer[time.Time]
 
-	budget *Budget // nil: none
+	budget  *Budget         // nil: none
+	readers *sync.WaitGroup // of the handshakes of StartTLS; nil: not waited for
 
 	clock clock
 
@@ -89,6 +90,9 @@ type Config struct {
 	Dispatchers []actor.Dispatcher
 	// Budget, if not nil, bounds their memory.
 	Budget *Budget
+	// Readers, if not nil, is done when the goroutines of the handshakes that StartTLS begins have
+	// ended.
+	Readers *sync.WaitGroup
 	// Sooner is called when a limit has become shorter, so that the next Sweep may have to come
 	// sooner (see Interval): it must not wait. It may be nil.
 	Sooner func()
@@ -119,6 +123,7 @@ func NewSpawner(config Config) *Spawner {
 		call:        config.Call,
 		dispatchers: config.Dispatchers,
 		budget:      config.Budget,
+		readers:     config.Readers,
 		sooner:      config.Sooner,
 	}
 	s.Set(config.Factory, config.Options)

@@ -43,7 +43,13 @@ const (
 	salvaging                           // the peer is gone; what it sent before is still shown, and waits for the handler
 	torn                                // the end was no orderly one
 	forgotten                           // the PID is no longer known
+	securing                            // StartTLS was called, and its handshake is not over: no input is shown
+	covered                             // StartTLS has put TLS over the socket; see conn
+	shakes                              // its handshake goes on, and has a time limit
 )
+
+// kept are the parts of a phase that a change of the state leaves as they are.
+const kept = met | announced | securing | covered | shakes
 
 // observed are the parts of a phase that, when they change, begin something with a time limit.
 const observed = another | halfClosed | (halfClosed - 1)
@@ -53,7 +59,7 @@ func (c *Connection) state() state { return state(c.phase.Load() % halfClosed) }
 func (c *Connection) setState(s state) {
 	for {
 		before := c.phase.Load()
-		if c.phase.CompareAndSwap(before, before&(met|announced)|uint32(s)) {
+		if c.phase.CompareAndSwap(before, before&kept|uint32(s)) {
 			return
 		}
 	}
@@ -84,6 +90,7 @@ const (
 	signalClosing    // the cause of the end was set
 	signalPeerEnded  // the sweep has seen it
 	signalResume     // ResumeAtOnce
+	signalSecured    // the handshake of a StartTLS is over
 )
 
 // start begins the state opening.
@@ -102,7 +109,7 @@ func (c *Connection) shakeHands() any {
 	if !c.affordsHeader(ahead) {
 		return nil
 	}
-	err := c.socket.Handshake(&c.input, ahead)
+	err := c.conn().Handshake(&c.input, ahead)
 	c.account()
 	if err == transport.ErrAgain {
 		return nil
@@ -167,6 +174,9 @@ func (c *Connection) attend(ctx actor.Context) {
 	if is(signalOpened) && c.state() == opening {
 		c.open(ctx, true)
 	}
+	if is(signalSecured) {
+		c.secured(ctx)
+	}
 	if is(signalWater|signalRefused) && c.cause.Load() == nil {
 		c.tellRoom(ctx, is(signalRefused))
 	}
@@ -179,7 +189,7 @@ func (c *Connection) attend(ctx actor.Context) {
 	if is(signalWriterEnded) {
 		c.writerEnded(ctx)
 	}
-	if is(signalPeerEnded) && c.state() == open && c.cause.Load() == nil {
+	if is(signalPeerEnded) && c.state() == open && c.cause.Load() == nil && c.phase.Load()&securing == 0 {
 		c.askForEnd(true)
 	}
 	if is(signalInputEnded) {
@@ -215,6 +225,8 @@ func (c *Connection) expire(ctx actor.Context, bits uint32) {
 		c.kill(protocol.ReasonWriteTimeout, protocol.ErrWriteTimeout)
 	case is(signalUnfinished) && c.state() == opening:
 		c.unfinished(protocol.ErrHandshakeTimeout)
+	case is(signalUnfinished) && c.phase.Load()&shakes != 0:
+		c.failTLS(protocol.ErrHandshakeTimeout)
 	case is(signalLate) && c.state() == flushing && c.salvaging():
 		c.giveUpSalvage()
 	case is(signalLate) && c.state() == flushing:
@@ -250,7 +262,7 @@ func (c *Connection) cutOff(err error) {
 	c.blame(err)
 	c.phase.And(^salvaging)
 	c.flags.aborted = true
-	c.socket.Abort()
+	c.conn().Abort()
 	c.writer.order(orderGiveUp)
 }
 
@@ -354,7 +366,7 @@ func (c *Connection) close(ctx actor.Context) {
 	if c.isReset() {
 		c.phase.Or(torn)
 	}
-	_ = c.socket.Close()
+	_ = c.conn().Close()
 	c.dropInput()
 	c.leaveBudget()
 	c.answerWaiting(ctx, func(reply) bool { return true })

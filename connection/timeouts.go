@@ -54,7 +54,7 @@ func (c *Connection) checkTimeouts(now, step time.Duration) {
 
 	// Does the server wait for the peer, or the peer for the server?
 	busy := s == open && (leaving || limits.Idle > 0 || limits.Read > 0) && c.mailbox.Busy()
-	listening := c.listening()
+	listening := c.listening() && phase&securing == 0
 	reading := s == open && !busy && listening && c.writesQuiet() && phase&inputOver == 0
 	if w.hold(heldIdle, busy || s == open && !leaving && !listening) {
 		w.trafficAt = min(w.trafficAt+step, now)
@@ -73,6 +73,11 @@ func (c *Connection) checkTimeouts(now, step time.Duration) {
 	switch {
 	case s == opening && late(o.HandshakeTimeout, w.since):
 		c.signal(signalUnfinished)
+	case phase&securing != 0 && c.shaking(phase) && late(o.HandshakeTimeout, c.shakesSince(now)):
+		c.signal(signalUnfinished)
+		if c.awaitsRoom() {
+			c.kill(protocol.ReasonHandshake, protocol.ErrHandshakeTimeout) // a handler that waits for room takes no turn
+		}
 	case s == open && late(limits.Idle, w.trafficAt) && !busy && listening:
 		c.lacks(anyProgress, signalIdle)
 	case reading && late(limits.Read, w.since):
@@ -97,7 +102,7 @@ func (c *Connection) checkTimeouts(now, step time.Duration) {
 // noteTraffic notes what has moved since the last look.
 func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 	w, s := &c.timing, state(phase%halfClosed)
-	came, went := c.socket.Progress() // also bytes inside calls that have not returned
+	came, went := c.conn().Progress() // also bytes inside calls that have not returned
 	came += c.read.Load()
 	went += c.written.Load()
 	if phase := uint16(phase & observed); phase != w.phase {
@@ -122,9 +127,9 @@ func (c *Connection) noteTraffic(phase uint32, now time.Duration, idle bool) {
 		w.writtenAt = now
 		w.retried = 0
 	} else {
-		c.socket.Retry(false) // the kernel may have a little room, and not tell
+		c.conn().Retry(false) // the kernel may have a little room, and not tell
 	}
-	if starves := c.writer.ordered(starved); w.swap(heldWrite, starves) || starves {
+	if starves := c.writer.ordered(starved | barred); w.swap(heldWrite, starves) || starves {
 		w.writtenAt = now // the peer was offered nothing
 	}
 	w.written, w.idle = written, idle
@@ -197,7 +202,7 @@ func (c *Connection) lacks(kind uint8, bit uint32) {
 		return
 	}
 	w.retried |= kind
-	c.socket.Retry(true)
+	c.conn().Retry(true)
 }
 
 // listening reports whether the connection would read what the peer sends: neither its handler nor

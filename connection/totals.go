@@ -114,7 +114,7 @@ func (s *Spawner) Totals() Totals {
 // several records may be under way at the end, and count as written together. It is for the
 // connection's turn, from Closed on.
 func (c *Connection) MaybeSent() uint64 {
-	if t, is := c.socket.(transport.Unsure); is && c.state() == closed {
+	if t, is := c.conn().(transport.Unsure); is && c.state() == closed {
 		return uint64(t.Unsure())
 	}
 	return 0

@@ -29,7 +29,8 @@ func alone(q *queue) [][]byte {
 	return unsafe.Slice(&e.data, 1)
 }
 
-// fill gathers the slices of as many entries as one system call takes, up to the first file.
+// fill gathers the slices of as many entries as one system call takes, up to the first file or
+// barrier.
 func (v *vector) fill(q *queue) [][]byte {
 	n, bytes := 0, 0
 	add := func(p []byte) bool {
@@ -45,7 +46,7 @@ func (v *vector) fill(q *queue) [][]byte {
 		return true
 	}
 	for e := q.first; e != nil; e = e.next {
-		if e.file() != nil || !add(e.data) {
+		if e.apart() || !add(e.data) {
 			break
 		}
 		if e.rest == nil {

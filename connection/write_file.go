@@ -73,7 +73,7 @@ var errNoPiece = errors.New("berth: no piece of the file yet")
 func (w *writer) writeFile(e *entry) (int, error) {
 	f := e.file()
 	if f.source == nil && f.kind == transport.SentFile {
-		n, err := w.c.socket.SendFile(f.File, f.offset, min(e.left(), maxBatch))
+		n, err := w.c.conn().SendFile(f.File, f.offset, min(e.left(), maxBatch))
 		f.offset += n
 		if err != transport.ErrNotSent {
 			return int(n), err
@@ -90,7 +90,7 @@ func (w *writer) writeFile(e *entry) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := w.c.socket.Writev([][]byte{piece})
+	n, err := w.c.conn().Writev([][]byte{piece})
 	if f.source.wrote(n) {
 		w.askFile()
 		f.source.ask()

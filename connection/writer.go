@@ -40,6 +40,8 @@ const (
 	orderWritable                    // the kernel takes bytes again
 	blocked                          // no order: the kernel takes no more for now, or the connection is not open yet; orderWritable ends it
 	starved                          // no order: blocked, because the file that is first in the queue has given nothing yet
+	orderPass                        // the handshake of StartTLS is done: go on behind the barrier
+	barred                           // no order: blocked, because a barrier is first in the queue
 )
 
 // flush is the message by which the writer's mailbox tells it that its mail is read.
@@ -132,9 +134,10 @@ func (w *writer) Failed(_ actor.Context, _, reason any) (taken bool) {
 	return false
 }
 
-// mayFinish reports whether everything accepted is written, with nothing accepted still on its way.
+// mayFinish reports whether everything accepted is written, with nothing accepted still on its way,
+// nor a barrier, which has no credit.
 func (w *writer) mayFinish() bool {
-	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle()
+	return w.ordered(orderFlush) && !w.ordered(blocked) && w.queue.empty() && w.c.credit.idle() && w.inbox.empty()
 }
 
 func (w *writer) work() {
@@ -157,9 +160,9 @@ func (w *writer) work() {
 // sendFIN returns ErrAgain where TLS's close_notify waits for room.
 func (w *writer) sendFIN() error {
 	if !w.ordered(orderFIN) {
-		return w.c.socket.CloseNotify()
+		return w.c.conn().CloseNotify()
 	}
-	err := w.c.socket.CloseWrite()
+	err := w.c.conn().CloseWrite()
 	switch {
 	case errors.Is(err, transport.ErrNoHalfClose):
 		w.c.makeRare().noFIN.Store(true) // the close that follows sends the FIN
@@ -176,18 +179,21 @@ func (w *writer) write() {
 	var n int
 	var err error
 	switch head := w.queue.first; {
+	case head.barrier():
+		w.pass()
+		return
 	case head.left() == 0: // wrote completes it
 	case head.file() != nil:
 		n, err = w.writeFile(head)
 	default:
 		if bufs := alone(&w.queue); bufs != nil {
-			n, err = w.c.socket.Writev(bufs)
+			n, err = w.c.conn().Writev(bufs)
 			break
 		}
 		v := newVector()
 		bufs := v.fill(&w.queue)
 		if len(bufs) > 0 {
-			n, err = w.c.socket.Writev(bufs)
+			n, err = w.c.conn().Writev(bufs)
 		}
 		v.free(len(bufs))
 	}
@@ -225,6 +231,9 @@ func (w *writer) wrote(n int) {
 	w.c.written.Add(uint64(n))
 	var g gone
 	for e := w.queue.first; e != nil; e = e.next {
+		if e.barrier() {
+			break
+		}
 		took := int(min(int64(n), e.left()))
 		n -= took
 		e.advance(took, &g)
@@ -234,6 +243,20 @@ func (w *writer) wrote(n int) {
 		g.entries++
 	}
 	w.settle(g, nil)
+}
+
+// pass removes the barrier that is first in the queue, if the handshake is done. If not, it tells
+// the connection that everything before the barrier is written.
+func (w *writer) pass() {
+	if w.ordered(orderPass) {
+		w.orders.And(^(orderPass | barred))
+		w.settle(gone{entries: 1}, nil)
+		return
+	}
+	if w.orders.Or(blocked|barred)&barred == 0 {
+		w.c.mailbox.Schedule()
+	}
+	w.c.writerNews()
 }
 
 // end fails everything accepted and not written, also what is still on its way, and tells the

@@ -272,3 +272,17 @@ func TestGivingUpFailsEveryWriteWithTheCause(t *testing.T) {
 	assert.Equal(t, 1, socket.aborted)
 	require.Equal(t, cause, c.WriteOwned([]byte("late"), nil))
 }
+
+func TestABarrierOnItsWayKeepsTheWriterFromFinishing(t *testing.T) {
+	c := &Connection{}
+	w := &c.writer
+	w.c = c
+	w.orders.Store(orderFlush)
+	assert.True(t, w.mayFinish())
+	e := newEntry()
+	e.makeRest().barrier = true
+	w.inbox.push(e)
+	assert.False(t, w.mayFinish(), "in the inbox")
+	w.inbox.drainTo(&w.queue)
+	assert.False(t, w.mayFinish(), "in the queue")
+}

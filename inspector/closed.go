@@ -18,6 +18,9 @@ func (i *Inspector) hear(event any) {
 	case *connection.Closed:
 		i.ended(e.PID.GetId(), e.RemoteAddr, e.Reason, e.Err, e.Stats)
 	case *connection.HandshakeFailed:
+		if e.StartTLS {
+			return // Closed follows
+		}
 		i.ended(e.PID.GetId(), e.RemoteAddr, protocol.ReasonHandshake, e.Err, protocol.Stats{Duration: e.After})
 	}
 }

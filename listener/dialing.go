@@ -89,13 +89,12 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 		}
 		return nil, err
 	}
-	if options.TLSConfig != nil && options.TLSConfig.ServerName == "" { // as tls.Dial does
-		if host, _, err := net.SplitHostPort(addr); err == nil {
-			options.TLSConfig = options.TLSConfig.Clone()
-			options.TLSConfig.ServerName = host
-		}
+	host, _, err := net.SplitHostPort(addr)
+	if err == nil && options.TLSConfig != nil && options.TLSConfig.ServerName == "" { // as tls.Dial does
+		options.TLSConfig = options.TLSConfig.Clone()
+		options.TLSConfig.ServerName = host
 	}
-	return l.server.adopt(ctx, conn, factory, &options)
+	return l.server.adopt(ctx, conn, host, factory, &options)
 }
 
 // Adopt makes a connection of conn, which some other code has opened: dialled through a proxy, one
@@ -112,7 +111,7 @@ func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Fa
 	}
 	ctx, cancel := l.server.untilClosing(ctx)
 	defer cancel()
-	return l.server.adopt(ctx, conn, factory, &options)
+	return l.server.adopt(ctx, conn, "", factory, &options)
 }
 
 // untilClosing returns ctx, cancelled when the end of the listener begins. It waits until the
@@ -130,13 +129,14 @@ func (s *server) untilClosing(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// adopt makes a connection of conn and waits until it is open.
-func (s *server) adopt(ctx context.Context, conn net.Conn, factory tcpactor.Factory, options *DialOptions) (protocol.Socket, error) {
+// adopt makes a connection of conn and waits until it is open. host is that of the dialled address,
+// "" where there is none.
+func (s *server) adopt(ctx context.Context, conn net.Conn, host string, factory tcpactor.Factory, options *DialOptions) (protocol.Socket, error) {
 	if ctx.Err() != nil { // perhaps before the listener has begun
 		_ = conn.Close()
 		return nil, context.Cause(ctx)
 	}
-	c, err := s.dialled(conn, factory, options)
+	c, err := s.dialled(conn, host, factory, options)
 	if err == nil {
 		err = c.AwaitOpen(ctx)
 	}
@@ -152,7 +152,7 @@ func (s *server) adopt(ctx context.Context, conn net.Conn, factory tcpactor.Fact
 }
 
 // dialled spawns the connection of conn, which is closed where there is an error.
-func (s *server) dialled(conn net.Conn, factory tcpactor.Factory, options *DialOptions) (c *connection.Connection, err error) {
+func (s *server) dialled(conn net.Conn, host string, factory tcpactor.Factory, options *DialOptions) (c *connection.Connection, err error) {
 	settled := false
 	defer func() { // a net.Conn of the user's may panic
 		if !settled {
@@ -176,7 +176,7 @@ func (s *server) dialled(conn net.Conn, factory tcpactor.Factory, options *DialO
 		own = options.Connection.WithDefaults()
 	}
 	s.spawned.Add(1)
-	return s.spawner.Load().SpawnDialled(socket, lane, factory, own), nil
+	return s.spawner.Load().SpawnDialled(socket, lane, host, factory, own), nil
 }
 
 // transportOf returns the transport of a connection that this side has opened, and its lane.

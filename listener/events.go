@@ -142,6 +142,8 @@ func recordOf(event any) (slog.Level, string) {
 		return slog.LevelInfo, "stopped"
 	case *connection.HandshakeStarted:
 		return slog.LevelDebug, "handshake started"
+	case *connection.TLSStarted:
+		return slog.LevelDebug, "TLS started"
 	case *connection.HandshakeFailed:
 		return slog.LevelInfo, "handshake failed"
 	case *connection.Opened:
@@ -193,6 +195,8 @@ func attributesOf(event any) []slog.Attr {
 		return attributes("addr", e.Addr, "interrupted", e.Interrupted, "aborted", e.Aborted, "stuck", e.Stuck, "absent", e.Absent)
 	case *connection.HandshakeStarted:
 		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr)
+	case *connection.TLSStarted:
+		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr, "dialled", e.Dialled, "handshake", e.Handshake)
 	case *connection.HandshakeFailed:
 		return attributes("remote", e.RemoteAddr, "error", e.Err)
 	case *connection.Opened:

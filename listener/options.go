@@ -280,7 +280,7 @@ func (o Options) validate() error {
 		return fmt.Errorf("berth: Transport %d is none of Auto, Poll, Stream", o.Transport)
 	case o.Transport == Poll && !transport.PollSupported:
 		return errors.New("berth: the poll transport does not exist on " + runtime.GOOS)
-	case o.TLSConfig != nil && !hasCertificate(o.TLSConfig):
+	case o.TLSConfig != nil && !transport.HasCertificate(o.TLSConfig):
 		return errors.New("berth: TLSConfig has no certificate: set one of Certificates, GetCertificate, GetConfigForClient")
 	case o.Workers < 0:
 		return fmt.Errorf("berth: Workers %d must not be negative", o.Workers)
@@ -331,12 +331,6 @@ func (o Options) validate() error {
 		return err
 	}
 	return o.validateMemory()
-}
-
-// hasCertificate reports that a server has a certificate to show. Without one every handshake would
-// fail.
-func hasCertificate(c *tls.Config) bool {
-	return len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil
 }
 
 // rules are what the options say about clients of a listener at addr. They are valid and have their

@@ -103,6 +103,7 @@ func (s *server) begin(children *actor.PID) {
 		Options:     s.options().Connection,
 		Dispatchers: s.dispatchers,
 		Budget:      s.budget,
+		Readers:     &s.readers,
 		Sooner:      s.sweepSooner,
 		Ended:       func(*connection.Connection) { s.signalEnded() },
 		Counted:     s.counter.set,

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"crypto/tls"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -18,8 +19,8 @@ import (
 // Proto.Actor's DeadLetterResponse). An end may take CloseTimeout and LingerTimeout: an actor that
 // writes to many connections stops writing to one at its Closing, or at the first WriteFailed.
 
-// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Detach, Link, Unlink, Become.
-// GetInfo is a question, not a command: its answer is Info.
+// Command is one of Write, Pause, Resume, Close, CloseWrite, Abort, Detach, Link, Unlink, Become,
+// StartTLS. GetInfo is a question, not a command: its answer is Info.
 type Command interface{ command() }
 
 // Write asks the connection to send Data. The bytes belong to the connection from the moment the
@@ -116,6 +117,34 @@ type Become struct {
 	Ack     any
 }
 
+// StartTLS puts TLS over an open connection, as STARTTLS does in SMTP and IMAP. At a connection
+// that was accepted this side is TLS's server, at one that was dialled the client; there, a Config
+// without a ServerName gets the host of the dialled address. Config must not be changed any more.
+//
+// It is ordered with writes. What was written before goes out in plain text, the answer that allows
+// the switch for example; what is written after waits for the handshake and goes out encrypted,
+// never in plain text. No Data comes until the handshake is done, and then only what TLS has
+// decrypted. Then the handler gets TLSStarted, and Done is sent. Pause and demand hold for Data,
+// not for the handshake.
+//
+// Bytes in plain text that came before the switch end the connection with ErrBytesBeforeTLS: they
+// are neither shown to the handler nor read as TLS. Those are bytes that the handler has not
+// consumed when StartTLS takes effect, bytes that came before this side's last ones in plain text
+// were written, and whatever comes in the place of TLS's first record.
+//
+// The handshake has HandshakeTimeout, from when the bytes in plain text are written. If it fails,
+// the connection ends with ReasonHandshake and is reset; writes behind the switch fail with the
+// error. A Close waits for the handshake, for CloseTimeout at most: what was written behind the
+// switch is flushed over TLS.
+//
+// A connection has one StartTLS. The answer is an error, and the connection goes on as it was, if
+// it has TLS already, is not open or has sent FIN, or if Config cannot serve: no certificate at the
+// server's side, no ServerName at the client's.
+type StartTLS struct {
+	Config *tls.Config
+	Ack    any
+}
+
 // GetInfo asks a connection, or a listener, for its Info. The sender gets it as a reply.
 type GetInfo struct{}
 
@@ -129,6 +158,7 @@ func (*Detach) command()     {}
 func (*Link) command()       {}
 func (*Unlink) command()     {}
 func (*Become) command()     {}
+func (*StartTLS) command()   {}
 
 // COMMANDS TO A LISTENER: any goroutine and any actor of the same process may send them to its PID.
 

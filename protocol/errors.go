@@ -46,6 +46,9 @@ var (
 	// MemoryBudget, or enough of it and this one more than its share. It also ends a connection
 	// that is then in the way of others.
 	ErrMemoryBudget error = &sentinel{"berth: memory budget used up", nil}
+	// ErrBytesBeforeTLS ends a connection whose peer sent plain text in front of TLS, behind a
+	// StartTLS: another party may have put it there, to have it taken for encrypted input.
+	ErrBytesBeforeTLS error = &sentinel{"berth: bytes in plain text before TLS", nil}
 	// ErrDropped completes a write that SlowDropNewest dropped: not one byte of it was sent.
 	ErrDropped error = &sentinel{"berth: write dropped, the peer is slow", nil}
 	// ErrReadBufferFull ends a connection when its handler consumed nothing of a full read buffer.

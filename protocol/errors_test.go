@@ -40,6 +40,7 @@ var sentinels = []struct {
 	{"ErrWriteTooLarge", protocol.ErrWriteTooLarge, nil},
 	{"ErrNoDescriptor", protocol.ErrNoDescriptor, nil},
 	{"ErrMemoryBudget", protocol.ErrMemoryBudget, nil},
+	{"ErrBytesBeforeTLS", protocol.ErrBytesBeforeTLS, nil},
 	{"ErrDropped", protocol.ErrDropped, nil},
 	{"ErrReadBufferFull", protocol.ErrReadBufferFull, nil},
 	{"ErrGoexit", protocol.ErrGoexit, nil},

@@ -8,14 +8,14 @@ import (
 
 // EVENTS that a connection delivers to its handler, one at a time.
 //
-// In the life of one connection: Accepted once and first; then Data, PeerClosed, Writable and
-// Draining; Closing once, as soon as something ends the connection; Closed once and last. Calls for
-// one connection never overlap. Where handlers that panic are replaced (see
+// In the life of one connection: Accepted once and first; then Data, PeerClosed, Writable, Draining
+// and TLSStarted; Closing once, as soon as something ends the connection; Closed once and last.
+// Calls for one connection never overlap. Where handlers that panic are replaced (see
 // connection.RestartHandler), or the connection is given another handler (see Become), each new one
-// gets Accepted once and first, and the last one Closing and Closed.
-// An event is valid during the call that delivers it; the connection uses it again afterwards.
+// gets Accepted once and first, and the last one Closing and Closed. An event is valid during the
+// call that delivers it; the connection uses it again afterwards.
 
-// Event is one of Accepted, Data, PeerClosed, Writable, Draining, Closing, Closed.
+// Event is one of Accepted, Data, PeerClosed, Writable, Draining, TLSStarted, Closing, Closed.
 type Event interface{ event() }
 
 // Accepted is the first event: the socket is connected (and its PROXY header read, its TLS
@@ -64,6 +64,12 @@ type Draining struct {
 	Socket   Socket
 	Deadline time.Time
 }
+
+// TLSStarted says that the handshake of a StartTLS is done. All Data that follows was encrypted,
+// and Socket.TLS returns the state. What the handler knows of the peer from before is not
+// authentic: a server of SMTP, for example, forgets it here. A handler that replaces another after
+// that does not get it: its Accepted comes with TLS.
+type TLSStarted struct{ Socket Socket }
 
 // Closing says that the connection has begun to end: Reason says why, Err is the cause if there is
 // one. Every end is announced: Close, Abort and Stop from any goroutine, the peer's FIN or reset, a
@@ -125,9 +131,9 @@ type WriteFailed struct {
 // comes once to each sender, however many of its writes were refused.
 type WriteReady struct{ PID *actor.PID } // of the connection
 
-// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink, Become and Detach with an
-// Ack, once the command took effect. Err says that the connection had already ended, as that of
-// WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.
+// Done answers Pause, Resume, Close, CloseWrite, Abort, Link, Unlink, Become, StartTLS and Detach
+// with an Ack, once the command took effect. Err says that the connection had already ended, as
+// that of WriteFailed does. A listener answers SuspendAccepting and ResumeAccepting with it.
 //
 // An actor of the same process that also watches the connection gets the answers to what it sent
 // before the end, Done, Written and WriteFailed, before it gets *actor.Terminated.
@@ -168,6 +174,7 @@ func (*Data) event()       {}
 func (*PeerClosed) event() {}
 func (*Writable) event()   {}
 func (*Draining) event()   {}
+func (*TLSStarted) event() {}
 func (*Closing) event()    {}
 func (*Closed) event()     {}
 

@@ -10,7 +10,7 @@ const (
 	ReasonNone Reason = iota
 	// ReasonHandshake: the PROXY header or the TLS handshake was a bad one or took longer than
 	// HandshakeTimeout, or the client that the header named was refused. The handler never saw this
-	// connection.
+	// connection, unless it was the handshake of a StartTLS.
 	ReasonHandshake
 	// ReasonPeerClosed: the peer sent FIN; everything it sent was shown, everything accepted for it
 	// was flushed.

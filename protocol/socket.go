@@ -58,7 +58,9 @@ type Socket interface {
 	// how much is queued. It may wait in a handler and in a completion, and only their own
 	// connection waits with them. Two calls do not mix their bytes; other writes may come between
 	// the pieces of a p that is longer than WriteBufferSize, or than 256 KiB. SlowConsumer does not
-	// apply: a write that waits is never refused for lack of room.
+	// apply: a write that waits is never refused for lack of room. While a handler waits, its
+	// connection handles no mail: a Stop, or a Close or Abort by PID, comes after the call, which
+	// WriteTimeout or ctx ends. The methods of the Socket take effect at once.
 	WriteContext(ctx context.Context, p []byte) (n int, err error)
 	// Writer returns WriteContext with this ctx as an io.Writer, for io.Copy and other code that
 	// writes more than fits at once.
@@ -116,6 +118,17 @@ type Socket interface {
 	// makes no handler, or if the connection has begun to end.
 	Become(handler Factory) error
 
+	// StartTLS is the command of the same name, in order with this goroutine's writes: those made
+	// before go out in plain text, those made after it encrypted. From its return on no Data comes
+	// that was not encrypted; a call that is under way elsewhere may still have some. A call of the
+	// handler that has called it must not wait for room in WriteContext: the handshake begins when
+	// the call has returned. Another goroutine pauses the connection before it writes the answer
+	// that allows the switch: else the peer's first bytes of TLS may be shown as Data.
+	//
+	// nil means that the switch has begun, not that it is done: TLSStarted tells that, or the end
+	// of the connection. The errors are those of the command.
+	StartTLS(config *tls.Config) error
+
 	// SetValue keeps v with the connection until the next SetValue; nil removes it. It is for state
 	// that a handler needs again after a restart (see connection.RestartHandler), and for other
 	// goroutines that hold the socket. The connection does nothing with it, and keeps it also after
@@ -135,8 +148,9 @@ type Socket interface {
 	SetTimeouts(t Timeouts)
 
 	// TLS returns the state of the connection's TLS: the peer's certificates, the protocol that
-	// ALPN chose, the server name. It is complete from Accepted on, and a value of the caller's
-	// own. nil: the connection has no TLS, or the handshake goes on.
+	// ALPN chose, the server name. It is complete from Accepted on, with StartTLS from TLSStarted
+	// on, and a value of the caller's own. nil: the connection has no TLS, or the handshake goes
+	// on.
 	TLS() *tls.ConnectionState
 	// SyscallConn gives access to the descriptor, for socket options and for the credentials of a
 	// unix socket's peer. Only Control does something: the bytes are the connection's. Its function

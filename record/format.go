@@ -34,6 +34,7 @@ const (
 	PeerClosed Kind = "peer closed" //
 	Writable   Kind = "writable"    // Ready
 	Draining   Kind = "draining"    //
+	TLSStarted Kind = "TLS started" //
 	Message    Kind = "message"     // Type
 	Closing    Kind = "closing"     // Reason, Text
 	Closed     Kind = "closed"      // Reason, Text

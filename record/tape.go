@@ -79,6 +79,8 @@ func (t *tape) before(message any) error {
 		event.Kind, event.Ready = Writable, m.Ready
 	case *protocol.Draining:
 		event.Kind = Draining
+	case *protocol.TLSStarted:
+		event.Kind = TLSStarted
 	case *protocol.Closing:
 		event.Kind, event.Reason, event.Text, last = Closing, m.Reason.String(), textOf(m.Err), true
 	case *protocol.Closed:

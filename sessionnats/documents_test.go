@@ -17,6 +17,7 @@ var ownBlock = regexp.MustCompile("(?s)```go module=sessionnats\n(.*?)```")
 
 // The blocks of the documents that are marked as this module's are whole programs, and compile.
 func TestTheGoBlocksOfThisModuleCompile(t *testing.T) {
+	t.Parallel()
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	page, err := os.ReadFile("../docs/sessions.md")

@@ -35,9 +35,8 @@ func count(ctx context.Context, store session.Store, id string, n uint64) (befor
 
 // operation is one Update as a client sees it.
 type operation struct {
-	id   string
-	add  bool // else it only reads: change refuses
-	gone bool // of a session that is not there
+	id  string
+	add bool // else it only reads: change refuses
 }
 
 type outcome struct {

@@ -36,11 +36,13 @@ func TestMain(m *testing.M) {
 
 // beNode is a node until standard input ends.
 func beNode(text string) {
-	var options sessionnats.NodeOptions
-	if err := json.Unmarshal([]byte(text), &options); err != nil {
+	var place place
+	if err := json.Unmarshal([]byte(text), &place); err != nil {
 		panic(err)
 	}
-	node, err := sessionnats.StartNode(context.Background(), options)
+	node, err := sessionnats.StartNode(context.Background(), sessionnats.NodeOptions{
+		Name: place.Name, Dir: place.Dir, Addr: place.Addr, Cluster: place.Cluster, Peers: place.Peers,
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -49,9 +51,15 @@ func beNode(text string) {
 	node.Close()
 }
 
+// place is what a process must know to be a node.
+type place struct {
+	Name, Dir, Addr, Cluster string
+	Peers                    []string
+}
+
 // cluster is three nodes, each a process.
 type cluster struct {
-	options []sessionnats.NodeOptions
+	places  []place
 	running []*process // nil: none
 	urls    []string
 }
@@ -71,7 +79,7 @@ func newCluster(t *testing.T) *cluster {
 	dir := t.TempDir()
 	for i := range nodes {
 		name := fmt.Sprintf("node%d", i+1)
-		c.options = append(c.options, sessionnats.NodeOptions{
+		c.places = append(c.places, place{
 			Name: name, Dir: filepath.Join(dir, name), Addr: addrs[i], Cluster: addrs[nodes+i], Peers: addrs[nodes:],
 		})
 		c.urls = append(c.urls, "nats://"+addrs[i])
@@ -90,7 +98,7 @@ func newCluster(t *testing.T) *cluster {
 // start starts a node that was killed, and waits until it listens.
 func (c *cluster) start(t *testing.T, i int) {
 	t.Helper()
-	options, err := json.Marshal(c.options[i])
+	options, err := json.Marshal(c.places[i])
 	require.NoError(t, err)
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), asNode+"="+string(options))
@@ -130,8 +138,8 @@ func (c *cluster) leader(t *testing.T, store *sessionnats.Store) (leader int, ot
 	name, err := store.Stream().Leader(t.Context())
 	require.NoError(t, err)
 	leader = -1
-	for i, options := range c.options {
-		if options.Name == name {
+	for i, place := range c.places {
+		if place.Name == name {
 			leader = i
 		} else {
 			others = append(others, i)

@@ -14,7 +14,7 @@ const format = 1
 // record is a session as it is stored, as JSON. No bytes at all stand for a session that is gone.
 type record struct {
 	Format  int       `json:"v"`
-	Secret  []byte    `json:"secret"`
+	Digest  []byte    `json:"digest"` // of the secret
 	Epoch   uint64    `json:"epoch"`
 	Present uint64    `json:"presented,omitempty"`
 	Heard   bool      `json:"confirmed,omitempty"`
@@ -36,7 +36,7 @@ type stored struct {
 
 func encode(state *session.State, expires time.Time) ([]byte, error) {
 	r := record{
-		Format: format, Secret: state.Secret[:], Epoch: state.Epoch, Present: state.Presented, Heard: state.Confirmed,
+		Format: format, Digest: state.Secret[:], Epoch: state.Epoch, Present: state.Presented, Heard: state.Confirmed,
 		Attach: state.Attached, Ended: state.Ended, Expires: expires,
 		Log: stored{
 			Sent: state.Log.Sent, Acked: state.Log.Acked, Handled: state.Log.Handled,
@@ -61,10 +61,10 @@ func decode(id string, data []byte) (session.State, time.Time, error) {
 			Capacity: session.Limits{Messages: r.Log.Messages, Bytes: r.Log.Bytes, Overflow: session.Overflow(r.Log.Overflow)},
 		},
 	}
-	if r.Format != format || len(r.Secret) != len(state.Secret) || uint64(len(r.Log.Kept)) > r.Log.Sent {
+	if r.Format != format || len(r.Digest) != len(state.Secret) || uint64(len(r.Log.Kept)) > r.Log.Sent {
 		return session.State{}, time.Time{}, fmt.Errorf("sessionnats: session %s is stored in a form that this version does not know: %d", id, r.Format)
 	}
-	copy(state.Secret[:], r.Secret)
+	copy(state.Secret[:], r.Digest)
 	base := r.Log.Sent - uint64(len(r.Log.Kept))
 	for i, data := range r.Log.Kept {
 		state.Log.Kept = append(state.Log.Kept, session.Message{Number: base + uint64(i) + 1, Data: data})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -65,7 +66,7 @@ func OpenStream(ctx context.Context, conn *nats.Conn, config jetstream.StreamCon
 		if errors.Is(err, jetstream.ErrInvalidStreamName) || errors.Is(err, jetstream.ErrStreamNameRequired) {
 			return nil, err
 		}
-		if !wait(ctx, 50*time.Millisecond) {
+		if !again(ctx, 50*time.Millisecond, err) {
 			return nil, fmt.Errorf("%w: stream %s: %w", ErrUnavailable, config.Name, err)
 		}
 	}
@@ -89,6 +90,12 @@ func wait(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// again waits for another try, and reports whether there is one: not after the end of ctx, nor
+// after the store's.
+func again(ctx context.Context, d time.Duration, err error) bool {
+	return !errors.Is(err, nats.ErrConnectionClosed) && wait(ctx, d)
 }
 
 // Message is what Append stores.
@@ -117,9 +124,7 @@ func (s *Stream) publish(ctx context.Context, m Message, options ...jetstream.Pu
 	for {
 		message := nats.NewMsg(m.Subject)
 		message.Data = m.Data
-		for key, values := range m.Header {
-			message.Header[key] = values
-		}
+		maps.Copy(message.Header, m.Header)
 		one, cancel := context.WithTimeout(ctx, attempt)
 		answer, err := s.js.PublishMsg(one, message, options...)
 		cancel()
@@ -146,10 +151,12 @@ func (s *Stream) publish(ctx context.Context, m Message, options ...jetstream.Pu
 			return 0, fmt.Errorf("%w: %w", ErrFull, err)
 		case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded):
 			// It reached no node: no leader now, or no connection.
+		case errors.Is(err, nats.ErrConnectionClosed):
+			pause = 0
 		default:
 			sent = true
 		}
-		if !wait(ctx, pause) {
+		if !again(ctx, pause, err) {
 			if sent {
 				return 0, fmt.Errorf("%w: %w", ErrUnsure, err)
 			}
@@ -167,8 +174,7 @@ const (
 
 // errorCode returns 0 for an error that is not the server's.
 func errorCode(err error) jetstream.ErrorCode {
-	var answer *jetstream.APIError
-	if errors.As(err, &answer) {
+	if answer, is := errors.AsType[*jetstream.APIError](err); is {
 		return answer.ErrorCode
 	}
 	return 0
@@ -187,7 +193,7 @@ func (s *Stream) Last(ctx context.Context, subject string) (*jetstream.RawStream
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return nil, nil
 		}
-		if !wait(ctx, 30*time.Millisecond) {
+		if !again(ctx, 30*time.Millisecond, err) {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
@@ -239,7 +245,7 @@ func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 		if err == nil {
 			return info, nil
 		}
-		if !wait(ctx, 30*time.Millisecond) {
+		if !again(ctx, 30*time.Millisecond, err) {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}

@@ -27,7 +27,7 @@ func Limit(conn net.Conn, recv, send int) {
 func (p *Poll) Limit(recv, send int) {
 	if p.lease.take() {
 		defer p.release()
-		_, tcp := p.origin.local.(*net.TCPAddr)
+		_, tcp := p.origin.Load().local.(*net.TCPAddr)
 		limit(int(p.fd), tcp, recv, send)
 	}
 }

@@ -26,8 +26,8 @@ const PollSupported = true
 //
 // There is one for each connection: it is 64 bytes.
 type Poll struct {
-	origin    *origin
-	events    Events
+	origin    atomic.Pointer[origin]
+	events    Events     // for those of a PollTLS put over it later, see covered
 	remote    netip.Addr // invalid: a unix socket
 	port      uint16     // the remote one
 	unwatched uint16     // the errno with which the set did not take it; written by Open
@@ -43,14 +43,17 @@ const (
 	blocked                     // the writer waits for room
 	finished                    // the peer's FIN was seen
 	broken                      // an error was seen, its RST for example
+	covered                     // StartTLS has put TLS over it: its origin is its own and has the PollTLS, which gets the events
 )
 
 // origin holds what connections to one address of a listening socket, in one poll set, have in
-// common. A client of a unix socket with a name of its own has an origin of its own.
+// common. A client of a unix socket with a name of its own has an origin of its own, and so has a
+// connection after StartTLS.
 type origin struct {
 	set    *PollSet
 	local  net.Addr
 	client *net.UnixAddr // nil: without a name, or none of a unix socket
+	upper  Events        // the PollTLS that StartTLS has put over the connection; nil: none
 }
 
 // peer is where a connection came from: an address, or the name of a unix socket.
@@ -63,7 +66,9 @@ var _ Conn = (*Poll)(nil)
 
 // newPoll makes a Conn of a connected, non-blocking descriptor, which belongs to it from now on.
 func newPoll(o *origin, fd int, remote netip.AddrPort) *Poll {
-	return &Poll{origin: o, fd: int32(fd), remote: remote.Addr(), port: remote.Port()}
+	p := &Poll{fd: int32(fd), remote: remote.Addr(), port: remote.Port()}
+	p.origin.Store(o)
+	return p
 }
 
 func (p *Poll) marked(mark uint32) bool { return p.marks.Load()&mark != 0 }
@@ -75,7 +80,7 @@ func (p *Poll) Open(events Events) bool {
 		return true // aborted already: the first read says so
 	}
 	defer p.release()
-	if err := p.origin.set.add(int(p.fd), p); err != nil {
+	if err := p.origin.Load().set.add(int(p.fd), p); err != nil {
 		// Out of memory or over max_user_watches. No event would ever come, so reading and writing
 		// fail at once: silence would hold the connection for ever.
 		errno := syscall.EIO
@@ -103,8 +108,8 @@ func (p *Poll) ready(what readiness) {
 		if what&readyBroken != 0 {
 			marks |= broken
 		}
-		p.marks.Or(marks)
-		p.events.Readable(false)
+		before := p.marks.Or(marks)
+		p.receiver(before).Readable(false)
 	}
 	if what&(readyOutput|readyHangup) != 0 {
 		p.announceRoom()
@@ -265,14 +270,26 @@ func (p *Poll) Retry(bool) { p.announceRoom() }
 
 // announceRoom lets a writer that waits go on, once.
 func (p *Poll) announceRoom() {
-	if p.marked(blocked) && p.marks.And(^blocked)&blocked != 0 {
-		p.events.Writable()
+	if !p.marked(blocked) {
+		return
 	}
+	if before := p.marks.And(^blocked); before&blocked != 0 {
+		p.receiver(before).Writable()
+	}
+}
+
+// receiver returns what gets the events, as marks say. All marks are in one word: so an event that
+// is not given to the PollTLS was marked before the PollTLS looks for marks.
+func (p *Poll) receiver(marks uint32) Events {
+	if marks&covered != 0 {
+		return p.origin.Load().upper
+	}
+	return p.events
 }
 
 // opError wraps an error as package net does.
 func (p *Poll) opError(op string, err error) error {
-	return &net.OpError{Op: op, Net: p.origin.local.Network(), Source: p.LocalAddr(), Addr: p.RemoteAddr(), Err: err}
+	return &net.OpError{Op: op, Net: p.origin.Load().local.Network(), Source: p.LocalAddr(), Addr: p.RemoteAddr(), Err: err}
 }
 
 // syscallError is opError for an errno, of a system call of the same name.
@@ -321,12 +338,12 @@ func (p *Poll) release() {
 }
 
 func (p *Poll) closeNow() {
-	p.origin.set.remove(int(p.fd), p)
+	p.origin.Load().set.remove(int(p.fd), p)
 	closeFD(int(p.fd))
 }
 
 // LocalAddr implements Conn.
-func (p *Poll) LocalAddr() net.Addr { return p.origin.local }
+func (p *Poll) LocalAddr() net.Addr { return p.origin.Load().local }
 
 // RemoteIP returns the IP address of RemoteAddr, the zero Addr for a unix socket. It is no
 // IPv4-mapped one.
@@ -337,8 +354,8 @@ func (p *Poll) RemoteAddr() net.Addr {
 	if p.remote.IsValid() {
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.remote, p.port))
 	}
-	if p.origin.client != nil {
-		return p.origin.client
+	if p.origin.Load().client != nil {
+		return p.origin.Load().client
 	}
 	addr := unnamed
 	return &addr

@@ -77,6 +77,20 @@ func NewPollTLSClient(p *Poll, config *tls.Config, joined *sync.WaitGroup) *Poll
 	return &PollTLS{Poll: p, config: config, joined: joined, client: true}
 }
 
+// startPollTLS is StartTLS for a Poll.
+func startPollTLS(conn Conn, config *tls.Config, client bool, joined *sync.WaitGroup) (Conn, bool) {
+	p, ok := conn.(*Poll)
+	if !ok {
+		return nil, false
+	}
+	t := &PollTLS{Poll: p, config: config, joined: joined, client: client, events: p.events}
+	own := *p.origin.Load()
+	own.upper = t
+	p.origin.Store(&own)
+	p.marks.Or(covered)
+	return t, true
+}
+
 // Open implements Conn.
 func (t *PollTLS) Open(events Events) bool {
 	t.events = events

@@ -34,8 +34,9 @@ type Stream struct {
 	asking bool     // connection's turn only: a question is with the reader
 	held   []answer // connection's turn only: what Hold took from the reader; fetched first
 
-	steps stepper // to socket
-	below *below  // between socket and TLS; nil where there is no TLS of ours
+	steps  stepper               // to socket
+	below  atomic.Pointer[below] // between socket and TLS; nil where there is no TLS of ours, or none yet
+	called atomic.Bool           // the reader is called back from a read before TLS
 
 	// The reader's answer. Written before answered is set, read after it was seen set.
 	answered atomic.Bool
@@ -118,6 +119,9 @@ func (s *Stream) read(room int) {
 	c := NewChunk(s.question(room))
 	space := c.Bytes[:min(room, len(c.Bytes))]
 	n, err := s.readGuarded(space)
+	if err != nil && s.called.Load() && isTimeout(err) {
+		err = nil
+	}
 	switch {
 	case n == len(space):
 		s.hint = 2 * len(space)
@@ -300,10 +304,11 @@ func bottom(conn net.Conn) net.Conn {
 
 // Progress implements Conn.
 func (s *Stream) Progress() (read, written uint64) {
-	if s.below == nil {
+	b := s.below.Load()
+	if b == nil {
 		return 0, 0
 	}
-	return s.below.read.Load(), s.below.written.Load()
+	return b.read.Load(), b.written.Load()
 }
 
 // Retry implements Conn.

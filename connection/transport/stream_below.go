@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ import (
 type below struct {
 	net.Conn // read only; the Conn below is the stepper's
 	stream   *Stream
+	tls      *tls.Conn     // over it; set before over
+	over     atomic.Bool   // the handshake is over, without an error
 	read     atomic.Uint64 // bytes
 	written  atomic.Uint64
 	one      [1][]byte // of the Write under way

@@ -8,13 +8,14 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // NewTLSStream is NewStream with TLS over conn, at the server's side.
 func NewTLSStream(conn net.Conn, config *tls.Config, joined *sync.WaitGroup) *Stream {
 	s := NewStream(conn, joined)
 	s.config = config
-	s.below = &below{Conn: conn, stream: s}
+	s.below.Store(&below{Conn: conn, stream: s})
 	return s
 }
 
@@ -33,7 +34,14 @@ func Renegotiates(config *tls.Config) bool {
 
 // TLS implements Conn.
 func (s *Stream) TLS() *tls.ConnectionState {
-	c, ok := Below[interface{ ConnectionState() tls.ConnectionState }](s.conn)
+	if b := s.below.Load(); b != nil {
+		if !b.over.Load() {
+			return nil
+		}
+		state := b.tls.ConnectionState()
+		return &state
+	}
+	c, ok := Below[interface{ ConnectionState() tls.ConnectionState }](s.socket)
 	if !ok {
 		return nil
 	}
@@ -58,25 +66,75 @@ const handshake = -1
 // Handshake implements Conn: it asks the reader. Bytes that were read before TLS are its beginning.
 func (s *Stream) Handshake(in *Input, _ int) error {
 	if s.config != nil {
-		s.below.Conn = precede(in, s.socket)
-		if s.client {
-			s.conn = tls.Client(s.below, s.config)
-		} else {
-			s.conn = tls.Server(s.below, s.config)
+		if err := s.callBack(in); err != nil {
+			return err
 		}
-		s.config = nil
+		s.cover(in)
 	}
 	if !secured(s.conn) {
 		return nil
 	}
 	if s.answered.Load() {
-		return s.fetched()
+		err := s.fetched()
+		if b := s.below.Load(); b != nil && err == nil {
+			b.over.Store(true)
+		}
+		return err
 	}
 	if !s.asking {
 		s.asking = true
 		s.asked <- handshake
 	}
 	return ErrAgain
+}
+
+// startTLS is StartTLS for a Stream. Handshake does the rest.
+func (s *Stream) startTLS(config *tls.Config, client bool) { s.config, s.client = config, client }
+
+// callBack ends a read that is under way, and gives to in what was read before TLS. It returns
+// ErrAgain until the reader has answered. A net.Conn without deadlines returns from the read with
+// the peer's next bytes.
+func (s *Stream) callBack(in *Input) error {
+	for len(s.held) > 0 {
+		s.fillHeld(in, s.held[0].n)
+	}
+	switch {
+	case !s.asking:
+		return nil
+	case !s.answered.Load():
+		if !s.called.Swap(true) {
+			_ = s.socket.SetReadDeadline(past)
+		}
+		return ErrAgain
+	}
+	if s.called.Swap(false) {
+		_ = s.socket.SetReadDeadline(time.Time{})
+		if s.ended.Load() {
+			_ = s.socket.SetReadDeadline(past) // Abort's
+		}
+	}
+	if n := s.n - s.start; n > 0 {
+		in.Append(s.rest(), n)
+		s.chunk, s.start, s.n = nil, 0, 0
+	}
+	return s.fetched()
+}
+
+// cover puts TLS over the socket. Bytes of in are its beginning.
+func (s *Stream) cover(in *Input) {
+	b := s.below.Load()
+	if b == nil {
+		b = &below{stream: s}
+	}
+	b.Conn = precede(in, s.socket)
+	if s.client {
+		b.tls = tls.Client(b, s.config)
+	} else {
+		b.tls = tls.Server(b, s.config)
+	}
+	s.config = nil
+	s.conn = b.tls
+	s.below.Store(b)
 }
 
 // shakeHands guards the handshake: a tls.Config's callbacks are the user's code. There is no

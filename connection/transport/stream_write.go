@@ -21,7 +21,8 @@ type stepper interface {
 // limits of time) follows the peer closely. With TLS a step is one record, because crypto/tls
 // cannot go on after a part of one; Progress counts the bytes of it.
 func (s *Stream) Writev(bufs [][]byte) (int, error) {
-	if s.below == nil {
+	b := s.below.Load()
+	if b == nil {
 		return s.steps.step(bufs)
 	}
 	p, chunk := join(bufs, maxRecord)
@@ -31,15 +32,15 @@ func (s *Stream) Writev(bufs [][]byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	s.below.begin()
-	defer s.below.end()
+	b.begin()
+	defer b.end()
 	return s.conn.Write(p)
 }
 
 // full announces that a step blocks. It is called during the step.
 func (s *Stream) full() {
-	if s.below != nil {
-		s.below.full()
+	if b := s.below.Load(); b != nil {
+		b.full()
 	} else {
 		s.events.Full()
 	}
@@ -69,7 +70,7 @@ func join(bufs [][]byte, size int) ([]byte, *Chunk) {
 
 // SendFile implements Conn. It is one step, as Writev.
 func (s *Stream) SendFile(f *os.File, offset, n int64) (int64, error) {
-	if s.below != nil {
+	if s.below.Load() != nil {
 		return 0, ErrNotSent
 	}
 	return s.steps.sendFile(f, offset, n)

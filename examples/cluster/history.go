@@ -200,8 +200,8 @@ func (r *record) stall(since time.Duration) (longest time.Duration) {
 	defer r.mu.Unlock()
 	now := time.Since(r.began)
 	for _, lines := range r.said {
-		for i := len(lines) - 1; i >= 0; i-- {
-			u, end := lines[i], now
+		for _, u := range slices.Backward(lines) {
+			end := now
 			if u.stored {
 				end = u.storedAt
 			}

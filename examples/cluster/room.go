@@ -123,13 +123,9 @@ func (r *room) join(ctx context.Context, m *member, has uint64) error {
 		i, _ := slices.BinarySearchFunc(r.recent, has+1, func(k kept, sequence uint64) int { return int(k.sequence) - int(sequence) })
 		missing := r.recent[i:]
 		if len(missing) == 0 {
-			defer r.mu.Unlock()
-			r.names[m] = m.name
-			if has > r.last {
-				r.ahead[m] = has
-				return nil
-			}
-			return r.group.AddWith(m.socket, berth.SlowClose)
+			err := r.addLocked(m, has)
+			r.mu.Unlock()
+			return err
 		}
 		var payload []byte
 		for _, k := range missing[:min(len(missing), 64)] {
@@ -141,6 +137,16 @@ func (r *room) join(ctx context.Context, m *member, has uint64) error {
 			return err
 		}
 	}
+}
+
+// addLocked makes a member of one that has every line that was read.
+func (r *room) addLocked(m *member, has uint64) error {
+	r.names[m] = m.name
+	if has > r.last {
+		r.ahead[m] = has
+		return nil
+	}
+	return r.group.AddWith(m.socket, berth.SlowClose)
 }
 
 // catchUp writes the lines between two that only the store has.

@@ -145,7 +145,7 @@ func show(ctx context.Context, stay bool, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	nodes, err := sessionnats.StartNodes(limited, 3, dir)
 	if err != nil {
 		return err

@@ -15,11 +15,11 @@ func TestManyClientsWithinAMemoryBudget(t *testing.T) {
 	for name, transport := range map[string]berth.Transport{"auto": berth.Auto, "stream": berth.Stream} {
 		t.Run(name, func(t *testing.T) {
 			o := options(-1)
-			o.Transport, o.MemoryBudget = transport, 512<<10
+			o.Transport, o.MemoryBudget = transport, 256<<10
 			s := open(t, o)
-			const size = 1 << 20
+			const size = 512 << 10
 			var ends sync.WaitGroup
-			for range 30 {
+			for range 12 {
 				client, behind := s.connect(128 << 10)
 				ends.Go(func() { assert.NoError(t, send(client, 1, size)) })
 				ends.Go(func() { assert.NoError(t, send(behind, 2, size)) })

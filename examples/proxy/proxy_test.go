@@ -45,7 +45,7 @@ func open(t *testing.T, o berth.Options) *site {
 func serve(t *testing.T, o berth.Options, to string) *berth.Server {
 	t.Helper()
 	proxy := newProxy(to, time.Second)
-	server, err := berth.Listen("127.0.0.1:0", proxy.handlers(), o)
+	server, err := berth.ListenIn(setup.System().Root, "127.0.0.1:0", proxy.handlers(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, server.Close()) })
 	proxy.use(server)

@@ -39,6 +39,9 @@ func (n *news) add(event any) {
 	case *connection.Closing:
 		n.ended(e.RemoteAddr, e.Reason, e.Err)
 	case *connection.HandshakeFailed:
+		if e.StartTLS {
+			return // Closing follows
+		}
 		n.ended(e.RemoteAddr, protocol.ReasonHandshake, e.Err)
 	case *listener.Rejected:
 		n.ended(e.RemoteAddr, protocol.ReasonNone, fmt.Errorf("the client was refused: %v", e.Reason))

@@ -97,6 +97,8 @@ func (s *Server) replay(client *Client, p *player, event record.Event) {
 		}
 	case record.PeerClosed:
 		p.sendFIN(client)
+	case record.TLSStarted:
+		s.t.Fatal("berthtest: a recording with a StartTLS cannot be replayed: it has no TLS of the client")
 	case record.Message:
 		if s.config.message == nil {
 			return

@@ -192,6 +192,19 @@ func (s *Socket) Become(handler berth.Factory) error {
 	return nil
 }
 
+// StartTLS implements berth.Socket. There is no handshake: the command is in Commands, and
+// TLSStarted is for the test to deliver.
+func (s *Socket) StartTLS(config *tls.Config) error {
+	if config == nil {
+		return errors.New("berth: StartTLS needs a TLS configuration")
+	}
+	if err := s.alive(); err != nil {
+		return err
+	}
+	s.command(&protocol.StartTLS{Config: config}, nil)
+	return nil
+}
+
 // alive returns why the connection ends, nil if it does not.
 func (s *Socket) alive() error {
 	s.mu.Lock()

@@ -19,6 +19,7 @@ type script struct {
 	writable   func(t *tape, ready bool) error
 	draining   func(t *tape, deadline time.Time) error // if given, the handler decides itself when to close
 	message    func(t *tape, ctx actor.Context, message any) error
+	tlsStarted func(t *tape) error
 	closing    func(t *tape)
 	closed     func(t *tape)
 }
@@ -105,6 +106,16 @@ func (p *player) draining(deadline time.Time) error {
 	return p.play.draining(p.tape, deadline)
 }
 
+func (p *player) tlsStarted() error {
+	p.tape.enter()
+	defer p.tape.leave()
+	p.tape.record(event{what: "tlsstarted"})
+	if p.play.tlsStarted == nil {
+		return nil
+	}
+	return p.play.tlsStarted(p.tape)
+}
+
 func (p *player) message(ctx actor.Context, message any) error {
 	p.tape.enter()
 	defer p.tape.leave()
@@ -154,6 +165,7 @@ func (h goHandler) Accepted(s protocol.Socket) error                  { return h
 func (h goHandler) Data(_ protocol.Socket, b *protocol.Buffer) error  { return h.player.data(b) }
 func (h goHandler) PeerClosed(protocol.Socket) error                  { return h.player.peerClosed() }
 func (h goHandler) Writable(_ protocol.Socket, ready bool) error      { return h.player.writable(ready) }
+func (h goHandler) TLSStarted(protocol.Socket) error                  { return h.player.tlsStarted() }
 func (h goHandler) Closed(_ protocol.Socket, closed *protocol.Closed) { h.player.closed(*closed) }
 func (h goHandler) Closing(_ protocol.Socket, c *protocol.Closing)    { h.player.closing(*c) }
 func (h goHandler) Message(c actor.Context, _ protocol.Socket, m any) error {
@@ -212,6 +224,8 @@ func (a *nativeActor) Receive(ctx actor.Context) {
 		err = a.player.writable(m.Ready)
 	case *protocol.Draining:
 		err = a.player.draining(m.Deadline)
+	case *protocol.TLSStarted:
+		err = a.player.tlsStarted()
 	case *protocol.Closing:
 		a.player.closing(*m)
 	case *protocol.Closed:

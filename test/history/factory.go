@@ -111,6 +111,9 @@ func (r *receiver) event(ctx actor.Context, event protocol.Event) error {
 	case *protocol.Draining:
 		m.Socket = r.socket
 		enter.Call = Draining
+	case *protocol.TLSStarted:
+		m.Socket = r.socket
+		enter.Call = TLSStarted
 	case *protocol.Closing:
 		m.Socket = r.socket
 		closing := *m

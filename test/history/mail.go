@@ -230,6 +230,8 @@ func ackOf(command protocol.Command) *any {
 		return &c.Ack
 	case *protocol.Become:
 		return &c.Ack
+	case *protocol.StartTLS:
+		return &c.Ack
 	}
 	return new(any)
 }

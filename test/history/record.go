@@ -109,6 +109,7 @@ const (
 	Completion
 	EndBegun
 	Closed
+	TLSStarted
 )
 
 // Op is a kind of operation on a connection.

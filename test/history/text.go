@@ -10,7 +10,7 @@ var whats = [...]string{
 	"reading", "got", "finishing", "closing", "resetting",
 }
 
-var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closing", "Closed"}
+var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closing", "Closed", "TLSStarted"}
 
 var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Detach", "SetTimeouts", "Other"}
 

@@ -30,6 +30,8 @@ func life(e *events) (kinds []string) {
 			kinds = append(kinds, "handshake started")
 		case *connection.HandshakeFailed:
 			kinds = append(kinds, "handshake failed")
+		case *connection.TLSStarted:
+			kinds = append(kinds, "TLS started")
 		case *connection.Opened:
 			kinds = append(kinds, "opened")
 		case *connection.Closing:
@@ -98,6 +100,49 @@ func TestAHandshakeIsPublished(t *testing.T) {
 		plain.Close()
 		require.NoError(t, server.Close())
 		assert.Equal(t, []string{"handshake started", "opened", "closing", "closed", "handshake started", "handshake failed"}, life(e))
+	})
+}
+
+func TestTheHandshakeOfAStartTLSIsPublished(t *testing.T) {
+	served, trusting := setup.TLS()
+	switches := berth.HandlerFunc(func(socket berth.Socket, data *berth.Buffer) error {
+		data.Discard(data.Len())
+		if socket.TLS() != nil {
+			return socket.Close()
+		}
+		if _, err := socket.Write([]byte("go")); err != nil {
+			return err
+		}
+		return socket.StartTLS(served)
+	})
+	everywhere(t, func(t *testing.T, options ...berthtest.Option) {
+		server := berthtest.Serve(t, switches, options...)
+		e := listen(server.System)
+		client := server.Dial()
+		client.Send("x")
+		client.Expect("go")
+		time.Sleep(time.Millisecond) // the handshake takes some time: virtual time stands still otherwise
+		client.TLS(trusting)
+		client.Send("x")
+		closed := first(t, e, func(*connection.Closed) bool { return true })
+		assert.NoError(t, closed.Err)
+		started := of[*connection.TLSStarted](e)[0]
+		assert.Equal(t, closed.PID, started.PID)
+		assert.False(t, started.Dialled)
+		assert.Equal(t, []string{"opened", "handshake started", "TLS started", "closing", "closed"}, life(e))
+		assert.True(t, of[*connection.HandshakeStarted](e)[0].StartTLS)
+		client.Close()
+
+		plain := server.Dial()
+		plain.Send("x")
+		plain.Expect("go")
+		plain.Send("this is no TLS\n")
+		failed := first(t, e, func(*connection.HandshakeFailed) bool { return true })
+		assert.ErrorIs(t, failed.Err, protocol.ErrBytesBeforeTLS)
+		assert.True(t, failed.StartTLS)
+		plain.Close()
+		require.NoError(t, server.Close())
+		assert.Equal(t, []string{"opened", "handshake started", "handshake failed", "closing", "closed"}, life(e)[5:])
 	})
 }
 
