@@ -105,6 +105,47 @@ func TestSumsOfAPeerThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// room is an actor with one seat. A visitor that asks for it is told whether it has got it.
+type room struct{ taken bool }
+
+type sit struct{}
+
+type seated struct{ yes bool }
+
+func (r *room) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*sit); ok {
+		ctx.Respond(&seated{!r.taken})
+		r.taken = true
+	}
+}
+
+func newRoom() actor.Actor { return &room{} }
+
+// visitor asks the room when its client says something.
+type visitor struct {
+	system *actor.ActorSystem
+	room   *actor.PID
+}
+
+func (v *visitor) Data(socket berth.Socket, data *berth.Buffer) error {
+	data.Discard(data.Len())
+	v.system.Root.RequestWithCustomSender(v.room, &sit{}, socket.PID())
+	return nil
+}
+
+func (v *visitor) Message(_ actor.Context, socket berth.Socket, message any) error {
+	text := "full\n"
+	if answer, ok := message.(*seated); ok && answer.yes {
+		text = "welcome\n"
+	}
+	_, err := socket.Write([]byte(text))
+	return err
+}
+
+func visitors(system *actor.ActorSystem, room *actor.PID) berth.Factory {
+	return berth.Handlers(func() berth.Handler { return &visitor{system, room} })
+}
+
 func TestTheSeatIsTakenOnce(t *testing.T) {
 	berthtest.Orders(t, 30, func(w *berthtest.World) {
 		seat := w.System.Root.Spawn(actor.PropsFromProducer(newRoom))
@@ -131,7 +172,7 @@ func TestTheGuideShowsTheseTests(t *testing.T) {
 	code, err := os.ReadFile("guide_test.go")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
-	assert.Len(t, blocks, 7)
+	assert.Len(t, blocks, 8)
 	for _, block := range blocks {
 		assert.Contains(t, strings.ReplaceAll(string(code), "\r\n", "\n"), block[1])
 	}
