@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // Pool is a dispatcher that reuses its goroutines. A stock dispatcher starts a goroutine for every
@@ -16,6 +18,7 @@ type Pool struct {
 	idle    []*poolWorker // last in, first out: the warmest stack first
 	closed  bool
 	workers sync.WaitGroup
+	order   seam.Scheduler // decides what runs next; nil, except in tests: all at once
 }
 
 type poolWorker struct{ work chan turn }
@@ -32,10 +35,15 @@ const (
 )
 
 // NewPool returns a pool without goroutines; they come with the work.
-func NewPool() *Pool { return &Pool{} }
+func NewPool() *Pool { return &Pool{order: seam.Current()} }
 
 // Throughput implements actor.Dispatcher.
-func (p *Pool) Throughput() int { return throughput }
+func (p *Pool) Throughput() int {
+	if p.order != nil {
+		return p.order.Throughput()
+	}
+	return throughput
+}
 
 // Schedule implements actor.Dispatcher: turn runs on a goroutine of the pool, never on the
 // caller's. After Close it still runs, on a goroutine that Wait does not join: an actor must never
@@ -43,6 +51,10 @@ func (p *Pool) Throughput() int { return throughput }
 func (p *Pool) Schedule(turn func()) { p.schedule(function(turn)) }
 
 func (p *Pool) schedule(t turn) {
+	if p.order != nil {
+		p.scheduleInOrder(t)
+		return
+	}
 	p.mu.Lock()
 	if n := len(p.idle); n > 0 {
 		w := p.idle[n-1]
@@ -61,6 +73,19 @@ func (p *Pool) schedule(t turn) {
 		return
 	}
 	go p.serve(&poolWorker{work: make(chan turn, 1)}, t)
+}
+
+// scheduleInOrder leaves it to a test when the turn runs.
+func (p *Pool) scheduleInOrder(t turn) {
+	p.workers.Add(1)
+	var key any = t
+	if _, ok := t.(function); ok { // which cannot be compared
+		key = p
+	}
+	p.order.Turn(key, func() {
+		defer p.workers.Done()
+		t.run()
+	})
 }
 
 func (p *Pool) serve(w *poolWorker, t turn) {

@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -129,7 +130,9 @@ func (c *Connection) publishClosing() {
 	if c.phase.Or(announced)&announced == 0 {
 		c.announce()
 	} else {
+		wait := seam.Wait()
 		<-c.rare.Load().published
+		wait.Over()
 	}
 }
 

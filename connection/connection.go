@@ -3,7 +3,6 @@ package connection
 import (
 	"errors"
 	"net"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -225,4 +225,4 @@ func (c *Connection) kill(reason protocol.Reason, err error) {
 
 func (c *Connection) system() *actor.ActorSystem { return c.shared.system }
 
-func yield() { runtime.Gosched() }
+func yield() { seam.Gosched() }

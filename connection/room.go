@@ -8,6 +8,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -121,12 +122,14 @@ func (c *Connection) acquireRoom(slow SlowPolicy, n, memory int) (crossed bool, 
 		}
 		switch outcome {
 		case underWay:
+			wait := seam.Wait()
 			select {
 			case <-made:
 			case <-news:
 			case <-patience.C:
 				over = true
 			}
+			wait.Over()
 		case fileAwaited:
 			c.awaitFile(made, news)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // source reads a file that the kernel cannot send by itself, one piece ahead of the writer. A read
@@ -54,7 +55,7 @@ func newSource(f *fileWrite, left int64, ready func()) *source {
 		close(s.gone)
 		return s
 	}
-	go s.run()
+	seam.Go(s.run)
 	return s
 }
 
@@ -64,9 +65,12 @@ func (s *source) run() {
 	for s.next() {
 		s.answered.Store(true)
 		s.ready()
+		wait := seam.Wait()
 		select {
 		case <-s.turn:
+			wait.Over()
 		case <-s.stopped:
+			wait.Over()
 			return
 		}
 	}
@@ -165,7 +169,9 @@ func (s *source) end() {
 				return // the reader ends with its read; the memory that it reads into is its own
 			}
 		}
+		wait := seam.Wait()
 		<-s.gone
+		wait.Over()
 		s.reads.Close()
 	}
 	s.chunk.Release()

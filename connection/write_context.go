@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -17,10 +18,16 @@ func (c *Connection) WriteContext(ctx context.Context, p []byte) (written int, e
 // writeAll gives all of p to post, once there is room.
 func (c *Connection) writeAll(ctx context.Context, p []byte, post func(*entry, bool)) (written int, err error) {
 	r := &c.makeRare().room
+	if err := ctx.Err(); err != nil { // of several that are ready, select takes any
+		return 0, err
+	}
+	wait := seam.Wait()
 	select {
 	case r.writing <- struct{}{}:
 		defer func() { <-r.writing }()
+		wait.Over()
 	case <-ctx.Done():
+		wait.Over()
 		return 0, ctx.Err()
 	}
 	for {
@@ -81,10 +88,14 @@ func (c *Connection) awaitRoom(ctx context.Context, n, memory int) (crossed bool
 			}
 			continue
 		}
+		wait := seam.Wait()
 		select {
 		case <-made:
 		case <-ctx.Done():
-			return false, ctx.Err()
+		}
+		wait.Over()
+		if err := ctx.Err(); err != nil { // of several that are ready, select takes any
+			return false, err
 		}
 	}
 }

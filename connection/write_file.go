@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // fileWrite is a part of a file, which an entry has instead of data. The kernel sends it if it can;
@@ -118,11 +119,13 @@ func (c *Connection) fileSilence() time.Duration {
 func (c *Connection) awaitFile(made, news <-chan struct{}) {
 	timer := time.NewTimer(silence - c.fileSilence())
 	defer timer.Stop()
+	wait := seam.Wait()
 	select {
 	case <-made:
 	case <-news:
 	case <-timer.C:
 	}
+	wait.Over()
 }
 
 // failFile ends the write of the file that is first in the queue, with an error of the file. The

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 
 	"github.com/go-berth/berth/listener/internal/admission"
@@ -16,11 +17,14 @@ import (
 
 // goesOn waits while accepting is suspended. It returns false if the loop is to end.
 func (s *server) goesOn(stop <-chan struct{}) bool {
+	resumed := s.resumedChan()
+	wait := seam.Wait()
 	select {
 	case <-stop:
 	case <-s.closing:
-	case <-s.resumedChan():
+	case <-resumed:
 	}
+	wait.Over()
 	select { // again: of several that are ready, select takes any
 	case <-stop:
 		return false
@@ -28,6 +32,15 @@ func (s *server) goesOn(stop <-chan struct{}) bool {
 		return false
 	default:
 		return true
+	}
+}
+
+func ended(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // acceptor is the actor that owns an accept loop. It is a child of its own, so that its restart
@@ -37,7 +39,7 @@ func (a *acceptor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		a.self, a.stop, a.done = ctx.Self(), make(chan struct{}), make(chan struct{})
 		if a.server.enter() {
-			go a.run()
+			seam.Go(a.run)
 		} else {
 			close(a.done)
 		}
@@ -49,14 +51,20 @@ func (a *acceptor) Receive(ctx actor.Context) {
 		close(a.stop)
 		socket := a.sockets[a.slot].Load()
 		if socket == nil {
-			<-a.done
+			a.join()
 		} else if socket.hold() {
-			<-a.done
+			a.join()
 			socket.release()
 		}
 		// Otherwise the listener is one of the user's that stays in Accept. Then the loop ends
 		// after the next accept, whose client is still served, or with the listener.
 	}
+}
+
+func (a *acceptor) join() {
+	wait := seam.Wait()
+	<-a.done
+	wait.Over()
 }
 
 // run accepts until it is stopped or accepting has ended. No error of Accept ends it. A panic of
@@ -89,11 +97,14 @@ func (a *acceptor) next() error {
 		return a.server.reopen(a.slot, socket.generation)
 	}
 	free, called := socket.state()
+	wait := seam.Wait()
 	select {
 	case <-free:
 	case <-a.stop:
-		return nil
 	case <-a.server.closing:
+	}
+	wait.Over()
+	if ended(a.stop) || a.server.shutDown() {
 		return nil
 	}
 	if !a.server.admission.Await(a.stop) || a.server.mode.Load() != accepting {
@@ -131,10 +142,12 @@ func (a *acceptor) failed(err error) bool {
 	a.server.acceptFailed(err, d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	wait := seam.Wait()
 	select {
 	case <-timer.C:
 	case <-a.stop:
 	case <-a.server.closing:
 	}
+	wait.Over()
 	return true
 }

@@ -1,8 +1,9 @@
 package listener
 
 import (
-	"math/rand/v2"
 	"time"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // backoff says how long to wait after failed accepts in a row: 5 ms, doubled up to 1 s, each with
@@ -18,7 +19,7 @@ const (
 // next returns the wait after one more failure.
 func (b *backoff) next() time.Duration {
 	b.last = min(max(2*b.last, firstBackoff), mostBackoff)
-	jitter := 0.8 + 0.4*rand.Float64()
+	jitter := 0.8 + 0.4*seam.Float64()
 	return min(time.Duration(jitter*float64(b.last)), mostBackoff)
 }
 

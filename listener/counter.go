@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // counter counts the open connections, and tells the watchers of that number. Any goroutine may
@@ -61,12 +63,15 @@ func (t *counter) wait(ctx context.Context, cond func(open int) bool, ended <-ch
 		if over {
 			return ErrClosed
 		}
+		wait := seam.Wait()
 		select {
 		case <-w.news:
 		case <-ended:
 		case <-ctx.Done():
+			wait.Over()
 			return ctx.Err()
 		}
+		wait.Over()
 	}
 }
 

@@ -3,6 +3,8 @@ package listener
 import (
 	"sync"
 	"time"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // delay calls a function once, after a while, on a goroutine of its own. Its owner stops it, and
@@ -21,7 +23,7 @@ func (d *delay) start(wait time.Duration, call func()) {
 		return
 	}
 	d.calls.Add(1)
-	d.timer = time.AfterFunc(wait, func() {
+	d.timer = seam.AfterFunc(wait, func() {
 		defer d.calls.Done()
 		d.mu.Lock()
 		d.timer = nil
@@ -46,5 +48,7 @@ func (d *delay) stop() {
 		d.calls.Done()
 	}
 	d.mu.Unlock()
+	wait := seam.Wait()
 	d.calls.Wait()
+	wait.Over()
 }

@@ -6,16 +6,21 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
 // guarded calls the user's code on a goroutine of its own and waits for it. So its panic or
 // runtime.Goexit does not end this goroutine, but becomes an error.
-func guarded(code func()) error { return <-startGuarded(code) }
+func guarded(code func()) error {
+	ended := startGuarded(code)
+	defer seam.Wait().Over()
+	return <-ended
+}
 
 func startGuarded(code func()) <-chan error {
 	ended := make(chan error, 1)
-	go func() {
+	seam.Go(func() {
 		finished := false
 		defer func() {
 			if !finished {
@@ -25,7 +30,7 @@ func startGuarded(code func()) <-chan error {
 		code()
 		finished = true
 		ended <- nil
-	}()
+	})
 	return ended
 }
 
@@ -40,26 +45,34 @@ func (s *server) call(callback func()) error {
 // returned.
 func (s *server) callWithin(wait, another time.Duration, callback func()) error {
 	ended := startGuarded(callback)
+	turn := seam.Wait()
 	select {
 	case err := <-ended:
+		turn.Over()
 		return err
 	case <-s.asked:
+		turn.Over()
 	}
 	if s.absent.Load() > 0 {
 		wait = another // one has been waited for, and many may hang
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	turn = seam.Wait()
 	select {
 	case err := <-ended:
+		turn.Over()
 		return err
 	case <-timer.C:
+		turn.Over()
 	}
 	s.absent.Add(1)
-	go func() {
+	seam.Go(func() {
+		turn := seam.Wait()
 		<-ended //nolint:errcheck // nothing is left to tell it to
+		turn.Over()
 		s.absent.Add(-1)
-	}()
+	})
 	return errAbsent
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 
 	"github.com/go-berth/berth/listener/internal/admission"
@@ -187,7 +188,7 @@ func (s *server) equip(polls bool, acceptors int) (err error) {
 // start spawns the supervisor.
 func (s *server) start(spawner actor.SpawnerContext, prefix string) *Listener {
 	s.sweeping.Add(1)
-	go s.reap()
+	seam.Go(s.reap)
 	s.mail.server = s
 	s.mail.Init(&s.mail)
 	props := actor.PropsFromProducer(func() actor.Actor { return &supervisor{server: s} },
@@ -260,9 +261,12 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 	if inside {
 		return ErrFromHandler
 	}
+	wait := seam.Wait()
 	select {
 	case <-l.server.drained:
+		wait.Over()
 	case <-ctx.Done():
+		wait.Over()
 		l.server.stopBy(time.Now())
 	}
 	return l.result()
@@ -297,6 +301,7 @@ func (l *Listener) stopBy(deadline time.Time) {
 }
 
 func (l *Listener) result() error {
+	defer seam.Wait().Over()
 	<-l.server.drained
 	if late := l.server.outcome; late != nil {
 		if len(late.Stuck) == 0 {

@@ -10,6 +10,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 
 	"github.com/go-berth/berth/listener/internal/admission"
@@ -113,7 +114,7 @@ func (s *server) begin(children *actor.PID) {
 	s.spawner.Store(spawner)
 	s.replacing.Unlock()
 	close(s.begun)
-	go s.sweep()
+	seam.Go(s.sweep)
 	s.publish(&Started{Addr: s.addr})
 	for _, warning := range s.warnings() {
 		s.publish(&warning)

@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // ShutdownError says that a shutdown was not orderly: its deadline passed, or it was cancelled, or
@@ -209,20 +210,39 @@ func (d *drainer) ends(at *time.Time) bool {
 		if d.server.empty() {
 			return true
 		}
+		// Of several that are ready, select takes any: these first.
+		select {
+		case earlier := <-d.server.deadlines:
+			d.hurry(earlier)
+			continue
+		default:
+		}
+		now := time.Now()
+		if !at.IsZero() && !now.Before(*at) {
+			return false
+		}
+		if next := d.looks.next; !next.IsZero() && !now.Before(next) {
+			d.looks.look(d.spawner.Live())
+			continue
+		}
 		timer := newDeadline(first(*at, d.looks.next))
+		wait := seam.Wait()
 		select {
 		case <-d.server.ended:
+			wait.Over()
 		case earlier := <-d.server.deadlines:
-			if d.deadline.IsZero() || earlier.Before(d.deadline) {
-				d.setDeadline(earlier)
-			}
+			wait.Over()
+			d.hurry(earlier)
 		case <-timer.C:
-			if !at.IsZero() && !time.Now().Before(*at) {
-				return false
-			}
-			d.looks.look(d.spawner.Live())
+			wait.Over()
 		}
 		timer.Stop()
+	}
+}
+
+func (d *drainer) hurry(earlier time.Time) {
+	if d.deadline.IsZero() || earlier.Before(d.deadline) {
+		d.setDeadline(earlier)
 	}
 }
 
@@ -262,9 +282,13 @@ func (d *drainer) stuck() []*actor.PID {
 
 // reap waits for the supervisor's end and then for everything that is not an actor.
 func (s *server) reap() {
+	wait := seam.Wait()
 	<-s.stopped
+	wait.Over()
 	for s.open() > 0 { // handlers that have not returned: their ends still need the pool and the loops
+		wait := seam.Wait()
 		<-s.ended
+		wait.Over()
 	}
 	s.pool.Close()
 	_ = s.callWithin(joinGrace, joinGrace, s.join)
@@ -279,6 +303,7 @@ func (s *server) reap() {
 // net.Conn of the user's, late completions. It waits for a goroutine that does not return no longer
 // than for any callback.
 func (s *server) join() {
+	defer seam.Wait().Over()
 	s.connects.running.Wait()
 	s.readers.Wait()
 	s.pool.Wait()
@@ -304,21 +329,37 @@ func (s *server) sweep() {
 	last := time.Now()
 	wait := spawner.Interval()
 	for {
-		timer := time.NewTimer(wait - time.Since(last))
-		select {
-		case <-timer.C:
-			spawner.Sweep()
-			last, wait = time.Now(), spawner.Interval()
-		case <-s.budget.Kicked():
-			wait = min(wait, connection.ReclaimInterval)
+		select { // of several that are ready, the select below takes any: these first
+		case <-s.stopped:
+			return
 		case <-draining:
 			draining = nil // draining needs a shorter interval
 			wait = min(wait, spawner.Interval())
+			continue
 		case <-s.sooner:
 			wait = min(wait, spawner.Interval())
+			continue
+		default:
+		}
+		timer := time.NewTimer(wait - time.Since(last))
+		turn := seam.Wait()
+		select {
+		case <-timer.C:
+			turn.Over()
+			spawner.Sweep()
+			last, wait = time.Now(), spawner.Interval()
+		case <-s.budget.Kicked():
+			turn.Over()
+			wait = min(wait, connection.ReclaimInterval)
+		case <-draining:
+			turn.Over()
+			draining = nil
+			wait = min(wait, spawner.Interval())
+		case <-s.sooner:
+			turn.Over()
+			wait = min(wait, spawner.Interval())
 		case <-s.stopped:
-			timer.Stop()
-			return
+			turn.Over()
 		}
 		timer.Stop()
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // streamSocket is a listening socket at which the accept loops of one or several acceptors wait. A
@@ -100,7 +102,9 @@ func (k *streamSocket) hold() bool {
 	}
 	k.mu.Unlock()
 	if left != nil {
+		wait := seam.Wait()
 		<-left
+		wait.Over()
 	}
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // This file suspends and resumes accepting, and ends it. What happens to the sockets is in
@@ -139,7 +140,9 @@ func (s *server) stopAccepting() {
 		}
 	}
 	s.vacate(s.filled(true)...)
+	wait := seam.Wait()
 	s.inside.Wait()
+	wait.Over()
 	s.intake.stop()
 	s.queue.timer.stop()
 	s.intake.letGo()

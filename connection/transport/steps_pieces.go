@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // pieces writes to a net.Conn of which only Write is known, which blocks until all is written. So a
@@ -101,7 +103,7 @@ func (p *pieces) step(bufs [][]byte) (int, error) {
 // write is one Write, watched.
 func (p *pieces) write(piece []byte) (int, error) {
 	if p.timer == nil {
-		p.timer = time.AfterFunc(p.patience, p.watch)
+		p.timer = seam.AfterFunc(p.patience, p.watch)
 	} else {
 		p.timer.Reset(p.patience)
 	}
@@ -115,7 +117,9 @@ func (p *pieces) write(piece []byte) (int, error) {
 		return n, err
 	}
 	p.returned <- struct{}{}
+	wait := seam.Wait()
 	<-p.gone
+	wait.Over()
 	select {
 	case <-p.returned: // watch did not see it
 	default:
@@ -128,9 +132,12 @@ func (p *pieces) write(piece []byte) (int, error) {
 func (p *pieces) watch() {
 	more := time.NewTimer(p.patience)
 	defer more.Stop()
+	wait := seam.Wait()
 	select {
 	case <-p.returned:
+		wait.Over()
 	case <-more.C:
+		wait.Over()
 		p.stream.full()
 		if p.resumes {
 			p.interrupt()

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // Stream is a Conn over any net.Conn: TLS, Windows, listeners of the user, simulated networks.
@@ -62,7 +64,7 @@ func (s *Stream) Open(events Events) bool {
 	if s.joined != nil {
 		s.joined.Add(1)
 	}
-	go s.answer()
+	seam.Go(s.answer)
 	_, ok := s.conn.(handshaker)
 	return s.config == nil && !ok
 }
@@ -81,10 +83,8 @@ func (s *Stream) answer() {
 		}
 	}()
 	for begun := false; s.err == nil; begun = true {
-		var question int
-		select {
-		case question = <-s.asked:
-		case <-s.stop:
+		question, ok := s.awaitQuestion()
+		if !ok {
 			return
 		}
 		working = true
@@ -97,6 +97,20 @@ func (s *Stream) answer() {
 		working = false
 		s.answered.Store(true)
 		s.events.Readable(true)
+	}
+}
+
+func (s *Stream) awaitQuestion() (question int, ok bool) {
+	wait := seam.Wait()
+	defer wait.Over()
+	if s.ended.Load() {
+		return 0, false
+	}
+	select {
+	case question = <-s.asked:
+		return question, true
+	case <-s.stop:
+		return 0, false
 	}
 }
 

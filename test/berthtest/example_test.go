@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/test/berthtest"
 )
@@ -136,4 +138,28 @@ func ExampleSplits() {
 		})
 	})
 	// Output:
+}
+
+// Two clients ask for one seat, in a hundred orders of everything that this sets off. A handler
+// that asks the room's actor whether the seat is free, and takes it when the answer comes, is found
+// to give it away twice: "berthtest: order 3 fails".
+func ExampleOrders() {
+	var t *testing.T // the test's
+	berthtest.Orders(t, 100, func(w *berthtest.World) {
+		seat := w.System.Root.Spawn(actor.PropsFromProducer(newRoom))
+		defer w.System.Root.Stop(seat)
+		server := w.Serve(visitors(w.System, seat))
+		answers := make([]string, 2)
+		for i := range answers {
+			w.Go(func() {
+				client := server.Dial()
+				client.Send("may I sit?\n")
+				answers[i] = client.ReadLine()
+			})
+		}
+		w.Wait()
+		if answers[0] == answers[1] {
+			w.Errorf("both are told: %s", answers[0])
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -104,13 +105,74 @@ func TestSumsOfAPeerThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// room is an actor with one seat. A visitor that asks for it is told whether it has got it.
+type room struct{ taken bool }
+
+type sit struct{}
+
+type seated struct{ yes bool }
+
+func (r *room) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*sit); ok {
+		ctx.Respond(&seated{!r.taken})
+		r.taken = true
+	}
+}
+
+func newRoom() actor.Actor { return &room{} }
+
+// visitor asks the room when its client says something.
+type visitor struct {
+	system *actor.ActorSystem
+	room   *actor.PID
+}
+
+func (v *visitor) Data(socket berth.Socket, data *berth.Buffer) error {
+	data.Discard(data.Len())
+	v.system.Root.RequestWithCustomSender(v.room, &sit{}, socket.PID())
+	return nil
+}
+
+func (v *visitor) Message(_ actor.Context, socket berth.Socket, message any) error {
+	text := "full\n"
+	if answer, ok := message.(*seated); ok && answer.yes {
+		text = "welcome\n"
+	}
+	_, err := socket.Write([]byte(text))
+	return err
+}
+
+func visitors(system *actor.ActorSystem, room *actor.PID) berth.Factory {
+	return berth.Handlers(func() berth.Handler { return &visitor{system, room} })
+}
+
+func TestTheSeatIsTakenOnce(t *testing.T) {
+	berthtest.Orders(t, 30, func(w *berthtest.World) {
+		seat := w.System.Root.Spawn(actor.PropsFromProducer(newRoom))
+		defer w.System.Root.Stop(seat)
+		server := w.Serve(visitors(w.System, seat))
+		answers := make([]string, 2)
+		for i := range answers {
+			w.Go(func() {
+				client := server.Dial()
+				client.Send("may I sit?\n")
+				answers[i] = client.ReadLine()
+			})
+		}
+		w.Wait()
+		if answers[0] == answers[1] {
+			w.Errorf("both are told: %s", answers[0])
+		}
+	})
+}
+
 func TestTheGuideShowsTheseTests(t *testing.T) {
 	guide, err := os.ReadFile("../../docs/testing.md")
 	require.NoError(t, err)
 	code, err := os.ReadFile("guide_test.go")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
-	assert.Len(t, blocks, 6)
+	assert.Len(t, blocks, 8)
 	for _, block := range blocks {
 		assert.Contains(t, strings.ReplaceAll(string(code), "\r\n", "\n"), block[1])
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/test/sched"
 )
 
 // This file finds the goroutines and actors that a server leaves behind. A goroutine is recognised
@@ -32,7 +34,7 @@ func (s *Server) reportLeaks() {
 	s.t.Helper()
 	wait := time.Millisecond
 	for began := time.Now(); time.Since(began) < settling && s.left(); wait = min(2*wait, 100*time.Millisecond) {
-		time.Sleep(wait)
+		sched.Sleep(wait)
 	}
 	for _, stack := range s.leftGoroutines() {
 		s.t.Errorf("berthtest: goroutines are left that the server or a handler has started: %s", stack)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 )
@@ -119,9 +120,12 @@ func await[T any](n *news, patience time.Duration, find func() *T) *T {
 		if found := find(); found != nil {
 			return found
 		}
+		turn := seam.Wait()
 		select {
 		case <-changed:
+			turn.Over()
 		case <-deadline.C:
+			turn.Over()
 			return find()
 		}
 	}

@@ -22,6 +22,7 @@ type config struct {
 	leaks    bool // are not looked for
 	allowed  []string
 	message  func(name string) any // of a Replay
+	ordered  bool                  // in a World
 }
 
 // With gives the server its options. Default: the zero value. Options for IP addresses (Allow,
@@ -70,3 +71,6 @@ func AllowGoroutine(function string) Option {
 func AllowLeaks() Option {
 	return func(c *config) { c.leaks = true }
 }
+
+// inWorld is the option of a World's servers.
+func inWorld(c *config) { c.ordered = true }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/listener"
+	"github.com/go-berth/berth/test/sched"
 	"github.com/go-berth/berth/test/simnet"
 )
 
@@ -130,7 +131,7 @@ func (s *Server) listen(handler berth.Factory) (err error) {
 // label marks the goroutine that a handler runs on, for the goroutines that the handler starts. The
 // server's own goroutines may keep the label.
 func (s *Server) label(next berth.Receiver) berth.Receiver {
-	labels, foreign := s.labels(), s.config.server.Connection.Dispatcher != nil
+	labels, foreign := s.labels(), s.config.server.Connection.Dispatcher != nil || s.config.ordered
 	return berth.ReceiverFunc(func(ctx actor.Context, message any) error {
 		pprof.SetGoroutineLabels(labels)
 		if foreign {
@@ -172,7 +173,7 @@ func (s *Server) end() {
 			return
 		}
 		// The dead letters' throttle may still run; the clock of a bubble stands still after this.
-		defer time.Sleep(2 * time.Second)
+		defer sched.Sleep(2 * time.Second)
 	}
 	var stuck *listener.ShutdownError
 	if err := s.Close(); errors.As(err, &stuck) && len(stuck.Stuck) > 0 {

@@ -7,6 +7,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/eventstream"
 
+	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -20,6 +22,7 @@ type Mail struct {
 	system   *actor.ActorSystem
 	senders  [senders]*actor.PID // the one of an issuer: see from
 	letters  *eventstream.Subscription
+	pool     *tcpactor.Pool // of the senders
 	infos    sync.WaitGroup // goroutines that wait for an Info, which has no acknowledgement
 
 	mu    sync.Mutex
@@ -34,14 +37,15 @@ func from(by int) int { return 1 + (by%senders+senders)%senders }
 
 // Mail returns a sender on the system. Close ends it.
 func (r *Recorder) Mail(system *actor.ActorSystem) *Mail {
-	m := &Mail{recorder: r, system: system, conns: map[int]int{}}
+	m := &Mail{recorder: r, system: system, conns: map[int]int{}, pool: tcpactor.NewPool()}
 	m.letters = system.EventStream.Subscribe(func(event any) {
 		if letter, ok := event.(*actor.DeadLetterEvent); ok {
 			m.returned(letter.Message)
 		}
 	})
 	for i := range m.senders {
-		m.senders[i] = system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) { m.answered(1+i, ctx.Message()) }))
+		m.senders[i] = system.Root.Spawn(actor.PropsFromFunc(
+			func(ctx actor.Context) { m.answered(1+i, ctx.Message()) }, actor.WithDispatcher(m.pool)))
 	}
 	return m
 }
@@ -49,11 +53,18 @@ func (r *Recorder) Mail(system *actor.ActorSystem) *Mail {
 // Close waits for Infos that are asked for, and stops the actors once they have read what they were
 // told.
 func (m *Mail) Close() {
+	turn := seam.Wait()
 	m.infos.Wait()
+	turn.Over()
 	for _, pid := range m.senders {
+		turn := seam.Wait()
 		_ = m.system.Root.PoisonFuture(pid).Wait()
+		turn.Over()
 	}
 	m.system.EventStream.Unsubscribe(m.letters)
+	m.pool.Close()
+	defer seam.Wait().Over()
+	m.pool.Wait()
 }
 
 // Command sends a command with an acknowledgement to the connection behind s, as the issuer of s.
@@ -100,9 +111,13 @@ const patience = time.Hour
 func (m *Mail) Info(s *Socket) {
 	id := m.begin(s, Record{Op: Info, Asked: true})
 	future := m.system.Root.RequestFuture(s.PID(), &protocol.GetInfo{}, patience)
-	m.infos.Go(func() {
+	m.infos.Add(1)
+	seam.Go(func() {
+		defer m.infos.Done()
 		answer := Record{What: Answer, Op: Info, Mail: true, Conn: s.conn, ID: id}
+		turn := seam.Wait()
 		result, err := future.Result()
+		turn.Over()
 		answer.Info, _ = result.(*protocol.Info)
 		if answer.Err = err; err == actor.ErrDeadLetter { //nolint:errorlint // it is returned as it is
 			answer.Err = DeadLetter

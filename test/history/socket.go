@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -66,7 +67,11 @@ func (s *Socket) Write(p []byte) (int, error) {
 // WriteContext implements protocol.Socket.
 func (s *Socket) WriteContext(ctx context.Context, p []byte) (int, error) {
 	id := s.begin(Wait, Record{Bytes: p, N: len(p)})
-	stop := context.AfterFunc(ctx, func() { s.recorder.add(Record{What: Expired, Conn: s.conn, ID: id}) })
+	turn := seam.Wait()
+	stop := context.AfterFunc(ctx, func() {
+		turn.Over()
+		s.recorder.add(Record{What: Expired, Conn: s.conn, ID: id})
+	})
 	n, err := s.Socket.WriteContext(ctx, p)
 	stop()
 	s.recorder.add(Record{What: End, Conn: s.conn, ID: id, N: n, Err: err, Expired: ctx.Err() != nil})

@@ -33,12 +33,13 @@ var layers = lines(`
 	protocol:
 	protocol/frame: protocol
 	protocol/wire: protocol
+	internal/seam:
 	internal/window:
-	actor: protocol protocol/frame
-	connection/transport:
-	connection: protocol actor connection/transport internal/window
-	listener: protocol actor connection connection/transport listener/internal/admission internal/window
-	listener/internal/admission: protocol connection
+	actor: protocol protocol/frame internal/seam
+	connection/transport: internal/seam
+	connection: protocol actor connection/transport internal/seam internal/window
+	listener: protocol actor connection connection/transport listener/internal/admission internal/seam internal/window
+	listener/internal/admission: protocol connection internal/seam
 	.: protocol protocol/frame actor connection listener
 	systemd:
 	netconn: protocol actor connection listener

@@ -457,7 +457,7 @@ var defects = []defect{
 		Name: "end-waits-for-callback", Guarantee: "G12",
 		What: "the end of a listener waits for a subscriber of the event stream that waits for that end",
 		File: "listener/guard.go",
-		Old:  "	case <-s.asked:\n	}\n",
+		Old:  "	case <-s.asked:\n		turn.Over()\n	}\n",
 		New:  "	}\n",
 		CaughtBy: []check{
 			{Package: "listener", Tests: "^TestAnEndDoesNotWaitForCallbacksThatNeverReturn$"},

@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/test/history"
 )
 
@@ -20,14 +21,14 @@ type client struct {
 func newClient(peer *history.Peer) *client {
 	const backlog = 4
 	c := &client{Peer: peer, sends: make(chan []byte, backlog), reads: make(chan int, backlog)}
-	c.working.Go(c.send)
-	c.working.Go(c.read)
+	spawn(&c.working, c.send)
+	spawn(&c.working, c.read)
 	return c
 }
 
 func (c *client) send() {
 	failed := false
-	for p := range c.sends {
+	for p, ok := await(c.sends); ok; p, ok = await(c.sends) {
 		switch {
 		case failed:
 		case p == nil:
@@ -45,7 +46,7 @@ const piece = 512
 
 func (c *client) read() {
 	failed := false
-	for n := range c.reads {
+	for n, ok := await(c.reads); ok; n, ok = await(c.reads) {
 		for again := true; again && !failed; again = n == 0 {
 			b := make([]byte, max(n, piece))
 			if n > 0 {
@@ -67,6 +68,27 @@ func tell[T any](tasks chan T, task T) bool {
 	}
 }
 
+// await returns the next task, false if there are no more.
+func await[T any](tasks <-chan T) (task T, ok bool) {
+	defer seam.Wait().Over()
+	task, ok = <-tasks
+	return task, ok
+}
+
+// spawn is wg.Go, and join is wg.Wait, in the order of a scheduler.
+func spawn(wg *sync.WaitGroup, f func()) {
+	wg.Add(1)
+	seam.Go(func() {
+		defer wg.Done()
+		f()
+	})
+}
+
+func join(wg *sync.WaitGroup) {
+	defer seam.Wait().Over()
+	wg.Wait()
+}
+
 // end closes or resets, at most once.
 func (c *client) end(how func() error) {
 	if !c.ended {
@@ -78,9 +100,11 @@ func (c *client) end(how func() error) {
 // finish reads what is left and waits for the goroutines. The server's side has ended.
 func (c *client) finish() {
 	close(c.sends)
+	turn := seam.Wait()
 	c.reads <- 0
+	turn.Over()
 	close(c.reads)
-	c.working.Wait()
+	join(&c.working)
 	c.end(c.Close)
 }
 

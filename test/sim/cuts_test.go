@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -92,7 +91,7 @@ func cutAt(t *testing.T, cut int, name string, end func(w *world)) bool {
 	var left error
 	err := inBubble(t, fmt.Sprintf("%s at step %d", name, cut), func() {
 		p := scenarioPlan()
-		w := &world{seed: scenario, plan: p, ground: &owned{}, rng: rand.New(rand.NewPCG(scenario, 0)), system: newSystem(), shut: end}
+		w := &world{seed: scenario, plan: p, ground: &owned{}, system: newSystem(), shut: end}
 		records, err := w.history(cut)
 		left, violations = err, check.Violations(p.world(), records)
 	})

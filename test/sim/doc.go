@@ -7,7 +7,11 @@
 //	waits_test.go      writes that wait for room, in handlers and outside of them
 //	client_test.go     the peers
 //	ends_test.go       the network at their ends: whether it takes more, and when all is at rest
-//	sim_test.go        many seeds over a simulated network in virtual time; how to run one again
+//	sim_test.go        many seeds over a simulated network in virtual time
+//	ordered_test.go    one goroutine at a time: a seed is one history
+//	shrink_test.go     a failing history cut to the shortest, and printed as a test
+//	small_test.go      every order of two moves on two connections
+//	search_test.go     how many orders it takes to meet a defect, for package mutants
 //	poll_test.go       fewer, over real sockets
 //
 //	sequences_test.go  every short sequence of what can happen to one connection
@@ -15,9 +19,12 @@
 //	pairs_test.go      two causes of an end at once
 //	panics_test.go     a panic in every callback
 //
-// A seed determines the options, the driver's operations and their order, and what each handler
-// does at its nth call. It does not determine in which order goroutines run that are ready at the
-// same moment: timers that are due at the same moment fire in random order, and a goroutine may be
-// preempted. A seed is run again on one processor, where every second world is the same to the last
-// record, and until it fails.
+// A seed determines everything: the options, the driver's operations, what each handler does at its
+// nth call, and in which order goroutines run ([sched]). So a world repeats to the last record, in
+// any process. Its story line, a word that a failure prints, runs it again: by -sim.again, or as a
+// test that calls replay.
+//
+// TestSimFree and the tests of single sequences leave the order to Go's scheduler, which can stop a
+// goroutine anywhere. There a seed does not determine in which order goroutines run that are ready
+// at the same moment.
 package sim

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/history"
 )
@@ -13,6 +14,12 @@ const driver = 1
 
 // step performs one operation, and usually waits for its effect.
 func (w *world) step() {
+	number := w.taken
+	w.taken++
+	if w.kept != nil && !w.kept[number] {
+		return
+	}
+	w.begin(uint64(number))
 	rng := w.rng
 	if rng.Float64() < w.plan.fatal {
 		w.fatal()
@@ -36,8 +43,19 @@ func (w *world) step() {
 	}
 	if rng.Float64() >= w.plan.hurried {
 		w.ground.rest(w)
+	} else {
+		seam.Yield()
 	}
 }
+
+// What is drawn outside of steps.
+const (
+	beforeEnd = 1<<32 + iota
+	afterEnd
+)
+
+// begin makes what is drawn from now on depend on nothing that was drawn before.
+func (w *world) begin(part uint64) { w.source.Seed(w.seed, part<<8) }
 
 // client returns one of the clients that have not ended, nil if there is none.
 func (w *world) client() *client {
@@ -320,7 +338,7 @@ func (w *world) storm() {
 	}
 	for i := range 2 + w.rng.IntN(2) {
 		rng, socket := rand.New(rand.NewPCG(w.rng.Uint64(), 0)), p.socket.As(driver+1+i)
-		w.helpers.Go(func() {
+		spawn(&w.helpers, func() {
 			for range 1 + rng.IntN(10) {
 				w.operate(rng, socket, p)
 			}

@@ -18,10 +18,13 @@ import (
 
 // Long forms: make sim.
 var (
-	seeds = flag.Uint64("sim.seeds", 100, "how many random worlds to run, the first being world 1")
-	seed  = flag.Uint64("sim.seed", 0, "run this one alone, again and again until it fails")
-	steps = flag.Int("sim.ops", 500, "how many steps the driver of each makes; what its handlers do comes on top")
-	scale = flag.Float64("sim.scale", 0.02, "what part of the other tests' cases is run, at most 1")
+	seeds  = flag.Uint64("sim.seeds", 60, "how many random worlds to run, the first being world 1")
+	seed   = flag.Uint64("sim.seed", 0, "run this one alone")
+	from   = flag.Uint64("sim.from", 1, "the first of the worlds")
+	again  = flag.String("sim.again", "", "run this world again: a failure prints it")
+	steps  = flag.Int("sim.ops", 500, "how many steps the driver of each makes; what its handlers do comes on top")
+	strict = flag.Bool("sim.strict", false, "find goroutines that run beside the one that is to")
+	scale  = flag.Float64("sim.scale", 0.02, "what part of the other tests' cases is run, at most 1")
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

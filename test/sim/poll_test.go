@@ -138,7 +138,7 @@ func simulateReal(t *testing.T, over sockets) {
 		}
 		rng := rand.New(rand.NewPCG(n, 1))
 		r := run{seed: n, steps: *steps, plan: realPlan(rng)}
-		w := &world{seed: n, plan: r.plan, ground: &sockets{transport: over.transport, tls: over.tls}, rng: rng, system: newSystem()}
+		w := &world{seed: n, plan: r.plan, ground: &sockets{transport: over.transport, tls: over.tls}, system: newSystem()}
 		r.records, r.err = w.history(*steps)
 		r.operations = w.operations(r.records)
 		r.violations = check.Violations(check.World{

@@ -19,23 +19,54 @@ import (
 	"github.com/go-berth/berth/test/check"
 	"github.com/go-berth/berth/test/history"
 	"github.com/go-berth/berth/test/report"
+	"github.com/go-berth/berth/test/sched"
 	"github.com/go-berth/berth/test/simnet"
 )
 
 // D1: the guarantees hold for all actions of users, peers, the network and the clock, in any order.
+// One goroutine runs at a time; the seed decides which one.
 func TestSim(t *testing.T) {
+	if *again != "" {
+		replay(t, *again)
+		return
+	}
+	first, last := *from, *seeds
 	if *seed != 0 {
-		again(t, *seed)
+		first, last = *seed, *seed
+	}
+	began := time.Now()
+	sum := total{ends: map[string]int{}}
+	for n := first; n <= last && !t.Failed(); n++ {
+		r := inOrder(t, storyOf(n, *steps))
+		sum.add(r)
+		if r.failed() {
+			r.shrink(t)
+		}
+	}
+	figures := sum.figures()
+	figures["operations per second"] = int(float64(sum.operations) / time.Since(began).Seconds())
+	report.Add(t, report.Row{
+		ID: "D1", Holds: "G1-G8, G10, G13, G15", Seeds: fmt.Sprintf("%d-%d", first, last), Duration: time.Since(began), Figures: figures,
+		Skipped: skipped(*seeds >= 5000, "a short form"),
+	})
+}
+
+// The same worlds in the order that Go's scheduler takes, on all processors: there a goroutine can
+// be stopped anywhere, also in the middle of a turn. A seed does not determine this order.
+func TestSimFree(t *testing.T) {
+	if *seed != 0 {
+		untilItFails(t, *seed)
 		return
 	}
 	began := time.Now()
 	sum := total{ends: map[string]int{}}
 	var next atomic.Uint64
+	worlds := max(1, *seeds/4)
 	t.Run("worlds", func(t *testing.T) {
 		for worker := range runtime.GOMAXPROCS(0) {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
-				for n := next.Add(1); n <= *seeds && !sum.failed.Load(); n = next.Add(1) {
+				for n := next.Add(1); n <= worlds && !sum.failed.Load(); n = next.Add(1) {
 					r := simulate(t, n, *steps)
 					sum.add(r)
 					if r.failed() {
@@ -45,8 +76,10 @@ func TestSim(t *testing.T) {
 			})
 		}
 	})
+	figures := sum.figures()
+	figures["operations per second"] = int(float64(sum.operations) / time.Since(began).Seconds())
 	report.Add(t, report.Row{
-		ID: "D1", Holds: "G1-G8, G10, G13, G15", Seeds: fmt.Sprintf("1-%d", *seeds), Duration: time.Since(began), Figures: sum.figures(),
+		ID: "D1", Holds: "G1-G8, G10, G13, G15", Seeds: fmt.Sprintf("1-%d", worlds), Duration: time.Since(began), Figures: figures,
 		Skipped: skipped(*seeds >= 5000, "a short form"),
 	})
 }
@@ -105,7 +138,9 @@ type run struct {
 	records    []history.Record
 	operations int
 	violations []check.Violation
-	err        error // it did not end, or left something over
+	story      storyLine      // where one goroutine runs at a time
+	taken      []sched.Choice // there, at each point
+	err        error          // it did not end, or left something over
 }
 
 func (r run) failed() bool { return r.err != nil || len(r.violations) > 0 }
@@ -116,7 +151,7 @@ func simulate(t *testing.T, seed uint64, steps int) run {
 	r := run{seed: seed, steps: steps, plan: newPlan(rng)}
 	var err error
 	r.err = inBubble(t, fmt.Sprintf("seed %d", seed), func() {
-		w := &world{seed: seed, plan: r.plan, ground: &simulated{}, rng: rng, system: newSystem()}
+		w := &world{seed: seed, plan: r.plan, ground: &simulated{}, system: newSystem()}
 		r.records, err = w.history(steps)
 		r.operations = w.operations(r.records)
 	})
@@ -138,7 +173,7 @@ func (r run) tell(t *testing.T) {
 			low = middle
 		}
 	}
-	t.Errorf("seed %d fails with %d steps; again: go test ./test/sim -count=1 -run '^TestSim$' -sim.seed %d -sim.ops %d",
+	t.Errorf("seed %d fails with %d steps; again: go test ./test/sim -count=1 -run '^TestSimFree$' -sim.seed %d -sim.ops %d",
 		r.seed, least.steps, r.seed, least.steps)
 	least.show(t)
 }
@@ -165,8 +200,8 @@ func fails(t *testing.T, seed uint64, steps int) (r run) {
 	return r
 }
 
-// again runs one seed until it fails, first on one processor.
-func again(t *testing.T, seed uint64) {
+// untilItFails runs one seed until it fails, first on one processor.
+func untilItFails(t *testing.T, seed uint64) {
 	const tries = 20
 	all := runtime.GOMAXPROCS(1)
 	defer runtime.GOMAXPROCS(all)
@@ -207,7 +242,7 @@ func (s *simulated) dial() (net.Conn, error) {
 
 func (s *simulated) rest(w *world) { s.clients.rest(w.recorder) }
 
-func (s *simulated) sleep(d time.Duration)   { time.Sleep(d) }
+func (s *simulated) sleep(d time.Duration)   { sched.Sleep(d) }
 func (s *simulated) patience() time.Duration { return 300 * time.Millisecond }
 
 func (s *simulated) left() string {

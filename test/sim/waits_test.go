@@ -60,7 +60,7 @@ func (w *world) wait(rng *rand.Rand, socket *history.Socket) {
 	}
 	data, copied := w.long(rng), rng.IntN(4) == 0
 	socket = socket.As(firstWaiter + number)
-	w.helpers.Go(func() {
+	spawn(&w.helpers, func() {
 		defer end()
 		writeWaiting(ctx, socket, data, copied)
 	})

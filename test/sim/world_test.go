@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
@@ -24,7 +25,10 @@ type world struct {
 	seed     uint64
 	plan     plan
 	ground   ground
-	rng      *rand.Rand // the driver's
+	rng      *rand.Rand   // the driver's; each step begins anew, so that others can be left out
+	source   *rand.PCG    // of rng
+	taken    int          // steps of the driver
+	kept     map[int]bool // if not nil: the steps that are made
 	system   *actor.ActorSystem
 	recorder *history.Recorder
 	mail     *history.Mail
@@ -56,6 +60,8 @@ func newSystem() *actor.ActorSystem { return tcpactor.NewSystem(setup.Silent()..
 
 // history runs one world and returns its history.
 func (w *world) history(steps int) ([]history.Record, error) {
+	w.source = rand.NewPCG(w.seed, 0)
+	w.rng = rand.New(w.source)
 	w.recorder = history.NewRecorder()
 	w.mail = w.recorder.Mail(w.system)
 	var err error
@@ -65,12 +71,13 @@ func (w *world) history(steps int) ([]history.Record, error) {
 	for range steps {
 		w.step()
 	}
+	w.begin(beforeEnd)
 	w.heal()
 	left := w.end()
 	for _, c := range w.clients {
 		c.finish()
 	}
-	w.helpers.Wait()
+	join(&w.helpers)
 	w.ground.rest(w)
 	w.mail.Close()
 	w.recorder.Note(history.Over)
@@ -91,18 +98,21 @@ func (w *world) end() (left []string) {
 	if shut == nil {
 		shut = w.anyEnd()
 	}
-	w.helpers.Go(func() { shut(w) })
+	spawn(&w.helpers, func() { shut(w) })
 	for range w.rng.IntN(20) {
 		w.step()
 	}
+	w.begin(afterEnd)
 	w.heal()
-	<-w.listener.Done()
+	await(w.listener.Done())
 	left = actorsOf(w.system, w.listener.PID())
 	if open := w.listener.Info().Open; open > 0 {
 		left = append(left, fmt.Sprintf("%d connections", open))
 	}
 	if w.owner != nil {
+		turn := seam.Wait()
 		_ = w.system.Root.StopFuture(w.owner).Wait()
+		turn.Over()
 	}
 	return left
 }

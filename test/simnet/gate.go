@@ -3,6 +3,8 @@ package simnet
 import (
 	"sync"
 	"time"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // gate is a mutex together with a wait for changes of the state that it guards.
@@ -42,11 +44,13 @@ func (g *gate) wait(until time.Time, done <-chan struct{}) {
 		defer timer.Stop()
 		alarm = timer.C
 	}
+	turn := seam.Wait()
 	select {
 	case <-changed:
 	case <-alarm:
 	case <-done:
 	}
+	turn.Over()
 }
 
 // passed reports whether a deadline, of which zero is none, is now or before.

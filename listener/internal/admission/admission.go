@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -133,9 +134,12 @@ func (a *Admission) Await(stop <-chan struct{}) bool {
 		if a.closed() {
 			return false
 		}
+		wait := seam.Wait()
 		select {
 		case <-wake:
+			wait.Over()
 		case <-stop:
+			wait.Over()
 			return false
 		}
 	}
@@ -233,7 +237,7 @@ func (a *Admission) awaitPaceLocked() {
 		return
 	}
 	var timer *time.Timer
-	timer = time.AfterFunc(a.pace.wait(), func() {
+	timer = seam.AfterFunc(a.pace.wait(), func() {
 		a.mu.Lock()
 		if a.timer == timer { // not one that was stopped too late
 			a.timer = nil
