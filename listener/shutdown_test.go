@@ -272,7 +272,7 @@ func TestTheTimeForAnOrderlyCloseIsNotEatenByConnectionsThatEndMeanwhile(t *test
 		echoes(t, c)
 		leaving.Go(func() {
 			defer c.Close()
-			timer := time.NewTimer(time.Duration(i) * 50 * time.Millisecond)
+			timer := time.NewTimer(time.Duration(i) * 75 * time.Millisecond)
 			defer timer.Stop()
 			select {
 			case <-timer.C:
@@ -281,10 +281,10 @@ func TestTheTimeForAnOrderlyCloseIsNotEatenByConnectionsThatEndMeanwhile(t *test
 		})
 	}
 	result := make(chan error, 1)
-	go func() { result <- l.Shutdown(within(t, 2*time.Second)) }()
+	go func() { result <- l.Shutdown(within(t, 3*time.Second)) }()
 	told := receive(t, handler.draining)
 	require.NoError(t, ends(last))
-	assert.WithinDuration(t, told, time.Now(), 90*time.Millisecond, "what Draining said is what happens")
+	assert.WithinDuration(t, told, time.Now(), 200*time.Millisecond, "what Draining said is what happens")
 	_ = last.Close()
 	close(stop)
 	leaving.Wait()
