@@ -15,8 +15,8 @@ import (
 //
 // Orders that differ only in the order of independent steps count as one, and one of them is run:
 // it keeps sleep sets (Godefroid, 1996). Two steps are independent if their threads have different
-// labels, of which none is 0. So the world declares by its labels what is independent, and a test
-// of the world checks it.
+// labels, of which none is 0. The world declares by its labels what is independent. Nothing checks
+// that.
 //
 // The world must be the same in every run, as far as the same choices are made.
 type Explorer struct {
