@@ -73,6 +73,9 @@ var matrix = []struct{ id, load string }{
 	{"P1", "a gigabyte each way at once through a proxy with a slow end"},
 	{"K1", "chat over three gateways and three nodes of a store, killed with -9 in turn"},
 	{"K2", "what a line and a session cost the cluster"},
+	{"N1", "each seed run twice, also in another process: the same history"},
+	{"N2", "every order of two moves on two connections, without those that differ in independent steps only"},
+	{"N3", "schedules until a defect is found: in random order, by priorities, exhaustively"},
 	{"M", "defects put into the code on purpose"},
 }
 
