@@ -213,10 +213,16 @@ func overUnderWay(t *testing.T, each func(*testing.T, func(*testing.T, *world)),
 					Connection:      connection.Options{DrainQuiet: time.Hour, WriteBufferSize: stallSize},
 				})
 				p, tape := s.connect()
+				settle := func() {
+					if says != "a handler call" { // an answer comes after the call that the tape has seen
+						w.asker().ask(tape.socket.PID(), &protocol.GetInfo{})
+					}
+					w.settle()
+				}
 				if work.before {
 					work.begin(p, tape)
 				}
-				w.settle()
+				settle()
 				shut := make(chan error, 1)
 				go func() { shut <- s.Shutdown(context.Background()) }()
 				if says != "a handler call" { // in which it does not come
@@ -226,7 +232,7 @@ func overUnderWay(t *testing.T, each func(*testing.T, func(*testing.T, *world)),
 				if !work.before {
 					work.begin(p, tape)
 				}
-				w.settle()
+				settle()
 				test(t, w, s, p, work.interrupted, sync.OnceFunc(func() { close(released) }))
 				<-shut //nolint:errcheck // the test has its answers
 			})
