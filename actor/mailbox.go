@@ -2,7 +2,6 @@ package tcpactor
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -45,14 +44,17 @@ type WatchTaker interface {
 // bytes. It makes no allocation of its own in steady state. Post*, Schedule, Run, RunNow, Turn,
 // Busy and Close may be called by any goroutine; Take on the mailbox's turn only.
 type Mailbox struct {
-	state  atomic.Uint32 // what there is to do, and whether it is being done; see below
-	mortal bool          // a restart is a stop
-
-	closed   bool
-	held     kind       // of the message that waits here: the oldest of its kind; under mu, as closed, message, overflow
-	mu       sync.Mutex // never needed for a turn without mail
-	message  any        // that message
-	overflow *overflow  // the others that wait; nil: none
+	mu        sync.Mutex
+	running   bool // a turn is scheduled or under way: no other one may be started
+	inside    bool // of those, under way: it cannot be taken over any more
+	stirred   bool // something happened during the turn that the turn may have missed
+	suspended bool // the actor failed and awaits its supervisor: mail waits
+	closed    bool
+	mortal    bool      // a restart is a stop
+	turns     uint8     // how many have begun; it wraps around
+	held      kind      // of the message that waits here: the oldest of its kind
+	message   any       // that message
+	overflow  *overflow // the others that wait; nil: none
 
 	source    Source
 	invoker   actor.MessageInvoker
@@ -61,25 +63,12 @@ type Mailbox struct {
 
 var _ actor.Mailbox = (*Mailbox)(nil)
 
-// Bits of Mailbox.state. A turn without mail changes it three times: it is scheduled, it begins, it
-// ends. Every call that gives the actor something to do changes it too, also where that leaves it
-// as it was: so what its goroutine did before happens before the turn that finds it.
-const (
-	running   uint32 = 1 << iota // a turn is scheduled or under way: no other one may be started
-	inside                       // of those, under way: it cannot be taken over any more
-	stirred                      // something happened that the turn may have missed
-	mail                         // messages wait; changed under mu
-	suspended                    // the actor failed and awaits its supervisor: mail waits
-
-	oneTurn = 1 << 24 // the bits from here on count the turns that have begun; the count wraps around
-)
-
 // Init binds the mailbox to its actor. It comes before the spawn.
 func (m *Mailbox) Init(source Source) {
 	m.source = source
 	// Until Start: Proto.Actor enters an actor in its registry, and so lets others post, before it
 	// calls RegisterHandlers.
-	m.state.Store(running | inside)
+	m.running, m.inside = true, true
 }
 
 // InitMortal is Init for an actor that cannot be restarted, as it holds a socket: a restart stops
@@ -96,25 +85,12 @@ func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher acto
 
 // Start implements actor.Mailbox.
 func (m *Mailbox) Start() {
-	start := m.change(func(state uint32) uint32 {
-		if state&stirred == 0 {
-			state &^= running
-		}
-		return state &^ inside
-	})&running != 0
+	m.mu.Lock()
+	start := m.stirred
+	m.running, m.inside = start, false
+	m.mu.Unlock()
 	if start {
 		m.scheduler.schedule(m)
-	}
-}
-
-// change replaces the state by what of makes of it, which may be called several times, and returns
-// the new one.
-func (m *Mailbox) change(of func(state uint32) uint32) uint32 {
-	for {
-		state := m.state.Load()
-		if next := of(state); m.state.CompareAndSwap(state, next) {
-			return next
-		}
 	}
 }
 
@@ -145,17 +121,18 @@ func (m *Mailbox) PostSystemMessage(message any) {
 	m.stirAndUnlock()
 }
 
-func (m *Mailbox) stirAndUnlock() {
-	before := m.state.Or(mail | stirred | running)
-	m.mu.Unlock()
-	if before&running == 0 {
-		m.scheduler.schedule(m)
-	}
-}
-
 // Schedule gives the actor a turn because its Source has something to pull.
 func (m *Mailbox) Schedule() {
-	if m.state.Or(stirred|running)&running == 0 {
+	m.mu.Lock()
+	m.stirAndUnlock()
+}
+
+func (m *Mailbox) stirAndUnlock() {
+	m.stirred = true
+	start := !m.running
+	m.running = true
+	m.mu.Unlock()
+	if start {
 		m.scheduler.schedule(m)
 	}
 }
@@ -163,20 +140,16 @@ func (m *Mailbox) Schedule() {
 // Run gives the actor a turn on the calling goroutine, if it has none yet. It is for a goroutine
 // that has nothing else to do and may be blocked by the actor's work.
 func (m *Mailbox) Run() {
-	for {
-		state := m.state.Load()
-		next := state | stirred
-		start := state&running == 0
-		if start {
-			next = begun(state)
-		}
-		if !m.state.CompareAndSwap(state, next) {
-			continue
-		}
-		if start {
-			m.turn(false)
-		}
-		return
+	m.mu.Lock()
+	m.stirred = true
+	start := !m.running
+	if start {
+		m.running = true
+		m.enter()
+	}
+	m.mu.Unlock()
+	if start {
+		m.turn(false)
 	}
 }
 
@@ -185,62 +158,46 @@ func (m *Mailbox) Run() {
 // another goroutine, or on this one, further up its stack. It is for a caller that needs the
 // actor's work done before it can go on, and for actors with turns that do not block.
 func (m *Mailbox) RunNow() bool {
-	for {
-		state := m.state.Load()
-		if state&inside != 0 {
-			return false
-		}
-		if m.state.CompareAndSwap(state, begun(state)) {
-			m.turn(false)
-			return true
-		}
+	m.mu.Lock()
+	if m.inside {
+		m.mu.Unlock()
+		return false
 	}
+	m.running, m.stirred = true, true
+	m.enter()
+	m.mu.Unlock()
+	m.turn(false)
+	return true
 }
 
-// begun returns the state after a turn has begun. The turn looks for everything, so nothing has
-// been missed.
-func begun(state uint32) uint32 { return (state|running|inside)&^stirred + oneTurn }
-
-// begin begins a turn that was scheduled. It returns false if another goroutine has taken it over.
-func (m *Mailbox) begin() bool {
-	for {
-		state := m.state.Load()
-		if state&(running|inside) != running {
-			return false
-		}
-		if m.state.CompareAndSwap(state, begun(state)) {
-			return true
-		}
-	}
-}
-
-// end ends a turn that has found nothing more to do. It returns false if something has happened
-// meanwhile: then the turn must look again.
-func (m *Mailbox) end() bool {
-	for {
-		state := m.state.Load()
-		if state&stirred != 0 {
-			return false
-		}
-		if m.state.CompareAndSwap(state, state&^(running|inside)) {
-			return true
-		}
-	}
+// enter notes that a turn begins. m.mu must be held.
+func (m *Mailbox) enter() {
+	m.inside = true
+	m.turns++
 }
 
 // Inside reports whether a turn is under way.
-func (m *Mailbox) Inside() bool { return m.state.Load()&inside != 0 }
+func (m *Mailbox) Inside() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inside
+}
 
 // Turn is Inside, with a number that differs from that of the turns before, up to the 256th. A
 // caller that finds the same turn under way at two moments knows that it has lasted as long.
-func (m *Mailbox) Turn() (number uint8, underWay bool) {
-	state := m.state.Load()
-	return uint8(state / oneTurn), state&inside != 0
+func (m *Mailbox) Turn() (number uint8, inside bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.turns, m.inside
 }
 
 // Busy reports whether the actor is at work, or is to be: a turn is under way or scheduled, or it
 // failed and awaits its supervisor.
-func (m *Mailbox) Busy() bool { return m.state.Load()&(running|suspended) != 0 }
+func (m *Mailbox) Busy() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running || m.suspended
+}
 
 // Close ends the mailbox: the user messages left in it, and all that come later, go to Source.Drop.
 func (m *Mailbox) Close() {
@@ -261,16 +218,7 @@ func (m *Mailbox) Close() {
 func (m *Mailbox) Take() (message any, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	message, ok = m.pop(user)
-	m.noteEmpty()
-	return message, ok
-}
-
-// noteEmpty is called under mu after a message was taken.
-func (m *Mailbox) noteEmpty() {
-	if m.held == none && m.overflow == nil {
-		m.state.And(^mail)
-	}
+	return m.pop(user)
 }
 
 // run is a turn that was scheduled.
@@ -289,20 +237,17 @@ func (m *Mailbox) turn(scheduled bool) {
 		}
 		m.failed(message, recover())
 	}()
-	if scheduled && !m.begin() {
-		finished = true
-		return
-	}
 	for left := m.scheduler.Throughput(); ; left-- {
 		if left <= 0 {
 			finished = true
 			m.goOn()
 			return
 		}
-		if message, what = m.next(); what == none {
+		if message, what = m.next(scheduled); what == none {
 			finished = true
 			return
 		}
+		scheduled = false
 		if what == user {
 			m.invoker.InvokeUserMessage(message)
 			message = nil // a failure of the source has none
@@ -381,47 +326,53 @@ var stopMessage = &actor.Stop{}
 // goOn ends a turn that another one follows. The mailbox stays marked as running: no other one is
 // scheduled in between.
 func (m *Mailbox) goOn() {
-	m.state.And(^inside)
+	m.mu.Lock()
+	m.inside = false
+	m.mu.Unlock()
 	m.scheduler.schedule(m)
 }
 
 // next returns the turn's next message. With none the turn is over, and the mailbox has been marked
-// as not running.
-func (m *Mailbox) next() (any, kind) {
+// as not running. begins says that the turn was scheduled and begins here, unless another goroutine
+// has taken it over.
+func (m *Mailbox) next(begins bool) (any, kind) {
 	for {
-		state := m.state.Load()
-		if state&stirred != 0 { // before the look: what comes after it must not be missed
-			state = m.state.And(^stirred)
+		m.mu.Lock()
+		if begins {
+			if !m.running || m.inside {
+				m.mu.Unlock()
+				return nil, none
+			}
+			m.enter()
+			begins = false
 		}
-		if state&mail != 0 {
-			if message, what := m.nextMail(); what != none {
+		if m.held != none || m.overflow != nil {
+			if message, what := m.popNext(); what != none {
+				m.mu.Unlock()
 				return message, what
 			}
 		}
-		if m.state.Load()&suspended == 0 {
-			// The source reads from its socket here.
+		if !m.suspended {
+			m.stirred = false
+			m.mu.Unlock()
+			// Outside the lock: the source reads from its socket here.
 			if message := m.source.Pull(); message != nil {
 				return message, user
 			}
+			m.mu.Lock()
+			if m.stirred {
+				m.mu.Unlock()
+				continue
+			}
 		}
-		if m.end() {
-			return nil, none
-		}
+		m.running, m.inside = false, false
+		m.mu.Unlock()
+		return nil, none
 	}
 }
 
-func (m *Mailbox) nextMail() (any, kind) {
+func (m *Mailbox) setSuspended(suspended bool) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	message, what := m.popNext()
-	m.noteEmpty()
-	return message, what
-}
-
-func (m *Mailbox) setSuspended(to bool) {
-	if to {
-		m.state.Or(suspended)
-	} else {
-		m.state.And(^suspended)
-	}
+	m.suspended = suspended
+	m.mu.Unlock()
 }

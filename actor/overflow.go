@@ -53,7 +53,7 @@ func (m *Mailbox) popNext() (any, kind) {
 	if message, ok := m.pop(system); ok {
 		return message, system
 	}
-	if m.state.Load()&suspended == 0 {
+	if !m.suspended {
 		if message, ok := m.pop(user); ok {
 			return message, user
 		}

@@ -46,8 +46,8 @@ var defects = []defect{
 		Name: "turns-overlap", Guarantee: "G1",
 		What: "a goroutine that is lent to a mailbox runs it although another one does already",
 		File: "actor/mailbox.go",
-		Old:  "		start := state&running == 0\n",
-		New:  "		start := true\n",
+		Old:  "	start := !m.running\n	if start {\n		m.running = true\n		m.enter()\n",
+		New:  "	start := true\n	if start {\n		m.running = true\n		m.enter()\n",
 		CaughtBy: []check{
 			{Package: "actor", Tests: "^(TestTurnsOfOneMailboxNeverOverlap|TestRunTakesATurnOnTheSpotUnlessOneIsScheduled)$"},
 		},

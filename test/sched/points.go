@@ -29,9 +29,7 @@ var Points = []Edit{
 	// A write was refused, and the connection has not been told.
 	before("connection/room.go", "	c.signalOnce(signalRefused)\n"),
 	// An actor has found nothing to do, and its turn has not ended.
-	before("actor/mailbox.go", "		if m.end() {\n"),
-	// Its turn has noted what has happened, and has not looked at the mail.
-	before("actor/mailbox.go", "		if state&mail != 0 {\n"),
+	before("actor/mailbox.go", "			m.mu.Lock()\n			if m.stirred {\n"),
 	// A mailbox takes no more mail, and what was left in it has not been dropped.
 	before("actor/mailbox.go", "	for {\n		message, ok := m.Take()\n"),
 	// The reader of a stream has an answer, and has not told.
