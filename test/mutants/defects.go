@@ -56,7 +56,7 @@ var defects = []defect{
 		Name: "unread-forgotten", Guarantee: "G2",
 		What: "bytes that the handler did not consume are dropped after the call",
 		File: "connection/reading.go",
-		Old:  "c.input.Keep(s.buffer.Len())",
+		Old:  "c.input.Keep(left)",
 		New:  "c.input.Keep(0)",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestUnreadBytesLeadTheNextData$"},
