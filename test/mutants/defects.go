@@ -56,8 +56,8 @@ var defects = []defect{
 		Name: "unread-forgotten", Guarantee: "G2",
 		What: "bytes that the handler did not consume are dropped after the call",
 		File: "connection/reading.go",
-		Old:  "c.input.Keep(left)",
-		New:  "c.input.Keep(0)",
+		Old:  "s.buffer.Needed(), s.buffer.Len(), chunk",
+		New:  "s.buffer.Needed(), 0, chunk",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestUnreadBytesLeadTheNextData$"},
 		},
