@@ -32,9 +32,9 @@ func Listen(addr string, handler Factory, options Options) (*Server, error) {
 	return ListenIn(ownSystem().Root, addr, handler, options)
 }
 
-// ListenIn is Listen for programs with an actor system of their own. spawner is the system's root
-// context, or the context of an actor. In the second case ListenIn must be called on that actor's
-// turn, and the server is the actor's child: supervised by it and stopped with it.
+// ListenIn is Listen for programs with an actor system of their own: see NewSystem. spawner is the
+// system's root context, or the context of an actor. In the second case ListenIn must be called on
+// that actor's turn, and the server is the actor's child: supervised by it and stopped with it.
 func ListenIn(spawner actor.SpawnerContext, addr string, handler Factory, options Options) (*Server, error) {
 	return listener.Listen(spawner, addr, handler, options)
 }
@@ -79,7 +79,8 @@ func Measure(handler Factory, sample func(time.Duration)) Factory {
 	return connection.Measure(handler, sample)
 }
 
-// NewSystem returns an actor system for ListenIn that suits many short-lived actors.
+// NewSystem returns an actor system for ListenIn that suits many short-lived actors. Proto.Actor
+// logs to standard error, in colours, unless actor.WithLoggerFactory is among the options.
 func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	return tcpactor.NewSystem(options...)
 }

@@ -71,7 +71,8 @@ func (p *Pipeline[R]) Do(ctx context.Context, data []byte) (R, error) {
 // negative none. data belongs to the connection from now on.
 //
 // If Start returns an error, done never runs, and not a byte is sent. The error is ErrNotConnected,
-// ErrTooMany, or that of the write: see protocol.Socket.WriteOwned.
+// ErrTooMany, or that of the write: see protocol.Socket.WriteOwned. A request is one write, so one
+// above the connection's WriteBufferSize is refused.
 func (p *Pipeline[R]) Start(data []byte, timeout time.Duration, done func(answer R, err error)) error {
 	_, err := p.start(struct{}{}, data, p.until(timeout), done)
 	return err
