@@ -237,6 +237,20 @@ func TestServersWithoutASystemAreLogged(t *testing.T) {
 	assert.Equal(t, told, log.Len(), "no record comes after stop")
 }
 
+// The record of a panic has the place of it.
+func TestThePanicOfAHandlerIsLoggedWithItsStack(t *testing.T) {
+	var log bytes.Buffer
+	stop := berth.Log(nil, slog.New(slog.NewTextHandler(&log, nil)))
+	server, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(func(berth.Socket, *berth.Buffer) error {
+		panic("not today")
+	}), berth.Options{})
+	require.NoError(t, err)
+	assert.Empty(t, ask(t, server.Addr().String(), "hello"))
+	require.NoError(t, server.Shutdown(t.Context()))
+	stop()
+	assert.Regexp(t, `level=ERROR msg="handler failed" .*remote=127.0.0.1:\d+ .*not today.* stack="goroutine .*berth_test.go`, log.String())
+}
+
 // A page of go doc that is longer is not read.
 func TestGoDocFitsTwoScreens(t *testing.T) {
 	output, err := exec.Command("go", "doc", ".").CombinedOutput()

@@ -16,7 +16,8 @@ import (
 )
 
 // ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends.
-// The error is never nil: it says why the server did not begin, or it is ErrServerClosed.
+// The error is never nil: it says why the server did not begin, or it is ErrServerClosed. Errors
+// and panics of handlers are not logged without Log.
 func ListenAndServe(addr string, handler Factory) error {
 	server, err := Listen(addr, handler, Options{})
 	if err != nil {
@@ -27,7 +28,8 @@ func ListenAndServe(addr string, handler Factory) error {
 }
 
 // Listen serves addr and returns once it is bound. All servers that are begun so share an actor
-// system of this package's own, which logs warnings and errors to slog's default logger.
+// system of this package's own, in which Proto.Actor logs from warnings on to slog's default
+// logger. Errors and panics of handlers are not logged without Log.
 func Listen(addr string, handler Factory, options Options) (*Server, error) {
 	return ListenIn(ownSystem().Root, addr, handler, options)
 }
