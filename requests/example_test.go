@@ -110,9 +110,13 @@ func ExampleMux() {
 			return
 		}
 		answer, err := mux.Do(context.Background(), uint64(id), request)
-		fmt.Println(answer[:3], len(answer), err)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(answer[:3], len(answer))
 	}
 	// Output:
-	// ONE 3 <nil>
-	// TWO 90000 <nil>
+	// ONE 3
+	// TWO 90000
 }
