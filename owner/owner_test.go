@@ -254,20 +254,20 @@ func TestWritesKnowWhatHasNoAnswer(t *testing.T) {
 	one, ours, err := writes.Answer(&wire.Written{Ack: sent[1].Ack})
 	require.NoError(t, err)
 	assert.True(t, ours)
-	assert.Equal(t, owner.Unanswered{Number: 2, Data: []byte("b")}, one)
+	assert.Equal(t, owner.Unanswered{Number: sent[1].Ack.GetUint64(), Data: []byte("b")}, one)
 	one, ours, err = writes.Answer(&wire.WriteFailed{Ack: sent[0].Ack, Error: wire.NewError(protocol.ErrAborted)})
 	assert.ErrorIs(t, err, protocol.ErrAborted)
 	assert.True(t, ours)
-	assert.EqualValues(t, 1, one.Number)
+	assert.Equal(t, sent[0].Ack.GetUint64(), one.Number)
 	for _, message := range []any{
 		&wire.Written{Ack: sent[1].Ack}, &wire.Written{}, &wire.Done{Ack: sent[2].Ack}, nil, (*wire.Written)(nil),
-		&wire.Written{Ack: &wire.Value{Kind: &wire.Value_Int{Int: 3}}},
+		&wire.Written{Ack: &wire.Value{Kind: &wire.Value_Int{Int: int64(sent[2].Ack.GetUint64())}}},
 	} {
 		_, ours, err = writes.Answer(message)
 		assert.NoError(t, err)
 		assert.False(t, ours, "%T", message)
 	}
-	assert.Equal(t, []owner.Unanswered{{Number: 3, Data: []byte("c")}}, writes.Unanswered())
+	assert.Equal(t, []owner.Unanswered{{Number: sent[2].Ack.GetUint64(), Data: []byte("c")}}, writes.Unanswered())
 	assert.Empty(t, writes.Unanswered())
 }
 
@@ -280,4 +280,22 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		require.Error(t, err)
 		assert.True(t, strings.HasPrefix(err.Error(), "owner: "))
 	}
+}
+
+// An owner of two connections gets the answers of both, and none of them names its connection.
+func TestWritesTakeNoAnswerOfOthers(t *testing.T) {
+	one, other := owner.NewWrites(0), owner.NewWrites(0)
+	ours, err := one.Write([]byte("a"))
+	require.NoError(t, err)
+	theirs, err := other.Write([]byte("b"))
+	require.NoError(t, err)
+	_, took, _ := one.Answer(&wire.Written{Ack: theirs.Ack})
+	assert.False(t, took)
+	write, took, err := other.Answer(&wire.Written{Ack: theirs.Ack})
+	require.NoError(t, err)
+	assert.True(t, took)
+	assert.Equal(t, "b", string(write.Data))
+	_, took, _ = other.Answer(&wire.Written{Ack: ours.Ack})
+	assert.False(t, took)
+	assert.Len(t, one.Unanswered(), 1)
 }
