@@ -39,8 +39,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if role := nodes.Role(); role != "" {
-		beRole(role)
-		return
+		os.Exit(beRole(role))
 	}
 	os.Exit(m.Run())
 }

@@ -32,8 +32,8 @@ const (
 	credit      = 8       // Data that are not acknowledged
 )
 
-// beRole is the process of a role, until the one that has started it ends.
-func beRole(role string) {
+// beRole is the process of a role, until the one that has started it ends. It returns the exit code.
+func beRole(role string) int {
 	system, r := nodes.NewSystem()
 	defer r.Shutdown(false)
 	var node any
@@ -44,12 +44,13 @@ func beRole(role string) {
 		node = newOwner(system)
 	default:
 		fmt.Fprintln(os.Stderr, "no such role:", role)
-		os.Exit(2)
+		return 2
 	}
 	if err := nodes.Serve(node); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 type GatewayOptions struct {

@@ -18,9 +18,6 @@ import (
 	"github.com/go-berth/berth"
 )
 
-// role is set in the environment of a process that is a node: what it is.
-const role = "BERTH_TEST_NODE"
-
 // pipe is both ends of a process's standard input and output.
 type pipe struct {
 	io.ReadCloser
@@ -28,9 +25,6 @@ type pipe struct {
 }
 
 func (p pipe) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteCloser.Close()) }
-
-// Role returns what this process is: the role that Start was given; empty in the first process.
-func Role() string { return os.Getenv(role) }
 
 // Serve lets the process that has started this one call the exported methods of node, and those of
 // a Meter, until it closes the pipe or ends. Nothing else may write to standard output.
