@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"net"
 	"os"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth/test/cluster/nodes"
+	"github.com/go-berth/berth/test/report"
 )
 
 func TestMain(m *testing.M) {
@@ -21,10 +23,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+var preset = flag.String("cost.preset", "", "short or full; by default a run of a moment")
+
 // A run of a moment: every load has a line, and one on another node costs that node something.
 func TestEveryLoadIsMeasured(t *testing.T) {
-	out := &strings.Builder{}
-	require.NoError(t, run(options{connections: 10, owners: 2, window: 4, size: 64, rounds: 1, lasts: 200 * time.Millisecond}, out))
+	o := options{connections: 10, owners: 2, window: 4, size: 64, rounds: 1, lasts: 200 * time.Millisecond}
+	if *preset != "" {
+		o = presets[*preset]
+		require.NotEmpty(t, o, "no such preset")
+	}
+	out, began := &strings.Builder{}, time.Now()
+	results, err := run(o)
+	require.NoError(t, err)
+	require.NoError(t, write(out, o, results))
 	t.Log("\n" + out.String())
 	for _, r := range rows {
 		_, line, found := strings.Cut(out.String(), "| "+r.name+" |")
@@ -44,6 +55,16 @@ func TestEveryLoadIsMeasured(t *testing.T) {
 			assert.Equal(t, []string{"1.00", "1.00"}, []string{cells[1], cells[3]}, r.name)
 		}
 	}
+	if *preset == "" {
+		return // it is too short for figures
+	}
+	figures := map[string]any{"connections": o.connections, "bytes of a message": o.size}
+	for i, r := range rows {
+		figures[r.name] = map[string]any{
+			"messages a second": int(median(results[i], result.perSecond)), "us of all nodes for a message": median(results[i], result.total),
+		}
+	}
+	report.Add(t, report.Row{ID: "K5", Duration: time.Since(began), Figures: figures})
 }
 
 // What comes back is compared with what was sent.

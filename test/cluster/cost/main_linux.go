@@ -42,7 +42,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "cost: -preset must be short or full, and there are no other arguments")
 		os.Exit(2)
 	}
-	if err := run(o, os.Stdout); err != nil {
+	results, err := run(o)
+	if err == nil {
+		err = write(os.Stdout, o, results)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "cost:", err)
 		os.Exit(1)
 	}
@@ -91,7 +95,8 @@ type result struct {
 	p50, p99                           time.Duration
 }
 
-func (r result) total() float64 { return r.gateway + r.far }
+func (r result) total() float64     { return r.gateway + r.far }
+func (r result) perSecond() float64 { return r.rate }
 
 // cluster is a gateway, and a node whose actors own connections of the gateway.
 type cluster struct {
@@ -100,40 +105,41 @@ type cluster struct {
 	addrs        [3]string
 }
 
-func run(o options, out io.Writer) (err error) {
+// run returns the results of each row, a result for each round.
+func run(o options) (results [][]result, err error) {
 	c := &cluster{options: o}
 	if c.gateway, err = nodes.Start("node"); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.gateway.Stop()) }()
 	if c.far, err = nodes.Start("node"); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.far.Stop()) }()
 	var near, far []string
 	if err := errors.Join(
 		c.gateway.Call("Node.Owners", o.owners, &near), c.far.Call("Node.Owners", o.owners, &far)); err != nil {
-		return err
+		return nil, err
 	}
 	for server, owners := range [][]string{nil, near, far} {
 		if err := c.gateway.Call("Node.Listen", owners, &c.addrs[server]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	results := make([][]result, len(rows))
+	results = make([][]result, len(rows))
 	for round := range o.rounds + 1 { // the first warms up
 		for i := range rows {
 			at := (i + round) % len(rows) // no row is always the first
 			result, err := c.measure(rows[at])
 			if err != nil {
-				return fmt.Errorf("%s: %w", rows[at].name, err)
+				return nil, fmt.Errorf("%s: %w", rows[at].name, err)
 			}
 			if round > 0 {
 				results[at] = append(results[at], result)
 			}
 		}
 	}
-	return write(out, o, results)
+	return results, nil
 }
 
 // measure runs a row once, on connections of its own.
@@ -261,17 +267,18 @@ func echoes(conn net.Conn, seed byte, size int, end time.Time) (latencies []time
 	return latencies, nil
 }
 
+// median is that of one figure over the rounds.
+func median(of []result, figure func(result) float64) float64 {
+	all := make([]float64, len(of))
+	for i, one := range of {
+		all[i] = figure(one)
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
 // write prints a table: each figure is the median of the rounds.
 func write(out io.Writer, o options, results [][]result) error {
-	median := func(of []result, figure func(result) float64) float64 {
-		all := make([]float64, len(of))
-		for i, one := range of {
-			all[i] = figure(one)
-		}
-		slices.Sort(all)
-		return all[len(all)/2]
-	}
-	rate := func(r result) float64 { return r.rate }
 	var base []result
 	text := &strings.Builder{}
 	fmt.Fprintf(text, "%s, %d processors; %d connections, messages of %d bytes, %d owners, %d writes without an answer for each connection; medians of %d rounds of %v.\n\n",
@@ -291,7 +298,7 @@ func write(out io.Writer, o options, results [][]result) error {
 				median(of, func(r result) float64 { return r.p99.Seconds() * 1000 }))
 		}
 		fmt.Fprintf(text, "| %s | %.0f | %.2f | %.1f | %.2f | %.1f | %.1f | %.1f | %.1f %s\n", r.name,
-			median(of, rate), median(of, rate)/median(base, rate),
+			median(of, result.perSecond), median(of, result.perSecond)/median(base, result.perSecond),
 			median(of, result.total), median(of, result.total)/median(base, result.total),
 			median(of, func(r result) float64 { return r.gateway }), median(of, func(r result) float64 { return r.gatewayUser }),
 			median(of, func(r result) float64 { return r.far }), median(of, func(r result) float64 { return r.farUser }), latency)
