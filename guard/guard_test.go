@@ -332,19 +332,19 @@ func (p *process) survives(t *testing.T, forged *remote.RemoteMessage) bool {
 	require.NoError(t, err)
 	defer conn.Close()
 	client := remote.NewRemotingClient(conn)
-	send := func(frames ...*remote.RemoteMessage) (ended chan error) {
-		ended = make(chan error, 1)
+	send := func(frames ...*remote.RemoteMessage) (ended chan struct{}) {
+		ended = make(chan struct{})
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		t.Cleanup(cancel)
 		s, err := client.Receive(ctx)
 		if err != nil {
-			ended <- err
+			close(ended)
 			return ended
 		}
 		for _, one := range frames {
 			_ = s.Send(one) // its error is that of Recv
 		}
-		go func() { _, err := s.Recv(); ended <- err }()
+		go func() { _, _ = s.Recv(); close(ended) }()
 		return ended
 	}
 	ended := send(forged, probe)

@@ -32,7 +32,7 @@ const (
 	credit      = 8       // Data that are not acknowledged
 )
 
-// beRole is the process of a role, until the one that has started it ends. It returns the exit code.
+// beRole is the process of a role, until the one that has started it ends; the exit code.
 func beRole(role string) int {
 	system, r := nodes.NewSystem()
 	defer r.Shutdown(false)
@@ -217,7 +217,7 @@ func (n *OwnerNode) Streams(_ struct{}, streams *[]StreamState) error {
 	return nil
 }
 
-// pump writes until nothing is left, or the most writes have no answer. What was refused comes last.
+// pump writes until nothing is left, or window writes have no answer. What was refused is the last.
 func (n *OwnerNode) pump(ctx actor.Context, s *StreamState) {
 	for s.Sent < s.offered {
 		data := make([]byte, min(chunk, s.offered-s.Sent))

@@ -10,7 +10,7 @@
 //   - deliver: an owner sends Write messages to its connections by PID, with a bounded number that
 //     have no answer, and counts the answers. "native" are the messages of package protocol, which
 //     stay within a process; "wire" are those of package wire.
-//   - echo: each client sends a message and waits for its echo. Either the handler of the connection
+//   - echo: each client sends a message and waits for its echo. Either the connection's handler
 //     answers, or the owner does: it gets Data, sends Handled and a Write.
 //
 // It runs on Linux.
