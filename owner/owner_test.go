@@ -2,6 +2,7 @@ package owner_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"strings"
@@ -71,12 +72,20 @@ func quiet(t *testing.T, d *desk) {
 
 // within runs a test with a server whose connections belong to first, and one client.
 func within(t *testing.T, options owner.Options, test func(t *testing.T, first, second *desk, client net.Conn)) {
+	t.Helper()
+	withinDesks(t, options, func(*desk) {}, test)
+}
+
+// withinDesks is within, with a call before the server starts.
+func withinDesks(t *testing.T, options owner.Options, before func(first *desk), test func(t *testing.T, first, second *desk, client net.Conn)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		system := berth.NewSystem(setup.Silent()...)
 		first, second := newDesk(system), newDesk(system)
 		if options.Owner == nil {
 			options.Owner = func(berth.Socket) *actor.PID { return first.pid }
 		}
+		before(first)
 		connections, err := owner.New(options)
 		require.NoError(t, err)
 		network := simnet.Listen(simnet.Options{})
@@ -298,4 +307,22 @@ func TestWritesTakeNoAnswerOfOthers(t *testing.T) {
 	_, took, _ = other.Answer(&wire.Written{Ack: ours.Ack})
 	assert.False(t, took)
 	assert.Len(t, one.Unanswered(), 1)
+}
+
+// The gateway's program begins TLS on a connection; the owner is told when it is done.
+func TestAnOwnerIsToldOfTLS(t *testing.T) {
+	certificate, trusting := setup.TLS()
+	var theOwner *actor.PID
+	options := owner.Options{Owner: func(socket berth.Socket) *actor.PID {
+		assert.NoError(t, socket.StartTLS(certificate))
+		return theOwner
+	}}
+	withinDesks(t, options, func(first *desk) { theOwner = first.pid }, func(t *testing.T, first, _ *desk, plain net.Conn) {
+		connection := next[*wire.Owned](t, first).Connection
+		client := tls.Client(plain, trusting)
+		require.NoError(t, client.HandshakeContext(t.Context()))
+		assert.Equal(t, connection.Id, next[*wire.TLSStarted](t, first).Connection.Id)
+		typed(t, client, "a secret")
+		assert.Equal(t, "a secret", string(next[*wire.Data](t, first).Bytes))
+	})
 }
