@@ -291,6 +291,17 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	}
 }
 
+// With more the connection could refuse one and take the next.
+func TestByDefaultWritesWithoutAnswerFillNoMoreThanTheQueue(t *testing.T) {
+	writes := owner.NewWrites(0)
+	for range (berth.ConnectionOptions{}).WithDefaults().WriteQueueSize {
+		_, err := writes.Write(nil)
+		require.NoError(t, err)
+	}
+	_, err := writes.Write(nil)
+	assert.ErrorIs(t, err, owner.ErrTooManyWrites)
+}
+
 // An owner of two connections gets the answers of both, and none of them names its connection.
 func TestWritesTakeNoAnswerOfOthers(t *testing.T) {
 	one, other := owner.NewWrites(0), owner.NewWrites(0)

@@ -31,12 +31,15 @@ type Unanswered struct {
 	Data   []byte
 }
 
-// NewWrites returns an empty set for at most so many writes; 0 means 1,024. Where what has no
-// answer is never more than the connection's WriteQueueSize and WriteBufferSize, no write is
-// refused for lack of room: so the writes stay in order.
+// mostWrites is the default of a connection's WriteQueueSize.
+const mostWrites = 64
+
+// NewWrites returns an empty set for at most so many writes; 0 means 64, a connection's default
+// WriteQueueSize. Where what has no answer is never more than the connection's WriteQueueSize and
+// WriteBufferSize, no write is refused for lack of room: so the writes stay in order.
 func NewWrites(most int) *Writes {
 	if most <= 0 {
-		most = 1024
+		most = mostWrites
 	}
 	return &Writes{most: most}
 }
