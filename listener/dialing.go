@@ -105,9 +105,9 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 
 // Adopt makes a connection of conn, which some other code has opened: dialled through a proxy, one
 // end of a pipe, a *tls.Conn. It belongs to the connection from now on, also where there is an
-// error. Its deadlines are taken away. A socket of package net's is polled where the listener polls;
-// any other has a reader goroutine. Network and Dialer have no meaning here. All else is as with
-// Dial.
+// error. Its deadlines are taken away. A socket of package net's is polled where the listener
+// polls; any other has a reader goroutine. Network and Dialer have no meaning here. All else is as
+// with Dial.
 func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
 	if isNone(conn) {
 		return nil, errors.New("berth: no net.Conn to adopt")
