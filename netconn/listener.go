@@ -26,7 +26,6 @@ import (
 // A Listener starts no goroutine. Those of its server end when the server has ended: after Close,
 // when the last connection has.
 type Listener struct {
-	system  *actor.ActorSystem
 	factory *factory
 	server  *listener.Listener // set once, before the Listener is the caller's
 	most    int                // connections in the queue from which on the server does not accept
