@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -217,6 +218,24 @@ func TestTheServersOwnSystemIsQuiet(t *testing.T) {
 }
 
 // The records of the package's own system are those of servers that are given no system.
+func TestALogWithoutALoggerIsTheDefaultOnes(t *testing.T) {
+	var text bytes.Buffer
+	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
+	defer func() {
+		slog.SetDefault(before)
+		log.SetOutput(writer) // SetDefault has changed both
+		log.SetFlags(flags)
+	}()
+	stop := berth.Log(nil, nil)
+	server, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(echo), berth.Options{})
+	require.NoError(t, err)
+	require.NoError(t, server.Close())
+	stop()
+	assert.Contains(t, text.String(), "msg=stopped addr="+server.Addr().String())
+	assert.NotContains(t, text.String(), "failed")
+}
+
 func TestServersWithoutASystemAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	stop := berth.Log(nil, slog.New(slog.NewTextHandler(&log, nil)))

@@ -88,8 +88,9 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 }
 
 // Log writes what happens to the servers of an actor system to logger, until stop is called. A nil
-// system is that of ListenAndServe, Listen and Serve. Records begin with the call: it comes before
-// Listen where the record of the start is wanted. Any goroutine may call Log and stop.
+// system is that of ListenAndServe, Listen and Serve, a nil logger slog's default. Records begin
+// with the call: it comes before Listen where the record of the start is wanted. Any goroutine may
+// call Log and stop.
 //
 // What a client can bring about at will is at level Debug (a connection that opens or ends), Info
 // (a client that is rejected, a handshake that fails) or Warn (a handler that returns an error, a
@@ -97,6 +98,9 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 func Log(system *actor.ActorSystem, logger *slog.Logger) (stop func()) {
 	if system == nil {
 		system = ownSystem()
+	}
+	if logger == nil {
+		logger = slog.Default()
 	}
 	subscription := listener.Log(system, logger)
 	return func() { system.EventStream.Unsubscribe(subscription) }
