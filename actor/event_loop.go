@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // Poller lets a worker of an event loop wait when it has nothing to run. It is a set of sockets, or
@@ -101,7 +103,7 @@ func NewEventLoop(poller Poller, workers int) *EventLoop {
 	c.reinforce(1)
 	c.mu.Unlock()
 	c.joining.Add(1)
-	go c.monitor()
+	seam.Go(c.monitor)
 	return c
 }
 
@@ -122,7 +124,7 @@ func (c *EventLoop) schedule(t turn) {
 			c.joining.Add(1)
 		}
 		c.mu.Unlock()
-		go c.runLate(t, joined)
+		seam.Go(func() { c.runLate(t, joined) })
 		return
 	}
 	c.queue.push(t)
@@ -173,7 +175,7 @@ func (c *EventLoop) bringIn() *worker {
 	w := &worker{wake: make(chan bool, 1)}
 	c.workers = append(c.workers, w)
 	c.joining.Add(1)
-	go c.work(w)
+	seam.Go(func() { c.work(w) })
 	return w
 }
 
@@ -259,7 +261,9 @@ func (c *EventLoop) poll() {
 	if n == 0 && c.queue.len() == 0 && c.outside > 0 {
 		c.outside--
 		c.mu.Unlock()
+		wait := seam.Wait()
 		runtime.Gosched()
+		wait.Over()
 		c.mu.Lock()
 		if c.queue.len() > 0 {
 			c.outside = yieldsAfter

@@ -1,6 +1,10 @@
 package tcpactor
 
-import "time"
+import (
+	"time"
+
+	"github.com/go-berth/berth/internal/seam"
+)
 
 // This file ends the workers of an event loop: parked, dismissed, closed.
 
@@ -20,11 +24,13 @@ func (c *EventLoop) park(w *worker) bool {
 		w.timer.Reset(parkedFor)
 	}
 	needed, late := false, false
+	wait := seam.Wait()
 	select {
 	case needed = <-w.wake:
 	case <-w.timer.C:
 		late = true
 	}
+	wait.Over()
 	w.timer.Stop()
 	c.mu.Lock()
 	if late {
@@ -86,7 +92,11 @@ func (c *EventLoop) Close() {
 
 // Wait returns when all goroutines have ended. It is called after Close, and never from a turn of
 // this event loop.
-func (c *EventLoop) Wait() { c.joining.Wait() }
+func (c *EventLoop) Wait() {
+	wait := seam.Wait()
+	c.joining.Wait()
+	wait.Over()
+}
 
 // runLate runs a turn after Close. A handler that returns so late still has its actor to end, by
 // turns that schedule each other: Wait must see the last of them, not only the first.
