@@ -101,6 +101,20 @@ func TestCloseWaitsForABlockedTurnThatReturnsLaterAndForWhatFollowsFromIt(t *tes
 	}
 }
 
+// The monitor ends with Close, so nothing finds a worker that is blocked any more.
+func TestATurnBehindOneThatBlocksRunsAlsoAfterClose(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
+		release, ran := make(chan struct{}), false
+		c.Schedule(func() { <-release })
+		synctest.Wait()
+		c.Schedule(func() { ran = true })
+		c.Close()
+		synctest.Wait()
+		assert.True(t, ran)
+		close(release)
+	})
+}
+
 func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		for _, wait := range []bool{false, true} {

@@ -195,6 +195,11 @@ var beginnings = []beginning{
 	{"asleep", func(*stage) { sched.Sleep(tick) }},
 	{"about to doze", func(*stage) { sched.Sleep(dozeAfter * tick) }},
 	{"dozing", func(*stage) { sched.Sleep((dozeAfter + 3) * tick) }},
+	{"a turn has begun to block", func(s *stage) {
+		sched.Sleep(tick)
+		s.do(act{letter: 'B', node: 1})
+		s.rest(0)
+	}},
 	{"a turn has blocked for one tick", func(s *stage) {
 		sched.Sleep(tick)
 		s.do(act{letter: 'B', node: 1})
@@ -254,9 +259,9 @@ func smallStages() (all []smallStage) {
 				if strings.Count("RNK", letters[i:i+1]) > 0 && i == j {
 					continue
 				}
-				for _, node := range []int{1, 2} {
+				for _, nodes := range [][2]int{{1, 1}, {1, 2}, {2, 1}, {2, 2}, {2, 3}} {
 					for _, after := range []time.Duration{0, tick} {
-						all = append(all, smallStage{b, []act{{letters[i], 1, 0}, {letters[j], node, after}}})
+						all = append(all, smallStage{b, []act{{letters[i], nodes[0], 0}, {letters[j], nodes[1], after}}})
 					}
 				}
 			}
