@@ -33,7 +33,7 @@ func (a act) String() string {
 //	E  input                 F  more messages than one turn handles
 //	D  input that blocks     R  the goroutine lends itself: Run
 //	O  the gate opens        N  the same: RunNow
-//	K  Close
+//	K  Close                 A  input that blocks, for all actors
 func (s *stage) do(a act) {
 	n := s.nodes[a.node-1]
 	s.senders++
@@ -48,6 +48,10 @@ func (s *stage) do(a act) {
 		n.arrive(false)
 	case 'D':
 		n.arrive(true)
+	case 'A':
+		for _, n := range s.nodes {
+			n.arrive(true)
+		}
 	case 'O':
 		n.open()
 	case 'R':
@@ -272,9 +276,13 @@ func smallStages() (all []smallStage) {
 
 // large is a world of moves at random, of which the seed tells all.
 func large(run *sched.Run, seed uint64, count int) *stage {
-	const letters = "MMBBBTXPSFEEEDDOOORN"
+	letters := "MMBBBTXPSFEEEDDOOORN"
 	rng := rand.New(rand.NewPCG(seed, 5))
-	s := newStage(run, 2+rng.IntN(4), 1+rng.IntN(3))
+	actors := 2 + rng.IntN(4)
+	if rng.IntN(10) == 0 { // bursts
+		actors, letters = 10+rng.IntN(40), letters+"AAAA"
+	}
+	s := newStage(run, actors, 1+rng.IntN(3))
 	pauses := []time.Duration{0, 0, 0, 0, tick / 2, tick, tick, 2 * tick, 3 * tick, 10 * tick, dozeAfter * tick, (dozeAfter + 1) * tick, parkedFor}
 	for range count {
 		s.start([]act{{letters[rng.IntN(len(letters))], 1 + rng.IntN(len(s.nodes)), 0}})

@@ -1,6 +1,7 @@
 package tcpactor
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -309,3 +310,100 @@ func (r *recall) Pick(step int, ready []*sched.Step) int {
 	}
 	return r.Policy.Pick(step, ready)
 }
+
+var (
+	handOverSearch = flag.String("handover.search", "", "run worlds until one fails, in random order, by priorities (pct) or exhaustively, and say how many it took")
+	handOverBudget = flag.Duration("handover.budget", 20*time.Second, "how long to search")
+)
+
+// handOverFound is the result of a search, which package mutants reads.
+type handOverFound struct {
+	By        string  `json:"by"`
+	Schedules int     `json:"schedules"`      // that were run, the failing one included
+	Rule      string  `json:"rule,omitempty"` // what is broken; none: nothing was found
+	Seconds   float64 `json:"seconds"`
+	Again     string  `json:"again,omitempty"` // for -handover.again
+}
+
+func (f handOverFound) print(t *testing.T) {
+	text, err := json.Marshal(f)
+	require.NoError(t, err)
+	fmt.Printf("\nFOUND %s\n", text) // also if the bubble leaves goroutines behind
+}
+
+// TestHandOverSearch is run by package mutants, on code with a defect.
+func TestHandOverSearch(t *testing.T) {
+	if *handOverSearch == "" {
+		t.Skip("a part of the search for defects that were put in: make schedules")
+	}
+	began := time.Now()
+	found := handOverFound{By: *handOverSearch}
+	if found.By == "exhaustive" {
+		searchSmallStages(t, &found, began)
+	} else {
+		searchLarge(t, &found, began)
+	}
+	found.Seconds = time.Since(began).Seconds()
+	found.print(t)
+}
+
+func searchLarge(t *testing.T, found *handOverFound, began time.Time) {
+	for seed := uint64(1); time.Since(began) < *handOverBudget; seed++ {
+		var p played
+		err := inABubble(t, func() {
+			p = playLarge(found.By, seed, false)
+			found.note(p.failure(), fmt.Sprint(found.By, " ", seed), t)
+		})
+		if found.Schedules++; err != nil {
+			found.note(err.Error(), fmt.Sprint(found.By, " ", seed), t)
+		}
+		if found.Rule != "" {
+			return
+		}
+	}
+}
+
+// note prints a failure at once: the bubble may not end.
+func (f *handOverFound) note(failure, again string, t *testing.T) {
+	if failure == "" || f.Rule != "" {
+		return
+	}
+	f.Rule, _, _ = strings.Cut(failure, "\n")
+	f.Again = again
+	early := *f
+	early.Schedules++
+	early.print(t)
+}
+
+// searchSmallStages explores all small worlds in turn: first two orders of each with one delay,
+// then four, and so on, then with two delays.
+func searchSmallStages(t *testing.T, found *handOverFound, began time.Time) {
+	const most = 64
+	for delays := 1; ; delays++ {
+		var worlds []*exploration
+		for i, world := range smallStages() {
+			worlds = append(worlds, &exploration{number: i, world: world, explorer: sched.Explorer{MostDelays: delays}})
+		}
+		y := newTally()
+		for each := 1; each <= most; each *= 2 {
+			for i := range worlds {
+				if time.Since(began) > *handOverBudget {
+					return
+				}
+				x := worlds[i*stride%len(worlds)]
+				before := x.runs()
+				x.explore(t, each, y)
+				found.Schedules += x.runs() - before
+				if broken := x.failure(); broken != "" {
+					found.note(broken, x.again(), t)
+					found.Schedules++ // Next has not counted it
+					return
+				}
+			}
+		}
+	}
+}
+
+// stride is a prime that no number of worlds is a multiple of: so worlds with different beginnings
+// come one after the other.
+const stride = 7927
