@@ -225,6 +225,14 @@ var beginnings = []beginning{
 		s.rest(0)
 		sched.Sleep(parkedFor)
 	}},
+	{"a parked worker's time is over, and two workers pay off", func(s *stage) {
+		s.do(act{letter: 'B', node: 1})
+		s.rest(3 * tick)
+		s.nodes[0].open()
+		s.rest(0)
+		sched.Sleep(parkedFor)
+		grow(s.loop)
+	}},
 	{"two workers", func(s *stage) {
 		sched.Sleep(tick)
 		grow(s.loop)

@@ -375,30 +375,23 @@ func (f *handOverFound) note(failure, again string, t *testing.T) {
 	early.print(t)
 }
 
-// searchSmallStages explores all small worlds in turn: first two orders of each with one delay,
-// then four, and so on, then with two delays.
+// searchSmallStages explores all small worlds in turn: first with one delay, then with two, and so
+// on.
 func searchSmallStages(t *testing.T, found *handOverFound, began time.Time) {
-	const most = 64
+	worlds, y := smallStages(), newTally()
 	for delays := 1; ; delays++ {
-		var worlds []*exploration
-		for i, world := range smallStages() {
-			worlds = append(worlds, &exploration{number: i, world: world, explorer: sched.Explorer{MostDelays: delays}})
-		}
-		y := newTally()
-		for each := 1; each <= most; each *= 2 {
-			for i := range worlds {
-				if time.Since(began) > *handOverBudget {
-					return
-				}
-				x := worlds[i*stride%len(worlds)]
-				before := x.runs()
-				x.explore(t, each, y)
-				found.Schedules += x.runs() - before
-				if broken := x.failure(); broken != "" {
-					found.note(broken, x.again(), t)
-					found.Schedules++ // Next has not counted it
-					return
-				}
+		for i := range worlds {
+			if time.Since(began) > *handOverBudget {
+				return
+			}
+			number := i * stride % len(worlds)
+			x := &exploration{number: number, world: worlds[number], explorer: sched.Explorer{MostDelays: delays}}
+			x.explore(t, 32*delays*delays, y)
+			found.Schedules += x.runs()
+			if broken := x.failure(); broken != "" {
+				found.note(broken, x.again(), t)
+				found.Schedules++ // Next has not counted it
+				return
 			}
 		}
 	}
