@@ -3,6 +3,7 @@ package tcpactor
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -288,13 +289,10 @@ func (e *edges) enter() {
 
 // edge notes that n has input.
 func (e *edges) edge(n *node) {
-	for _, other := range e.ready {
-		if other == n {
-			return
-		}
+	if !slices.Contains(e.ready, n) {
+		e.ready = append(e.ready, n)
+		e.rouse()
 	}
-	e.ready = append(e.ready, n)
-	e.rouse()
 }
 
 func (e *edges) rouse() {
