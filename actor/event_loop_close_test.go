@@ -2,6 +2,7 @@ package tcpactor
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,15 +136,16 @@ func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 // The turns behind one that ends its goroutine belong to other actors.
 func TestAfterCloseATurnThatEndsItsGoroutineTakesNoOtherTurnWithIt(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
-		closed, ran := make(chan struct{}), 0
+		var ran atomic.Int64
+		closed := make(chan struct{})
 		c.Schedule(func() { <-closed; runtime.Goexit() })
 		for range 10 {
-			c.Schedule(func() { ran++ })
+			c.Schedule(func() { ran.Add(1) })
 			c.Schedule(runtime.Goexit)
 		}
 		c.Close()
 		close(closed)
 		c.Wait()
-		assert.Equal(t, 10, ran)
+		assert.EqualValues(t, 10, ran.Load())
 	})
 }
