@@ -59,7 +59,7 @@ var defects = []defect{
 		Old:  "			if !m.running || m.inside {\n				m.mu.Unlock()\n				return nil, none\n			}\n",
 		New:  "",
 		CaughtBy: []check{
-			{Package: "actor", Tests: "^(TestTurnsOfOneMailboxNeverOverlap|TestRunNowTakesAScheduledTurnOver)$"},
+			{Package: "actor", Tests: "^TestTheHandOverInRandomOrdersAndByPriorities$"},
 		},
 	},
 	{
@@ -580,7 +580,7 @@ var defects = []defect{
 		Old:  "		c.sleeping, c.waking = false, false\n",
 		New:  "		c.sleeping = false\n",
 		CaughtBy: []check{
-			{Package: "actor", Tests: "^TestATurnNeverRunsOnTheGoroutineThatSchedulesIt$"},
+			{Package: "actor", Tests: "^TestTheHandOverInRandomOrdersAndByPriorities$"},
 		},
 	},
 	{
