@@ -95,14 +95,17 @@ chaos: ## a random kill every 10 ms under 500 checked clients, a minute on each 
 soak: ## half an hour of everything at a low rate, both transports at once: nothing may grow
 	go test -count=1 -v -timeout 60m -run TestALongLife ./test/chaos -soak.for 30m
 
-cluster: ## three gateways and three nodes of a store killed with -9 in turn for a minute under 300 clients; a store's histories under kills
+cluster: ## three gateways and three nodes of a store killed with -9 in turn for a minute under 300 clients; a store's histories under kills; slow clients and owners on two nodes; what a message between nodes costs (7 minutes)
 	cd examples/cluster && go test -count=1 -v -timeout 10m -run TestUnderKills . -cluster.for 60s -cluster.clients 300 -cluster.rooms 10 -cluster.every 1s
 	cd sessionnats && go test -count=1 -v -timeout 10m -run TestUpdatesAreLinearizable . -faults.for 60s
+	cd test/cluster && go test -count=1 -v -timeout 20m -run Slow . -slow.clients 50 -slow.bytes 67108864 -slow.for 15s
+	cd test/cluster && go test -count=1 -v -timeout 10m -run TestEveryLoadIsMeasured ./cost -cost.preset short
+	cd guard && go test -count=1 -v -timeout 10m -run 'Forged|Same' .
 
 # A failing test is in the report too, so the others still run.
 report: ## all of these, about three hours; writes test/REPORT.md
 	rm -f $(CURDIR)/test/rows.jsonl
-	-for verb in sim schedules mutants storm faults dials attack chaos soak; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl BERTH_COMMIT=$$(git describe --always --dirty) $(MAKE) --no-print-directory $$verb; done
+	-for verb in sim schedules mutants storm faults dials attack chaos soak cluster; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl BERTH_COMMIT=$$(git describe --always --dirty) $(MAKE) --no-print-directory $$verb; done
 	go run ./test/report/write test/rows.jsonl >test/REPORT.md.new
 	mv test/REPORT.md.new test/REPORT.md
 	rm test/rows.jsonl
