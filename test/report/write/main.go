@@ -79,6 +79,7 @@ var matrix = []struct{ id, load string }{
 	{"N1", "each seed run twice, also in another process: the same history"},
 	{"N2", "every order of two moves on two connections, without those that differ in independent steps only"},
 	{"N3", "schedules until a defect is found: in random order, by priorities, exhaustively"},
+	{"N5", "the event loop's hand-over: every order of two moves from ten beginnings, moves at random, and schedules until a defect is found"},
 	{"M", "defects put into the code on purpose"},
 }
 
