@@ -265,14 +265,25 @@ func TestTheTimeForAnOrderlyCloseIsNotEatenByConnectionsThatEndMeanwhile(t *test
 	require.NoError(t, err)
 	last := dial(t, l)
 	echoes(t, last)
-	stop := make(chan struct{})
-	var leaving sync.WaitGroup
-	for i := range 40 {
+	var others []net.Conn
+	for range 40 {
 		c := dial(t, l)
 		echoes(t, c)
+		others = append(others, c)
+	}
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(within(t, 3*time.Second)) }()
+	told := receive(t, handler.draining)
+	stop := make(chan struct{})
+	var leaving sync.WaitGroup
+	for i, c := range others {
+		at := time.Now().Add(time.Duration(i) * 75 * time.Millisecond)
+		if at.Sub(told).Abs() < 300*time.Millisecond {
+			at = at.Add(time.Minute) // its end would be work under way at that moment
+		}
 		leaving.Go(func() {
 			defer c.Close()
-			timer := time.NewTimer(time.Duration(i) * 75 * time.Millisecond)
+			timer := time.NewTimer(time.Until(at))
 			defer timer.Stop()
 			select {
 			case <-timer.C:
@@ -280,9 +291,6 @@ func TestTheTimeForAnOrderlyCloseIsNotEatenByConnectionsThatEndMeanwhile(t *test
 			}
 		})
 	}
-	result := make(chan error, 1)
-	go func() { result <- l.Shutdown(within(t, 3*time.Second)) }()
-	told := receive(t, handler.draining)
 	require.NoError(t, ends(last))
 	assert.WithinDuration(t, told, time.Now(), 200*time.Millisecond, "what Draining said is what happens")
 	_ = last.Close()
