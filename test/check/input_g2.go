@@ -150,7 +150,6 @@ func (in *input) most(c *conn) int {
 // replaced notes a new handler. What was needed before it is forgotten, and what came for that is
 // unread.
 func (in *input) replaced(c *conn) {
-	in.beyond = 0
 	if in.need > 0 {
 		in.beyond = max(0, in.most(c)-len(in.unread))
 	}
