@@ -19,7 +19,7 @@ type kind struct {
 	salt  uint64 // what they do at random depends on it; 0: they are the listener's
 }
 
-// kinds returns the factory of a listener's handlers.
+// factory returns the factory of a listener's handlers.
 func (w *world) factory() tcpactor.Factory {
 	return w.handlers(kind{form: w.plan.factory, frame: w.plan.frame})
 }
@@ -95,6 +95,25 @@ func (p *player) needs(b *protocol.Buffer) error {
 	}
 	if err != nil && rng.IntN(2) == 0 {
 		return err
+	}
+	return p.afterNeed()
+}
+
+// afterNeed has other things happen while the handler waits for the bytes, more often than act does.
+func (p *player) afterNeed() error {
+	switch p.rng.IntN(12) {
+	case 0:
+		p.socket.Pause()
+	case 1:
+		p.w.become(p.rng, p.socket, p)
+	case 2:
+		if p.w.plan.listener.Connection.RestartHandler.Max > 0 {
+			panic("a handler panics that needs more")
+		}
+	case 3:
+		if p.rng.Float64() < 10*p.w.plan.fatal {
+			return p.end()
+		}
 	}
 	return nil
 }
