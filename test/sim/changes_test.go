@@ -70,7 +70,7 @@ func (p *player) needs(b *protocol.Buffer) error {
 	}
 	o := p.w.plan.listener.Connection.WithDefaults()
 	rng, size, most := p.rng, o.ReadBufferSize, o.MaxReadBufferSize
-	n := 0
+	var n int
 	switch rng.IntN(16) {
 	case 0:
 		n = size
