@@ -99,7 +99,7 @@ func (p *player) needs(b *protocol.Buffer) error {
 	return p.afterNeed()
 }
 
-// afterNeed has other things happen while the handler waits for the bytes, more often than act does.
+// afterNeed has other things happen while the handler waits for the bytes, and often.
 func (p *player) afterNeed() error {
 	switch p.rng.IntN(12) {
 	case 0:
