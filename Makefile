@@ -59,14 +59,15 @@ tidy: ## gofmt and go mod tidy would change nothing
 	go mod tidy -diff
 
 # With points in the middle of turns: see test/sched/points.go. The second run has none, and Go's own order.
-sim: ## ten million random operations in virtual time, each seed one history; every order of two moves; every sequence of six (40 minutes)
+sim: ## ten million random operations in virtual time, each seed one history; every order of two moves, also of the hand-over; every sequence of six (50 minutes)
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; overlay=$$(go run ./test/sched/overlay "$$dir"); set -x; \
 	go test -count=1 -v -timeout 60m -overlay "$$overlay" -run '^(TestSim|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim \
-	  -sim.scale 1 -sim.seeds 7500 -sim.ops 1500 -sim.twice 10000
+	  -sim.scale 1 -sim.seeds 7500 -sim.ops 1500 -sim.twice 10000; \
+	go test -count=1 -v -timeout 60m -overlay "$$overlay" -run '^TestTheHandOver' ./actor -handover.orders 100 -handover.seeds 20000
 	go test -count=1 -v -timeout 90m -skip '^(TestSim|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim -sim.scale 1 -sim.seeds 7500 -sim.ops 1500
 
-schedules: ## how many orders it takes to meet each defect put in on purpose: at random, by priorities, exhaustively (an hour)
-	go test -count=1 -v -timeout 3h -run '^TestSchedulesNeeded$$' ./test/mutants -mutants.schedules all
+schedules: ## how many orders it takes to meet each defect put in on purpose: at random, by priorities, exhaustively (70 minutes)
+	go test -count=1 -v -timeout 3h -run '^(TestSchedulesNeeded|TestSchedulesOfTheHandOver)$$' ./test/mutants -mutants.schedules all
 
 mutants: ## defects put in on purpose: each must be caught (12 minutes)
 	go test -count=1 -v -timeout 60m -run '^TestEveryDefectIsCaught$$' ./test/mutants -mutants all
@@ -94,14 +95,17 @@ chaos: ## a random kill every 10 ms under 500 checked clients, a minute on each 
 soak: ## half an hour of everything at a low rate, both transports at once: nothing may grow
 	go test -count=1 -v -timeout 60m -run TestALongLife ./test/chaos -soak.for 30m
 
-cluster: ## three gateways and three nodes of a store killed with -9 in turn for a minute under 300 clients; a store's histories under kills
+cluster: ## three gateways and three nodes of a store killed with -9 in turn for a minute under 300 clients; a store's histories under kills; slow clients and owners on two nodes; what a message between nodes costs (7 minutes)
 	cd examples/cluster && go test -count=1 -v -timeout 10m -run TestUnderKills . -cluster.for 60s -cluster.clients 300 -cluster.rooms 10 -cluster.every 1s
 	cd sessionnats && go test -count=1 -v -timeout 10m -run TestUpdatesAreLinearizable . -faults.for 60s
+	cd test/cluster && go test -count=1 -v -timeout 20m -run Slow . -slow.clients 50 -slow.bytes 67108864 -slow.for 15s
+	cd test/cluster && go test -count=1 -v -timeout 10m -run TestEveryLoadIsMeasured ./cost -cost.preset short
+	cd guard && go test -count=1 -v -timeout 10m -run 'Forged|Same' .
 
 # A failing test is in the report too, so the others still run.
 report: ## all of these, about three hours; writes test/REPORT.md
 	rm -f $(CURDIR)/test/rows.jsonl
-	-for verb in sim schedules mutants storm faults dials attack chaos soak; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl BERTH_COMMIT=$$(git describe --always --dirty) $(MAKE) --no-print-directory $$verb; done
+	-for verb in sim schedules mutants storm faults dials attack chaos soak cluster; do BERTH_REPORT=$(CURDIR)/test/rows.jsonl BERTH_COMMIT=$$(git describe --always --dirty) $(MAKE) --no-print-directory $$verb; done
 	go run ./test/report/write test/rows.jsonl >test/REPORT.md.new
 	mv test/REPORT.md.new test/REPORT.md
 	rm test/rows.jsonl

@@ -82,9 +82,20 @@ type (
 	// Factory makes what handles one connection: HandlerFunc, Handlers, Functions, Actors, or one
 	// of these in Wrap or Frames.
 	Factory = tcpactor.Factory
-	// Handler shows the bytes of one connection to a value of its own. Only Data is required:
-	// AcceptedHandler, ClosedHandler, ClosingHandler, PeerClosedHandler, WritableHandler,
-	// DrainingHandler, TLSStartedHandler and MessageHandler are its optional methods.
+	// Handler shows the bytes of one connection to a value of its own. Only the first of these
+	// methods is required. Each of the others has an interface, such as AcceptedHandler:
+	//
+	//	Data(socket Socket, data *Buffer) error                      // the unread bytes
+	//	Accepted(socket Socket) error                                // first: it is open
+	//	TLSStarted(socket Socket) error                              // StartTLS: encrypted now
+	//	PeerClosed(socket Socket) error                              // with KeepOpenOnPeerClosed
+	//	Writable(socket Socket, ready bool) error                    // room to write, or none
+	//	Draining(socket Socket, deadline time.Time) error            // a shutdown, or MaxAge
+	//	Message(ctx actor.Context, socket Socket, message any) error // sent to its PID
+	//	Closing(socket Socket, closing *Closing)                     // it has begun to end
+	//	Closed(socket Socket, closed *Closed)                        // last: it has ended
+	//
+	// They are called one at a time and may block. An error ends the connection, and no other.
 	Handler = tcpactor.Handler
 	// HandlerFunc is a handler without a state: one function for all connections.
 	HandlerFunc = tcpactor.HandlerFunc

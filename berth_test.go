@@ -4,9 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"io"
+	"log"
 	"log/slog"
+	"maps"
 	"net"
+	"os/exec"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -209,6 +218,24 @@ func TestTheServersOwnSystemIsQuiet(t *testing.T) {
 }
 
 // The records of the package's own system are those of servers that are given no system.
+func TestALogWithoutALoggerIsTheDefaultOnes(t *testing.T) {
+	var text bytes.Buffer
+	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
+	defer func() {
+		slog.SetDefault(before)
+		log.SetOutput(writer) // SetDefault has changed both
+		log.SetFlags(flags)
+	}()
+	stop := berth.Log(nil, nil)
+	server, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(echo), berth.Options{})
+	require.NoError(t, err)
+	require.NoError(t, server.Close())
+	stop()
+	assert.Contains(t, text.String(), "msg=stopped addr="+server.Addr().String())
+	assert.NotContains(t, text.String(), "failed")
+}
+
 func TestServersWithoutASystemAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	stop := berth.Log(nil, slog.New(slog.NewTextHandler(&log, nil)))
@@ -227,4 +254,80 @@ func TestServersWithoutASystemAreLogged(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, server.Close())
 	assert.Equal(t, told, log.Len(), "no record comes after stop")
+}
+
+// The record of a panic has the place of it.
+func TestThePanicOfAHandlerIsLoggedWithItsStack(t *testing.T) {
+	var log bytes.Buffer
+	stop := berth.Log(nil, slog.New(slog.NewTextHandler(&log, nil)))
+	server, err := berth.Listen("127.0.0.1:0", berth.HandlerFunc(func(berth.Socket, *berth.Buffer) error {
+		panic("not today")
+	}), berth.Options{})
+	require.NoError(t, err)
+	assert.Empty(t, ask(t, server.Addr().String(), "hello"))
+	require.NoError(t, server.Shutdown(t.Context()))
+	stop()
+	assert.Regexp(t, `level=ERROR msg="handler failed" .*remote=127.0.0.1:\d+ .*not today.* stack="goroutine .*berth_test.go`, log.String())
+}
+
+// A page of go doc that is longer is not read.
+func TestGoDocFitsTwoScreens(t *testing.T) {
+	output, err := exec.Command("go", "doc", ".").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	lines := strings.Count(string(output), "\n")
+	assert.Greater(t, lines, 60)
+	assert.LessOrEqual(t, lines, 2*60)
+}
+
+// What the documentation of Handler shows is a list of the methods that its interfaces have.
+func TestTheDocumentationOfHandlerShowsEveryMethod(t *testing.T) {
+	interfaces := map[string]reflect.Type{
+		"Handler":           reflect.TypeFor[berth.Handler](),
+		"AcceptedHandler":   reflect.TypeFor[berth.AcceptedHandler](),
+		"TLSStartedHandler": reflect.TypeFor[berth.TLSStartedHandler](),
+		"PeerClosedHandler": reflect.TypeFor[berth.PeerClosedHandler](),
+		"WritableHandler":   reflect.TypeFor[berth.WritableHandler](),
+		"DrainingHandler":   reflect.TypeFor[berth.DrainingHandler](),
+		"MessageHandler":    reflect.TypeFor[berth.MessageHandler](),
+		"ClosingHandler":    reflect.TypeFor[berth.ClosingHandler](),
+		"ClosedHandler":     reflect.TypeFor[berth.ClosedHandler](),
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "berth.go", nil, parser.ParseComments)
+	require.NoError(t, err)
+	var shown strings.Builder
+	var names []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, is := n.(*ast.TypeSpec)
+		if !is || !strings.HasSuffix(spec.Name.Name, "Handler") || spec.Name.Name == "RestartHandler" {
+			return true
+		}
+		names = append(names, spec.Name.Name)
+		if spec.Name.Name == "Handler" {
+			for _, line := range spec.Doc.List {
+				if method, is := strings.CutPrefix(line.Text, "//\t"); is {
+					shown.WriteString(method + "\n")
+				}
+			}
+		}
+		return false
+	})
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(interfaces)), names)
+
+	expr, err := parser.ParseExpr("interface {\n" + shown.String() + "}")
+	require.NoError(t, err)
+	var documented, declared []string
+	for _, method := range expr.(*ast.InterfaceType).Methods.List {
+		signature := method.Type.(*ast.FuncType)
+		for _, parameter := range signature.Params.List {
+			parameter.Names = nil
+		}
+		documented = append(documented, method.Names[0].Name+strings.TrimPrefix(types.ExprString(signature), "func"))
+	}
+	for _, one := range interfaces {
+		require.Equal(t, 1, one.NumMethod())
+		method := one.Method(0)
+		text := strings.NewReplacer("protocol.", "", "interface {}", "any").Replace(method.Type.String())
+		declared = append(declared, method.Name+strings.TrimPrefix(text, "func"))
+	}
+	assert.ElementsMatch(t, declared, documented)
 }

@@ -51,10 +51,10 @@ func TestACertificateIsReloadedAndABadOneKeepsTheOld(t *testing.T) {
 	assert.Equal(t, "second", name())
 
 	require.NoError(t, os.WriteFile(certFile, []byte("no certificate"), 0o600))
-	assert.ErrorContains(t, certificate.Reload(), "berth: the certificate cannot be loaded")
+	assert.ErrorContains(t, certificate.Reload(), "berth: the certificate of "+certFile+" and "+keyFile+" cannot be loaded: ")
 	assert.Equal(t, "second", name())
 	_, err = berth.LoadCertificate(certFile, keyFile)
-	assert.ErrorContains(t, err, "berth: the certificate cannot be loaded")
+	assert.ErrorContains(t, err, "berth: the certificate of "+certFile+" and "+keyFile+" cannot be loaded: ")
 }
 
 func TestAClientShowsItsCertificate(t *testing.T) {

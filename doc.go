@@ -15,14 +15,12 @@
 //   - Functions: three functions that thread a state, accept, read and close.
 //   - Actors: an actor of the program's own is the connection.
 //
-// ListenAndServe serves until the server ends. Listen returns a Server that can be queried and
-// stopped. ListenIn makes the server a child in a supervision tree. Group sends one payload to many
-// connections. Inherited, Serve, Reexec and Ready replace a process while it serves.
+// ListenAndServe serves until the server ends. Listen returns a Server, to query and to stop.
+// ListenIn makes it a child in a supervision tree. Group sends one payload to many connections.
+// Inherited, Serve, Reexec and Ready replace a process while it serves.
 //
-// Users import this package. Its types are aliases of those in protocol (messages), actor (mailbox
-// and dispatchers), connection (one socket) and listener (many sockets). go doc shows their methods
-// and fields there:
+// The types below are aliases. go doc shows their methods and fields where they are declared, those
+// of tcpactor in the directory actor:
 //
-//	go doc github.com/go-berth/berth/protocol Socket
-//	go doc github.com/go-berth/berth/listener Options
+//	go doc berth/protocol.Socket; go doc berth/actor.Functions
 package berth

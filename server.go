@@ -16,7 +16,8 @@ import (
 )
 
 // ListenAndServe serves addr ("host:port", all interfaces without a host) until the server ends.
-// The error is never nil: it says why the server did not begin, or it is ErrServerClosed.
+// The error is never nil: it says why the server did not begin, or it is ErrServerClosed. Errors
+// and panics of handlers are not logged without Log.
 func ListenAndServe(addr string, handler Factory) error {
 	server, err := Listen(addr, handler, Options{})
 	if err != nil {
@@ -27,14 +28,15 @@ func ListenAndServe(addr string, handler Factory) error {
 }
 
 // Listen serves addr and returns once it is bound. All servers that are begun so share an actor
-// system of this package's own, which logs warnings and errors to slog's default logger.
+// system of this package's own, in which Proto.Actor logs from warnings on to slog's default
+// logger. Errors and panics of handlers are not logged without Log.
 func Listen(addr string, handler Factory, options Options) (*Server, error) {
 	return ListenIn(ownSystem().Root, addr, handler, options)
 }
 
-// ListenIn is Listen for programs with an actor system of their own. spawner is the system's root
-// context, or the context of an actor. In the second case ListenIn must be called on that actor's
-// turn, and the server is the actor's child: supervised by it and stopped with it.
+// ListenIn is Listen for programs with an actor system of their own: see NewSystem. spawner is the
+// system's root context, or the context of an actor. In the second case ListenIn must be called on
+// that actor's turn, and the server is the actor's child: supervised by it and stopped with it.
 func ListenIn(spawner actor.SpawnerContext, addr string, handler Factory, options Options) (*Server, error) {
 	return listener.Listen(spawner, addr, handler, options)
 }
@@ -79,14 +81,16 @@ func Measure(handler Factory, sample func(time.Duration)) Factory {
 	return connection.Measure(handler, sample)
 }
 
-// NewSystem returns an actor system for ListenIn that suits many short-lived actors.
+// NewSystem returns an actor system for ListenIn that suits many short-lived actors. Proto.Actor
+// logs to standard error, in colours, unless actor.WithLoggerFactory is among the options.
 func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 	return tcpactor.NewSystem(options...)
 }
 
 // Log writes what happens to the servers of an actor system to logger, until stop is called. A nil
-// system is that of ListenAndServe, Listen and Serve. Records begin with the call: it comes before
-// Listen where the record of the start is wanted. Any goroutine may call Log and stop.
+// system is that of ListenAndServe, Listen and Serve, a nil logger slog's default. Records begin
+// with the call: it comes before Listen where the record of the start is wanted. Any goroutine may
+// call Log and stop.
 //
 // What a client can bring about at will is at level Debug (a connection that opens or ends), Info
 // (a client that is rejected, a handshake that fails) or Warn (a handler that returns an error, a
@@ -94,6 +98,9 @@ func NewSystem(options ...actor.ConfigOption) *actor.ActorSystem {
 func Log(system *actor.ActorSystem, logger *slog.Logger) (stop func()) {
 	if system == nil {
 		system = ownSystem()
+	}
+	if logger == nil {
+		logger = slog.Default()
 	}
 	subscription := listener.Log(system, logger)
 	return func() { system.EventStream.Unsubscribe(subscription) }

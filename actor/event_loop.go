@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // Poller lets a worker of an event loop wait when it has nothing to run. It is a set of sockets, or
@@ -53,7 +55,7 @@ type EventLoop struct {
 	empty     int       // polls without block, in a row, that found nothing
 	outside   int       // how many more sleeps in the poller give other goroutines the processor first
 	closed    bool
-	late      int // turns under way that were scheduled after Close
+	late      int // turns under way that Close found in the queue, or that were scheduled after it
 
 	policy  policy
 	retired uint64 // turns that dismissed workers ran
@@ -101,7 +103,7 @@ func NewEventLoop(poller Poller, workers int) *EventLoop {
 	c.reinforce(1)
 	c.mu.Unlock()
 	c.joining.Add(1)
-	go c.monitor()
+	seam.Go(c.monitor)
 	return c
 }
 
@@ -116,13 +118,8 @@ func (c *EventLoop) Schedule(turn func()) { c.schedule(function(turn)) }
 func (c *EventLoop) schedule(t turn) {
 	c.mu.Lock()
 	if c.closed {
-		joined := len(c.workers)+c.late > 0
-		if joined {
-			c.late++
-			c.joining.Add(1)
-		}
+		c.startLate(t)
 		c.mu.Unlock()
-		go c.runLate(t, joined)
 		return
 	}
 	c.queue.push(t)
@@ -173,7 +170,7 @@ func (c *EventLoop) bringIn() *worker {
 	w := &worker{wake: make(chan bool, 1)}
 	c.workers = append(c.workers, w)
 	c.joining.Add(1)
-	go c.work(w)
+	seam.Go(func() { c.work(w) })
 	return w
 }
 
@@ -184,7 +181,7 @@ func (c *EventLoop) work(w *worker) {
 		if !finished { // a handler ended the goroutine by runtime.Goexit
 			c.mu.Lock()
 			c.dismiss(w)
-			if !c.closed || c.queue.len() > 0 { // the turns behind it must not wait for ever
+			if !c.closed { // the turns behind it must not wait for ever
 				c.reinforce(1)
 			}
 			c.mu.Unlock()
@@ -228,7 +225,7 @@ func (c *EventLoop) next(w *worker) turn {
 				c.reinforce(1) // this turn may block as well, so the next one has a worker already
 			}
 			return t
-		case c.closed && c.queue.len() == 0:
+		case c.closed:
 			c.dismiss(w)
 			return nil
 		case c.polling:
@@ -259,7 +256,9 @@ func (c *EventLoop) poll() {
 	if n == 0 && c.queue.len() == 0 && c.outside > 0 {
 		c.outside--
 		c.mu.Unlock()
+		wait := seam.Wait()
 		runtime.Gosched()
+		wait.Over()
 		c.mu.Lock()
 		if c.queue.len() > 0 {
 			c.outside = yieldsAfter

@@ -2,6 +2,7 @@ package tcpactor
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,20 @@ func TestCloseWaitsForABlockedTurnThatReturnsLaterAndForWhatFollowsFromIt(t *tes
 	}
 }
 
+// The monitor ends with Close, so nothing finds a worker that is blocked any more.
+func TestATurnBehindOneThatBlocksRunsAlsoAfterClose(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
+		release, ran := make(chan struct{}), false
+		c.Schedule(func() { <-release })
+		synctest.Wait()
+		c.Schedule(func() { ran = true })
+		c.Close()
+		synctest.Wait()
+		assert.True(t, ran)
+		close(release)
+	})
+}
+
 func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
 		for _, wait := range []bool{false, true} {
@@ -121,15 +136,16 @@ func TestATurnThatIsScheduledAfterCloseRunsOnAGoroutineOfItsOwn(t *testing.T) {
 // The turns behind one that ends its goroutine belong to other actors.
 func TestAfterCloseATurnThatEndsItsGoroutineTakesNoOtherTurnWithIt(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, _ *bell) {
-		closed, ran := make(chan struct{}), 0
+		var ran atomic.Int64
+		closed := make(chan struct{})
 		c.Schedule(func() { <-closed; runtime.Goexit() })
 		for range 10 {
-			c.Schedule(func() { ran++ })
+			c.Schedule(func() { ran.Add(1) })
 			c.Schedule(runtime.Goexit)
 		}
 		c.Close()
 		close(closed)
 		c.Wait()
-		assert.Equal(t, 10, ran)
+		assert.EqualValues(t, 10, ran.Load())
 	})
 }

@@ -1,6 +1,10 @@
 package tcpactor
 
-import "time"
+import (
+	"time"
+
+	"github.com/go-berth/berth/internal/seam"
+)
 
 // This file ends the workers of an event loop: parked, dismissed, closed.
 
@@ -20,11 +24,13 @@ func (c *EventLoop) park(w *worker) bool {
 		w.timer.Reset(parkedFor)
 	}
 	needed, late := false, false
+	wait := seam.Wait()
 	select {
 	case needed = <-w.wake:
 	case <-w.timer.C:
 		late = true
 	}
+	wait.Over()
 	w.timer.Stop()
 	c.mu.Lock()
 	if late {
@@ -70,10 +76,14 @@ func (c *EventLoop) dismiss(w *worker) {
 	}
 }
 
-// Close ends the workers when the queue is empty.
+// Close ends the workers, each after its turn. The turns that wait in the queue get goroutines of
+// their own, as later ones do: nothing takes over any more from a worker that is blocked.
 func (c *EventLoop) Close() {
 	c.mu.Lock()
 	c.closed = true
+	for c.queue.len() > 0 {
+		c.startLate(c.queue.pop())
+	}
 	for _, w := range c.parked {
 		c.awake++ // dismiss counts it out again
 		w.wake <- false
@@ -86,7 +96,21 @@ func (c *EventLoop) Close() {
 
 // Wait returns when all goroutines have ended. It is called after Close, and never from a turn of
 // this event loop.
-func (c *EventLoop) Wait() { c.joining.Wait() }
+func (c *EventLoop) Wait() {
+	wait := seam.Wait()
+	c.joining.Wait()
+	wait.Over()
+}
+
+// startLate starts a goroutine for a turn. c.mu must be held.
+func (c *EventLoop) startLate(t turn) {
+	joined := len(c.workers)+c.late > 0
+	if joined {
+		c.late++
+		c.joining.Add(1)
+	}
+	seam.Go(func() { c.runLate(t, joined) })
+}
 
 // runLate runs a turn after Close. A handler that returns so late still has its actor to end, by
 // turns that schedule each other: Wait must see the last of them, not only the first.

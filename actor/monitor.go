@@ -1,6 +1,10 @@
 package tcpactor
 
-import "time"
+import (
+	"time"
+
+	"github.com/go-berth/berth/internal/seam"
+)
 
 // The monitor observes the event loop: it finds workers that are blocked in a handler, and asks the
 // policy how many workers the load is worth. It reads the clock so that no code on the hot path has
@@ -26,9 +30,12 @@ func (c *EventLoop) monitor() {
 	defer ticker.Stop()
 	idle, last := 0, time.Now()
 	for {
+		wait := seam.Wait()
 		select {
 		case <-ticker.C:
+			wait.Over()
 		case <-c.stop:
+			wait.Over()
 			return
 		}
 		now := time.Now()
@@ -46,9 +53,12 @@ func (c *EventLoop) monitor() {
 			continue
 		}
 		ticker.Stop()
+		wait = seam.Wait()
 		select {
 		case <-c.rouse:
+			wait.Over()
 		case <-c.stop:
+			wait.Over()
 			return
 		}
 		ticker.Reset(tick)

@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"reflect"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -25,7 +26,7 @@ func (c *Connection) Become(handler protocol.Factory) error {
 
 // checkFactory returns one sentence about a factory that makes no handlers.
 func checkFactory(factory protocol.Factory) error {
-	if factory == nil {
+	if v := reflect.ValueOf(factory); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return errors.New("berth: Become needs a handler")
 	}
 	if v, ok := factory.(interface{ Validate() error }); ok {

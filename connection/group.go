@@ -66,10 +66,14 @@ func (g *Group) Add(socket protocol.Socket) error {
 	return g.AddWith(socket, slow)
 }
 
-// AddWith is Add with a policy for the writes of this group to this member.
+// AddWith is Add with a policy for the writes of this group to this member. The error may also say
+// that slow is no policy.
 func (g *Group) AddWith(socket protocol.Socket, slow SlowPolicy) error {
 	if socket == nil {
 		return errNoMember
+	}
+	if slow > SlowDropNewest {
+		return fmt.Errorf("berth: the policy %d is none of SlowRefuse, SlowClose, SlowDropNewest", slow)
 	}
 	c, _ := socket.(*Connection)
 	m := member{socket: socket, conn: c, slow: slow}

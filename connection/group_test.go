@@ -9,6 +9,13 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
+func TestAMemberNeedsAPolicy(t *testing.T) {
+	var g Group
+	err := g.AddWith(newConnection(Options{}, &taker{}), SlowDropNewest+1)
+	assert.EqualError(t, err, "berth: the policy 3 is none of SlowRefuse, SlowClose, SlowDropNewest")
+	assert.Zero(t, g.Len())
+}
+
 func TestAPayloadThatNoQueueOfAMemberCanHoldIsAnError(t *testing.T) {
 	for _, policy := range []SlowPolicy{SlowRefuse, SlowClose, SlowDropNewest} {
 		small := newConnection(Options{WriteBufferSize: 10, SlowConsumer: policy}, &taker{})

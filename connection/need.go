@@ -15,16 +15,17 @@ const (
 	due              // they have not been shown to this handler yet, or it wants them in a call of its own; the end of the input waits for that
 )
 
-// need notes that the handler needs n unread bytes. consumed says that its call has consumed some.
-func (c *Connection) need(n int, consumed bool) {
+// need notes that the handler needs n unread bytes. Its call has consumed so many, of which skipped
+// ones belong to no frame.
+func (c *Connection) need(n, consumed, skipped int) {
 	switch {
 	case n <= c.input.Len():
-		if consumed {
+		if consumed > 0 {
 			c.flags.forced = due
 		}
 	case !c.flags.inputEnded:
 		c.input.Need(n)
-		if demand := c.demand.Load(); demand >= 0 && !consumed {
+		if demand := c.demand.Load(); demand >= 0 && consumed == skipped {
 			c.demand.Store(demand + 1) // the call has not counted
 		}
 	}

@@ -277,7 +277,8 @@ func (c *Connection) show(ctx actor.Context) {
 // chunk from the moment that the chunk is released: then it is another connection's.
 func (c *Connection) reclaim() {
 	s, chunk, unread := c.shown, c.input.Chunk(), c.input.Len()
-	needed, left, ours := s.buffer.Needed(), s.buffer.Len(), chunk != nil && s.buffer.Storage() != nil
+	needed, skipped, left := s.buffer.Needed(), s.buffer.Skipped(), s.buffer.Len()
+	ours := chunk != nil && s.buffer.Storage() != nil
 	*s, c.shown = shown{}, nil
 	if ours {
 		chunk.Kept = s
@@ -287,7 +288,7 @@ func (c *Connection) reclaim() {
 		shownPool.Put(s)
 	}
 	if needed > 0 {
-		c.need(needed, c.input.Len() < unread)
+		c.need(needed, unread-c.input.Len(), skipped)
 	}
 	c.account()
 }

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,6 +14,9 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +27,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -136,10 +141,15 @@ func stream(t *testing.T, client remote.RemotingClient) remote.Remoting_ReceiveC
 // batch is a frame of one message.
 func batch(t *testing.T, n *node, target string, message proto.Message) *remote.MessageBatch {
 	t.Helper()
+	return batchTo(t, actor.NewPID(n.system.Address(), target), message)
+}
+
+func batchTo(t *testing.T, target *actor.PID, message proto.Message) *remote.MessageBatch {
+	t.Helper()
 	data, err := proto.Marshal(message)
 	require.NoError(t, err)
 	return &remote.MessageBatch{
-		TypeNames: []string{string(message.ProtoReflect().Descriptor().FullName())}, Targets: []*actor.PID{{Address: n.system.Address(), Id: target}},
+		TypeNames: []string{string(message.ProtoReflect().Descriptor().FullName())}, Targets: []*actor.PID{target},
 		Envelopes: []*remote.MessageEnvelope{{MessageData: data}},
 	}
 }
@@ -159,30 +169,29 @@ func receive(t *testing.T, mail chan any) any {
 	}
 }
 
-// Each frame that would end the process, or an actor, or reach what it must not: refused and
-// counted. The message behind it arrives on the same stream.
-func TestEveryForgedFrameIsRefusedAndTheProcessLives(t *testing.T) {
-	a := newAuthority(t)
-	n := newNode(t, a, guard.Options{})
-	_, config := a.node(t)
-	s := stream(t, n.dial(t, config))
+// forged is a frame that the guard refuses, and why.
+type forged struct {
+	name   string
+	reason guard.Reason
+	frame  *remote.RemoteMessage
+}
+
+// forgeries are frames for the node of an address. Its actor "open" may get a Duration.
+func forgeries(t *testing.T, address string) []forged {
+	t.Helper()
+	open, closed := actor.NewPID(address, "open"), actor.NewPID(address, "closed")
 	good := &durationpb.Duration{Seconds: 1}
 	changed := func(change func(*remote.MessageBatch)) *remote.RemoteMessage {
-		b := batch(t, n, "open", good)
+		b := batchTo(t, actor.NewPID(address, "open"), good)
 		change(b)
 		return frame(b)
 	}
-	tried := 0
-	for _, one := range []struct {
-		name   string
-		reason guard.Reason
-		frame  *remote.RemoteMessage
-	}{
+	return []forged{
 		{"a type that is not known", guard.UnknownType, changed(func(b *remote.MessageBatch) { b.TypeNames[0] = "no.such.Type" })},
 		{"no type", guard.UnknownType, changed(func(b *remote.MessageBatch) { b.TypeNames[0] = "" })},
 		{"an enum as type", guard.UnknownType, changed(func(b *remote.MessageBatch) { b.TypeNames[0] = "actor.TerminatedReason" })},
-		{"a type that is not allowed", guard.ForbiddenType, frame(batch(t, n, "open", wrapperspb.String("x")))},
-		{"an activation", guard.ForbiddenType, frame(batch(t, n, "open", &remote.ActorPidRequest{Kind: "x"}))},
+		{"a type that is not allowed", guard.ForbiddenType, frame(batchTo(t, open, wrapperspb.String("x")))},
+		{"an activation", guard.ForbiddenType, frame(batchTo(t, open, &remote.ActorPidRequest{Kind: "x"}))},
 		{"a type index", guard.BadIndex, changed(func(b *remote.MessageBatch) { b.Envelopes[0].TypeId = 1 })},
 		{"a negative type index", guard.BadIndex, changed(func(b *remote.MessageBatch) { b.Envelopes[0].TypeId = -1 })},
 		{"a target index", guard.BadIndex, changed(func(b *remote.MessageBatch) { b.Envelopes[0].Target = 1 })},
@@ -193,18 +202,30 @@ func TestEveryForgedFrameIsRefusedAndTheProcessLives(t *testing.T) {
 		{"a serializer", guard.BadSerializer, changed(func(b *remote.MessageBatch) { b.Envelopes[0].SerializerId = 7 })},
 		{"a negative serializer", guard.BadSerializer, changed(func(b *remote.MessageBatch) { b.Envelopes[0].SerializerId = -1 })},
 		{"JSON", guard.BadSerializer, changed(func(b *remote.MessageBatch) { b.Envelopes[0].SerializerId = 1 })},
-		{"a Stop", guard.SystemMessage, frame(batch(t, n, "open", &actor.Stop{}))},
-		{"a PoisonPill", guard.SystemMessage, frame(batch(t, n, "open", &actor.PoisonPill{}))},
-		{"a Watch", guard.SystemMessage, frame(batch(t, n, "open", &actor.Watch{Watcher: n.closed}))},
-		{"a Terminated", guard.SystemMessage, frame(batch(t, n, "open", &actor.Terminated{Who: n.closed}))},
-		{"another target", guard.BadTarget, frame(batch(t, n, "closed", good))},
+		{"a Stop", guard.SystemMessage, frame(batchTo(t, open, &actor.Stop{}))},
+		{"a PoisonPill", guard.SystemMessage, frame(batchTo(t, open, &actor.PoisonPill{}))},
+		{"a Watch", guard.SystemMessage, frame(batchTo(t, open, &actor.Watch{Watcher: closed}))},
+		{"a Terminated", guard.SystemMessage, frame(batchTo(t, open, &actor.Terminated{Who: closed}))},
+		{"another target", guard.BadTarget, frame(batchTo(t, closed, good))},
 		{"a target of another node", guard.BadTarget, changed(func(b *remote.MessageBatch) { b.Targets[0].Address = "127.0.0.1:1" })},
 		{"a target of no node", guard.BadTarget, changed(func(b *remote.MessageBatch) { b.Targets[0].Address = "" })},
 		{"no message", guard.BadFrame, &remote.RemoteMessage{}},
 		{"a connect request of none", guard.BadFrame, &remote.RemoteMessage{
 			MessageType: &remote.RemoteMessage_ConnectRequest{ConnectRequest: &remote.ConnectRequest{}},
 		}},
-	} {
+	}
+}
+
+// Each frame that would end the process, or an actor, or reach what it must not: refused and
+// counted. The message behind it arrives on the same stream.
+func TestEveryForgedFrameIsRefusedAndTheProcessLives(t *testing.T) {
+	a := newAuthority(t)
+	n := newNode(t, a, guard.Options{})
+	_, config := a.node(t)
+	s := stream(t, n.dial(t, config))
+	good := &durationpb.Duration{Seconds: 1}
+	tried := 0
+	for _, one := range forgeries(t, n.system.Address()) {
 		before := n.guard.Count(one.reason)
 		require.NoError(t, s.Send(one.frame), one.name)
 		require.NoError(t, s.Send(frame(batch(t, n, "open", good))), one.name)
@@ -215,6 +236,131 @@ func TestEveryForgedFrameIsRefusedAndTheProcessLives(t *testing.T) {
 	assert.Empty(t, n.mail)
 	assert.Empty(t, n.other)
 	t.Logf("frames tried: %d, processes dead: 0", tried)
+}
+
+// Without the guard the same frames reach the endpoint, each that of another process: some end it.
+func TestTheSameFramesWithoutTheGuard(t *testing.T) {
+	var dead []string
+	tried := forgeries(t, "127.0.0.1:1")
+	for i, one := range tried {
+		process := startUnguarded(t)
+		if !process.survives(t, forgeries(t, process.address)[i].frame) {
+			dead = append(dead, one.name)
+		}
+	}
+	assert.Subset(t, dead, []string{"a type that is not known", "a type index", "a target index"})
+	assert.NotContains(t, dead, "another target", "it is a message like others")
+	t.Logf("frames tried without the guard: %d, processes dead: %d: %s", len(tried), len(dead), strings.Join(dead, ", "))
+}
+
+// unguarded is set in the environment of a process whose endpoint has no guard.
+const unguarded = "BERTH_TEST_UNGUARDED"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(unguarded) != "" {
+		beUnguarded()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// beUnguarded prints the address of its endpoint, then a line for each message that the actor
+// "probe" gets, until the input is closed.
+func beUnguarded() {
+	system := actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	remote.NewRemote(system, remote.Configure("127.0.0.1", 0)).Start()
+	for _, name := range []string{"open", "closed", "probe"} {
+		_, err := system.Root.SpawnNamed(actor.PropsFromFunc(func(ctx actor.Context) {
+			if _, is := ctx.Message().(*durationpb.Duration); is && name == "probe" {
+				fmt.Println("alive")
+			}
+		}), name)
+		if err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(system.Address())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// process is one without a guard. lines is closed when it has ended.
+type process struct {
+	address string
+	lines   chan string
+}
+
+func startUnguarded(t *testing.T) *process {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), unguarded+"=yes")
+	in, err := command.StdinPipe()
+	require.NoError(t, err)
+	out, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	p := &process{lines: make(chan string)}
+	end := make(chan struct{})
+	go func() { // ends with the process
+		defer close(p.lines)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			select {
+			case p.lines <- lines.Text():
+			case <-end:
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(end)
+		_ = in.Close()
+		for range p.lines { // until the output has been read, as Wait asks for
+		}
+		_ = command.Wait() // a panic is an error
+	})
+	p.address = <-p.lines
+	require.NotEmpty(t, p.address)
+	return p
+}
+
+// survives sends a frame, and then another on the same stream to see whether the process lives. If
+// the frame has ended the stream alone, a second stream shows it.
+func (p *process) survives(t *testing.T, forged *remote.RemoteMessage) bool {
+	t.Helper()
+	probe := frame(batchTo(t, actor.NewPID(p.address, "probe"), &durationpb.Duration{Seconds: 1}))
+	conn, err := grpc.Dial(p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	defer conn.Close()
+	client := remote.NewRemotingClient(conn)
+	send := func(frames ...*remote.RemoteMessage) (ended chan struct{}) {
+		ended = make(chan struct{})
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		t.Cleanup(cancel)
+		s, err := client.Receive(ctx)
+		if err != nil {
+			close(ended)
+			return ended
+		}
+		for _, one := range frames {
+			_ = s.Send(one) // its error is that of Recv
+		}
+		go func() { _, _ = s.Recv(); close(ended) }()
+		return ended
+	}
+	ended := send(forged, probe)
+	select {
+	case _, alive := <-p.lines:
+		return alive
+	case <-ended: // the process, or the stream alone
+	}
+	send(probe)
+	select {
+	case _, alive := <-p.lines:
+		return alive
+	case <-time.After(patience):
+		require.FailNow(t, "no answer, and no end")
+		panic("unreachable")
+	}
 }
 
 func TestTheOthersOfAFrameArrive(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"path/filepath"
 	"strings"
@@ -360,6 +361,32 @@ func TestAnAdoptedConnectionIsServed(t *testing.T) {
 }
 
 // The context may be over before the dialer has begun.
+// The deadline of the program's own talk with a proxy has passed, or will.
+func TestAnAdoptedConnectionHasNoDeadline(t *testing.T) {
+	overEach(t, func(t *testing.T, options Options) {
+		w := newWorld()
+		d := w.dialer(t, options)
+		l, err := net.Listen("tcp", anyPort)
+		require.NoError(t, err)
+		defer l.Close()
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(-time.Second)))
+		peer, err := l.Accept()
+		require.NoError(t, err)
+		defer peer.Close()
+		_, err = d.Adopt(t.Context(), conn, of(newEcho()), DialOptions{})
+		require.NoError(t, err)
+		_, err = peer.Write([]byte("hello"))
+		require.NoError(t, err)
+		require.NoError(t, peer.SetDeadline(time.Now().Add(patience)))
+		answer := make([]byte, 5)
+		_, err = io.ReadFull(peer, answer)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(answer))
+	})
+}
+
 func TestAnAdoptThatIsCancelledClosesTheConnection(t *testing.T) {
 	overEach(t, func(t *testing.T, options Options) {
 		w := newWorld()
@@ -397,8 +424,18 @@ func TestBadDialsAreOneSentence(t *testing.T) {
 	assert.EqualError(t, err, "berth: the address is empty: give the path of the unix socket")
 	_, err = d.Dial(ctx, "/"+strings.Repeat("x", 200), of(newAsker()), DialOptions{Network: "unix"})
 	assert.ErrorContains(t, err, "has 201 bytes; the most is ")
-	_, err = d.Adopt(ctx, nil, of(newAsker()), DialOptions{})
-	assert.EqualError(t, err, "berth: no net.Conn to adopt")
+	for _, none := range []net.Conn{nil, (*net.TCPConn)(nil)} {
+		_, err = d.Adopt(ctx, none, of(newAsker()), DialOptions{})
+		assert.EqualError(t, err, "berth: no net.Conn to adopt")
+	}
+	var without context.Context
+	_, err = d.Dial(without, anyPort, of(newAsker()), DialOptions{})
+	assert.EqualError(t, err, "berth: no context to dial with: it is nil")
+	here, there := net.Pipe()
+	_, err = d.Adopt(without, here, of(newAsker()), DialOptions{})
+	assert.EqualError(t, err, "berth: no context to dial with: it is nil")
+	_, err = there.Read(make([]byte, 1))
+	assert.Error(t, err, "it is closed")
 }
 
 // Every socket that a dialer opens, whatever its end, is closed again.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
@@ -51,6 +52,8 @@ func (o DialOptions) Validate(factory tcpactor.Factory) error {
 	return o.Connection.Validate()
 }
 
+var errNoContext = errors.New("berth: no context to dial with: it is nil")
+
 // Dial opens a connection from this process to addr ("host:port", with Network "unix" a path). It
 // runs on the listener's event loops, below its supervisor, and is drained with it; MaxConnections
 // and other limits of clients do not count it. Its handler is made by factory.
@@ -61,6 +64,9 @@ func (o DialOptions) Validate(factory tcpactor.Factory) error {
 // the connection before it was open, ctx's, that of Accepted, or ErrClosed once the end of the
 // listener has begun; then nothing is left of the connection.
 func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	if err := options.Validate(factory); err != nil {
 		return nil, err
 	}
@@ -99,13 +105,18 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 
 // Adopt makes a connection of conn, which some other code has opened: dialled through a proxy, one
 // end of a pipe, a *tls.Conn. It belongs to the connection from now on, also where there is an
-// error. A socket of package net's is polled where the listener polls; any other has a reader
-// goroutine. Network and Dialer have no meaning here. All else is as with Dial.
+// error. Its deadlines are taken away. A socket of package net's is polled where the listener
+// polls; any other has a reader goroutine. Network and Dialer have no meaning here. All else is as
+// with Dial.
 func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
-	if conn == nil {
+	if isNone(conn) {
 		return nil, errors.New("berth: no net.Conn to adopt")
 	}
-	if err := options.Validate(factory); err != nil {
+	err := options.Validate(factory)
+	if ctx == nil {
+		err = errNoContext
+	}
+	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -164,7 +175,8 @@ func (s *server) dialled(conn net.Conn, host string, factory tcpactor.Factory, o
 	}
 	defer s.leave()
 	o := s.options()
-	tune(conn, o, false) // a net.Dialer has probes of its own
+	_ = conn.SetDeadline(time.Time{}) // one for a proxy's answer, for example, would end the connection later
+	tune(conn, o, false)              // a net.Dialer has probes of its own
 	s.limitKernel(conn, o)
 	socket, lane, err := s.transportOf(conn, options.TLSConfig)
 	if err != nil {

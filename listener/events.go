@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -207,7 +208,11 @@ func attributesOf(event any) []slog.Attr {
 		return attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr, "reason", e.Reason.String(), "error", e.Err,
 			"read", e.Stats.Read, "written", e.Stats.Written, "unsent", e.Stats.Unsent, "duration", e.Stats.Duration)
 	case *connection.HandlerFailed:
-		return attributes("pid", e.PID.GetId(), "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
+		list := attributes("pid", e.PID.GetId(), "remote", e.RemoteAddr, "reason", e.Reason.String(), "error", e.Err, "restarted", e.Restarted)
+		if panicked, is := errors.AsType[*protocol.PanicError](e.Err); is {
+			list = append(list, slog.String("stack", string(panicked.Stack)))
+		}
+		return list
 	case *connection.Warning:
 		return warningAttributes(e)
 	}

@@ -103,7 +103,7 @@ func isNone(given any) bool {
 }
 
 func checkFactory(factory tcpactor.Factory) error {
-	if factory == nil {
+	if isNone(factory) {
 		return errors.New("berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors")
 	}
 	if d, ok := factory.(interface{ Validate() error }); ok {

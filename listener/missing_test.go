@@ -20,6 +20,7 @@ var withoutFunctions = []struct {
 	sentence string
 }{
 	{nil, "berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors"},
+	{(*tcpactor.Functions[int])(nil), "berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors"},
 	{tcpactor.HandlerFunc(nil), "berth: no HandlerFunc: it is nil"},
 	{tcpactor.Handlers(nil), "berth: Handlers needs a function that makes a Handler"},
 	{tcpactor.Actors(nil), "berth: Actors needs a function that makes an actor"},

@@ -55,7 +55,7 @@ var bad = map[string]Options{
 	"MemoryBudget 2 has a high water of 0, and":                                        {MemoryBudget: 2, MemoryLowWater: 5},
 	"ReadBufferSize cannot be off":                                                     {Connection: connection.Options{ReadBufferSize: -1}},
 	"ProxyProtocol needs TrustedProxies":                                               {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: []netip.Prefix{}}},
-	"names whom to trust but is not Enabled":                                           {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},
+	"ProxyProtocol has TrustedProxies or TrustUnix, but is not Enabled":                {ProxyProtocol: ProxyProtocol{TrustedProxies: prefixesOf("10.0.0.0/8")}},
 	"TrustedProxies must hold valid prefixes":                                          {ProxyProtocol: ProxyProtocol{Enabled: true, TrustedProxies: make([]netip.Prefix, 1)}},
 	"RejectMessage is never sent without":                                              {RejectMessage: []byte("x")},
 	"MaxWait 1s needs WhenFull Wait":                                                   {MaxWait: time.Second, WhenFull: Reject},

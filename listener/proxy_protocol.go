@@ -29,9 +29,9 @@ func (p *ProxyProtocol) validate() error {
 	named := len(p.TrustedProxies) > 0 || p.TrustUnix
 	switch {
 	case named && !p.Enabled:
-		return errors.New("berth: ProxyProtocol names whom to trust but is not Enabled")
+		return errors.New("berth: ProxyProtocol has TrustedProxies or TrustUnix, but is not Enabled")
 	case p.Enabled && !named:
-		return errors.New("berth: ProxyProtocol needs TrustedProxies: without them, whoever connects could claim any address")
+		return errors.New("berth: ProxyProtocol needs TrustedProxies: without them, any client could claim any address")
 	}
 	for _, prefix := range p.TrustedProxies {
 		if !prefix.IsValid() {

@@ -26,7 +26,6 @@ import (
 // A Listener starts no goroutine. Those of its server end when the server has ended: after Close,
 // when the last connection has.
 type Listener struct {
-	system  *actor.ActorSystem
 	factory *factory
 	server  *listener.Listener // set once, before the Listener is the caller's
 	most    int                // connections in the queue from which on the server does not accept
@@ -58,7 +57,7 @@ func Listen(addr string, options listener.Options) (*Listener, error) {
 // context of an actor on whose turn ListenIn is called. In the second case the server is the
 // actor's child: supervised by it and stopped with it.
 func ListenIn(spawner actor.SpawnerContext, addr string, options listener.Options) (*Listener, error) {
-	l := newListener(spawner.ActorSystem(), mostQueued)
+	l := newListener(mostQueued)
 	return l.begin(listener.Listen(spawner, addr, l.factory, completed(options)))
 }
 
@@ -70,7 +69,7 @@ func NewListener(l net.Listener, options listener.Options) (*Listener, error) {
 
 // NewListenerIn is to NewListener what ListenIn is to Listen.
 func NewListenerIn(spawner actor.SpawnerContext, l net.Listener, options listener.Options) (*Listener, error) {
-	return newListener(spawner.ActorSystem(), mostQueued).serve(spawner, l, options)
+	return newListener(mostQueued).serve(spawner, l, options)
 }
 
 // ownSystem makes the actor system of this package, once.
@@ -88,8 +87,8 @@ func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 }
 
-func newListener(system *actor.ActorSystem, most int) *Listener {
-	l := &Listener{system: system, most: most, ready: make(chan struct{}, 1), done: make(chan struct{})}
+func newListener(most int) *Listener {
+	l := &Listener{most: most, ready: make(chan struct{}, 1), done: make(chan struct{})}
 	l.factory = &factory{inline: true, drains: true, begin: func(c *Conn) func() {
 		l.enqueue(c)
 		return nil
@@ -235,16 +234,17 @@ func (l *Listener) Close() error {
 func (l *Listener) stopServer() {
 	var once sync.Once
 	closed := make(chan struct{})
-	subscription := l.system.EventStream.Subscribe(func(event any) {
+	system := l.server.ActorSystem()
+	subscription := system.EventStream.Subscribe(func(event any) {
 		if drain, is := event.(*listener.DrainStarted); is && drain.Addr.String() == l.Addr().String() {
 			once.Do(func() { close(closed) })
 		}
 	})
-	defer l.system.EventStream.Unsubscribe(subscription)
+	defer system.EventStream.Unsubscribe(subscription)
 	if errors.Is(l.server.SetHandler(l.factory), net.ErrClosed) {
 		return // it shuts down already: the announcement may have been made
 	}
-	l.system.Root.Send(l.server.PID(), &protocol.Shutdown{})
+	system.Root.Send(l.server.PID(), &protocol.Shutdown{})
 	select {
 	case <-closed:
 	case <-l.server.Done():

@@ -152,4 +152,9 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	defer socket.Close()
 	_, err = NewListener(socket, o)
 	require.Error(t, err)
+	const sentence = "berth: no spawner: give an actor system's Root, or the context of an actor"
+	_, err = ListenIn(nil, "127.0.0.1:0", listener.Options{})
+	require.EqualError(t, err, sentence)
+	_, err = NewListenerIn(nil, socket, listener.Options{})
+	require.EqualError(t, err, sentence)
 }

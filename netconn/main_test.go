@@ -74,7 +74,7 @@ func (n network) address(t testing.TB) string {
 func (n network) open(t testing.TB, most int, o listener.Options) (*Listener, *setup.Events, func() (net.Conn, error)) {
 	t.Helper()
 	system, events := newSystem()
-	l := newListener(system, most)
+	l := newListener(most)
 	o = n.options(o)
 	var err error
 	var dial func() (net.Conn, error)

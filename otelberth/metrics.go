@@ -164,8 +164,13 @@ func (o *observed) event(event any) {
 		if o.ours(e.Addr) && e.TLS && e.Handshake > 0 && !e.Dialled {
 			o.handshakeDuration.Record(ctx, e.Handshake.Seconds(), o.all)
 		}
+	case *connection.TLSStarted:
+		if o.ours(e.Addr) && !e.Dialled {
+			o.handshakeDuration.Record(ctx, e.Handshake.Seconds(), o.all)
+		}
 	case *connection.HandshakeFailed:
-		if o.ours(e.Addr) && o.server.Options().TLSConfig != nil {
+		// Without TLS it was the PROXY header; a StartTLS may fail before its handshake.
+		if o.ours(e.Addr) && (e.StartTLS && e.After > 0 || !e.StartTLS && o.server.Options().TLSConfig != nil) {
 			o.handshakeDuration.Record(ctx, e.After.Seconds(), o.with(errorType(berth.ReasonHandshake.String())))
 		}
 	case *connection.Closed:

@@ -54,6 +54,27 @@ func TestConnectionsAndBytesAreCounted(t *testing.T) {
 	w.eventually(0, "berth.active_connections")
 }
 
+func TestHandshakesOfAStartTLSAreMeasured(t *testing.T) {
+	certificate, roots := certified(t)
+	server := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	w := serve(t, berth.Options{})
+	start := func(client *tls.Config) error {
+		conn := w.dial()
+		w.ask(conn, "hello")
+		for _, socket := range w.server.Connections() {
+			if socket.RemoteAddr().String() == conn.LocalAddr().String() {
+				require.NoError(t, socket.StartTLS(server))
+			}
+		}
+		return tls.Client(conn, client).Handshake()
+	}
+	require.NoError(t, start(&tls.Config{RootCAs: roots, ServerName: "berth.test"}))
+	w.eventually(1, "berth.tls_handshake.duration")
+	require.Error(t, start(&tls.Config{RootCAs: x509.NewCertPool(), ServerName: "berth.test"}))
+	w.eventually(1, "berth.tls_handshake.duration", attribute.String("error.type", "handshake_failed"))
+	w.eventually(2, "berth.tls_handshake.duration")
+}
+
 func TestPausesQueuesAndHandOversAreCounted(t *testing.T) {
 	w := serve(t, berth.Options{})
 	w.ask(w.dial(), "hello")

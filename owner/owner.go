@@ -95,7 +95,7 @@ func (o *owned) Receive(ctx actor.Context) {
 		}
 	case *protocol.Data:
 		o.data(ctx, m)
-	case *protocol.PeerClosed, *protocol.Writable, *protocol.Draining, *protocol.Closing, *protocol.Closed:
+	case *protocol.PeerClosed, *protocol.Writable, *protocol.Draining, *protocol.TLSStarted, *protocol.Closing, *protocol.Closed:
 		o.tell(ctx, m.(protocol.Event))
 	case *wire.Handled:
 		o.handled(ctx, m)

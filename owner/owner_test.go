@@ -2,6 +2,7 @@ package owner_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"strings"
@@ -71,12 +72,20 @@ func quiet(t *testing.T, d *desk) {
 
 // within runs a test with a server whose connections belong to first, and one client.
 func within(t *testing.T, options owner.Options, test func(t *testing.T, first, second *desk, client net.Conn)) {
+	t.Helper()
+	withinDesks(t, options, func(*desk) {}, test)
+}
+
+// withinDesks is within, with a call before the server starts.
+func withinDesks(t *testing.T, options owner.Options, before func(first *desk), test func(t *testing.T, first, second *desk, client net.Conn)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		system := berth.NewSystem(setup.Silent()...)
 		first, second := newDesk(system), newDesk(system)
 		if options.Owner == nil {
 			options.Owner = func(berth.Socket) *actor.PID { return first.pid }
 		}
+		before(first)
 		connections, err := owner.New(options)
 		require.NoError(t, err)
 		network := simnet.Listen(simnet.Options{})
@@ -254,20 +263,20 @@ func TestWritesKnowWhatHasNoAnswer(t *testing.T) {
 	one, ours, err := writes.Answer(&wire.Written{Ack: sent[1].Ack})
 	require.NoError(t, err)
 	assert.True(t, ours)
-	assert.Equal(t, owner.Unanswered{Number: 2, Data: []byte("b")}, one)
+	assert.Equal(t, owner.Unanswered{Number: sent[1].Ack.GetUint64(), Data: []byte("b")}, one)
 	one, ours, err = writes.Answer(&wire.WriteFailed{Ack: sent[0].Ack, Error: wire.NewError(protocol.ErrAborted)})
 	assert.ErrorIs(t, err, protocol.ErrAborted)
 	assert.True(t, ours)
-	assert.EqualValues(t, 1, one.Number)
+	assert.Equal(t, sent[0].Ack.GetUint64(), one.Number)
 	for _, message := range []any{
 		&wire.Written{Ack: sent[1].Ack}, &wire.Written{}, &wire.Done{Ack: sent[2].Ack}, nil, (*wire.Written)(nil),
-		&wire.Written{Ack: &wire.Value{Kind: &wire.Value_Int{Int: 3}}},
+		&wire.Written{Ack: &wire.Value{Kind: &wire.Value_Int{Int: int64(sent[2].Ack.GetUint64())}}},
 	} {
 		_, ours, err = writes.Answer(message)
 		assert.NoError(t, err)
 		assert.False(t, ours, "%T", message)
 	}
-	assert.Equal(t, []owner.Unanswered{{Number: 3, Data: []byte("c")}}, writes.Unanswered())
+	assert.Equal(t, []owner.Unanswered{{Number: sent[2].Ack.GetUint64(), Data: []byte("c")}}, writes.Unanswered())
 	assert.Empty(t, writes.Unanswered())
 }
 
@@ -280,4 +289,51 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		require.Error(t, err)
 		assert.True(t, strings.HasPrefix(err.Error(), "owner: "))
 	}
+}
+
+// With more the connection could refuse one and take the next.
+func TestByDefaultWritesWithoutAnswerFillNoMoreThanTheQueue(t *testing.T) {
+	writes := owner.NewWrites(0)
+	for range (berth.ConnectionOptions{}).WithDefaults().WriteQueueSize {
+		_, err := writes.Write(nil)
+		require.NoError(t, err)
+	}
+	_, err := writes.Write(nil)
+	assert.ErrorIs(t, err, owner.ErrTooManyWrites)
+}
+
+// An owner of two connections gets the answers of both, and none of them names its connection.
+func TestWritesTakeNoAnswerOfOthers(t *testing.T) {
+	one, other := owner.NewWrites(0), owner.NewWrites(0)
+	ours, err := one.Write([]byte("a"))
+	require.NoError(t, err)
+	theirs, err := other.Write([]byte("b"))
+	require.NoError(t, err)
+	_, took, _ := one.Answer(&wire.Written{Ack: theirs.Ack})
+	assert.False(t, took)
+	write, took, err := other.Answer(&wire.Written{Ack: theirs.Ack})
+	require.NoError(t, err)
+	assert.True(t, took)
+	assert.Equal(t, "b", string(write.Data))
+	_, took, _ = other.Answer(&wire.Written{Ack: ours.Ack})
+	assert.False(t, took)
+	assert.Len(t, one.Unanswered(), 1)
+}
+
+// The gateway's program begins TLS on a connection; the owner is told when it is done.
+func TestAnOwnerIsToldOfTLS(t *testing.T) {
+	certificate, trusting := setup.TLS()
+	var theOwner *actor.PID
+	options := owner.Options{Owner: func(socket berth.Socket) *actor.PID {
+		assert.NoError(t, socket.StartTLS(certificate))
+		return theOwner
+	}}
+	withinDesks(t, options, func(first *desk) { theOwner = first.pid }, func(t *testing.T, first, _ *desk, plain net.Conn) {
+		connection := next[*wire.Owned](t, first).Connection
+		client := tls.Client(plain, trusting)
+		require.NoError(t, client.HandshakeContext(t.Context()))
+		assert.Equal(t, connection.Id, next[*wire.TLSStarted](t, first).Connection.Id)
+		typed(t, client, "a secret")
+		assert.Equal(t, "a secret", string(next[*wire.Data](t, first).Bytes))
+	})
 }

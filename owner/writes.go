@@ -2,6 +2,7 @@ package owner
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/go-berth/berth/protocol/wire"
 )
@@ -9,25 +10,36 @@ import (
 // ErrTooManyWrites refuses a write because too many have no answer yet.
 var ErrTooManyWrites = errors.New("owner: too many writes without an answer")
 
+// numbers is the last number that any Writes of this process has given to a write.
+var numbers atomic.Uint64
+
 // Writes are those of an owner, to one connection, that have no answer yet. If the connection's
 // node is lost no answer comes: Unanswered then names the writes whose fate is not known. It is
 // plain data, for one goroutine at a time.
+//
+// An answer names its write, not its connection. So no two writes of a process have the same
+// number, of whatever Writes they are, and Answer takes the answers to its own only. An owner of
+// many connections keeps a map from the numbers to the connections.
 type Writes struct {
 	most    int
-	last    uint64
 	waiting []Unanswered
 }
 
 // Unanswered is a write that has no answer yet.
 type Unanswered struct {
-	Number uint64 // its Ack
+	Number uint64 // its Ack; rises from write to write
 	Data   []byte
 }
 
-// NewWrites returns an empty set for at most so many writes; 0 means 1,024.
+// mostWrites is the default of a connection's WriteQueueSize.
+const mostWrites = 64
+
+// NewWrites returns an empty set for at most so many writes; 0 means 64, a connection's default
+// WriteQueueSize. Where what has no answer is never more than the connection's WriteQueueSize and
+// WriteBufferSize, no write is refused for lack of room: so the writes stay in order.
 func NewWrites(most int) *Writes {
 	if most <= 0 {
-		most = 1024
+		most = mostWrites
 	}
 	return &Writes{most: most}
 }
@@ -38,9 +50,9 @@ func (w *Writes) Write(data []byte) (*wire.Write, error) {
 	if len(w.waiting) >= w.most {
 		return nil, ErrTooManyWrites
 	}
-	w.last++
-	w.waiting = append(w.waiting, Unanswered{w.last, data})
-	return &wire.Write{Data: data, Ack: &wire.Value{Kind: &wire.Value_Uint64{Uint64: w.last}}}, nil
+	number := numbers.Add(1)
+	w.waiting = append(w.waiting, Unanswered{number, data})
+	return &wire.Write{Data: data, Ack: &wire.Value{Kind: &wire.Value_Uint64{Uint64: number}}}, nil
 }
 
 // Answer takes a message that came to the owner. If it is the answer to one of the writes, it

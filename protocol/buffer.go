@@ -22,6 +22,7 @@ type Buffer struct {
 	need    int    // of the last Need, 0 if there was none
 	needAt  uint64 // the Offset then
 	most    int    // that Need takes; 0: any number
+	skipped int    // bytes, by Skip
 }
 
 // NewBuffer returns a Buffer over p, for tests of handlers.
@@ -50,7 +51,7 @@ func (b *Buffer) Offset() uint64 { return b.end - uint64(len(b.unread)) }
 // has consumed some bytes: so a handler can take one frame in each call. What holds Data back
 // otherwise (a pause, used-up demand, ReadGate) does so here, and a Resume brings no Data before n
 // bytes are there. A Data that asks for more bytes than there are, and of which nothing was
-// consumed, uses up no demand.
+// consumed but by Skip, uses up no demand.
 //
 // It holds for one Data; the last call counts. Bytes that are consumed after it take it back, and
 // so does n <= 0. It has no effect once AtEOF is true.
@@ -92,6 +93,17 @@ func (b *Buffer) Next(n int) []byte {
 
 // Discard consumes n bytes, fewer if there are fewer, and returns how many.
 func (b *Buffer) Discard(n int) int { return len(b.Next(n)) }
+
+// Skip is Discard for bytes that belong to no frame, such as white space between two tokens: a Data
+// of which no other byte was consumed has shown nothing yet, and uses up no demand; see Need.
+func (b *Buffer) Skip(n int) int {
+	n = b.Discard(n)
+	b.skipped += n
+	return n
+}
+
+// Skipped returns how many bytes Skip has discarded. It is for connections.
+func (b *Buffer) Skipped() int { return b.skipped }
 
 // ReadByte consumes and returns one byte; io.EOF if there is none.
 func (b *Buffer) ReadByte() (byte, error) {
@@ -172,7 +184,7 @@ func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
 // AttachAt is Attach for a Buffer that did not show the bytes before: Offset reports offset.
 func (b *Buffer) AttachAt(offset uint64, unread []byte, storage any, eof bool) {
 	b.unread, b.storage, b.eof, b.end = unread, storage, eof, offset+uint64(len(unread))
-	b.need = 0
+	b.need, b.skipped = 0, 0
 }
 
 // Bound sets the most bytes that Need takes. It is for connections.

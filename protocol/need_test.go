@@ -45,6 +45,18 @@ func TestConsumedBytesTakeANeedBack(t *testing.T) {
 	}
 }
 
+func TestSkippedBytesAreCountedForOneData(t *testing.T) {
+	b := buffer("  hello")
+	require.NoError(t, b.Need(9))
+	assert.Equal(t, 2, b.Skip(2))
+	assert.Zero(t, b.Needed(), "they are consumed")
+	assert.Equal(t, "hello", string(b.Next(5)))
+	assert.Zero(t, b.Skip(1))
+	assert.Equal(t, 2, b.Skipped())
+	b.Attach([]byte("hello"), nil, false)
+	assert.Zero(t, b.Skipped())
+}
+
 func TestANewDataNeedsNothing(t *testing.T) {
 	b := buffer("hello")
 	require.NoError(t, b.Need(7))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 
@@ -72,8 +73,11 @@ type link struct {
 // New starts a client. dialer makes the connections, which end with it, and then the client gives
 // up. handler makes the handler of each. ctx bounds the client's life: its end is that of Close.
 func New(ctx context.Context, dialer Dialer, addr string, handler tcpactor.Factory, options Options) (*Client, error) {
-	if dialer == nil {
+	if v := reflect.ValueOf(dialer); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errNoDialer
+	}
+	if ctx == nil {
+		return nil, errNoContext
 	}
 	if err := options.validate(); err != nil {
 		return nil, err

@@ -580,8 +580,13 @@ func TestBadOptionsAreOneSentence(t *testing.T) {
 			_, err := New(t.Context(), w.dialer, "x:1", silent, o)
 			assert.EqualError(t, err, want)
 		}
-		_, err := New(t.Context(), nil, "x:1", silent, Options{})
-		assert.EqualError(t, err, "reconnect: no dialer")
+		for _, none := range []Dialer{nil, (*listener.Dialer)(nil)} {
+			_, err := New(t.Context(), none, "x:1", silent, Options{})
+			assert.EqualError(t, err, "reconnect: no dialer")
+		}
+		var without context.Context
+		_, err := New(without, w.dialer, "x:1", silent, Options{})
+		assert.EqualError(t, err, "reconnect: no context: it is nil")
 		_, err = New(t.Context(), w.dialer, "x:1", nil, Options{})
 		assert.ErrorContains(t, err, "no handler")
 		short := Options{MaxBackoff: time.Millisecond}.withDefaults()

@@ -112,4 +112,7 @@ func (o *Options) validate() error {
 	return nil
 }
 
-var errNoDialer = errors.New("reconnect: no dialer")
+var (
+	errNoDialer  = errors.New("reconnect: no dialer")
+	errNoContext = errors.New("reconnect: no context: it is nil")
+)

@@ -15,7 +15,7 @@ import (
 // exchange is what a Pipeline and a Mux share.
 type exchange[K comparable, R any] struct {
 	options Options
-	newTake func() take[K, R] // once for each connection
+	newTake func() take[K, R] // once for each connection; nil: there is no function that reads answers
 
 	sending sync.Mutex // in order, held from the place in the table to that in the write queue
 
@@ -65,6 +65,9 @@ func (x *exchange[K, R]) until(timeout time.Duration) time.Time {
 // start sends a request. With an error done never runs; else it does, exactly once, and not inside
 // this call.
 func (x *exchange[K, R]) start(id K, data []byte, deadline time.Time, done func(R, error)) (*call[K, R], error) {
+	if done == nil {
+		done = func(R, error) {}
+	}
 	if x.table.inOrder {
 		x.sending.Lock()
 		defer x.sending.Unlock()

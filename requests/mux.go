@@ -26,6 +26,9 @@ type ReadID[K comparable, R any] func(b *protocol.Buffer) (id K, answer R, err e
 func NewMux[K comparable, R any](newRead func() ReadID[K, R], unsolicited func(K, R), options Options) *Mux[K, R] {
 	m := &Mux[K, R]{}
 	m.init(false, options)
+	if newRead == nil {
+		return m
+	}
 	m.newTake = func() take[K, R] {
 		read := newRead()
 		return func(b *protocol.Buffer) (R, *call[K, R], error) { return m.take(b, read, unsolicited) }

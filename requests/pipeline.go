@@ -19,13 +19,16 @@ type Pipeline[R any] struct{ exchange[struct{}, R] }
 type Read[R any] func(b *protocol.Buffer) (answer R, err error)
 
 // NewPipeline returns a Pipeline without a connection. newRead is called once for each connection,
-// as a decoder may remember how far it has looked.
+// as a decoder may remember how far it has looked. Without it Dial returns an error.
 //
 // unsolicited, if not nil, gets the answers that come while no request is outstanding, on the
 // connection's turn. Without it such an answer ends the connection with ErrUnsolicited.
 func NewPipeline[R any](newRead func() Read[R], unsolicited func(R), options Options) *Pipeline[R] {
 	p := &Pipeline[R]{}
 	p.init(true, options)
+	if newRead == nil {
+		return p
+	}
 	p.newTake = func() take[struct{}, R] {
 		read := newRead()
 		return func(b *protocol.Buffer) (R, *call[struct{}, R], error) { return p.take(b, read, unsolicited) }
@@ -67,11 +70,12 @@ func (p *Pipeline[R]) Do(ctx context.Context, data []byte) (R, error) {
 }
 
 // Start sends a request. It does not wait for the answer: done gets that, or the error. done runs
-// on the connection's turn, exactly once, and not inside Start. timeout 0 is that of the Options,
-// negative none. data belongs to the connection from now on.
+// on the connection's turn, exactly once, and not inside Start; nil if neither is wanted. timeout 0
+// is that of the Options, negative none. data belongs to the connection from now on.
 //
 // If Start returns an error, done never runs, and not a byte is sent. The error is ErrNotConnected,
-// ErrTooMany, or that of the write: see protocol.Socket.WriteOwned.
+// ErrTooMany, or that of the write: see protocol.Socket.WriteOwned. A request is one write, so one
+// above the connection's WriteBufferSize is refused.
 func (p *Pipeline[R]) Start(data []byte, timeout time.Duration, done func(answer R, err error)) error {
 	_, err := p.start(struct{}{}, data, p.until(timeout), done)
 	return err

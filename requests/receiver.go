@@ -1,6 +1,7 @@
 package requests
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -13,12 +14,26 @@ import (
 var nothing = tcpactor.HandlerFunc(func(protocol.Socket, *protocol.Buffer) error { return nil })
 
 func (x *exchange[K, R]) handler(next tcpactor.Factory) tcpactor.Factory {
+	if x.newTake == nil {
+		return unread{}
+	}
 	if next == nil {
 		next = nothing
 	}
 	return tcpactor.Wrap(next, func(next tcpactor.Receiver) tcpactor.Receiver {
 		return &receiver[K, R]{x: x, next: next}
 	})
+}
+
+// unread is the handler where no function reads the answers: Dial refuses it.
+type unread struct{}
+
+// Open implements tcpactor.Factory.
+func (unread) Open() tcpactor.Receiver { return nil }
+
+// Validate returns one sentence.
+func (unread) Validate() error {
+	return errors.New("requests: no function that makes a function to read answers: it is nil")
 }
 
 type receiver[K comparable, R any] struct {

@@ -166,6 +166,30 @@ func TestARequestToAConnectionThatHasBegunToEndIsNotSent(t *testing.T) {
 	})
 }
 
+func TestWithoutAReaderThereIsNoConnection(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, handler := range []tcpactor.Factory{
+			NewPipeline[string](nil, nil, Options{}).Handler(nil), NewMux[int, string](nil, nil, Options{}).Handler(nil),
+		} {
+			_, err := w.dialer.Dial(t.Context(), "127.0.0.1:1", handler, listener.DialOptions{})
+			assert.EqualError(t, err, "requests: no function that makes a function to read answers: it is nil")
+		}
+	})
+}
+
+func TestAnAnswerThatIsNotWantedIsTaken(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p := NewPipeline(linesOf, nil, Options{})
+		server, _ := w.open(p.Handler(nil), listener.DialOptions{})
+		a := newAnswers(t)
+		require.NoError(t, p.Start(line("one"), 0, nil))
+		require.NoError(t, p.Start(line("two"), 0, a.to("two")))
+		server.says("first", "second")
+		assert.Equal(t, map[string]string{"two": "second"}, a.by)
+		assert.Zero(t, p.Outstanding())
+	})
+}
+
 // The decoder of the connection before had looked at the first bytes of an answer.
 func TestEachConnectionHasAReaderOfItsOwn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -39,9 +39,10 @@ type PollTLS struct {
 	inside int    // bytes that the tls.Conn was given since a read of it last would have blocked, without those that it returned
 
 	// The connection's turn.
-	more  bool  // the tls.Conn may return bytes that it has already
-	ended error // the end of the input
-	held  Input // what Hold has read
+	lent  *Chunk // nil, or the memory of the tls.Conn; see poll_tls_memory.go
+	more  bool   // the tls.Conn may return bytes that it has already
+	ended error  // the end of the input
+	held  Input  // what Hold has read
 
 	came, went atomic.Uint64 // bytes below TLS
 
@@ -221,6 +222,7 @@ const mostRecords = 64
 // decrypt fills space, which is not empty, from the tls.Conn, as far as that is possible without
 // waiting, and returns how many bytes it has put there. t.more and t.ended tell of the rest.
 func (t *PollTLS) decrypt(space []byte) (n int) {
+	t.lend()
 	for range mostRecords {
 		m, err := t.conn.Read(space[n:])
 		n += m
@@ -231,6 +233,7 @@ func (t *PollTLS) decrypt(space []byte) (n int) {
 			continue
 		case errors.Is(err, errWouldBlock):
 			t.inside = 0
+			t.takeBack()
 		case err != nil:
 			t.ended = err
 		}

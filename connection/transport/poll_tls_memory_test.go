@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestCryptoTLSHasTheBuffersThatAreDropped(t *testing.T) {
-	assert.Len(t, tlsBufferOffsets, len(tlsBuffers), "a tls.Conn has other buffers with this release of Go:"+
-		" an idle connection is 3.5 KiB larger until dropBuffers knows them")
+func TestCryptoTLSHasTheBuffersThatAreLent(t *testing.T) {
+	const news = "a tls.Conn has other buffers with this release of Go: an idle connection is up to 34 KB larger until poll_tls_memory.go knows them"
+	assert.NotZero(t, rawInputOffset, news)
+	assert.NotZero(t, handOffset, news)
 }

@@ -9,47 +9,46 @@
 package main
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"flag"
 	"fmt"
 	"log"
-	"math/big"
-	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/examples/internal/cli"
 )
 
-func main() {
-	if err := run(); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { cli.Run("smtp", run) }
 
-func run() error {
-	addr := flag.String("addr", "127.0.0.1:7025", "address to listen on")
-	dir := flag.String("dir", "", "directory for the mails, a file each; without it they are counted only")
-	cert := flag.String("tls-cert", "", "file with the certificate, PEM")
-	key := flag.String("tls-key", "", "file with its key, PEM")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-
-	config, err := configure(*cert, *key)
-	if err != nil {
+func run(p *cli.Program) error {
+	addr := p.Flags.String("addr", "127.0.0.1:7025", "address to listen on")
+	dir := p.Flags.String("dir", "", "directory for the mails, a file each; without it they are counted only")
+	cert := p.Flags.String("tls-cert", "", "file with the certificate, PEM; read again at SIGHUP")
+	key := p.Flags.String("tls-key", "", "file with its key, PEM")
+	if err := p.Begin(); err != nil {
 		return err
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	switch {
+	case (*cert == "") != (*key == ""):
+		return p.Errorf("-tls-cert and -tls-key go together")
+	case *cert != "":
+		certificate, err := berth.LoadCertificate(*cert, *key)
+		if err != nil {
+			return err
+		}
+		config.GetCertificate = certificate.Get
+		defer p.ReloadOnHangup(certificate.Reload)()
+	default:
+		certificate, err := cli.SelfSigned()
+		if err != nil {
+			return err
+		}
+		config.Certificates = []tls.Certificate{certificate}
 	}
 	deliver := deliverTo(*dir)
 	handler := berth.Handlers(func() berth.Handler { return &session{config: config, deliver: deliver} })
@@ -58,45 +57,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("listening on", server.Addr())
-	<-ctx.Done()
-	return server.Shutdown(context.Background())
-}
-
-// configure returns TLS's configuration.
-func configure(cert, key string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	switch {
-	case (cert == "") != (key == ""):
-		return nil, errors.New("smtp: -tls-cert and -tls-key go together")
-	case cert != "":
-		certificate, err := berth.LoadCertificate(cert, key)
-		if err != nil {
-			return nil, err
-		}
-		config.GetCertificate = certificate.Get
-	default:
-		certificate, err := selfSigned()
-		if err != nil {
-			return nil, err
-		}
-		config.Certificates = []tls.Certificate{certificate}
-	}
-	return config, nil
-}
-
-// selfSigned makes a certificate for this machine, for a day. No client trusts it unasked.
-func selfSigned() (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+	return p.Serve(server)
 }
 
 // deliverTo returns a function that writes each mail to a file in dir, and says so on standard

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/examples/internal/cli"
 	"github.com/go-berth/berth/examples/internal/program"
 )
 
@@ -23,7 +24,7 @@ import (
 func start(t *testing.T, path string, arguments ...string) (p *program.Program, addr string, trusting *tls.Config) {
 	t.Helper()
 	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
-	pair, err := selfSigned()
+	pair, err := cli.SelfSigned()
 	require.NoError(t, err)
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	require.NoError(t, err)

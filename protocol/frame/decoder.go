@@ -15,10 +15,11 @@ type Decoder interface {
 	// is valid as long as b is, that is, during the handler call. It is not nil, also where it is
 	// empty. Bytes that an append writes behind it are not b's.
 	//
-	// Without a whole frame Next consumes nothing and returns ErrIncomplete, as it is. The decoders
-	// of this package then ask for the bytes that the frame has (see protocol.Buffer.Need), where
-	// its length is known, else for one byte more. Any other error is the peer's fault or the
-	// program's. Next consumed nothing then either, and would return it again.
+	// Without a whole frame Next consumes nothing, or by protocol.Buffer.Skip what belongs to none,
+	// and returns ErrIncomplete, as it is. The decoders of this package then ask for the bytes that
+	// the frame has (see protocol.Buffer.Need), where its length is known, else for one byte more.
+	// Any other error is the peer's fault or the program's. Next consumed nothing then either, and
+	// would return it again.
 	Next(b *protocol.Buffer) ([]byte, error)
 }
 

@@ -70,7 +70,7 @@ func (d *Split) Next(b *protocol.Buffer) ([]byte, error) {
 			}
 			break
 		}
-		b.Discard(advance)
+		b.Skip(advance)
 	}
 	if d.ended {
 		return nil, ErrIncomplete

@@ -37,6 +37,7 @@ var codes = map[Code]error{
 	Code_CODE_HANDSHAKE_TIMEOUT:  protocol.ErrHandshakeTimeout,
 	Code_CODE_CLOSE_TIMEOUT:      protocol.ErrCloseTimeout,
 	Code_CODE_GOEXIT:             protocol.ErrGoexit,
+	Code_CODE_BYTES_BEFORE_TLS:   protocol.ErrBytesBeforeTLS,
 
 	Code_CODE_NET_CLOSED:                net.ErrClosed,
 	Code_CODE_DEADLINE_EXCEEDED:         os.ErrDeadlineExceeded,

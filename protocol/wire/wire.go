@@ -132,6 +132,8 @@ func (e *encoder) event(event protocol.Event) proto.Message {
 			form.Limited, form.Seconds, form.Nanoseconds = true, m.Deadline.Unix(), int32(m.Deadline.Nanosecond())
 		}
 		return form
+	case *protocol.TLSStarted:
+		return &TLSStarted{Connection: e.connection(m.Socket)}
 	case *protocol.Closing:
 		return &Closing{Connection: e.connection(m.Socket), Reason: e.reason(m.Reason), Error: encodeError(m.Err)}
 	case *protocol.Closed:
@@ -240,6 +242,8 @@ func (d *decoder) message(form any) any {
 		return &protocol.Writable{Ready: m.Ready}
 	case *Draining:
 		return &protocol.Draining{Deadline: d.deadline(m)}
+	case *TLSStarted:
+		return &protocol.TLSStarted{}
 	case *Closing:
 		return &protocol.Closing{Reason: d.reason(m.Reason), Err: d.error(m.Error)}
 	case *Closed:

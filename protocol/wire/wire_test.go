@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,7 +38,7 @@ var known = []error{
 	nil, protocol.ErrClosed, protocol.ErrWriteQueueFull, protocol.ErrWriteBufferFull, protocol.ErrWriteTooLarge, protocol.ErrNoDescriptor,
 	protocol.ErrMemoryBudget, protocol.ErrDropped, protocol.ErrReadBufferFull, protocol.ErrAborted, protocol.ErrStopped,
 	protocol.ErrShutdown, protocol.ErrIdleTimeout, protocol.ErrReadTimeout, protocol.ErrWriteTimeout, protocol.ErrHalfCloseTimeout,
-	protocol.ErrHandshakeTimeout, protocol.ErrCloseTimeout, protocol.ErrGoexit,
+	protocol.ErrHandshakeTimeout, protocol.ErrCloseTimeout, protocol.ErrGoexit, protocol.ErrBytesBeforeTLS,
 	net.ErrClosed, os.ErrDeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, context.Canceled, context.DeadlineExceeded,
 }
 
@@ -63,7 +64,7 @@ var stats = rapid.Custom(func(t *rapid.T) protocol.Stats {
 })
 
 // kinds is how many messages can cross.
-const kinds = 22
+const kinds = 23
 
 // messages are all that can cross, events without their Socket.
 func messages(t *rapid.T) any { return messageOf(t, rapid.IntRange(0, kinds-1).Draw(t, "kind")) }
@@ -127,6 +128,8 @@ func messageOf(t *rapid.T, kind int) any {
 		}
 		return &protocol.Draining{Deadline: deadline}
 	case 20:
+		return &protocol.TLSStarted{}
+	case 21:
 		return &protocol.Closing{Reason: reason, Err: err}
 	default:
 		return &protocol.Closed{Reason: reason, Err: err, Stats: stats.Draw(t, "stats")}
@@ -202,6 +205,36 @@ func TestEveryCommandReplyAndEventHasAForm(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, declared, slices.Collect(maps.Keys(drawn)))
+
+	// As package protocol declares them. A function, and a *tls.Config, stay in their process.
+	source := ""
+	for _, name := range []string{"../commands.go", "../events.go"} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		source += string(text)
+	}
+	found := 0
+	for _, method := range regexp.MustCompile(`(?m)^func \(\*(\w+)\) (command|event)\(\)`).FindAllStringSubmatch(source, -1) {
+		if name := method[1]; name != "Become" && name != "StartTLS" {
+			assert.Contains(t, declared, name)
+			found++
+		}
+	}
+	assert.Equal(t, kinds-6, found, "all but GetInfo and the five replies")
+}
+
+// Each error that callers branch on has a number, so that it is the same value on the other node.
+func TestEveryErrorOfPackageProtocolHasACode(t *testing.T) {
+	source, err := os.ReadFile("../errors.go")
+	require.NoError(t, err)
+	declared := regexp.MustCompile(`(?m)^\t(Err\w+) +error = &sentinel`).FindAll(source, -1)
+	codes := 0
+	for code := range wire.Code_name {
+		if code > 0 && code < int32(wire.Code_CODE_NET_CLOSED) {
+			codes++
+		}
+	}
+	assert.Len(t, declared, codes)
 }
 
 func TestTheNumbersOfReasonsAndStatesAreThoseOfPackageProtocol(t *testing.T) {

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-berth/berth"
-	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/berthtest"
 )
 
@@ -61,7 +60,7 @@ func TestAnIdleClientIsClosed(t *testing.T) {
 		server := berthtest.Serve(t, berth.Handlers(newSums), berthtest.With(options))
 		client := server.Dial()
 		client.ExpectNothing(59 * time.Minute)
-		if reason := client.ExpectClosed(); reason != protocol.ReasonIdleTimeout {
+		if reason := client.ExpectClosed(); reason != berth.ReasonIdleTimeout {
 			t.Errorf("it ended by %v", reason)
 		}
 	})

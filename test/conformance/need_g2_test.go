@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -208,6 +210,42 @@ func TestWhatIsNeededUsesUpNoDemand(t *testing.T) {
 		tape.socket.Do(&protocol.Resume{Credit: 2}, nil)
 		assert.Equal(t, "one", received(w, taken))
 		assert.Equal(t, "two", received(w, taken))
+	})
+}
+
+// A decoder of words passes over the white space between them; a call that has found no more than
+// that has shown nothing yet.
+func TestWhatIsSkippedUsesUpNoDemand(t *testing.T) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		taken := make(chan string, 8)
+		words := frame.Split{Func: bufio.ScanWords}
+		p, tape := w.open(factory, script{data: func(_ *tape, b *protocol.Buffer) error {
+			word, err := words.Next(b)
+			switch {
+			case errors.Is(err, frame.ErrIncomplete):
+				return nil
+			case err != nil:
+				return err
+			}
+			taken <- string(word)
+			return b.Need(1)
+		}}, only(connection.Options{ReadMode: connection.Pull})).connect()
+		tape.socket.Resume()
+		p.send("   ")
+		tape.await("data")
+		w.settle()
+		p.send("  one two ")
+		assert.Equal(t, "one", received(w, taken))
+		w.settle()
+		assert.Empty(t, taken, "one demand, one word")
+		tape.socket.Do(&protocol.Resume{Credit: 2}, nil)
+		assert.Equal(t, "two", received(w, taken))
+		p.send("  ")
+		w.settle()
+		p.send("three four ")
+		assert.Equal(t, "three", received(w, taken))
+		w.settle()
+		assert.Empty(t, taken)
 	})
 }
 

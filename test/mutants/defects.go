@@ -53,11 +53,21 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "taken-over-turn-runs", Guarantee: "G1",
+		What: "a turn that another goroutine has taken over runs all the same",
+		File: "actor/mailbox.go",
+		Old:  "			if !m.running || m.inside {\n				m.mu.Unlock()\n				return nil, none\n			}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestTheHandOverInRandomOrdersAndByPriorities$"},
+		},
+	},
+	{
 		Name: "unread-forgotten", Guarantee: "G2",
 		What: "bytes that the handler did not consume are dropped after the call",
 		File: "connection/reading.go",
-		Old:  "s.buffer.Needed(), s.buffer.Len(), chunk",
-		New:  "s.buffer.Needed(), 0, chunk",
+		Old:  "s.buffer.Skipped(), s.buffer.Len()",
+		New:  "s.buffer.Skipped(), 0",
 		CaughtBy: []check{
 			{Package: "test/conformance", Tests: "^TestUnreadBytesLeadTheNextData$"},
 		},
@@ -398,6 +408,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "goexit-takes-the-worker", Guarantee: "G8",
+		What: "no worker takes the place of one whose goroutine a handler has ended",
+		File: "actor/event_loop.go",
+		Old:  "				c.reinforce(1)\n			}\n			c.mu.Unlock()\n		}\n		c.joining.Done()\n",
+		New:  "			}\n			c.mu.Unlock()\n		}\n		c.joining.Done()\n",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestATurnThatEndsItsGoroutineCostsAnEventLoopNothing$"},
+		},
+	},
+	{
 		Name: "accept-error-fatal", Guarantee: "G9",
 		What: "the accept loop ends at the first error of accept",
 		File: "listener/acceptor.go",
@@ -538,6 +558,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "mail-forgotten", Guarantee: "G13",
+		What: "a message that comes while a turn finds nothing to do gets no turn",
+		File: "actor/mailbox.go",
+		Old:  "			m.mu.Lock()\n			if m.stirred {\n				m.mu.Unlock()\n				continue\n			}\n",
+		New:  "			m.mu.Lock()\n",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestNoWakeUpIsLostAtTheEndOfATurn$"},
+		},
+	},
+	{
 		Name: "mail-lost-behind-closing", Guarantee: "G13",
 		What: "the message at hand is lost where Closing ends the goroutine",
 		File: "connection/connection.go",
@@ -575,6 +605,56 @@ var defects = []defect{
 		New:  "		c.extra = min(max(extraGrowth*c.extra, found), c.queue.len())\n",
 		CaughtBy: []check{
 			{Package: "actor", Tests: "^TestABurstOfTurnsThatBlockHoldsTheOthersUpForFewTicks$"},
+		},
+	},
+	{
+		Name: "blocked-for-ever", Guarantee: "G14",
+		What: "a worker whose handler has returned is counted as blocked from then on",
+		File: "actor/event_loop.go",
+		Old:  "	if w.blocked {\n		w.blocked = false\n		c.blocked--\n	}\n	for {\n",
+		New:  "	for {\n",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestABlockedWorkerThatReturnsParksUnlessItIsNeeded$"},
+		},
+	},
+	{
+		Name: "called-back-once", Guarantee: "G14",
+		What: "a worker that sleeps in the poller is called back for work the first time only",
+		File: "actor/event_loop.go",
+		Old:  "		c.sleeping, c.waking = false, false\n",
+		New:  "		c.sleeping = false\n",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestTheHandOverInRandomOrdersAndByPriorities$"},
+		},
+	},
+	{
+		Name: "needed-as-it-ends", Guarantee: "G14",
+		What: "a parked worker that is needed at the moment its time is over does not come",
+		File: "actor/event_loop_end.go",
+		Old:  "		case needed = <-w.wake: // needed at the same moment\n		default:\n",
+		New:  "		default:\n",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestAWorkerThatIsNeededAtTheMomentItEndsIsNotMissed$"},
+		},
+	},
+	{
+		Name: "dozes-beside-a-turn", Guarantee: "G14",
+		What: "the monitor dozes although a worker has taken a turn since it looked",
+		File: "actor/monitor.go",
+		Old:  "	if !c.sleeping || c.active() > 0 {\n		return false\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^(TestAMonitorDoesNotDozeWhileAWorkerIsAwake|TestWorkThatComesAtTheMomentTheMonitorGoesToSleepIsNoticed)$"},
+		},
+	},
+	{
+		Name: "close-leaves-the-queue", Guarantee: "G14",
+		What: "a turn that waits behind one that blocks waits for its end once the event loop is closed",
+		File: "actor/event_loop_end.go",
+		Old:  "	for c.queue.len() > 0 {\n		c.startLate(c.queue.pop())\n	}\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "actor", Tests: "^TestATurnBehindOneThatBlocksRunsAlsoAfterClose$"},
 		},
 	},
 	{

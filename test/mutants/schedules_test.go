@@ -38,7 +38,14 @@ var searched = strings.Fields(`
 	need-ignored incomplete-frame-unshown need-outlives-its-handler resume-overtakes-need
 	become-drops-unread become-in-vain restarts-outlive-become`)
 
-// found is what a search of test/sim prints; see its search_test.go.
+// handedOver are the defects of actors' turns and of the event loop's hand-over, which the stages
+// of package actor can meet.
+var handedOver = strings.Fields(`
+	turns-overlap taken-over-turn-runs goexit-takes-the-worker mail-forgotten blocked-worker-unnoticed
+	burst-by-the-queue blocked-for-ever called-back-once needed-as-it-ends dozes-beside-a-turn
+	close-leaves-the-queue`)
+
+// found is what a search prints; see search_test.go of test/sim and handover_test.go of actor.
 type found struct {
 	By        string  `json:"by"`
 	Schedules int     `json:"schedules"`
@@ -51,7 +58,7 @@ type found struct {
 }
 
 func TestTheSearchedDefectsExist(t *testing.T) {
-	for _, name := range searched {
+	for _, name := range slices.Concat(searched, handedOver) {
 		assert.True(t, slices.ContainsFunc(defects, func(d defect) bool { return d.Name == name }), name)
 	}
 }
@@ -73,7 +80,7 @@ func TestSchedulesNeeded(t *testing.T) {
 		chosen++
 		t.Run(d.Name, func(t *testing.T) {
 			figures := map[string]any{}
-			for _, f := range searches(t, root, d) {
+			for _, f := range searches(t, root, d, "sim") {
 				figures[f.By] = f.Schedules
 				if f.Rule == "" {
 					figures[f.By] = -f.Schedules
@@ -95,19 +102,61 @@ func TestSchedulesNeeded(t *testing.T) {
 	})
 }
 
-// searches builds the tests with the defect and runs the three searches.
-func searches(t *testing.T, root string, d defect) (all []found) {
+// N5: how many schedules of the event loop's hand-over each search needs for each defect.
+func TestSchedulesOfTheHandOver(t *testing.T) {
+	if *schedules == "" {
+		t.Skip("some minutes: make schedules")
+	}
+	root, err := moduleRoot()
+	require.NoError(t, err)
+	began, met, figures := time.Now(), map[string]int{}, map[string]any{}
+	for _, d := range choose(*schedules) {
+		if !slices.Contains(handedOver, d.Name) {
+			continue
+		}
+		t.Run(d.Name, func(t *testing.T) {
+			needed, found := map[string]any{}, false
+			for _, f := range searches(t, root, d, "handover") {
+				if needed[f.By] = f.Schedules; f.Rule == "" {
+					needed[f.By] = -f.Schedules
+					continue
+				}
+				found = true
+				met[f.By]++
+				t.Logf("%s: %d, %s; again: -handover.again '%s'", f.By, f.Schedules, f.Rule, f.Again)
+			}
+			assert.True(t, found, "no search meets it")
+			figures[d.Name] = needed
+		})
+	}
+	figures["defects"] = len(figures)
+	figures["met in random order"], figures["by priorities"], figures["exhaustively"] = met["random"], met["pct"], met["exhaustive"]
+	report.Add(t, report.Row{
+		ID: "N5", Holds: "the tests", Duration: time.Since(began), Figures: figures,
+		Skipped: "a search that takes longer than " + budget.String(),
+	})
+}
+
+// programs are the tests that search, by the prefix of their flags.
+var programs = map[string]struct{ folder, test string }{
+	"sim":      {"test/sim", "^TestSearch$"},
+	"handover": {"actor", "^TestHandOverSearch$"},
+}
+
+// searches builds a program of tests with the defect and runs the three searches.
+func searches(t *testing.T, root string, d defect, prefix string) (all []found) {
+	in := programs[prefix]
 	dir := t.TempDir()
 	path, err := sched.Overlay(root, dir, sched.Edit{File: d.File, Old: d.Old, New: d.New})
 	require.NoError(t, err)
-	program := filepath.Join(dir, "sim.test")
-	build := exec.Command("go", "test", "-c", "-overlay", path, "-o", program, "./test/sim")
+	program := filepath.Join(dir, "searches.test")
+	build := exec.Command("go", "test", "-c", "-overlay", path, "-o", program, "./"+in.folder)
 	build.Dir = root
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
 	for by := range strings.SplitSeq(*ways, ",") {
-		run := exec.Command(program, "-test.run", "^TestSearch$", "-test.timeout", "5m", "-sim.search", by, "-sim.budget", budget.String())
-		run.Dir = filepath.Join(root, "test", "sim")
+		run := exec.Command(program, "-test.run", in.test, "-test.timeout", "5m", "-"+prefix+".search", by, "-"+prefix+".budget", budget.String())
+		run.Dir = filepath.Join(root, filepath.FromSlash(in.folder))
 		run.Env = append(os.Environ(), report.File+"=", "GOMAXPROCS=1")
 		output, _ := run.CombinedOutput() // the program may fail for what the defect leaves behind
 		f := found{By: by}

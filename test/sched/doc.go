@@ -29,6 +29,8 @@
 //	callbacks of the user    they may panic, call Goexit, or never return
 //	functions of timers      Go gives each a goroutine: the watch of a blocked write, delays
 //	the reader of a file     a read of a pipe blocks
+//	workers of an EventLoop  they poll, and wait for work
+//	its monitor              it waits for the clock
 //	both ends of simnet      they wait as on a network
 //	the world's own          the driver, clients, writes that wait
 //
@@ -42,8 +44,10 @@
 //
 // # What is not here
 //
-// The event loop and the poll transport: their events come from the kernel, which no bubble
-// controls. test/conformance and test/storm test them on real sockets, and actor tests the event
-// loop's hand-over. Go's own choice within a select with several channels that are ready is taken
-// out where it matters: the code looks at them in a fixed order first.
+// The poll transport: its events come from the kernel, which no bubble controls. test/conformance
+// and test/storm test it on real sockets. The event loop below it is here: actor's handover_test.go
+// runs its workers and its monitor over a poll set in memory, with handlers that block.
+//
+// Go's own choice within a select with several channels that are ready is taken out where it
+// matters: the code looks at them in a fixed order first.
 package sched

@@ -32,6 +32,13 @@ var Points = []Edit{
 	before("actor/mailbox.go", "			m.mu.Lock()\n			if m.stirred {\n"),
 	// A mailbox takes no more mail, and what was left in it has not been dropped.
 	before("actor/mailbox.go", "	for {\n		message, ok := m.Take()\n"),
+	// A worker has taken a turn that has not begun; its turn has returned, and it counts as inside.
+	before("actor/event_loop.go", "		w.inside.Add(1)\n		t.run()\n"),
+	after("actor/event_loop.go", "		t.run()\n"),
+	// The monitor has seen an event loop without work, and does not doze yet.
+	before("actor/monitor.go", "		if !c.doze() {\n"),
+	// An event loop is closed, and its monitor has not been told.
+	before("actor/event_loop_end.go", "	close(c.stop)\n"),
 	// The reader of a stream has an answer, and has not told.
 	before("connection/transport/stream.go", "		s.events.Readable(true)\n"),
 }

@@ -73,9 +73,13 @@ var matrix = []struct{ id, load string }{
 	{"P1", "a gigabyte each way at once through a proxy with a slow end"},
 	{"K1", "chat over three gateways and three nodes of a store, killed with -9 in turn"},
 	{"K2", "what a line and a session cost the cluster"},
+	{"K3", "clients of one node read nothing, then slowly; their owner on another writes all it may"},
+	{"K4", "clients of one node send at full speed; their owner on another is slow"},
+	{"K5", "messages by PID and echoes: the owner on the gateway's node, and on another"},
 	{"N1", "each seed run twice, also in another process: the same history"},
 	{"N2", "every order of two moves on two connections, without those that differ in independent steps only"},
 	{"N3", "schedules until a defect is found: in random order, by priorities, exhaustively"},
+	{"N5", "the event loop's hand-over: every order of two moves from ten beginnings, moves at random, and schedules until a defect is found"},
 	{"M", "defects put into the code on purpose"},
 }
 
