@@ -79,7 +79,7 @@ func (c *Connection) host(ctx actor.Context) {
 func (c *Connection) install(ctx actor.Context, again bool) {
 	if c.makeHandler(ctx) {
 		c.flags.tenure = serving
-		c.input.Need(0)
+		c.forgetNeed()
 		if r := c.rare.Load(); r != nil {
 			r.became = true
 		}

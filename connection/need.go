@@ -31,6 +31,15 @@ func (c *Connection) need(n, consumed, skipped int) {
 	}
 }
 
+// forgetNeed has a new handler wait for no number of bytes. The one before it may have panicked in
+// the call in which it asked for some.
+func (c *Connection) forgetNeed() {
+	c.input.Need(0)
+	if c.shown != nil {
+		_ = c.shown.buffer.Need(0)
+	}
+}
+
 // room returns how many more bytes may be unread. A read buffer that needs more than its size grows
 // in steps of its size, so that what follows a long frame comes with it.
 func (c *Connection) room() int {

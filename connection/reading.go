@@ -58,7 +58,7 @@ func (c *Connection) fetch() any {
 		}
 	}
 	if c.flags.inputEnded {
-		if c.flags.inputKnown {
+		if c.flags.inputKnown || c.state() != open { // the writer's end is all that is waited for
 			return c.hold()
 		}
 		c.signals.Or(signalInputEnded) // a new handler does not know of it

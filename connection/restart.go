@@ -13,10 +13,10 @@ import (
 //
 // The handler that panicked is discarded. The new one, from the same factory, gets Accepted (an
 // actor gets Started before), then the unread bytes as Data, even if no new bytes come. Bytes that
-// the failed call had consumed stay consumed, and a message that it was handling is lost. Writes
-// accepted before stay queued, and their completions still run. Pause, demand, addresses and PID
-// stay as they are. The new handler gets again the events that the old one got and that still hold:
-// Writable not ready, Draining, PeerClosed.
+// the failed call had consumed stay consumed, and a message that it was handling is lost. What it
+// needed by Buffer.Need is forgotten. Writes accepted before stay queued, and their completions
+// still run. Pause, demand, addresses and PID stay as they are. The new handler gets again the
+// events that the old one got and that still hold: Writable not ready, Draining, PeerClosed.
 //
 // A panic in Accepted, in a completion or in the factory counts as any other. A handler is not
 // replaced on a connection that is ending already, so not in Closed, and not after Close. An error

@@ -47,7 +47,7 @@ func (c *conn) unanswered(due func(o *operation) bool) {
 
 // prompt reports whether an operation is answered as soon as it is read.
 func prompt(o *operation) bool {
-	return o.op == history.Pause || o.op == history.Resume || o.op == history.Info && o.mail || o.op == history.Send
+	return o.op == history.Pause || o.op == history.Resume || o.op == history.Become || o.op == history.Info && o.mail || o.op == history.Send
 }
 
 // token judges the answer to the sender of a Write: a Token comes with a failure.

@@ -159,6 +159,46 @@ var good = map[string]func(t *tale){
 		t.open().sends("ab").data("ab", 0).fails(nil).call(history.Record{Call: history.Accepted, N: 1}).data("ab", 2).rest()
 		t.fails(nil).closed(protocol.ReasonHandlerPanic, &protocol.PanicError{Value: 1}, stats(0, 0)).over()
 	},
+	"a handler that needs more bytes than there are": func(t *tale) {
+		t.world.Options.ReadBufferSize = 4
+		t.open().sends("ab").asksFor(7, "ab", 1).rest().sends("cde").rest().op(history.Resume, alice).rest()
+		t.sends("fgh").data("bcdefgh", 5).rest().sends("x").data("ghx", 3).aborted(0, 0)
+	},
+	"a handler that needs more bytes than come": func(t *tale) {
+		t.open().sends("ab").asksFor(7, "ab", 1).sends("cd").rest().note(history.Finishing).lastData("bcd", 3).closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
+		t.of(2).open().sends("ab").asksFor(7, "ab", 1).sends("cd").rest().note(history.Resetting).data("bcd", 3)
+		t.closed(protocol.ReasonPeerReset, syscall.ECONNRESET, stats(0, 0)).over()
+	},
+	"a handler that takes a byte in each call": func(t *tale) {
+		t.open().sends("abc").asksFor(1, "abc", 1).asksFor(1, "bc", 1).asksFor(1, "c", 0).rest().aborted(0, 0)
+	},
+	"what is needed uses up no demand": func(t *tale) {
+		t.world.Options.ReadMode = connection.Pull
+		t.open().op(history.Resume, alice).sends("ab").asksFor(3, "ab", 0).rest().sends("c").data("abc", 3).rest().aborted(0, 0)
+	},
+	"handlers that make room for others": func(t *tale) {
+		t.world.Options.RestartHandler.Max = 1
+		var a, b, c int
+		t.open().sends("abc").data("abc", 1).asks(history.Become, alice, &a).becomes(a, 2).completes(a, nil).data("bc", 0).rest()
+		t.fails(nil).call(history.Record{Call: history.Accepted, Of: a, Handler: 3, N: 1}).data("bc", 1)
+		t.mails(history.Become, bob, "", &b).mails(history.Become, alice, "", &c).becomes(c, 4).becomes(b, 5).answer(b, nil).answer(c, nil).data("c", 1)
+		t.rest().aborted(0, 0)
+	},
+	"a handler that comes while another one needs more": func(t *tale) {
+		var a, b int
+		t.open().sends("ab").asksFor(7, "ab", 1).sends("cd").rest().asks(history.Become, alice, &a).becomes(a, 2).completes(a, nil)
+		t.asks(history.Become, alice, &b).becomes(b, 3).completes(b, nil).data("bcd", 3).rest().aborted(0, 0)
+	},
+	"a handler that comes while it is paused": func(t *tale) {
+		var id int
+		t.open().sends("ab").data("ab", 0).op(history.Pause, alice).rest().asks(history.Become, alice, &id).becomes(id, 2).completes(id, nil).rest()
+		t.op(history.Resume, alice).data("ab", 2).rest().aborted(0, 0)
+	},
+	"a Become that comes too late": func(t *tale) {
+		var a, b int
+		t.open().op(history.Close, alice).asks(history.Become, alice, &a).completes(a, protocol.ErrClosed).begins(protocol.ReasonLocalClosed, nil)
+		t.mails(history.Become, alice, "", &b).closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).answer(b, history.DeadLetter).over()
+	},
 	"a client that waits for its place": func(t *tale) {
 		t.world.MaxConnections = 1
 		t.open().of(2).note(history.Dialed).rest().of(1).aborted(0, 0)
@@ -245,6 +285,17 @@ var bad = map[Rule]map[string]func(t *tale){
 			t.world.Options.RestartHandler.Max = 1
 			t.open().call(history.Record{Call: history.Accepted, N: 1}).aborted(0, 0)
 		},
+		"a new handler after the end has begun": func(t *tale) {
+			var id int
+			t.open().asks(history.Become, alice, &id).op(history.Abort, alice).begins(protocol.ReasonLocalAborted, protocol.ErrAborted).becomes(id, 2).completes(id, nil)
+			t.closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 0)).over()
+		},
+		"a restart counted from before the Become": func(t *tale) {
+			t.world.Options.RestartHandler.Max = 1
+			var id int
+			t.open().fails(nil).call(history.Record{Call: history.Accepted, N: 1}).asks(history.Become, alice, &id)
+			t.call(history.Record{Call: history.Accepted, Of: id, N: 1}).completes(id, nil).aborted(0, 0)
+		},
 		"one new handler too many": func(t *tale) {
 			t.world.Options.RestartHandler.Max = 1
 			t.open().fails(nil).call(history.Record{Call: history.Accepted, N: 1}).fails(nil).call(history.Record{Call: history.Accepted, N: 2}).aborted(0, 0)
@@ -293,6 +344,54 @@ var bad = map[Rule]map[string]func(t *tale){
 			t.open().fails(errHandler).begins(protocol.ReasonHandlerError, errHandler).rest().note(history.Finishing).closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
 		},
 	},
+	LastHandler: {
+		"the old one": func(t *tale) {
+			var id int
+			t.becomes(0, 1).asks(history.Become, alice, &id).becomes(id, 2).completes(id, nil)
+			t.call(history.Record{Call: history.Message, Handler: 1}).aborted(0, 0)
+		},
+	},
+	BecomesOnce: {
+		"never": func(t *tale) {
+			t.open().op(history.Become, alice).rest().aborted(0, 0)
+		},
+		"twice": func(t *tale) {
+			var a, b int
+			t.open().asks(history.Become, alice, &a).becomes(a, 2).completes(a, nil)
+			t.asks(history.Become, alice, &b).becomes(b, 3).completes(b, nil).becomes(a, 4).aborted(0, 0)
+		},
+		"of another kind": func(t *tale) { t.open().op(history.Pause, alice).becomes(t.ids, 2).aborted(0, 0) },
+		"out of turn": func(t *tale) {
+			var a, b int
+			t.open().asks(history.Become, alice, &a).asks(history.Become, alice, &b).becomes(b, 2).becomes(a, 3).completes(a, nil).completes(b, nil).aborted(0, 0)
+		},
+		"the answer before the handler": func(t *tale) {
+			var id int
+			t.open().asks(history.Become, alice, &id).completes(id, nil).becomes(id, 2).aborted(0, 0)
+		},
+		"refused without a reason": func(t *tale) {
+			var id int
+			t.open().mails(history.Become, alice, "", &id).answer(id, protocol.ErrClosed).aborted(0, 0)
+		},
+		"refused, and there": func(t *tale) {
+			var id int
+			t.open().mails(history.Become, alice, "", &id).becomes(id, 2).op(history.Abort, alice).answer(id, protocol.ErrClosed)
+			t.closed(protocol.ReasonLocalAborted, protocol.ErrAborted, stats(0, 0)).over()
+		},
+	},
+	NeededFirst: {
+		"too few": func(t *tale) { t.open().sends("ab").asksFor(4, "ab", 0).sends("c").data("abc", 3).aborted(0, 0) },
+		"a Resume, and too few": func(t *tale) {
+			t.open().sends("ab").asksFor(4, "ab", 0).op(history.Resume, alice).data("ab", 2).aborted(0, 0)
+		},
+	},
+	Exactly: {
+		"more than was left": func(t *tale) {
+			var id int
+			t.open().sends("ab").data("ab", 1).asks(history.Become, alice, &id).sends("c").becomes(id, 2).completes(id, nil).data("bc", 2).aborted(0, 0)
+		},
+		"more than the call before left": func(t *tale) { t.open().sends("ab").asksFor(1, "ab", 1).sends("c").data("bc", 2).aborted(0, 0) },
+	},
 	InputPrefix: {
 		"other bytes":     func(t *tale) { t.open().sends("ab").data("ax", 2).aborted(0, 0) },
 		"one is missing":  func(t *tale) { t.open().sends("abc").data("bc", 2).aborted(0, 0) },
@@ -333,6 +432,14 @@ var bad = map[Rule]map[string]func(t *tale){
 	},
 	ReadBound: {
 		"one byte more": func(t *tale) { t.world.Options.ReadBufferSize = 2; t.open().sends("abc").data("abc", 3).aborted(0, 0) },
+		"one byte more than a step": func(t *tale) {
+			t.world.Options.ReadBufferSize = 2
+			t.open().sends("ab").asksFor(3, "ab", 0).sends("cde").data("abcde", 5).aborted(0, 0)
+		},
+		"more than a handler may need": func(t *tale) {
+			t.world.Options.ReadBufferSize, t.world.Options.MaxReadBufferSize = 2, 3
+			t.open().sends("ab").asksFor(3, "ab", 0).sends("cd").data("abcd", 4).aborted(0, 0)
+		},
 	},
 	EOFLast: {
 		"not the last": func(t *tale) {
@@ -357,6 +464,12 @@ var bad = map[Rule]map[string]func(t *tale){
 		"a lost wake-up": func(t *tale) { t.open().sends("a").rest().data("a", 1).aborted(0, 0) },
 		"held back by writes that have gone": func(t *tale) {
 			t.open().write(alice, "x", nil, nil).sends("a").rest().data("a", 1).aborted(1, 0)
+		},
+		"as much as is needed":      func(t *tale) { t.open().sends("a").asksFor(3, "a", 0).sends("bc").rest().data("abc", 3).aborted(0, 0) },
+		"a call that was asked for": func(t *tale) { t.open().sends("abc").asksFor(1, "abc", 1).rest().data("bc", 2).aborted(0, 0) },
+		"unread bytes for a new handler": func(t *tale) {
+			var id int
+			t.open().sends("abc").data("abc", 1).asks(history.Become, alice, &id).becomes(id, 2).completes(id, nil).rest().data("bc", 2).aborted(0, 0)
 		},
 		"an end of the peer's that is not seen": func(t *tale) {
 			t.open().note(history.Finishing).rest().closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
@@ -603,6 +716,10 @@ var bad = map[Rule]map[string]func(t *tale){
 		"unasked": func(t *tale) {
 			t.world.Options.ReadMode = connection.Pull
 			t.open().sends("a").data("a", 1).aborted(0, 0)
+		},
+		"one that consumed something, and needed more": func(t *tale) {
+			t.world.Options.ReadMode = connection.Pull
+			t.open().op(history.Resume, alice).sends("ab").asksFor(3, "ab", 1).sends("cd").data("bcd", 3).aborted(0, 0)
 		},
 		"one too many": func(t *tale) {
 			t.world.Options.ReadMode = connection.Pull

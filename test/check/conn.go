@@ -44,7 +44,10 @@ type conn struct {
 	water    bool         // the last Writable said ready; at first it could have
 	watered  bool
 	drained  int
+	becomes  becomes
 	restarts []time.Duration // of the handler
+	// Those of the handlers of one kind: since the last Become.
+	replacements int
 }
 
 // resting is the state that a Rest found.
@@ -146,6 +149,7 @@ func (c *conn) enterCall(r *history.Record) {
 			c.permits.take(c)
 		}
 		c.accepted = true
+		c.becomes.kind, c.becomes.handler = r.Of, r.Handler
 	case history.Data:
 		c.input.data(c, r)
 		c.pauses.data(c)
@@ -213,6 +217,8 @@ func (c *conn) begin(r *history.Record) {
 		c.input.budget++
 	case history.Detach:
 		c.permits.give(c)
+	case history.Become:
+		c.becomes.begin(o)
 	case history.SetTimeouts:
 		c.causes.timeouts.begin(&c.world.Options, o, *r.Limits)
 	default:
@@ -232,6 +238,9 @@ func (c *conn) end(r *history.Record) {
 		c.room.outcome(c, o, r)
 	case o.op == history.Wait:
 		c.waits.end(c, o, r)
+	case o.op == history.Become:
+		o.end = c.at
+		c.becomes.end(c, o, r.Err)
 	default:
 		o.end = c.at
 		c.ledger.info(c, r.Info)
@@ -266,6 +275,8 @@ func (c *conn) told(r *history.Record) {
 		c.room.outcome(c, o, r)
 	case history.Pause, history.Resume:
 		c.pauses.told(c, o)
+	case history.Become:
+		c.becomes.told(c, o)
 	case history.Info:
 		c.ledger.info(c, r.Info)
 	default:

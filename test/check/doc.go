@@ -9,6 +9,7 @@
 //	causes.go         what may have ended it, and what surely did
 //	timeouts.go       the limits of time that it may have
 //	order_g1.go …     the rules, a file for each guarantee
+//	become_g1.go      of those of G1, what concerns handlers that come by Become
 //	rest.go           what must have happened when nothing moves any more
 //
 // Records of concurrent goroutines do not tell which goroutine was first. The rules therefore

@@ -27,8 +27,11 @@ type input struct {
 	told      bool   // PeerClosed came
 	calls     int    // Data since the last Rest
 	allCalls  int
-	unreadWas int // at the last Rest
-	budget    int // Resumes that may still force a call
+	unreadWas int  // at the last Rest
+	budget    int  // Resumes that may still force a call
+	need      int  // how many unread bytes the handler waits for, 0: no number of them
+	owed      bool // a call with the unread bytes: a new handler has not seen them, or the last one wants them once more
+	beyond    int  // how many bytes more than these such a call may show, as they came for what an old handler needed
 }
 
 func (in *input) peer(c *conn, r *history.Record) {
@@ -64,20 +67,27 @@ func (in *input) data(c *conn, r *history.Record) {
 	if !bytes.HasPrefix(r.Bytes, in.unread) {
 		c.fail(UnreadLeads, "%d bytes were left, %d are shown", len(in.unread), len(r.Bytes))
 	}
-	if most := c.world.Options.ReadBufferSize; len(r.Bytes) > most {
+	if most := max(in.most(c), len(in.unread)+in.beyond); len(r.Bytes) > most {
 		c.fail(ReadBound, "%d bytes of at most %d", len(r.Bytes), most)
 	}
 	if end > in.shown {
 		c.causes.came(r.At)
 	}
+	if len(r.Bytes) < in.need && !r.EOF && !in.gone {
+		c.fail(NeededFirst, "%d bytes of %d", len(r.Bytes), in.need)
+	}
+	if in.owed && len(r.Bytes) > len(in.unread)+in.beyond {
+		c.fail(Exactly, "%d bytes were left, %d are shown", len(in.unread), len(r.Bytes))
+	}
 	news := end > in.shown || r.EOF && !in.eof && len(r.Bytes) > 0
 	switch {
-	case news:
+	case news, in.owed:
 	case in.budget > 0 && len(r.Bytes) > 0:
 		in.budget--
 	default:
 		c.fail(NewsOrResume, "%d bytes, all shown before", len(r.Bytes))
 	}
+	in.need, in.owed, in.beyond = 0, false, 0
 	in.shownAt = r.At
 	in.end(c, r, end)
 	in.last = r.Bytes
@@ -107,9 +117,43 @@ func (in *input) left(c *conn, r *history.Record) {
 	in.consumed += r.N
 	in.shownAt = r.At
 	in.unread = in.last[r.N:]
-	if r.N == 0 && len(in.last) >= c.world.Options.ReadBufferSize && !c.world.Options.HoldFullReadBuffer {
+	if !r.Failed && !in.eof {
+		in.needs(r)
+	}
+	if len(in.unread) >= in.most(c) && !c.world.Options.HoldFullReadBuffer {
 		c.causes.add(protocol.ReasonReadBufferFull)
 	}
+}
+
+// needs notes what the handler needs after a Data.
+func (in *input) needs(r *history.Record) {
+	switch {
+	case r.Need > len(in.unread):
+		in.need = r.Need
+		if r.N == 0 {
+			in.allCalls-- // it has used up no demand
+		}
+	case r.Need > 0 && r.N > 0:
+		in.owed = len(in.unread) > 0
+	}
+}
+
+// most returns how many bytes may be shown at once: the read buffer grows in steps of its size.
+func (in *input) most(c *conn) int {
+	size := c.world.Options.ReadBufferSize
+	if n := in.need; n > size {
+		return max(n, min((n+size-1)/size*size, c.world.Options.MaxReadBufferSize))
+	}
+	return size
+}
+
+// replaced notes a new handler. What was needed before it is forgotten, and what came for that is
+// unread.
+func (in *input) replaced(c *conn) {
+	if in.need > 0 {
+		in.beyond = max(0, in.most(c)-len(in.unread))
+	}
+	in.need, in.owed = 0, len(in.unread) > 0
 }
 
 func (in *input) peerClosed(c *conn) {

@@ -16,8 +16,9 @@ func (c *conn) order(r *history.Record) {
 	if c.closed != nil {
 		c.fail(ClosedLast, "%v comes after Closed", r.Call)
 	}
+	c.becomes.call(c, r)
 	switch {
-	case c.broken && r.Call == history.Accepted:
+	case c.accepted && r.Call == history.Accepted && (c.broken || c.becomes.brings(r)):
 		c.replaced(r)
 		return
 	case c.broken && r.Call == history.Data:
@@ -55,19 +56,36 @@ func (c *conn) toldAtRest() {
 	}
 }
 
-// replaced notes a handler in the place of one that panicked. The new one is told the current state
-// again, and is shown unread bytes again.
+// replaced notes a handler in the place of one that panicked, or had to make room for it. The new
+// one is told the current state again, and is shown unread bytes again.
 func (c *conn) replaced(r *history.Record) {
-	c.broken = false
-	c.restarts = append(c.restarts, r.At)
-	within := slices.DeleteFunc(slices.Clone(c.restarts), func(at time.Duration) bool { return r.At-at >= c.world.Options.RestartHandler.Within })
-	if most := c.world.Options.RestartHandler.Max; r.N != len(c.restarts) || len(within) > most {
-		c.fail(AcceptedFirst, "restart %d, said to be %d, with %d lately of at most %d", len(c.restarts), r.N, len(within), most)
+	if c.closing != nil {
+		c.fail(AcceptedFirst, "for another handler, after the end has begun")
 	}
+	if c.becomes.brings(r) {
+		c.becomes.comes(c, r)
+		if r.N != 0 && !c.broken { // the first one may have panicked before it had its Accepted
+			c.fail(AcceptedFirst, "restart %d of a handler that a Become has brought", r.N)
+		}
+		c.replacements = r.N
+	} else {
+		c.restarted(r)
+	}
+	c.broken = false
 	c.causes.replaced()
 	c.watered, c.drained, c.input.told = false, 0, false
 	c.room.replaced()
-	c.input.budget++
+	c.input.replaced(c)
+}
+
+// restarted checks a handler in the place of one that panicked.
+func (c *conn) restarted(r *history.Record) {
+	c.replacements++
+	c.restarts = append(c.restarts, r.At)
+	within := slices.DeleteFunc(slices.Clone(c.restarts), func(at time.Duration) bool { return r.At-at >= c.world.Options.RestartHandler.Within })
+	if most := c.world.Options.RestartHandler.Max; r.N != c.replacements || len(within) > most {
+		c.fail(AcceptedFirst, "restart %d, said to be %d, with %d lately of at most %d", c.replacements, r.N, len(within), most)
+	}
 }
 
 // orderAtEnd judges a connection that gets no more records.

@@ -31,6 +31,7 @@ func (c *conn) rest() {
 	if c.closing != nil && c.output.fin && c.closing.Reason != protocol.ReasonPeerReset { // then the FIN came before the end
 		c.permits.give(c)
 	}
+	c.becomes.rest(c)
 	c.input.settle()
 	c.unanswered(prompt)
 	c.toldAtRest()
@@ -44,20 +45,21 @@ func (c *conn) rest() {
 // inputAtRest looks for input that waits although nothing prevents it from being shown.
 func (c *conn) inputAtRest() {
 	possible := c.causes.byNow(c)
-	if possible&^peerReasons != 0 || !c.gateOpen() || len(c.input.unread) >= c.world.Options.ReadBufferSize {
+	in := &c.input
+	if possible&^peerReasons != 0 || !c.gateOpen() || len(in.unread) >= in.most(c) && !in.owed {
 		return
 	}
-	in := &c.input
-	waits := in.sending || in.shown != len(in.sent)
+	enough := in.need <= len(in.sent)-in.consumed
+	waits := in.owed || enough && (in.sending || in.shown != len(in.sent))
 	asked := c.pauses.resumed && in.calls == 0
-	if possible == 0 && asked && in.unreadWas > 0 {
+	if possible == 0 && asked && enough && in.unreadWas > 0 {
 		c.fail(ResumeForces, "%d unread bytes", in.unreadWas)
 	}
 	willing := c.pauses.now == running && !c.pauses.counted && c.world.Options.ReadMode == connection.Push
 	switch {
 	case possible == 0 && (willing || asked) && waits:
 		c.fail(InputAtRest, "%d of %d bytes shown, more to come: %v", in.shown, len(in.sent), in.sending)
-	case possible != 0 && willing && !in.told && c.closed == nil && c.waits.none() && c.outstanding() <= c.world.Network: // all is flushed
+	case possible != 0 && willing && !in.owed && !in.told && c.closed == nil && c.waits.none() && c.outstanding() <= c.world.Network: // all is flushed
 		c.fail(InputAtRest, "the peer has ended, and nothing came of it: %d of %d bytes shown", in.shown, len(in.sent))
 	}
 }

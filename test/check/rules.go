@@ -10,11 +10,15 @@ const (
 	NoOverlap     Rule = "G1: calls of one connection do not overlap"
 	ClosingOnce   Rule = "G1: Closing comes once, at once, with the reason of the end"
 	FirstCause    Rule = "G1: the first cause of the end is its reason"
+	LastHandler   Rule = "G1: a call comes to the handler that was last given Accepted"
+	BecomesOnce   Rule = "G1: a Become that is not refused brings one handler, in its turn"
 
 	InputPrefix   Rule = "G2: the bytes shown are a prefix of what the peer sent"
 	UnreadLeads   Rule = "G2: unread bytes lead the next Data"
-	NewsOrResume  Rule = "G2: no Data without new bytes or a Resume"
-	ReadBound     Rule = "G2: no more than ReadBufferSize is shown"
+	NewsOrResume  Rule = "G2: no Data without new bytes, a Resume, a Need or a new handler"
+	ReadBound     Rule = "G2: no more than ReadBufferSize is shown, or than the handler needs"
+	NeededFirst   Rule = "G2: no Data before the bytes that the handler needs, or the end of the stream"
+	Exactly       Rule = "G2: a new handler is shown exactly the unread bytes first"
 	EOFLast       Rule = "G2: EOF marks the last Data, after the peer's FIN"
 	AllShown      Rule = "G2: all that was received before FIN or RST is shown"
 	UnreadCounted Rule = "G2: what the handler did not consume is counted as unread"
@@ -76,8 +80,8 @@ const (
 
 // Rules are all of them.
 var Rules = []Rule{
-	AcceptedFirst, ClosedLast, NoOverlap, ClosingOnce, FirstCause,
-	InputPrefix, UnreadLeads, NewsOrResume, ReadBound, EOFLast, AllShown, UnreadCounted, InputAtRest, ResumeForces, NoDataAfter, PeerClosedTwo,
+	AcceptedFirst, ClosedLast, NoOverlap, ClosingOnce, FirstCause, LastHandler, BecomesOnce,
+	InputPrefix, UnreadLeads, NewsOrResume, ReadBound, NeededFirst, Exactly, EOFLast, AllShown, UnreadCounted, InputAtRest, ResumeForces, NoDataAfter, PeerClosedTwo,
 	Books, OutputPrefix, RefusedWrite, WholeAtFIN, FlushedEnd, OrderlyEnd, AllOrNothing,
 	CompletesOnce, CompletesBefore, SuccessIsGone, FailureIsEnd, CompletesAtRest,
 	QueueBound, BufferBound, RightError, CountFirst, Alternating,

@@ -75,6 +75,18 @@ func (t *tale) data(text string, consumed int) *tale {
 	return t.leave(history.Data, t.enter(history.Record{Call: history.Data, Bytes: []byte(text)}), consumed, nil, false)
 }
 
+// asksFor is data after which the handler needs a number of bytes.
+func (t *tale) asksFor(need int, text string, consumed int) *tale {
+	t.data(text, consumed)
+	t.records[len(t.records)-1].Need = need
+	return t
+}
+
+// becomes is an Accepted of a new handler, by a Become.
+func (t *tale) becomes(of, handler int) *tale {
+	return t.call(history.Record{Call: history.Accepted, Of: of, Handler: handler})
+}
+
 func (t *tale) lastData(text string, consumed int) *tale {
 	return t.leave(history.Data, t.enter(history.Record{Call: history.Data, Bytes: []byte(text), EOF: true}), consumed, nil, false)
 }

@@ -172,6 +172,29 @@ func TestAHandlerCannotNeedMoreThanMaxReadBufferSize(t *testing.T) {
 	})
 }
 
+func TestWhatAHandlerNeededThatPanickedIsForgotten(t *testing.T) {
+	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
+		for _, consumed := range []int{0, 2, 5} {
+			first := true
+			s := w.upgradable(factory, script{data: func(_ *tape, b *protocol.Buffer) error {
+				if !first {
+					b.Discard(b.Len())
+					return nil
+				}
+				first = false
+				b.Discard(consumed)
+				assert.NoError(w.t, b.Need(100))
+				panic(errBroken)
+			}}, restarting(1))
+			p, tape := s.connect()
+			p.send("first")
+			tape.await("again")
+			p.send("next")
+			tape.sees("firstnext")
+		}
+	})
+}
+
 func TestWhatIsNeededUsesUpNoDemand(t *testing.T) {
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		taken := make(chan string, 8)

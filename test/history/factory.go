@@ -8,17 +8,26 @@ import (
 )
 
 // Watch returns a factory with the handlers of factory. It records every call, and every operation
-// through the sockets they get.
-func (r *Recorder) Watch(factory tcpactor.Factory) tcpactor.Factory { return &watched{r, factory} }
+// through the sockets they get. The handlers that a Become of such a socket names are watched too.
+func (r *Recorder) Watch(factory tcpactor.Factory) tcpactor.Factory { return &watched{r, factory, 0} }
+
+// watch is Watch for the factory of a Become. One that makes no handlers stays as it is.
+func (r *Recorder) watch(factory tcpactor.Factory, of int) tcpactor.Factory {
+	if factory == nil {
+		return nil
+	}
+	return &watched{r, factory, of}
+}
 
 type watched struct {
 	recorder *Recorder
 	factory  tcpactor.Factory
+	of       int // the Become that named it, 0: none
 }
 
 // Open implements tcpactor.Factory.
 func (w *watched) Open() tcpactor.Receiver {
-	return &receiver{recorder: w.recorder, inner: w.factory.Open()}
+	return &receiver{recorder: w.recorder, inner: w.factory.Open(), number: w.recorder.handler(), of: w.of}
 }
 
 // Validate asks the factory itself.
@@ -35,6 +44,8 @@ type receiver struct {
 	inner      tcpactor.Receiver
 	socket     *Socket
 	conn       int
+	number     int            // of all handlers
+	of         int            // the Become that it came with, 0: none
 	delivering protocol.Event // a native actor gets an event through a second Receive inside the first
 	failed     bool           // before Accepted
 }
@@ -97,7 +108,7 @@ func (r *receiver) event(ctx actor.Context, event protocol.Event) error {
 			r.tellFailure()
 		}
 		m.Socket = r.socket
-		enter.Call, enter.N = Accepted, m.Restarts
+		enter.Call, enter.N, enter.Of = Accepted, m.Restarts, r.of
 	case *protocol.Data:
 		buffer = m.Buffer
 		m.Socket = r.socket
@@ -131,12 +142,12 @@ func (r *receiver) event(ctx actor.Context, event protocol.Event) error {
 
 // call delivers a message between its two records.
 func (r *receiver) call(ctx actor.Context, message any, enter Record, buffer *protocol.Buffer) (err error) {
-	enter.What, enter.Conn = Enter, r.conn
+	enter.What, enter.Conn, enter.Handler = Enter, r.conn, r.number
 	leave := Record{What: Leave, Call: enter.Call, Conn: r.conn, ID: r.recorder.begin(enter), Failed: true}
 	defer func() {
 		leave.Err = err
 		if buffer != nil {
-			leave.N = len(enter.Bytes) - buffer.Len()
+			leave.N, leave.Need = len(enter.Bytes)-buffer.Len(), buffer.Needed()
 		}
 		r.recorder.add(leave)
 	}()

@@ -115,7 +115,7 @@ func TestCallsOperationsAndThePeerAreRecordedInOrder(t *testing.T) {
 	require.Contains(t, []int{0, 1, 2}, dialed, "the two sides do not wait for each other")
 	lines = slices.Delete(lines, dialed, dialed+1)
 	assert.Equal(t, []string{
-		"conn 1 enter Accepted", "conn 1 leave Accepted",
+		"conn 1 enter Accepted handler 1", "conn 1 leave Accepted",
 		`conn 1 sending 5 bytes "hello"`, "conn 1 sent n=5",
 		`conn 1 enter Data 5 bytes "hello"`,
 		`conn 1 begin Write by -1 n=5 5 bytes "hello"`, "conn 1 end n=5",
@@ -164,7 +164,7 @@ func TestEveryCommandByMailIsAnsweredToItsOperation(t *testing.T) {
 	records := conversation(t, e.handlers(), func(_ *Recorder, m *Mail, _ *Peer) {
 		socket := (<-e.socket).As(1)
 		for _, command := range []protocol.Command{
-			&protocol.Write{}, &protocol.Pause{}, &protocol.Resume{Credit: 3}, &protocol.CloseWrite{}, &protocol.Detach{},
+			&protocol.Write{}, &protocol.Pause{}, &protocol.Resume{Credit: 3}, &protocol.Become{Handler: e.handlers()}, &protocol.CloseWrite{}, &protocol.Detach{},
 			&protocol.Unlink{PID: socket.PID()}, &protocol.Close{}, &protocol.Abort{},
 		} {
 			m.Command(socket, command, true)
@@ -181,7 +181,47 @@ func TestEveryCommandByMailIsAnsweredToItsOperation(t *testing.T) {
 		default:
 		}
 	}
-	assert.Equal(t, map[Op]int{Write: 1, Pause: 1, Resume: 1, CloseWrite: 1, Detach: 1, Other: 1, Close: 1, Abort: 1, Info: 1}, answered)
+	assert.Equal(t, map[Op]int{Write: 1, Pause: 1, Resume: 1, CloseWrite: 1, Detach: 1, Become: 1, Other: 1, Close: 1, Abort: 1, Info: 1}, answered)
+}
+
+// needy asks for a byte more than it is shown, and consumes one.
+type needy struct{ echo }
+
+func (n needy) Data(_ protocol.Socket, b *protocol.Buffer) error {
+	b.Discard(1)
+	return b.Need(b.Len() + 1)
+}
+
+func TestTheHandlersOfABecomeAreRecordedAndWhatTheyNeed(t *testing.T) {
+	e := echo{make(chan *Socket, 4)}
+	to := tcpactor.Handlers(func() tcpactor.Handler { return needy{e} })
+	records := conversation(t, e.handlers(), func(_ *Recorder, m *Mail, p *Peer) {
+		socket := (<-e.socket).As(1)
+		assert.Error(t, socket.Become(nil))
+		assert.NoError(t, socket.Become(to))
+		socket.Do(&protocol.Become{Handler: to}, func(error) {})
+		m.Command(socket, &protocol.Become{Handler: to}, true)
+		synctest.Wait()
+		_, err := p.Write([]byte("abc"))
+		require.NoError(t, err)
+	})
+	var becomes, of, needs []int
+	for _, r := range records {
+		switch {
+		case r.Op == Become:
+			becomes = append(becomes, r.ID)
+		case r.What == Enter && r.Call == Accepted:
+			of = append(of, r.Of)
+			assert.Equal(t, len(of), r.Handler)
+		case r.What == Leave && r.Call == Data:
+			needs = append(needs, r.Need)
+		case r.What == Enter && r.Call == Data:
+			assert.Equal(t, 4, r.Handler)
+		}
+	}
+	require.Len(t, becomes, 4)
+	assert.Equal(t, append([]int{0}, becomes[1:]...), of, "the first one had no handler")
+	assert.Equal(t, []int{3, 2}, needs, "of the bytes that came, and at the end")
 }
 
 func TestAWriteThatWaitsIsRecordedWithItsContext(t *testing.T) {

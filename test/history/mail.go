@@ -86,6 +86,7 @@ func (m *Mail) Command(s *Socket, command protocol.Command, asked bool) {
 		begin.N = c.Credit
 	}
 	id := m.begin(s, begin)
+	m.recorder.watchHandler(command, id)
 	if begin.Token {
 		write.Token = id
 	}
@@ -203,6 +204,8 @@ func opOf(command protocol.Command) Op {
 		return Abort
 	case *protocol.Detach:
 		return Detach
+	case *protocol.Become:
+		return Become
 	default:
 		return Other
 	}

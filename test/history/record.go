@@ -24,7 +24,9 @@ type Record struct {
 	By      int  // the issuer, see Turn: operations of one issuer come one after the other
 	From    int  // the sender of mail, from 1; 0: there is none
 	ID      int  // of the operation; of the call, from its Enter to its Leave
-	Of      int  // Enter of a Completion or a Message: the operation it belongs to
+	Of      int  // Enter of a Completion or a Message: the operation it belongs to; of an Accepted: the Become whose handler it is, 0: none
+	Handler int  // Enter of a call of a handler: which one, from 1 over the world
+	Need    int  // Leave of Data: how many unread bytes the handler needs, 0: no number of them
 	N       int  // how many bytes, what credit, how many restarts
 	Room    int  // of a refusal, of a slow consumer's EndBegun: how many bytes more the network takes for the peer, plus 1; 0: not known
 	Bytes   []byte
@@ -56,12 +58,13 @@ const (
 	Parted
 	Healed
 
-	// Enter is the beginning of a handler call: Call, ID; Accepted: N restarts; Data: Bytes, EOF;
+	// Enter is the beginning of a handler call: Call, ID, Handler; Accepted: N restarts, Of; Data:
+	// Bytes, EOF;
 	// Writable: Ready; Closed: Closed; Completion and Message: Of, Err, Room; EndBegun: Closing,
 	// Room.
 	Enter
-	// Leave is its end: Call, ID, Failed, Err as returned; Data: N bytes were consumed. Without a
-	// Call: Proto.Actor's own Started, Stopping or Stopped failed in a handler.
+	// Leave is its end: Call, ID, Failed, Err as returned; Data: N bytes were consumed, Need.
+	// Without a Call: Proto.Actor's own Started, Stopping or Stopped failed in a handler.
 	Leave
 
 	// Begin is the beginning of an operation: Op, ID, By, Mail, Asked; Write, Wait: Bytes, N of
@@ -132,6 +135,7 @@ const (
 	Send
 	Detach
 	SetTimeouts
+	Become
 	Other // a command that is none of these
 )
 

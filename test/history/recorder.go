@@ -22,6 +22,7 @@ type Recorder struct {
 	records []Record
 	memory  []byte // for copies of buffers that records keep
 	ids     int
+	opened  int            // handlers
 	conns   []end          // by number, from 1
 	names   map[string]int // by the client's address
 	pids    map[string]int // by the actor's id
@@ -109,6 +110,14 @@ func (r *Recorder) add(record Record) {
 	r.mu.Lock()
 	r.append(record)
 	r.mu.Unlock()
+}
+
+// handler returns the number of a handler that is about to be opened.
+func (r *Recorder) handler() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opened++
+	return r.opened
 }
 
 // begin records the beginning of an operation or a call, which gets its number.

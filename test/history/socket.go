@@ -199,9 +199,25 @@ func (s *Socket) Do(command protocol.Command, done func(error)) {
 		begin.N = m.Credit
 	}
 	id := s.begin(op, begin)
+	s.recorder.watchHandler(command, id)
 	s.Socket.Do(command, s.completion(id, done))
 	if op != Write {
 		s.end(id, 0, nil)
+	}
+}
+
+// Become implements protocol.Socket.
+func (s *Socket) Become(handler protocol.Factory) error {
+	id := s.begin(Become, Record{})
+	err := s.Socket.Become(s.recorder.watch(handler, id))
+	s.end(id, 0, err)
+	return err
+}
+
+// watchHandler makes a Become name a handler that is watched.
+func (r *Recorder) watchHandler(command protocol.Command, id int) {
+	if m, ok := command.(*protocol.Become); ok && m != nil {
+		m.Handler = r.watch(m.Handler, id)
 	}
 }
 

@@ -12,7 +12,7 @@ var whats = [...]string{
 
 var calls = [...]string{"", "Accepted", "Data", "PeerClosed", "Writable", "Draining", "Message", "Completion", "Closing", "Closed", "TLSStarted"}
 
-var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Detach", "SetTimeouts", "Other"}
+var ops = [...]string{"", "Write", "File", "Wait", "Pause", "Resume", "Close", "CloseWrite", "Abort", "Stop", "Poison", "Info", "Send", "Detach", "SetTimeouts", "Become", "Other"}
 
 func (w What) String() string { return whats[w] }
 func (c Call) String() string { return calls[c] }
@@ -39,6 +39,9 @@ func (r Record) String() string {
 	if r.Of != 0 {
 		fmt.Fprintf(&b, " of #%d", r.Of)
 	}
+	if r.Call == Accepted && r.Handler != 0 {
+		fmt.Fprintf(&b, " handler %d", r.Handler)
+	}
 	if r.By != 0 {
 		fmt.Fprintf(&b, " by %d", r.By)
 	}
@@ -54,6 +57,9 @@ func (r Record) String() string {
 	word(r.Failed, "failed")
 	if r.N != 0 {
 		fmt.Fprintf(&b, " n=%d", r.N)
+	}
+	if r.Need != 0 {
+		fmt.Fprintf(&b, " need=%d", r.Need)
 	}
 	if len(r.Bytes) > 0 {
 		fmt.Fprintf(&b, " %d bytes %.12q", len(r.Bytes), r.Bytes)

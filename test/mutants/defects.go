@@ -133,6 +133,50 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "need-outlives-its-handler", Guarantee: "G2",
+		What: "a handler waits for the bytes that the one before it needed, which panicked in that call",
+		File: "connection/host.go",
+		Old:  "		c.forgetNeed()\n",
+		New:  "		c.input.Need(0)\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestWhatAHandlerNeededThatPanickedIsForgotten$/^handlers$/^simnet$"},
+			{Package: "test/sim", Tests: "^TestSim$"},
+		},
+	},
+	{
+		Name: "resume-overtakes-need", Guarantee: "G2",
+		What: "a Resume brings Data before the bytes that the handler needs are there",
+		File: "connection/reading.go",
+		Old:  " && c.input.Len() >= c.input.Needed() {\n",
+		New:  " {\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAResumeBringsNoDataBeforeWhatIsNeeded$/^handlers$/^simnet$"},
+			{Package: "test/sim", Tests: "^TestSim$"},
+		},
+	},
+	{
+		Name: "need-uses-up-demand", Guarantee: "G6",
+		What: "a Data that only asks for more bytes uses up the demand of the frame",
+		File: "connection/need.go",
+		Old:  "			c.demand.Store(demand + 1) // the call has not counted\n",
+		New:  "			c.demand.Store(demand)\n",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestWhatIsNeededUsesUpNoDemand$/^handlers$/^simnet$"},
+			{Package: "test/sim", Tests: "^TestSim$"},
+		},
+	},
+	{
+		Name: "restarts-outlive-become", Guarantee: "G1",
+		What: "the handler of a Become is told of restarts that were not its own",
+		File: "connection/become.go",
+		Old:  "	rare.replaced.Store(0)\n",
+		New:  "",
+		CaughtBy: []check{
+			{Package: "test/conformance", Tests: "^TestAfterAPanicTheNewHandlersSuccessorIsOfItsKind$/^handlers$/^simnet$"},
+			{Package: "test/sim", Tests: "^TestSim$"},
+		},
+	},
+	{
 		Name: "plain-text-shown-as-tls", Guarantee: "G2",
 		What: "after a StartTLS plain text is read and shown until the last writes before it are out",
 		File: "connection/reading.go",

@@ -34,7 +34,9 @@ var searched = strings.Fields(`
 	messages-count-as-traffic half-closed-for-ever shutdown-does-not-wait work-cut-off-in-silence
 	write-lost-in-silence reset-reads-as-fin closed-overtakes-closing mail-lost-behind-closing
 	room-not-told full-queue-not-written waiting-write-forgotten waiting-writes-mixed sender-not-told
-	handler-at-work-is-idle pause-is-silence blocked-in-silence short-file-unbooked`)
+	handler-at-work-is-idle pause-is-silence blocked-in-silence short-file-unbooked
+	need-ignored incomplete-frame-unshown need-outlives-its-handler resume-overtakes-need
+	become-drops-unread become-in-vain restarts-outlive-become`)
 
 // handedOver are the defects of actors' turns and of the event loop's hand-over, which the stages
 // of package actor can meet.

@@ -4,6 +4,7 @@
 //	world_test.go      one world: a listener, its connections, their peers, and how all of it ends
 //	driver_test.go     what is done to it, one random operation after another
 //	handler_test.go    handlers that behave at random, behind each of the three forms
+//	changes_test.go    handlers that need a number of bytes, take frames, or make room for others
 //	waits_test.go      writes that wait for room, in handlers and outside of them
 //	client_test.go     the peers
 //	ends_test.go       the network at their ends: whether it takes more, and when all is at rest

@@ -169,7 +169,7 @@ func (w *world) write(rng *rand.Rand, socket *history.Socket, p *player) {
 // operate performs an operation that does not end the connection, for the issuer that socket is of.
 func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 	asked := rng.IntN(4) > 0
-	switch rng.IntN(18) {
+	switch rng.IntN(19) {
 	case 0:
 		socket.Pause()
 	case 1, 2:
@@ -201,6 +201,8 @@ func (w *world) operate(rng *rand.Rand, socket *history.Socket, p *player) {
 		w.cancel(rng)
 	case 14:
 		w.limit(rng, socket)
+	case 15:
+		w.become(rng, socket, p)
 	default:
 		w.write(rng, socket, p)
 	}

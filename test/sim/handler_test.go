@@ -19,10 +19,17 @@ import (
 // and its connection.
 type player struct {
 	w      *world
+	kind   kind
 	rng    *rand.Rand
 	socket *history.Socket
-	ended  atomic.Bool
-	late   atomic.Int64
+	*life
+}
+
+// life is what the players of one connection share: whether it has ended, and how many completions
+// came later than that.
+type life struct {
+	ended atomic.Bool
+	late  atomic.Int64
 }
 
 // errHandler is the error of a player's handler.
@@ -30,12 +37,24 @@ var errHandler = errors.New("handler fails")
 
 func (p *player) accepted(socket protocol.Socket) error {
 	p.socket = socket.(*history.Socket)
-	p.rng = rand.New(rand.NewPCG(p.w.seed, uint64(p.socket.Conn())))
+	p.rng = rand.New(rand.NewPCG(p.w.seed+p.kind.salt, uint64(p.socket.Conn())))
 	p.w.join(p)
 	return p.act()
 }
 
 func (p *player) data(b *protocol.Buffer) error {
+	p.whole(b)
+	if err := p.take(b); err != nil {
+		return err
+	}
+	if err := p.needs(b); err != nil {
+		return err
+	}
+	return p.act()
+}
+
+// take consumes some of what is shown, or all of it, or nothing.
+func (p *player) take(b *protocol.Buffer) error {
 	switch p.rng.IntN(10) {
 	case 0: // it stays unread
 	case 1, 2:
@@ -46,7 +65,6 @@ func (p *player) data(b *protocol.Buffer) error {
 		_ = b.Take()
 	case 5:
 		b.Discard(b.Len())
-		return p.act()
 	case 6:
 		_, _ = p.socket.Write(b.Next(b.Len()))
 	case 7:
@@ -56,7 +74,7 @@ func (p *player) data(b *protocol.Buffer) error {
 	default:
 		_, _ = p.socket.Forward(b)
 	}
-	return p.act()
+	return nil
 }
 
 // act performs one action, or none.
@@ -68,7 +86,7 @@ func (p *player) act() error {
 	if rng.Float64() < p.w.plan.fatal {
 		return p.end()
 	}
-	switch rng.IntN(15) {
+	switch rng.IntN(16) {
 	case 0:
 		p.socket.Pause()
 	case 1:
@@ -101,6 +119,8 @@ func (p *player) act() error {
 		if p.w.plan.slow {
 			p.w.sleep(rng, 200*time.Millisecond)
 		}
+	case 12:
+		p.w.become(rng, p.socket, p)
 	default:
 		p.w.write(rng, p.socket, p)
 	}
@@ -152,12 +172,12 @@ func (p *player) done(depth int) func(error) {
 
 // The handler forms.
 
-func (w *world) factory() tcpactor.Factory {
-	switch w.plan.factory {
+func (w *world) form(k kind) tcpactor.Factory {
+	switch k.form {
 	case "functions":
 		return tcpactor.Functions[*player]{
 			Accept: func(s protocol.Socket) (*player, error) {
-				p := &player{w: w}
+				p := &player{w: w, kind: k}
 				return p, p.accepted(s)
 			},
 			Read: func(p *player, _ protocol.Socket, b *protocol.Buffer) (*player, error) { return p, p.data(b) },
@@ -170,10 +190,10 @@ func (w *world) factory() tcpactor.Factory {
 			Close: func(_ *player, closed *protocol.Closed) { w.gone(closed.Socket) },
 		}
 	case "actors":
-		return tcpactor.Actors(func() actor.Actor { return &native{player{w: w}} })
+		return tcpactor.Actors(func() actor.Actor { return &native{player{w: w, kind: k}} })
 	default:
 		return tcpactor.Handlers(func() tcpactor.Handler {
-			h := methods{&player{w: w}}
+			h := methods{&player{w: w, kind: k}}
 			if w.plan.slow {
 				return h
 			}

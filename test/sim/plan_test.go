@@ -20,6 +20,9 @@ type plan struct {
 	hurried  float64 // how often there is no wait between two operations
 	fatal    float64 // how often an operation is one that ends a connection
 	slow     bool    // handlers block now and then
+	needs    float64 // how often a handler asks for a number of bytes
+	becomes  bool    // connections get other handlers
+	frame    int     // the size of the frames that the listener's handlers take, 0: none
 }
 
 func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }
@@ -69,6 +72,13 @@ func newPlan(rng *rand.Rand) plan {
 	}
 	if rng.IntN(2) == 0 {
 		p.network.Window = bufferOf(p.network)
+	}
+	p.needs = pick(rng, 0, 0.02, 0.1, 0.4)
+	p.becomes = rng.IntN(2) == 0
+	size := o.WithDefaults().ReadBufferSize
+	p.listener.Connection.MaxReadBufferSize = pick(rng, 0, 0, size, size+1, 4*size, 100*size)
+	if rng.IntN(8) == 0 {
+		p.frame = (&world{plan: p}).frameSize(rng)
 	}
 	return p
 }

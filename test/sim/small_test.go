@@ -53,8 +53,8 @@ type move struct {
 func (m move) String() string { return fmt.Sprintf("%c%d", m.letter, m.conn) }
 
 // smallMoves are: a write, a close, data comes, a panic, the peer's reset and its FIN, a pause, the
-// listener's stop, a client connects and is accepted.
-const smallMoves = "WCDXRFPLA"
+// listener's stop, a client connects and is accepted, a handler makes room for another.
+const smallMoves = "WCDXRFPLAB"
 
 func (s *small) do(m move) {
 	switch m.letter {
@@ -74,6 +74,8 @@ func (s *small) do(m move) {
 		s.mail.Task(s.socket(m.conn))
 	case 'P':
 		s.socket(m.conn).Pause()
+	case 'B':
+		s.socket(m.conn).Do(&protocol.Become{Handler: s.echoes()}, func(error) {})
 	case 'L':
 		s.recorder.Note(history.ShutdownBegun)
 		s.system.Root.Stop(s.listener.PID())
@@ -103,6 +105,10 @@ func (s *small) socket(conn int) *history.Socket {
 // echo answers what it is shown, and panics when it gets a message.
 type echo struct{ s *small }
 
+func (s *small) echoes() tcpactor.Factory {
+	return tcpactor.Handlers(func() tcpactor.Handler { return echo{s} })
+}
+
 func (e echo) Accepted(socket protocol.Socket) error {
 	handle := socket.(*history.Socket)
 	e.s.run.Label(handle.Conn())
@@ -131,8 +137,7 @@ func (s *small) play(moves []move, explored func(bool)) ([]history.Record, error
 	s.mail = s.recorder.Mail(s.system)
 	s.recorder.Measure(s.clients.room)
 	var err error
-	factory := tcpactor.Handlers(func() tcpactor.Handler { return echo{s} })
-	if s.listener, err = listener.Serve(s.system.Root, s.sim, s.recorder.Watch(factory), smallOptions); err != nil {
+	if s.listener, err = listener.Serve(s.system.Root, s.sim, s.recorder.Watch(s.echoes()), smallOptions); err != nil {
 		return nil, err
 	}
 	for conn := range 2 {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -42,8 +43,9 @@ type world struct {
 	reads    int // that clients were told to do
 	waits    waits
 
-	mu      sync.Mutex
-	players []*player // of open connections, and of some that have ended
+	mu       sync.Mutex
+	players  []*player // the last ones of open connections, and of some that have ended
+	mistakes []string  // what the players have met, and no record tells
 }
 
 // ground is the basis of a world: a network and a clock.
@@ -86,6 +88,9 @@ func (w *world) history(steps int) ([]history.Record, error) {
 	}
 	if len(left) > 0 {
 		err = fmt.Errorf("left over after the end: %s", strings.Join(left, ", "))
+	}
+	if len(w.mistakes) > 0 {
+		err = errors.Join(err, errors.New(strings.Join(w.mistakes, "; ")))
 	}
 	return w.recorder.Records(), err
 }
@@ -146,14 +151,30 @@ func actorsOf(system *actor.ActorSystem, pid *actor.PID) (left []string) {
 }
 
 // join and gone are called by players, on their connections' turns.
+// A player that takes the place of another has the same life: completions of the old one may still
+// come.
 func (w *world) join(p *player) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for i, before := range w.players {
+		if before.socket.Conn() == p.socket.Conn() {
+			p.life = before.life
+			w.players[i] = p
+			return
+		}
+	}
+	p.life = new(life)
 	w.players = append(w.players, p)
 }
 
-// gone notes the end of a connection and of its players. There are several players if some have
-// panicked.
+// mistake notes what must not be. Any goroutine may call it.
+func (w *world) mistake(format string, values ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mistakes = append(w.mistakes, fmt.Sprintf(format, values...))
+}
+
+// gone notes the end of a connection and of its player.
 func (w *world) gone(socket protocol.Socket) {
 	conn := socket.(*history.Socket).Conn()
 	w.mu.Lock()
