@@ -11,7 +11,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-func TestOfConnectionsAcceptedTogetherEachHasItsOwnAgeWithinATenth(t *testing.T) {
+func TestMaxAgeIsSpreadByATenth(t *testing.T) {
 	const maxAge = 10 * time.Hour
 	for _, count := range []int{2, 10, 1000} {
 		c := newConnection(Options{MaxAge: maxAge}, &taker{})

@@ -25,7 +25,7 @@ func budgeted(b *Budget, options Options, socket *taker) *Connection {
 	return c
 }
 
-func TestUnderManyTakersNeverMoreIsHeldThanTheTotalAndInTheEndNothing(t *testing.T) {
+func TestConcurrentTakersStayWithinTheBudget(t *testing.T) {
 	const takers, rounds = 4, 300_000
 	b := newBudget()
 	var inUse, over, refused atomic.Int64
@@ -164,10 +164,10 @@ func TestUnreadBytesTakeTheirChunkUntilTheyAreConsumed(t *testing.T) {
 	b := newBudget()
 	c := budgeted(b, Options{}, &taker{})
 	c.reads(t, 100).Discard(99)
-	c.reclaim()
+	c.takeBack()
 	assert.EqualValues(t, 2<<10, b.Held(), "one byte keeps it all")
 	c.reads(t, 0).Discard(1)
-	c.reclaim()
+	c.takeBack()
 	assert.Zero(t, b.Held())
 }
 
@@ -175,7 +175,7 @@ func TestWhatIsDetachedBelongsToTheHandler(t *testing.T) {
 	b := newBudget()
 	c := budgeted(b, Options{}, &taker{})
 	c.reads(t, 100).Take()
-	c.reclaim()
+	c.takeBack()
 	assert.Zero(t, b.Held())
 }
 
@@ -188,7 +188,7 @@ func TestMemoryThatIsForwardedIsTakenOnce(t *testing.T) {
 	require.NoError(t, err, "it only changes hands")
 	assert.Equal(t, 1000, n)
 	assert.Equal(t, b.limits.Total, b.Held())
-	c.reclaim()
+	c.takeBack()
 	assert.Equal(t, b.limits.Total, b.Held())
 	assert.EqualValues(t, 2<<10, c.share().held.Load())
 	c.writer.await()
@@ -207,7 +207,7 @@ func TestMemoryThatIsForwardedToAnotherConnectionMovesThere(t *testing.T) {
 		sent, err := other.Forward(buffer)
 		require.NoError(t, err)
 		assert.Equal(t, n, sent)
-		c.reclaim()
+		c.takeBack()
 		assert.Zero(t, c.share().held.Load())
 		assert.EqualValues(t, 2<<10, other.share().held.Load())
 		assert.Equal(t, b.limits.Total, b.Held())
@@ -222,7 +222,7 @@ func TestALittleThatIsForwardedIsCopiedWhileThereIsMemory(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 2<<10, c.share().held.Load())
 	assert.EqualValues(t, 256, other.share().held.Load(), "the memory of a small copy")
-	c.reclaim()
+	c.takeBack()
 	assert.EqualValues(t, 256, b.Held())
 }
 
@@ -237,7 +237,7 @@ func TestMemoryThatIsForwardedIntoAnotherBudgetIsTakenThere(t *testing.T) {
 	elsewhere.add(new(share), -int(elsewhere.limits.Total))
 	_, err = other.Forward(buffer)
 	require.NoError(t, err)
-	c.reclaim()
+	c.takeBack()
 	assert.Zero(t, b.Held())
 	assert.EqualValues(t, 2<<10, elsewhere.Held())
 }
@@ -296,7 +296,7 @@ func TestATransportReadsAheadAsWithoutABudgetWhileThereIsRoom(t *testing.T) {
 	assert.Zero(t, b.ahead.Load())
 }
 
-func TestATransportReadsLittleAheadUntilItsReadsFillThatWhereNoMoreIsLent(t *testing.T) {
+func TestReadAheadGrowsOnlyWithFullReads(t *testing.T) {
 	for says, fill := range map[string]func(b *Budget){
 		"others have been lent an eighth": func(b *Budget) { b.ahead.Add(b.limits.Total/8 - 1) },
 		"the high water is near":          func(b *Budget) { b.add(new(share), int(b.limits.HighWater)-2<<10) },
@@ -371,6 +371,6 @@ func TestWhatAConnectionNeedsIsForgottenOnceItGivesSomethingBack(t *testing.T) {
 	assert.Nil(t, c.fetch())
 	assert.EqualValues(t, 2048, c.share().need.Load())
 	c.shown.buffer.Discard(2048)
-	c.reclaim()
+	c.takeBack()
 	assert.Zero(t, c.share().need.Load())
 }

@@ -80,7 +80,7 @@ func TestFewCompletionsNeedNoMemoryOfTheirOwn(t *testing.T) {
 }
 
 // A t.FailNow in a callback must not cost another write its completion.
-func TestACompletionThatEndsItsGoroutineDoesNotTakeTheOthersWithIt(t *testing.T) {
+func TestGoexitInACompletionEndsOnlyIt(t *testing.T) {
 	var c completions
 	var got []int
 	c.add(func(error) { got = append(got, 1); runtime.Goexit() }, nil)

@@ -61,7 +61,7 @@ func TestAPlaceIsFreeFromTheFINOn(t *testing.T) {
 	assert.Equal(t, [3]int{0, 0, 0}, [3]int{totals.Open, totals.Lingering, totals.Detached})
 }
 
-func TestOfTooManyTheOneThatHasWaitedLongestEndsAndItsEndFreesThePlace(t *testing.T) {
+func TestTheLongestLingererEndsFirst(t *testing.T) {
 	h := newHouse(2)
 	first, second, third := h.comes(t), h.comes(t), h.comes(t)
 	first.linger()

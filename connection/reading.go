@@ -226,7 +226,7 @@ func (c *Connection) writesReleased() {
 }
 
 // shown is the part of the input that a handler is given. A connection has one only from present to
-// reclaim, so that an idle connection is small.
+// takeBack, so that an idle connection is small.
 type shown struct {
 	from   *Connection
 	data   protocol.Data
@@ -265,7 +265,7 @@ func (c *Connection) show(ctx actor.Context) {
 	if demand := c.demand.Load(); demand > 0 {
 		c.demand.Store(demand - 1)
 	}
-	defer c.reclaim() // also where the handler ends the goroutine
+	defer c.takeBack() // also where the handler ends the goroutine
 	if c.salvaging() {
 		c.salvaged()
 		defer c.salvaged()
@@ -273,9 +273,9 @@ func (c *Connection) show(ctx actor.Context) {
 	c.deliver(ctx, &c.shown.data)
 }
 
-// reclaim takes back from the Buffer what the handler left in it. What was shown goes with the
+// takeBack takes from the Buffer what the handler left in it. What was shown goes with the
 // chunk from the moment that the chunk is released: then it is another connection's.
-func (c *Connection) reclaim() {
+func (c *Connection) takeBack() {
 	s, chunk, unread := c.shown, c.input.Chunk(), c.input.Len()
 	needed, skipped, left := s.buffer.Needed(), s.buffer.Skipped(), s.buffer.Len()
 	ours := chunk != nil && s.buffer.Storage() != nil
@@ -293,9 +293,9 @@ func (c *Connection) reclaim() {
 	c.account()
 }
 
-// takeBack settles what the handler has consumed of what it is shown. It changes nothing the second
-// time.
-func (c *Connection) takeBack() {
+// noteConsumed drops from the input what the handler has consumed of what it is shown. It changes
+// nothing the second time.
+func (c *Connection) noteConsumed() {
 	s := c.shown
 	switch {
 	case s == nil || c.input.Chunk() == nil: // the end has dropped it
@@ -309,7 +309,7 @@ func (c *Connection) takeBack() {
 // dropInput drops all unread input. The handler may just have returned from a call in which it
 // consumed some of it.
 func (c *Connection) dropInput() {
-	c.takeBack()
+	c.noteConsumed()
 	c.leftUnread(c.input.Len())
 	c.input.Release()
 }

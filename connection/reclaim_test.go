@@ -244,7 +244,7 @@ func TestARefusalCountsOnce(t *testing.T) {
 	assert.Empty(t, s.ended(), "who was refused long ago has gone on with something else")
 }
 
-func TestOnceMemoryHasComeBackTheNextOneIsEndedAtOnceIfItWasNotEnough(t *testing.T) {
+func TestReclaimEndsTheNextAtOnce(t *testing.T) {
 	s := newScene(31, 30, 29, 0)
 	s.waits(3, 60)
 	s.sweep(0)

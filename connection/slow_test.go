@@ -10,7 +10,7 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-func TestWhatIsDroppedIsCountedAndCompletedBeforeTheEndOrIsRefused(t *testing.T) {
+func TestDroppedWritesAreCountedAndCompleted(t *testing.T) {
 	const rounds = 20_000
 	dropped := 0
 	for round := range rounds {
@@ -55,7 +55,7 @@ func TestAPolicyThatIsNoneOfTheThreeIsRefused(t *testing.T) {
 	assert.EqualError(t, err, "berth: SlowConsumer 3 is none of SlowRefuse, SlowClose, SlowDropNewest")
 }
 
-func TestAWriteThatDoesNotFitIsNoneOfTheCallersBusinessOnlyWhereItIsDropped(t *testing.T) {
+func TestOnlySlowDropNewestHidesARefusal(t *testing.T) {
 	for policy, want := range map[SlowPolicy]error{
 		SlowRefuse: protocol.ErrWriteBufferFull, SlowClose: protocol.ErrWriteBufferFull, SlowDropNewest: nil,
 	} {

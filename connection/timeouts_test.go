@@ -30,7 +30,7 @@ func TestAnIdleConnectionIsNoticedAtItsLimitAndNotBefore(t *testing.T) {
 	assert.Equal(t, signalIdle, signalled(c, 10*second))
 }
 
-func TestTrafficInEitherDirectionKeepsAConnectionAliveAndMessagesDoNot(t *testing.T) {
+func TestOnlyTrafficResetsIdleTimeout(t *testing.T) {
 	for name, traffic := range map[string]func(*Connection){
 		"read":    func(c *Connection) { c.read.Add(1) },
 		"written": func(c *Connection) { c.written.Add(1) },
@@ -145,7 +145,7 @@ func TestAWriteIsTriedOnceMoreBeforeALimitEndsTheConnection(t *testing.T) {
 	}
 }
 
-func TestAHandshakeAndACloseHaveTheirTimeFromWhenTheyWereSeenToBegin(t *testing.T) {
+func TestHandshakeAndCloseTimeoutsBeginWhenSeen(t *testing.T) {
 	c := newConnection(Options{HandshakeTimeout: 3 * second, CloseTimeout: 2 * second, LingerTimeout: 3 * second, IdleTimeout: second}, &taker{})
 	c.setState(opening)
 	assert.Zero(t, signalled(c, 3*second-1), "and an opening connection is not idle")
@@ -238,7 +238,7 @@ func TestAServerThatShutsDownWaitsForAPeersFINOnlyUntilItIsQuiet(t *testing.T) {
 	assert.Equal(t, signalLate, signalled(c, 13*second))
 }
 
-func TestAHalfClosedConnectionIsNoticedOnceNothingHasMovedSinceItIs(t *testing.T) {
+func TestHalfCloseTimeoutCountsFromLastTraffic(t *testing.T) {
 	c := newConnection(Options{HalfCloseTimeout: 10 * second}, &taker{})
 	assert.Zero(t, signalled(c, 100*second), "both directions are open")
 	c.phase.Or(halfClosed)

@@ -72,7 +72,7 @@ func TestAnInputIsASliceOfTheUnreadBytes(t *testing.T) {
 	})
 }
 
-func TestReadsThatFillTheirSpaceGetMoreTheNextTimeAndSmallOnesLess(t *testing.T) {
+func TestReadSpaceFollowsTheReads(t *testing.T) {
 	var in transport.Input
 	read := func(n int) int {
 		space := in.Space(64 << 10)

@@ -32,7 +32,7 @@ func TestTheLastHolderOfALeaseCloses(t *testing.T) {
 
 // A descriptor's number must never be in use after it was closed, closed twice, or not closed at
 // all.
-func TestInAStormOfCallsAndEndsADescriptorIsClosedOnceAndByItsLastUser(t *testing.T) {
+func TestTheLastUserClosesTheDescriptor(t *testing.T) {
 	const rounds, users, enders = 2000, 4, 2
 	for range rounds {
 		var l lease

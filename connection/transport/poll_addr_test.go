@@ -41,7 +41,7 @@ func TestAPollHasTheAddressesThatPackageNetWouldGiveIt(t *testing.T) {
 	}
 }
 
-func TestAPolledUnixSocketHasTheAddressesThatPackageNetWouldGiveIt(t *testing.T) {
+func TestPolledUnixAddressesAreThoseOfNet(t *testing.T) {
 	h := newHarbour(t, "unix", "", transport.SocketOptions{})
 	p, _, peer := h.connect()
 	for range 2 {

@@ -282,7 +282,7 @@ var bad = map[string]struct {
 	"a unix block too few":       {version2(proxy, unixStream, unixBlock[1:], ""), proxyproto.ErrInvalidLength},
 }
 
-func TestWhatIsNoHeaderEndsTheHandshakeWithASentenceHoweverItIsCut(t *testing.T) {
+func TestABadHeaderIsASentenceForEverySplit(t *testing.T) {
 	for name, b := range bad {
 		t.Run(name, func(t *testing.T) {
 			whole := negotiate(100, io.EOF, b.text)

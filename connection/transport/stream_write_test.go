@@ -112,7 +112,7 @@ func drain(t *testing.T, steps <-chan step) {
 	}
 }
 
-func TestAStepReturnsWhatTheKernelTookAndBlocksOnlyForTheFirstByte(t *testing.T) {
+func TestAStepBlocksOnlyForItsFirstByte(t *testing.T) {
 	overEverything(t, func(t *testing.T, s *transport.Stream, e *events, peer net.Conn) {
 		before, steps := block(t, s, e)
 		assert.Empty(t, steps)
@@ -291,7 +291,7 @@ func (r *rigid) Write(p []byte) (int, error) {
 	return r.Conn.Write(p)
 }
 
-func TestAConnectionThatCannotBeInterruptedGetsSmallPiecesOnceItsPeerIsSlow(t *testing.T) {
+func TestSlowPeersGetSmallPieces(t *testing.T) {
 	for name, err := range map[string]error{"ignored": nil, "refused": errors.ErrUnsupported} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

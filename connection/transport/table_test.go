@@ -24,7 +24,7 @@ func (w *watching) ready(what readiness) {
 
 // The kernel gives a number away again at once. An event that was fetched for the previous
 // descriptor must not come to the next one.
-func TestAnEventForADescriptorThatWasClosedDoesNotReachTheNextWithItsNumber(t *testing.T) {
+func TestAReusedDescriptorGetsNoOldEvent(t *testing.T) {
 	set, err := NewPollSet()
 	require.NoError(t, err)
 	defer set.Close()

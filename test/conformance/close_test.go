@@ -118,7 +118,7 @@ func TestCloseWriteSendsFINAndReadsOn(t *testing.T) {
 }
 
 // The end may come inside the call if the writer has ended before.
-func TestWhatAHandlerThatFailsHasDetachedIsItsOwnAndWhatItLeftIsCountedOnce(t *testing.T) {
+func TestADetachBeforeAPanicIsCountedOnce(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		var kept []byte
 		s := w.serve(script{data: func(_ *tape, b *protocol.Buffer) error {

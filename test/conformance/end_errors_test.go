@@ -146,7 +146,7 @@ func (w *world) failures() (count func(pid *actor.PID) int) {
 	}
 }
 
-func TestAHandlerThatReturnsTheErrorOfAWriteThatTheEndRefusedHasNotFailed(t *testing.T) {
+func TestReturningARefusalAfterTheEndIsNoFailure(t *testing.T) {
 	wrapped := func(t *tape, b *protocol.Buffer) error {
 		if err := echo(t, b); err != nil {
 			return fmt.Errorf("echoing: %w", err)

@@ -73,7 +73,7 @@ func TestAHalfClosedConnectionLivesAsLongAsSomethingMoves(t *testing.T) {
 	}
 }
 
-func TestAHalfCloseTimeoutBeginsWithTheHalfCloseNotWithTheTrafficBeforeIt(t *testing.T) {
+func TestHalfCloseTimeoutBeginsAtTheHalfClose(t *testing.T) {
 	for name, half := range halves {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {

@@ -78,7 +78,7 @@ func (f *firstWrite) Write(p []byte) (int, error) {
 	return f.Conn.Write(p)
 }
 
-func TestAClientThatStallsAnywhereInTheHandshakeEndsAtItsTimeoutAndNoOtherWaitsForIt(t *testing.T) {
+func TestAStalledHandshakeDelaysNoOther(t *testing.T) {
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {

@@ -108,7 +108,7 @@ func TestAHandlerThatFailsOrClosesIsShownNoMoreAlsoOfTheLastWords(t *testing.T) 
 	}
 }
 
-func TestAConnectionWhoseHandlerLeavesTheLastWordsUnreadEndsAllTheSame(t *testing.T) {
+func TestUnreadLastBytesDoNotKeepAConnection(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		w.needsReset()
 		o := roomy()

@@ -211,7 +211,7 @@ func TestAFailedHandlerIsPublished(t *testing.T) {
 	})
 }
 
-func TestAPanicInACallbackAfterTheEndHarmsNothingElseAndIsPublished(t *testing.T) {
+func TestALateCallbacksPanicIsPublished(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		published := make(chan *connection.HandlerFailed, 8)
 		subscription := w.system.EventStream.Subscribe(func(e any) {

@@ -312,7 +312,7 @@ func eachTie(t *testing.T, test func(t *testing.T, w *world, tie func(t *testing
 	}
 }
 
-func TestAnOrderlyEndClosesTheLinkedConnectionAndItsWritesAreFlushed(t *testing.T) {
+func TestALinkedCloseFlushes(t *testing.T) {
 	for name, end := range map[string]func(w *world, p *peer, t *tape){
 		"the peer's FIN": func(_ *world, p *peer, _ *tape) { p.close() },
 		"Close":          func(_ *world, p *peer, t *tape) { _ = t.socket.Close(); p.close() },
@@ -520,7 +520,7 @@ func TestALinkAndAHandlersOwnWatchAreTwoThings(t *testing.T) {
 
 // A linked actor ends with the connection at any moment, whether the link came in time or too late,
 // and nothing is left.
-func TestLinksMadeAndUndoneWhileTheConnectionEndsLeaveNoActorBehind(t *testing.T) {
+func TestLinksDuringTheEndLeakNoActor(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{CloseTimeout: 10 * time.Millisecond, LingerTimeout: brief})
 		for round := range 20 {

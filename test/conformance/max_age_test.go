@@ -162,7 +162,7 @@ func TestAShutdownIsToldAlsoToAConnectionThatKnowsOfItsMaxAge(t *testing.T) {
 	})
 }
 
-func TestAConnectionThatAgesWhileItsHandlerIsBlockedIsToldWhenItReturns(t *testing.T) {
+func TestMaxAgeIsToldAfterABlockedCall(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		release := make(chan struct{})
 		play := script{

@@ -55,7 +55,7 @@ func (s *server) eventually(what string, is func(protocol.ListenerInfo) bool) {
 	}
 }
 
-func TestAThousandGreedyClientsStayWithinTheBudgetAndAModestOneIsServed(t *testing.T) {
+func TestGreedyClientsStayWithinTheBudget(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const clients, greed, total = 1000, 8 << 10, 4 << 20
 		var s *server

@@ -257,7 +257,7 @@ func TestAPauseAmongTheLastWordsLosesNoneOfThem(t *testing.T) {
 	})
 }
 
-func TestAHandlerThatNeverComesForTheLastWordsIsWaitedForAsLongAsTheLingerTimeout(t *testing.T) {
+func TestUnreadInputAfterResetEndsByLingerTimeout(t *testing.T) {
 	for name, meet := range met {
 		t.Run(name, func(t *testing.T) {
 			eachQuiet(t, func(t *testing.T, w *world, how string) {

@@ -234,7 +234,7 @@ func (h hiding) Accept() (net.Conn, error) {
 
 // A user's connection that cannot be interrupted gets its whole time, and ends for the same reason
 // as others.
-func TestAPeerThatRestsBehindATLSThatIsHiddenEndsAtItsLimitAndNotBefore(t *testing.T) {
+func TestWriteTimeoutBehindForeignTLS(t *testing.T) {
 	const limit, size = 10 * time.Second, 200 << 10
 	text := pattern(size)
 	connect := func(w *world) (*peer, *tape) {

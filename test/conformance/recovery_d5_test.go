@@ -33,7 +33,7 @@ const longestWait = time.Second
 // pieces, stalled, reset, closed, partitioned; their calls move too little or fail, their Close
 // blocks; clients behave at random. In every case a client that comes after the faults is served
 // within the longest back-off.
-func TestAfterAnyFaultsAFreshClientIsServedWithinTheLongestBackOff(t *testing.T) {
+func TestFaultsDelayAcceptByOneBackOff(t *testing.T) {
 	began := time.Now()
 	var slowest time.Duration
 	var accepted, failed uint64

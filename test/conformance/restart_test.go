@@ -558,7 +558,7 @@ func (s *successor) Receive(ctx actor.Context) {
 	}
 }
 
-func TestAnActorThatPanicsIsToldAndItsChildrenEndBeforeTheNextStarts(t *testing.T) {
+func TestAPanickedActorStopsItsChildrenFirst(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		life := make(chan string, 100)
 		sockets := make(chan protocol.Socket, 8)

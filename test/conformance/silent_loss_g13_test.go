@@ -96,7 +96,7 @@ func TestAMessageForAnEndedConnectionIsDeadLettered(t *testing.T) {
 }
 
 // While Closed is handled, the connection has ended and its PID is still there.
-func TestAMessageForAClosedConnectionWhosePIDIsStillThereIsDeadLetteredWithItsSender(t *testing.T) {
+func TestMessagesDuringClosedAreDeadLettered(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		a := w.asker()
 		s := w.serve(script{closed: func(tape *tape) {

@@ -146,7 +146,7 @@ func TestADroppedWriteByPIDIsAnsweredIfItHasAnAck(t *testing.T) {
 	})
 }
 
-func TestAWriteThatDoesNotFitEndsTheConnectionWhereThatIsThePolicy(t *testing.T) {
+func TestSlowCloseEndsTheConnection(t *testing.T) {
 	eachWrite(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
 		o := slow(connection.SlowClose)
 		o.CloseTimeout = 50 * time.Millisecond
@@ -258,7 +258,7 @@ func TestDroppingIsForFullQueuesNotForEndedConnections(t *testing.T) {
 
 // The tapes check that every accepted write completed once, before Closed, and that accepted =
 // written + unsent, to the byte.
-func TestWritesThatAreDroppedWhileTheConnectionEndsCompleteBeforeItOrAreRefused(t *testing.T) {
+func TestDroppedWritesCompleteBeforeClosed(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{WriteQueueSize: 2, WriteBufferSize: 2 * stallSize, SlowConsumer: connection.SlowDropNewest})
 		var dropped atomic.Uint64

@@ -184,7 +184,7 @@ func TestPlainTextBehindTheCommandIsNeverShown(t *testing.T) {
 }
 
 // The last bytes in plain text wait, so everything is behind them in one queue.
-func TestWhileTheLastPlainBytesWaitNothingIsReadAndNothingBehindThemIsWritten(t *testing.T) {
+func TestStartTLSWaitsForThePlainBytes(t *testing.T) {
 	eachPlain(t, func(t *testing.T, w *world) {
 		for _, evil := range []bool{true, false} {
 			o := roomy()
@@ -387,7 +387,7 @@ func TestAHandshakeOfStartTLSThatStallsEndsOnEveryNetwork(t *testing.T) {
 	})
 }
 
-func TestAHandlerThatWaitsForRoomBehindStartTLSIsEndedByTheHandshakeTimeout(t *testing.T) {
+func TestWriteContextBehindStartTLSEndsInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		start := time.Now()
 		play := switches(w, func(t *tape) error {
@@ -710,7 +710,7 @@ func TestManyConnectionsStartTLSUnderLoad(t *testing.T) {
 	})
 }
 
-func TestStartTLSAtARandomMomentNeverSendsWhatIsBehindItInPlainText(t *testing.T) {
+func TestStartTLSNeverLeaksPlainText(t *testing.T) {
 	eachPlain(t, func(t *testing.T, w *world) {
 		s := w.serve(script{}, connection.Options{})
 		for range 10 {

@@ -134,7 +134,7 @@ func eachWay(t *testing.T, test func(t *testing.T, w *world, way way)) {
 	}
 }
 
-func TestAPanicInWhateverAnActorRunsEndsItsConnectionWithReasonAndStack(t *testing.T) {
+func TestAnActorsPanicHasReasonAndStack(t *testing.T) {
 	eachWay(t, func(t *testing.T, w *world, way way) {
 		s, published := waywardServer(w, way, func() { _ = explode() }, connection.Options{})
 		neighbour, other := s.connect()

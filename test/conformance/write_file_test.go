@@ -58,7 +58,7 @@ func TestPartsOfOneFileGoToManyConnectionsAndItsPositionStays(t *testing.T) {
 	})
 }
 
-func TestAFileThatIsTooShortFailsItsWriteAloneAndTheConnectionGoesOn(t *testing.T) {
+func TestAShortFileFailsItsWriteAlone(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, w *world) {
 		p, tape := w.serve(script{}, connection.Options{}).connect()
 		f := w.file("short")
