@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -90,16 +91,20 @@ type address struct{ net.Addr }
 
 func (address) String() string { return "here" }
 
-// sends the process signals: the shutdown's context is
-// done at the second one.
-func TestTheFirstSignalDrainsAndTheSecondAborts(t *testing.T) {
+// terminator returns a function that sends this process SIGTERM.
+func terminator(t *testing.T) func() {
 	if runtime.GOOS == "windows" {
 		t.Skip("a process cannot send itself a signal")
 	}
 	self, err := os.FindProcess(os.Getpid())
 	require.NoError(t, err)
-	defer func() { _ = self.Release() }()
-	signalMyself := func() { require.NoError(t, self.Signal(syscall.SIGTERM)) }
+	t.Cleanup(func() { _ = self.Release() })
+	return func() { require.NoError(t, self.Signal(syscall.SIGTERM)) }
+}
+
+// The shutdown's context is done at the second signal.
+func TestTheFirstSignalDrainsAndTheSecondAborts(t *testing.T) {
+	signalMyself := terminator(t)
 	aborted := errors.New("aborted")
 	stdout := &writer{lines: make(chan string, 1)}
 	began, result := make(chan struct{}), make(chan error, 1)
@@ -125,6 +130,50 @@ func TestTheFirstSignalDrainsAndTheSecondAborts(t *testing.T) {
 	}
 	signalMyself()
 	require.ErrorIs(t, <-result, aborted)
+}
+
+// A script that restarts a server reads the exit code: after a drain it is 0 only if no session was
+// cut off.
+func TestADrainThatCutsOffSessionsIsAnError(t *testing.T) {
+	signalMyself := terminator(t)
+	stdout := &writer{lines: make(chan string, 1)}
+	result := make(chan error, 1)
+	go func() {
+		result <- run("name", nil, stdout, io.Discard, func(p *Program) error {
+			if err := p.Begin(); err != nil {
+				return err
+			}
+			echo := berth.HandlerFunc(func(s berth.Socket, b *berth.Buffer) error {
+				_, err := s.Forward(b)
+				return err
+			})
+			server, err := berth.Listen("127.0.0.1:0", echo, berth.Options{ShutdownTimeout: 400 * time.Millisecond})
+			require.NoError(t, err)
+			return p.Serve(server)
+		})
+	}()
+	conn, err := net.Dial("tcp", strings.TrimSpace(strings.TrimPrefix(<-stdout.lines, "listening on ")))
+	require.NoError(t, err)
+	served, ended := make(chan struct{}), make(chan struct{})
+	go func() { // there is always a byte on its way
+		defer close(ended)
+		defer conn.Close()
+		var served = sync.OnceFunc(func() { close(served) })
+		for b := []byte{0}; ; served() {
+			if _, err := conn.Write(b); err != nil {
+				return
+			}
+			if _, err := io.ReadFull(conn, b); err != nil {
+				return
+			}
+		}
+	}()
+	<-served
+	signalMyself()
+	err = <-result
+	<-ended
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), "1 interrupted with work under way")
 }
 
 func TestAServerThatEndsByItselfIsAnError(t *testing.T) {
