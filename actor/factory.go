@@ -1,6 +1,8 @@
 package tcpactor
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth/protocol"
@@ -40,4 +42,19 @@ func Keep(old, next Factory) Factory {
 func Replaced(socket protocol.Socket, message any) bool {
 	_, leaves := message.(*actor.Restarting)
 	return leaves && socket != nil && socket.Restarts() == 0 // a panic is counted before
+}
+
+// What a factory's function may not return is nil. The panic is taken for the handler's: it ends
+// the connection with this sentence.
+var (
+	errNoHandlerMade = errors.New("berth: no Handler: the function given to Handlers returned nil")
+	errNoActorMade   = errors.New("berth: no actor: the function given to Actors returned nil")
+	errNoDecoderMade = errors.New("berth: no decoder: the function given to Frames returned nil")
+)
+
+func made[T any](v T, none error) T {
+	if any(v) == nil {
+		panic(none)
+	}
+	return v
 }

@@ -34,7 +34,7 @@ type framed struct {
 
 // Open implements Factory.
 func (f framed) Open() Receiver {
-	return &framedReceiver{next: f.factory.Open(), decoder: f.newDecoder()}
+	return &framedReceiver{next: f.factory.Open(), decoder: made(f.newDecoder(), errNoDecoderMade)}
 }
 
 // Validate returns one sentence if a part is missing. It asks the factory of the handlers, if there

@@ -96,7 +96,7 @@ func Handlers(newHandler func() Handler) Factory { return handlers(newHandler) }
 
 type handlers func() Handler
 
-func (h handlers) Open() Receiver { return &handlerReceiver{handler: h()} }
+func (h handlers) Open() Receiver { return &handlerReceiver{handler: made(h(), errNoHandlerMade)} }
 
 // Validate returns one sentence if there is no function.
 func (h handlers) Validate() error {

@@ -20,7 +20,7 @@ func Actors(newActor func() actor.Actor) Factory { return actors(newActor) }
 
 type actors func() actor.Actor
 
-func (a actors) Open() Receiver { return &nativeReceiver{user: a()} }
+func (a actors) Open() Receiver { return &nativeReceiver{user: made(a(), errNoActorMade)} }
 
 // Validate returns one sentence if there is no function.
 func (a actors) Validate() error {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
+	"github.com/go-berth/berth/protocol/frame"
 )
 
 // G8: a panic or error in one handler closes that connection with its reason (panic: typed, with
@@ -248,6 +249,32 @@ func TestAFactoryThatPanicsHarmsNoOther(t *testing.T) {
 		p.close()
 		neighbour, other := s.connect()
 		harmless(w, s, neighbour, other)
+	})
+}
+
+func TestAFactorysFunctionThatReturnsNilIsNamed(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, w *world) {
+		published := make(chan *connection.HandlerFailed, 8)
+		subscription := w.system.EventStream.Subscribe(func(e any) {
+			if failed, ok := e.(*connection.HandlerFailed); ok {
+				published <- failed
+			}
+		})
+		defer w.system.EventStream.Unsubscribe(subscription)
+		for name, factory := range map[string]tcpactor.Factory{
+			"Handlers": tcpactor.Handlers(func() tcpactor.Handler { return nil }),
+			"Actors":   tcpactor.Actors(func() actor.Actor { return nil }),
+			"Frames": tcpactor.Frames(func() frame.Decoder { return nil },
+				tcpactor.HandlerFunc(func(protocol.Socket, *protocol.Buffer) error { return nil })),
+		} {
+			s := &server{w: w, accepted: make(chan *tape, 8)}
+			s.start(factory, listener.Options{})
+			p := s.client()
+			assert.Empty(t, p.rest(), "closed")
+			p.close()
+			assert.ErrorContains(t, (<-published).Err, "the function given to "+name+" returned nil")
+		}
+		assert.Empty(t, published, "one record for each")
 	})
 }
 
