@@ -11,6 +11,7 @@ import (
 )
 
 // serverEnd returns the descriptor of the server's end of a connection, of which c is the client's.
+// Clients of two servers may have the same port, so both ends are compared.
 func serverEnd(t *testing.T, c net.Conn) int {
 	t.Helper()
 	for fd := 3; fd < 1024; fd++ {
@@ -20,7 +21,11 @@ func serverEnd(t *testing.T, c net.Conn) int {
 		}
 		switch peer := peer.(type) {
 		case *unix.SockaddrInet4:
-			if tcp, ok := c.LocalAddr().(*net.TCPAddr); ok && peer.Port == tcp.Port {
+			own, err := unix.Getsockname(fd)
+			require.NoError(t, err)
+			ours, ok := own.(*unix.SockaddrInet4)
+			local, isTCP := c.LocalAddr().(*net.TCPAddr)
+			if ok && isTCP && peer.Port == local.Port && ours.Port == c.RemoteAddr().(*net.TCPAddr).Port {
 				return fd
 			}
 		case *unix.SockaddrUnix:
