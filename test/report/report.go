@@ -1,6 +1,9 @@
 // Package report collects the figures of long tests. A test adds a row. If the environment variable
 // BERTH_REPORT names a file, the row is appended to it as a line of JSON, from which test/REPORT.md
 // is written. The row is logged in any case.
+//
+// The file is test/rows.jsonl. All of it takes hours, so it is written in parts: the rows of the
+// last run of each test count.
 package report
 
 import (
@@ -39,15 +42,18 @@ type line struct {
 	Seconds float64 `json:"seconds"`
 	Test    string  `json:"test"`
 	Commit  string  `json:"commit,omitempty"`
+	Run     string  `json:"run"`    // when the process began, the same for all of its rows
 	Failed  bool    `json:"failed"` // whether the test had failed when it added the row
 }
+
+var run = time.Now().UTC().Format(time.RFC3339)
 
 // Add logs a row and appends it to the report, if there is one. It is the test's last act: a
 // failure after it is not in the row. Any goroutine of any number of processes may call it, as each
 // row is one write at the end of the file.
 func Add(t testing.TB, row Row) {
 	t.Helper()
-	text, err := json.Marshal(line{row, row.Duration.Seconds(), t.Name(), os.Getenv(Commit), t.Failed()})
+	text, err := json.Marshal(line{row, row.Duration.Seconds(), t.Name(), os.Getenv(Commit), run, t.Failed()})
 	if err != nil {
 		t.Errorf("row %s: %v", row.ID, err)
 		return

@@ -36,7 +36,7 @@ func TestRowsAreAppendedAsLinesOfJSON(t *testing.T) {
 	require.Len(t, all, 2)
 	assert.Equal(t, map[string]any{
 		"id": "D1", "holds": "G1, G2", "figures": map[string]any{"operations": 12.0}, "seeds": "1-3", "seconds": 1.5,
-		"test": "TestRowsAreAppendedAsLinesOfJSON", "failed": false,
+		"test": "TestRowsAreAppendedAsLinesOfJSON", "run": run, "failed": false,
 	}, all[0])
 	assert.Equal(t, "no such thing here", all[1]["skipped"])
 }

@@ -1,14 +1,16 @@
 // Write turns the rows that tests added to the file of BERTH_REPORT into test/REPORT.md.
 //
-//	go run ./test/report/write rows.jsonl >test/REPORT.md
+//	go run ./test/report/write test/rows.jsonl >test/REPORT.md
 //
-// make report runs the long form of every test that adds rows, and then this.
+// Of each test the rows of its last run count. With -prune the others leave the file. make report
+// runs the long form of every test that adds rows, or of some, and then this.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -22,10 +24,12 @@ import (
 
 // row is a row that a test wrote, see package report.
 type row struct {
-	ID, Holds, Seeds, Skipped, Test, Commit string
-	Figures                                 map[string]any
-	Seconds                                 float64
-	Failed                                  bool
+	ID, Holds, Seeds, Skipped, Test, Commit, Run string
+	Figures                                      map[string]any
+	Seconds                                      float64
+	Failed                                       bool
+
+	text string // as it was read
 }
 
 // matrix describes each row, in the order of the report.
@@ -91,19 +95,59 @@ func main() {
 }
 
 func run(args []string, out io.Writer) error {
-	if len(args) != 1 {
+	flags := flag.NewFlagSet("write", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	prune := flags.Bool("prune", false, "keep only the rows of each test's last run in the file")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
 		return errors.New("give the one file of rows that BERTH_REPORT named")
 	}
-	file, err := os.Open(args[0])
+	name := flags.Arg(0)
+	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	rows, err := read(file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", args[0], err)
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	rows = latest(rows)
+	if *prune {
+		if err := save(name, rows); err != nil {
+			return err
+		}
 	}
 	return write(out, rows, describe())
+}
+
+// latest returns the rows of the last run of each test.
+func latest(rows []row) (kept []row) {
+	type test struct{ id, name string }
+	last := map[test]string{}
+	for _, r := range rows {
+		last[test{r.ID, r.Test}] = r.Run
+	}
+	for _, r := range rows {
+		if r.Run == last[test{r.ID, r.Test}] {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// save replaces the file.
+func save(name string, rows []row) error {
+	var text strings.Builder
+	for _, r := range rows {
+		fmt.Fprintln(&text, r.text)
+	}
+	if err := os.WriteFile(name+".new", []byte(text.String()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
 }
 
 func read(in io.Reader) (rows []row, err error) {
@@ -114,6 +158,7 @@ func read(in io.Reader) (rows []row, err error) {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return nil, fmt.Errorf("line %d: %w", len(rows)+1, err)
 		}
+		r.text = lines.Text()
 		rows = append(rows, r)
 	}
 	return rows, lines.Err()
@@ -134,7 +179,7 @@ func describe() string {
 
 func write(out io.Writer, rows []row, where string) error {
 	text := &strings.Builder{}
-	fmt.Fprintf(text, "# Report\n\nWritten by `make report`; do not edit it. %s\n\n", where)
+	fmt.Fprintf(text, "# Report\n\nWritten by `make report` from test/rows.jsonl; do not edit it. Each row is of its test's last run. %s\n\n", where)
 	failed, seconds := 0, 0.0
 	byID := map[string][]row{}
 	for _, r := range rows {
@@ -145,7 +190,7 @@ func write(out io.Writer, rows []row, where string) error {
 		}
 	}
 	fmt.Fprintf(text, "%d rows, %d failed, %.0f minutes of tests.\n\n", len(rows), failed, seconds/60)
-	fmt.Fprint(text, "| | Load or fault | Holds | Figures | Seeds | Time | Test | Commit |\n|---|---|---|---|---|--:|---|---|\n")
+	fmt.Fprint(text, "| | Load or fault | Holds | Figures | Seeds | Time | Test | Commit, day |\n|---|---|---|---|---|--:|---|---|\n")
 	for _, m := range matrix {
 		for _, r := range byID[m.id] {
 			fmt.Fprintln(text, line(r, m.load))
@@ -173,7 +218,7 @@ const others = "others"
 
 func compare(text *strings.Builder, r row) {
 	fmt.Fprintf(text, "\n## The same attacks on other servers\n\nOne after another on the same machine; versions in test/attack/others/go.mod, settings in its doc.go. %.0f s, commit %s.\n\n",
-		r.Seconds, r.Commit)
+		r.Seconds, place(r))
 	var servers []string
 	for _, attack := range slices.Sorted(maps.Keys(r.Figures)) {
 		outcomes, _ := r.Figures[attack].(map[string]any)
@@ -197,11 +242,17 @@ func line(r row, load string) string {
 	if r.Skipped != "" {
 		figures += " (skipped: " + r.Skipped + ")"
 	}
-	cells := []string{r.ID, load, r.Holds, figures, r.Seeds, fmt.Sprintf("%.1f s", r.Seconds), "`" + r.Test + "`", r.Commit}
+	cells := []string{r.ID, load, r.Holds, figures, r.Seeds, fmt.Sprintf("%.1f s", r.Seconds), "`" + r.Test + "`", place(r)}
 	for i, cell := range cells {
 		cells[i] = strings.ReplaceAll(cell, "|", "\\|")
 	}
 	return "| " + strings.Join(cells, " | ") + " |"
+}
+
+// place tells what was tested, and when.
+func place(r row) string {
+	day, _, _ := strings.Cut(r.Run, "T")
+	return strings.Trim(r.Commit+", "+day, ", ")
 }
 
 // words gives figures as "name: value", by name.
