@@ -97,6 +97,7 @@ soak: ## half an hour of everything at a low rate, both transports at once: noth
 
 cluster: ## three gateways and three nodes of a store killed with -9 in turn for a minute under 300 clients; a store's histories under kills; slow clients and owners on two nodes; what a message between nodes costs (7 minutes)
 	cd examples/cluster && go test -count=1 -v -timeout 10m -run TestUnderKills . -cluster.for 60s -cluster.clients 300 -cluster.rooms 10 -cluster.every 1s
+	cd examples/cluster && go test -count=1 -v -timeout 10m -run TestCosts . -costs.for 20s -cluster.clients 300 -cluster.rooms 10 -cluster.every 1s
 	cd sessionnats && go test -count=1 -v -timeout 10m -run TestUpdatesAreLinearizable . -faults.for 60s
 	cd test/cluster && go test -count=1 -v -timeout 20m -run Slow . -slow.clients 50 -slow.bytes 67108864 -slow.for 15s
 	cd test/cluster && go test -count=1 -v -timeout 10m -run TestEveryLoadIsMeasured ./cost -cost.preset short
