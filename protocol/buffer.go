@@ -54,7 +54,8 @@ func (b *Buffer) Offset() uint64 { return b.end - uint64(len(b.unread)) }
 // consumed but by Skip, uses up no demand.
 //
 // It holds for one Data; the last call counts. Bytes that are consumed after it take it back, and
-// so does n <= 0. It has no effect once AtEOF is true.
+// so does n <= 0. Once AtEOF is true, no more bytes are waited for: asking for more than there are
+// has no effect.
 func (b *Buffer) Need(n int) error {
 	switch {
 	case n <= 0:

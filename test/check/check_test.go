@@ -171,6 +171,8 @@ var good = map[string]func(t *tale){
 	},
 	"a handler that takes a byte in each call": func(t *tale) {
 		t.open().sends("abc").asksFor(1, "abc", 1).asksFor(1, "bc", 1).asksFor(1, "c", 0).rest().aborted(0, 0)
+		t.of(2).open().sends("abc").note(history.Finishing).lastData("abc", 1).needs(1).lastData("bc", 2)
+		t.closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
 	},
 	"what is needed uses up no demand": func(t *tale) {
 		t.world.Options.ReadMode = connection.Pull
@@ -422,6 +424,9 @@ var bad = map[Rule]map[string]func(t *tale){
 	},
 	NewsOrResume: {
 		"nothing new":    func(t *tale) { t.open().sends("a").data("a", 0).data("a", 1).aborted(0, 0) },
+		"more bytes than there are, once the stream has ended": func(t *tale) {
+			t.open().sends("abc").note(history.Finishing).lastData("abc", 1).needs(3).lastData("bc", 2).aborted(0, 0)
+		},
 		"nothing at all": func(t *tale) { t.open().data("", 0).aborted(0, 0) },
 		"a Resume that had its call": func(t *tale) {
 			t.open().sends("a").data("a", 0).op(history.Resume, alice).data("a", 0).data("a", 1).aborted(0, 0)

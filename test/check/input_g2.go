@@ -117,7 +117,7 @@ func (in *input) left(c *conn, r *history.Record) {
 	in.consumed += r.N
 	in.shownAt = r.At
 	in.unread = in.last[r.N:]
-	if !r.Failed && !in.eof {
+	if !r.Failed {
 		in.needs(r)
 	}
 	if len(in.unread) >= in.most(c) && !c.world.Options.HoldFullReadBuffer {
@@ -128,6 +128,7 @@ func (in *input) left(c *conn, r *history.Record) {
 // needs notes what the handler needs after a Data.
 func (in *input) needs(r *history.Record) {
 	switch {
+	case r.Need > len(in.unread) && in.eof: // they do not come
 	case r.Need > len(in.unread):
 		in.need = r.Need
 		if r.N == 0 {

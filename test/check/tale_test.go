@@ -77,7 +77,11 @@ func (t *tale) data(text string, consumed int) *tale {
 
 // asksFor is data after which the handler needs a number of bytes.
 func (t *tale) asksFor(need int, text string, consumed int) *tale {
-	t.data(text, consumed)
+	return t.data(text, consumed).needs(need)
+}
+
+// needs says what the handler needed in the last call.
+func (t *tale) needs(need int) *tale {
 	t.records[len(t.records)-1].Need = need
 	return t
 }

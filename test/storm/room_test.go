@@ -126,6 +126,12 @@ func TestNoBurstClosesAHealthyPeer(t *testing.T) {
 		message:  func(s berth.Socket, message any) error { return burst(s, message.(int)) },
 	}
 	overSites(t, h, berth.ConnectionOptions{SlowConsumer: berth.SlowClose}, func(t *testing.T, s *site) {
+		// More than the kernel takes from a writer that is faster than its client is refused. Linux
+		// takes 278 such lines of a unix socket: it counts each as 766 bytes.
+		sure := 1000
+		if s.Addr().Network() == "unix" {
+			sure = 200
+		}
 		for way, write := range map[string]func(berth.Socket, int){
 			"Socket":  func(socket berth.Socket, n int) { _ = burst(socket, n) },
 			"handler": func(socket berth.Socket, n int) { s.system.Root.Send(socket.PID(), n) },
@@ -145,7 +151,7 @@ func TestNoBurstClosesAHealthyPeer(t *testing.T) {
 					}
 					_ = conn.Close()
 				}
-				if n <= 1000 { // 10,000 lines are more than the kernel holds of a unix socket: there the client must keep up
+				if n <= sure {
 					assert.Zero(t, closed, "%s, bursts of %d", way, n)
 				}
 				tell(t, report.Row{ID: "W2", Holds: "G15", Figures: map[string]any{"way": way, "burst": n, "connections": connections, "closed": closed}}, began)
