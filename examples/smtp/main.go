@@ -42,7 +42,8 @@ func run(p *cli.Program) error {
 			return err
 		}
 		config.GetCertificate = certificate.Get
-		defer p.ReloadOnHangup(certificate.Reload)()
+		stop := p.ReloadOnHangup(certificate.Reload)
+		defer stop()
 	default:
 		certificate, err := cli.SelfSigned()
 		if err != nil {

@@ -423,7 +423,7 @@ var bad = map[Rule]map[string]func(t *tale){
 		"they are gone": func(t *tale) { t.world.NoPeers = true; t.open().data("abc", 1).data("xyz", 1).aborted(0, 0) },
 	},
 	NewsOrResume: {
-		"nothing new":    func(t *tale) { t.open().sends("a").data("a", 0).data("a", 1).aborted(0, 0) },
+		"nothing new": func(t *tale) { t.open().sends("a").data("a", 0).data("a", 1).aborted(0, 0) },
 		"more bytes than there are, once the stream has ended": func(t *tale) {
 			t.open().sends("abc").note(history.Finishing).lastData("abc", 1).needs(3).lastData("bc", 2).aborted(0, 0)
 		},

@@ -36,7 +36,7 @@ func TestEveryPatternOfTheMakefileMatchesATest(t *testing.T) {
 			continue // no test, on purpose
 		}
 		inner, anchored := strings.CutPrefix(pattern, "^(")
-		for _, one := range strings.Split(strings.TrimSuffix(inner, ")$"), "|") {
+		for one := range strings.SplitSeq(strings.TrimSuffix(inner, ")$"), "|") {
 			one, _, _ = strings.Cut(one, "/")
 			if anchored {
 				one = "^" + one + "$"

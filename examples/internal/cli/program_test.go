@@ -148,7 +148,9 @@ func TestADrainThatCutsOffSessionsIsAnError(t *testing.T) {
 				return err
 			})
 			server, err := berth.Listen("127.0.0.1:0", echo, berth.Options{ShutdownTimeout: 400 * time.Millisecond})
-			require.NoError(t, err)
+			if err != nil {
+				return err
+			}
 			return p.Serve(server)
 		})
 	}()
