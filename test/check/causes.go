@@ -131,7 +131,7 @@ func (cs *causes) wrote(c *conn) {
 }
 
 // came notes a byte that has come.
-func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = at, 0 }
+func (cs *causes) came(at time.Duration) { cs.traffic, cs.awaited = max(cs.traffic, at), 0 }
 
 // awaits notes that the peer has waited for the server for d. This time does not count as idle,
 // except between two looks of the sweep.

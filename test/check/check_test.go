@@ -191,6 +191,13 @@ var good = map[string]func(t *tale){
 		t.open().sends("ab").asksFor(7, "ab", 1).sends("cd").rest().asks(history.Become, alice, &a).becomes(a, 2).completes(a, nil)
 		t.asks(history.Become, alice, &b).becomes(b, 3).completes(b, nil).data("bcd", 3).rest().aborted(0, 0)
 	},
+	"time counts from when a byte came, and not from when it was shown to a new handler": func(t *tale) {
+		t.world.Options.HalfCloseTimeout = time.Second
+		var id int
+		t.open().op(history.CloseWrite, alice).sends("ab").asksFor(7, "ab", 0).after(time.Millisecond).sends("c")
+		t.after(time.Millisecond).asks(history.Become, alice, &id).becomes(id, 2).completes(id, nil).data("abc", 3)
+		t.after(time.Second-time.Millisecond).closed(protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout, stats(0, 0)).over()
+	},
 	"a handler that comes while it is paused": func(t *tale) {
 		var id int
 		t.open().sends("ab").data("ab", 0).op(history.Pause, alice).rest().asks(history.Become, alice, &id).becomes(id, 2).completes(id, nil).rest()
@@ -766,6 +773,11 @@ var bad = map[Rule]map[string]func(t *tale){
 		"a half-close timeout too early": func(t *tale) {
 			t.world.Options.HalfCloseTimeout = time.Second
 			t.open().op(history.CloseWrite, alice).after(time.Second-1).closed(protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout, stats(0, 0)).over()
+		},
+		"a half-close timeout too early after a byte for a handler that needs more": func(t *tale) {
+			t.world.Options.HalfCloseTimeout = time.Second
+			t.open().op(history.CloseWrite, alice).sends("ab").asksFor(3, "ab", 0).after(time.Millisecond).sends("c").data("abc", 3)
+			t.after(time.Second-1).closed(protocol.ReasonHalfCloseTimeout, protocol.ErrHalfCloseTimeout, stats(0, 0)).over()
 		},
 		"as old as it may be": func(t *tale) {
 			t.world.Options.MaxAge = 10 * time.Second

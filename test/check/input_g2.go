@@ -18,7 +18,8 @@ type input struct {
 	goneAt    time.Duration
 	reset     bool          // by a reset and no FIN before it
 	shownAt   time.Duration // when the last Data came, and when it returned
-	rst       bool          // by a reset, if not by it alone
+	sendings  []sending
+	rst       bool // by a reset, if not by it alone
 	consumed  int
 	last      []byte // what the last Data showed
 	unread    []byte // what the handler left of it
@@ -30,6 +31,7 @@ type input struct {
 	unreadWas int  // at the last Rest
 	budget    int  // Resumes that may still force a call
 	need      int  // how many unread bytes the handler waits for, 0: no number of them
+	needed    bool // since the last Data the handler, or one before it, has waited for a number of bytes
 	owed      bool // a call with the unread bytes: a new handler has not seen them, or the last one wants them once more
 	beyond    int  // how many bytes more than these such a call may show, as they came for what an old handler needed
 }
@@ -38,6 +40,7 @@ func (in *input) peer(c *conn, r *history.Record) {
 	switch r.What {
 	case history.Sending:
 		in.from, in.sending = len(in.sent), true
+		in.sendings = append(in.sendings, sending{in.from, r.At})
 		in.sent = append(in.sent, r.Bytes...)
 	case history.Sent:
 		in.sending = false
@@ -71,7 +74,7 @@ func (in *input) data(c *conn, r *history.Record) {
 		c.fail(ReadBound, "%d bytes of at most %d", len(r.Bytes), most)
 	}
 	if end > in.shown {
-		c.causes.came(r.At)
+		c.causes.came(in.cameAt(r.At, end))
 	}
 	if len(r.Bytes) < in.need && !r.EOF && !in.gone {
 		c.fail(NeededFirst, "%d bytes of %d", len(r.Bytes), in.need)
@@ -87,7 +90,7 @@ func (in *input) data(c *conn, r *history.Record) {
 	default:
 		c.fail(NewsOrResume, "%d bytes, all shown before", len(r.Bytes))
 	}
-	in.need, in.owed, in.beyond = 0, false, 0
+	in.need, in.needed, in.owed, in.beyond = 0, false, false, 0
 	in.shownAt = r.At
 	in.end(c, r, end)
 	in.last = r.Bytes
@@ -97,6 +100,27 @@ func (in *input) data(c *conn, r *history.Record) {
 	if c.causes.decided {
 		c.fail(NoDataAfter, "although %s", c.causes.why)
 	}
+}
+
+// sending is a write of the peer's: its first byte's place in the stream, and when it began.
+type sending struct {
+	from int
+	at   time.Duration
+}
+
+// cameAt returns when the last of the bytes up to end may have come that are shown now. They come
+// when they are shown, unless the handler waits for more: then as soon as they are sent.
+func (in *input) cameAt(now time.Duration, end int) time.Duration {
+	if !in.needed {
+		return now
+	}
+	at := in.shownAt
+	for _, s := range in.sendings {
+		if s.from < end {
+			at = max(at, s.at)
+		}
+	}
+	return min(at, now)
 }
 
 func (in *input) end(c *conn, r *history.Record, end int) {
@@ -130,7 +154,7 @@ func (in *input) needs(r *history.Record) {
 	switch {
 	case r.Need > len(in.unread) && in.eof: // they do not come
 	case r.Need > len(in.unread):
-		in.need = r.Need
+		in.need, in.needed = r.Need, true
 		if r.N == 0 {
 			in.allCalls-- // it has used up no demand
 		}
