@@ -118,9 +118,15 @@ func (c *Connection) fetch() any {
 
 // writeFails reports whether a write under way is about to say why the input has ended. The kernel
 // tells a reset once. If a write hears of it, the next read finds the end of the input, as after a
-// FIN; and it may find that before the writer's turn has ended the connection.
+// FIN; and it may find that before the writer's turn has ended the connection. The kernel may also
+// have taken the write before the reset: then its release wakes the connection, as for quiet.
 func (c *Connection) writeFails() bool {
 	if c.cause.Load() != nil || c.credit.idle() || c.writer.ordered(starved) || !c.conn().Broken() {
+		return false
+	}
+	c.gated.Store(true)
+	if c.credit.idle() { // released between the two looks
+		c.gated.Store(false)
 		return false
 	}
 	c.Writable() // the writer may not have been told yet

@@ -80,3 +80,28 @@ func TestAnEndOfInputWaitsForTheWriteThatHasHeardOfTheReset(t *testing.T) {
 		assert.Equal(t, !reset, c.flags.inputEnded)
 	}
 }
+
+// wakeUps is a dispatcher that counts turns and runs none.
+type wakeUps struct{ n int }
+
+func (w *wakeUps) Schedule(func()) { w.n++ }
+func (*wakeUps) Throughput() int   { return 1 }
+
+// The kernel has taken the write before the reset came. Then no error of writing ends the
+// connection.
+func TestAnEndOfInputThatHasWaitedForAWriteComesWhenThatHasGoneOut(t *testing.T) {
+	for name, gate := range map[string]Gate{"off": GateOff, "low water": GateLowWater} {
+		c, woken := newConnection(Options{ReadGate: gate}, &resetSocket{reset: true}), &wakeUps{}
+		const text = "under way"
+		_, err := c.Write([]byte(text))
+		require.NoError(t, err)
+		require.Nil(t, c.fetch())
+		c.rest()
+		c.mailbox.RegisterHandlers(nil, woken)
+		c.writer.inbox.drainTo(&c.writer.queue)
+		c.writer.wrote(len(text))
+		assert.Equal(t, 1, woken.n, name)
+		c.fetch()
+		assert.True(t, c.flags.inputEnded, name)
+	}
+}

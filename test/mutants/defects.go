@@ -548,6 +548,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "end-waits-for-a-write-in-vain", Guarantee: "G17",
+		What: "the end of the input waits for a write under way, and nothing wakes the connection if that goes out",
+		File: "connection/reading.go",
+		Old:  "	c.gated.Store(true)\n	if c.credit.idle() {",
+		New:  "	if c.credit.idle() {",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestAnEndOfInputThatHasWaitedForAWriteComesWhenThatHasGoneOut$"},
+		},
+	},
+	{
 		Name: "closed-overtakes-closing", Guarantee: "G1",
 		What: "Closed comes while another goroutine still publishes Closing",
 		File: "connection/closing.go",
