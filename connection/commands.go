@@ -123,7 +123,7 @@ func (c *Connection) obey(ctx actor.Context, command protocol.Command, r reply) 
 	case *protocol.Close:
 		r.orderly = true
 		c.wait(r)
-		c.phase.And(^salvaging) // after a Close no more input is wanted
+		c.wantNoInput()
 		c.finish(ctx, protocol.ReasonLocalClosed, nil)
 	case *protocol.CloseWrite:
 		if c.flags.writerEnded {

@@ -34,7 +34,7 @@ func (c *Connection) try(ctx actor.Context, message any) {
 	returned = true
 	switch {
 	case orderly:
-		c.phase.And(^salvaging)
+		c.wantNoInput()
 		c.finish(ctx, c.cause.Load().reason, nil)
 	case err != nil:
 		c.failed(ctx, protocol.ReasonHandlerError, err)
@@ -126,7 +126,7 @@ func (c *Connection) Failed(ctx actor.Context, message, reason any) (taken bool)
 // failed ends the connection because of its handler, which is shown no more input. Accepted writes
 // are still flushed: one may be the error message for the peer.
 func (c *Connection) failed(ctx actor.Context, reason protocol.Reason, err error) {
-	c.phase.And(^salvaging)
+	c.wantNoInput()
 	c.publishHandlerFailed(reason, err, false)
 	c.finish(ctx, reason, err)
 }
@@ -182,6 +182,7 @@ func (c *Connection) replace(ctx actor.Context) {
 	for c.flags.tenure > serving && c.dismiss(ctx) {
 		if c.cause.Load() != nil {
 			c.flags.tenure = serving // the end has come meanwhile: the old one gets Closed
+			c.wantNoInput()
 		} else {
 			c.install(ctx, true)
 		}

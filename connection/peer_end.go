@@ -83,11 +83,18 @@ func (c *Connection) lose(err error) {
 // each Data.
 func (c *Connection) leaveOpen(salvage bool) {
 	c.setState(flushing)
-	if salvage && c.phase.Load()&securing == 0 { // after a StartTLS, plain text is not shown
+	if salvage && c.phase.Load()&(sated|securing) == 0 { // after a StartTLS, plain text is not shown
 		c.phase.Or(salvaging)
 		c.shared.noteClosing()
 	}
 	c.mailbox.Schedule()
+}
+
+// wantNoInput has the handler shown no more input: it has failed, or had to make room for another,
+// or there was a Close. A reset may have ended the connection before that, or may still do so.
+func (c *Connection) wantNoInput() {
+	c.phase.Or(sated)
+	c.phase.And(^salvaging)
 }
 
 func (c *Connection) salvaging() bool { return c.phase.Load()&salvaging != 0 }

@@ -40,6 +40,24 @@ func TestAnAbortEndsTheWaitForTheLastWords(t *testing.T) {
 	}
 }
 
+// A write has heard of the reset first, so that is the reason of the end. Its signal comes to a turn
+// after the handler's failure.
+func TestAHandlerThatHasFailedIsShownNoLastWords(t *testing.T) {
+	for _, failed := range []bool{false, true} {
+		c := newConnection(Options{}, &ending{})
+		c.input.Filled(copy(c.input.Space(10), "unread"), c.input.Space(10))
+		c.setCause(c.classify("write", syscall.ECONNRESET))
+		if failed {
+			c.failed(nil, protocol.ReasonHandlerPanic, io.ErrUnexpectedEOF)
+		}
+		c.leaveOpen(true)
+		c.flags.forced = resumed
+		c.signals.Store(0)
+		_, shown := c.Pull().(*protocol.Data)
+		assert.Equal(t, !failed, shown)
+	}
+}
+
 func TestAnEndOfInputIsTakenForTheResetThatWritingHeardOf(t *testing.T) {
 	for _, reset := range []bool{false, true} {
 		c, told := newConnection(Options{KeepOpenOnPeerClosed: true}, &ending{}), &events{}

@@ -41,6 +41,7 @@ const (
 	unwatched                           // nothing is read, and the transport does not tell of the peer's end
 	another                             // changes where something that has a time limit begins anew
 	salvaging                           // the peer is gone; what it sent before is still shown, and waits for the handler
+	sated                               // the handler is shown no more input
 	torn                                // the end was no orderly one
 	forgotten                           // the PID is no longer known
 	securing                            // StartTLS was called, and its handshake is not over: no input is shown
@@ -49,7 +50,7 @@ const (
 )
 
 // kept are the parts of a phase that a change of the state leaves as they are.
-const kept = met | announced | securing | covered | shakes
+const kept = met | announced | sated | securing | covered | shakes
 
 // observed are the parts of a phase that, when they change, begin something with a time limit.
 const observed = another | halfClosed | (halfClosed - 1)

@@ -548,6 +548,16 @@ var defects = []defect{
 		},
 	},
 	{
+		Name: "failed-handler-shown-input", Guarantee: "G8",
+		What: "a handler that has failed is shown what the peer sent before its reset",
+		File: "connection/peer_end.go",
+		Old:  "&(sated|securing) == 0",
+		New:  "&securing == 0",
+		CaughtBy: []check{
+			{Package: "connection", Tests: "^TestAHandlerThatHasFailedIsShownNoLastWords$"},
+		},
+	},
+	{
 		Name: "end-waits-for-a-write-in-vain", Guarantee: "G17",
 		What: "the end of the input waits for a write under way, and nothing wakes the connection if that goes out",
 		File: "connection/reading.go",
