@@ -40,8 +40,8 @@ func TestAnAbortEndsTheWaitForTheLastWords(t *testing.T) {
 	}
 }
 
-// A write has heard of the reset first, so that is the reason of the end. Its signal comes to a turn
-// after the handler's failure.
+// A write has heard of the reset first, so that is the reason of the end. Its signal comes to a
+// turn after the handler's failure.
 func TestAHandlerThatHasFailedIsShownNoLastWords(t *testing.T) {
 	for _, failed := range []bool{false, true} {
 		c := newConnection(Options{}, &ending{})
