@@ -22,6 +22,8 @@ import (
 // anything else happens.
 type faultySocket struct {
 	acceptSocket
+	acceptor *pollAcceptor
+
 	mu     sync.Mutex
 	script []error
 }
@@ -38,7 +40,12 @@ func (f *faultySocket) Accept(set *transport.PollSet) (*transport.Poll, error) {
 	return f.acceptSocket.Accept(set)
 }
 
-func (f *faultySocket) fail(steps ...error) {
+// fail has the next accepts fail. It first waits until the acceptor has found that there is no other
+// client: else the next client could be accepted by a call that has begun, and the one behind it
+// would fail.
+func (f *faultySocket) fail(t *testing.T, steps ...error) {
+	t.Helper()
+	eventually(t, func() bool { m := f.acceptor.mailbox.Load(); return m != nil && !m.Busy() })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.script = append(f.script, steps...)
@@ -48,7 +55,7 @@ func (f *faultySocket) fail(steps ...error) {
 func makeFaulty(a *pollAcceptor) *faultySocket {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f := &faultySocket{acceptSocket: a.socket}
+	f := &faultySocket{acceptSocket: a.socket, acceptor: a}
 	a.socket = f
 	return f
 }
@@ -61,7 +68,7 @@ func TestNoErrorOfAcceptEndsAPollListener(t *testing.T) {
 		live := dial(t, l)
 		echoes(t, live)
 		for n, fault := range acceptFaults {
-			f.fail(os.NewSyscallError("accept", fault.err))
+			f.fail(t, os.NewSyscallError("accept", fault.err))
 			c := dial(t, l)
 			echoes(t, c)
 			require.NoError(t, c.Close())
@@ -83,7 +90,7 @@ func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 		live := dial(t, l)
 		echoes(t, live)
 		for n, step := range []error{panics{errBoom}, errGoexits, panics{errBoom}} {
-			f.fail(step)
+			f.fail(t, step)
 			c := dial(t, l)
 			echoes(t, c)
 			require.NoError(t, c.Close())
@@ -113,7 +120,7 @@ func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
 		live := dial(t, l)
 		echoes(t, live)
 		for range mostRestarts + 1 {
-			f.fail(panics{errBoom})
+			f.fail(t, panics{errBoom})
 		}
 		echoes(t, dial(t, l))
 		failed := published[*AcceptorFailed](w)
@@ -130,7 +137,7 @@ func TestAPollAcceptorThatWaitsAcceptsNoClientAndCanBeShutDown(t *testing.T) {
 		l := listen(of(&echo{}), Options{Connection: brisk})
 		f := makeFaulty(l.server.polling.acceptors()[0])
 		for range 20 {
-			f.fail(syscall.EMFILE)
+			f.fail(t, syscall.EMFILE)
 		}
 		_ = dial(t, l)
 		eventually(t, func() bool { return len(published[*AcceptFailed](w)) == 8 }) // the next wait is over half a second
