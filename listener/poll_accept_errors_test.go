@@ -40,9 +40,9 @@ func (f *faultySocket) Accept(set *transport.PollSet) (*transport.Poll, error) {
 	return f.acceptSocket.Accept(set)
 }
 
-// fail has the next accepts fail. It first waits until the acceptor has found that there is no other
-// client: else the next client could be accepted by a call that has begun, and the one behind it
-// would fail.
+// fail has the next accepts fail. It first waits until the acceptor has found that there is no
+// other client: else the next client could be accepted by a call that has begun, and the one behind
+// it would fail.
 func (f *faultySocket) fail(t *testing.T, steps ...error) {
 	t.Helper()
 	eventually(t, func() bool { m := f.acceptor.mailbox.Load(); return m != nil && !m.Busy() })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -18,6 +19,8 @@ type Recorder struct {
 	began time.Time
 	room  Room
 
+	owed atomic.Int64 // callbacks of Do that have not run
+
 	mu      sync.Mutex
 	records []Record
 	memory  []byte // for copies of buffers that records keep
@@ -27,6 +30,10 @@ type Recorder struct {
 	names   map[string]int // by the client's address
 	pids    map[string]int // by the actor's id
 }
+
+// Owed returns how many callbacks of Do have not run yet. After the end of a connection each has a
+// goroutine of its own, which nothing else waits for.
+func (r *Recorder) Owed() int { return int(r.owed.Load()) }
 
 // end holds what the recorder knows of both ends of a connection.
 type end struct {

@@ -200,7 +200,16 @@ func (s *Socket) Do(command protocol.Command, done func(error)) {
 	}
 	id := s.begin(op, begin)
 	s.recorder.watchHandler(command, id)
-	s.Socket.Do(command, s.completion(id, done))
+	completion := s.completion(id, done)
+	if completion != nil {
+		s.recorder.owed.Add(1)
+		told := completion
+		completion = func(err error) {
+			defer s.recorder.owed.Add(-1)
+			told(err)
+		}
+	}
+	s.Socket.Do(command, completion)
 	if op != Write {
 		s.end(id, 0, nil)
 	}

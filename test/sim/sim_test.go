@@ -242,6 +242,7 @@ func (s *simulated) dial() (net.Conn, error) {
 
 func (s *simulated) rest(w *world) { s.clients.rest(w.recorder) }
 
+func (*simulated) answers(*world)            {}
 func (s *simulated) sleep(d time.Duration)   { sched.Sleep(d) }
 func (s *simulated) patience() time.Duration { return 300 * time.Millisecond }
 

@@ -52,7 +52,8 @@ type world struct {
 type ground interface {
 	listen(w *world) (*listener.Listener, error)
 	dial() (net.Conn, error)
-	rest(w *world) // until nothing moves, if that can be known
+	rest(w *world)    // until nothing moves, if that can be known
+	answers(w *world) // waits for the callbacks of Do, at the end, if they do not come in the order of the world
 	sleep(d time.Duration)
 	patience() time.Duration // how long a handler may wait, at most
 	left() string            // the parts of the network that are still open
@@ -81,6 +82,7 @@ func (w *world) history(steps int) ([]history.Record, error) {
 	}
 	join(&w.helpers)
 	w.ground.rest(w)
+	w.ground.answers(w)
 	w.mail.Close()
 	w.recorder.Note(history.Over)
 	if network := w.ground.left(); network != "" {
