@@ -2,11 +2,11 @@ package connection
 
 import (
 	"errors"
-	"reflect"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/missing"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -26,7 +26,7 @@ func (c *Connection) Become(handler protocol.Factory) error {
 
 // checkFactory returns one sentence about a factory that makes no handlers.
 func checkFactory(factory protocol.Factory) error {
-	if v := reflect.ValueOf(factory); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	if missing.Is(factory) {
 		return errors.New("berth: Become needs a handler")
 	}
 	if v, ok := factory.(interface{ Validate() error }); ok {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/internal/missing"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -112,7 +112,7 @@ func (o Options) validate(servers []Source) error {
 	switch {
 	case len(servers) == 0:
 		return errors.New("inspector: no server to inspect")
-	case slices.ContainsFunc(servers, isNone):
+	case slices.ContainsFunc(servers, func(s Source) bool { return missing.Is(s) }):
 		return errors.New("inspector: a server to inspect is nil")
 	case o.Token != "" && len(o.Token) < LeastToken:
 		return fmt.Errorf("inspector: the Token has %d bytes, and needs %d", len(o.Token), LeastToken)
@@ -126,11 +126,6 @@ func (o Options) validate(servers []Source) error {
 		return fmt.Errorf("inspector: Closed %d must not be negative", o.Closed)
 	}
 	return nil
-}
-
-func isNone(s Source) bool {
-	v := reflect.ValueOf(s)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // Close ends the Inspector's goroutine and waits for it, and has it hear of no more events.

@@ -12,6 +12,7 @@ import (
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/missing"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -109,7 +110,7 @@ func (l *Listener) Dial(ctx context.Context, addr string, factory tcpactor.Facto
 // polls; any other has a reader goroutine. Network and Dialer have no meaning here. All else is as
 // with Dial.
 func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Factory, options DialOptions) (protocol.Socket, error) {
-	if isNone(conn) {
+	if missing.Is(conn) {
 		return nil, errors.New("berth: no net.Conn to adopt")
 	}
 	err := options.Validate(factory)

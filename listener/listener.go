@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
-	"reflect"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/missing"
 	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 
@@ -67,7 +67,7 @@ func Listen(spawner actor.SpawnerContext, addr string, factory tcpactor.Factory,
 // bytes it took, and that the next one goes on behind them. Such a connection is interrupted more
 // often, so every byte counts as soon as it is sent.
 func Serve(spawner actor.SpawnerContext, l net.Listener, factory tcpactor.Factory, options Options) (*Listener, error) {
-	if isNone(l) {
+	if missing.Is(l) {
 		return nil, errors.New("berth: no net.Listener to serve")
 	}
 	if err := check(spawner, factory, options); err != nil {
@@ -90,20 +90,14 @@ func check(spawner actor.SpawnerContext, factory tcpactor.Factory, options Optio
 }
 
 func checkSpawner(spawner actor.SpawnerContext) error {
-	if isNone(spawner) {
+	if missing.Is(spawner) {
 		return errors.New("berth: no spawner: give an actor system's Root, or the context of an actor")
 	}
 	return checkSystem(spawner.ActorSystem())
 }
 
-// isNone reports whether what the caller gave is nil, or a nil pointer.
-func isNone(given any) bool {
-	v := reflect.ValueOf(given)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
-}
-
 func checkFactory(factory tcpactor.Factory) error {
-	if isNone(factory) {
+	if missing.Is(factory) {
 		return errors.New("berth: no handler: give one of HandlerFunc, Handlers, Functions, Actors")
 	}
 	if d, ok := factory.(interface{ Validate() error }); ok {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"reflect"
 	"sync"
 	"time"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/internal/missing"
 	"github.com/go-berth/berth/listener"
 	"github.com/go-berth/berth/protocol"
 )
@@ -73,7 +73,7 @@ type link struct {
 // New starts a client. dialer makes the connections, which end with it, and then the client gives
 // up. handler makes the handler of each. ctx bounds the client's life: its end is that of Close.
 func New(ctx context.Context, dialer Dialer, addr string, handler tcpactor.Factory, options Options) (*Client, error) {
-	if v := reflect.ValueOf(dialer); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	if missing.Is(dialer) {
 		return nil, errNoDialer
 	}
 	if ctx == nil {

@@ -34,21 +34,22 @@ var layers = lines(`
 	protocol/frame: protocol
 	protocol/wire: protocol
 	internal/seam:
+	internal/missing:
 	internal/window:
 	actor: protocol protocol/frame internal/seam
 	connection/transport: internal/seam
-	connection: protocol actor connection/transport internal/seam internal/window
-	listener: protocol actor connection connection/transport listener/internal/admission internal/seam internal/window
+	connection: protocol actor connection/transport internal/missing internal/seam internal/window
+	listener: protocol actor connection connection/transport listener/internal/admission internal/missing internal/seam internal/window
 	listener/internal/admission: protocol connection internal/seam
 	.: protocol protocol/frame actor connection listener
 	systemd:
 	netconn: protocol actor connection listener
-	reconnect: protocol actor listener
+	reconnect: protocol actor listener internal/missing
 	requests: protocol protocol/frame actor
 	session:
 	owner: protocol protocol/wire
 	record: protocol actor
-	inspector: . protocol connection
+	inspector: . protocol connection internal/missing
 `)
 
 // lines reads one package on each line: its name, a colon, what it may import.
