@@ -38,13 +38,16 @@ func bufferAt(conn *tls.Conn, offset uintptr) *bytes.Buffer {
 // dropBuffers gives up the memory of conn's empty buffers after the handshake. No read of conn is
 // under way.
 func dropBuffers(conn *tls.Conn) {
-	for _, offset := range []uintptr{rawInputOffset, handOffset} {
-		if offset == 0 {
-			continue
-		}
-		if b := bufferAt(conn, offset); b.Len() == 0 {
-			*b = bytes.Buffer{}
-		}
+	dropEmpty(conn, rawInputOffset)
+	dropEmpty(conn, handOffset)
+}
+
+func dropEmpty(conn *tls.Conn, offset uintptr) {
+	if offset == 0 {
+		return
+	}
+	if b := bufferAt(conn, offset); b.Len() == 0 {
+		*b = bytes.Buffer{}
 	}
 }
 
@@ -78,9 +81,7 @@ func (t *PollTLS) takeBack() {
 	}
 	rest := bytes.Clone(raw.Bytes())
 	*raw = *bytes.NewBuffer(rest)
-	if hand := bufferAt(t.conn, handOffset); handOffset != 0 && hand.Len() == 0 {
-		*hand = bytes.Buffer{}
-	}
+	dropEmpty(t.conn, handOffset)
 	t.lent.Release()
 	t.lent = nil
 }

@@ -145,7 +145,7 @@ func (n *OwnerNode) do(run func(actor.Context)) {
 	<-m.done
 }
 
-// PID answers with the owner's, who may have any number of writes without an answer, or window.
+// PID answers with the owner's. An owner has any number of writes without an answer, or window.
 func (n *OwnerNode) PID(unlimited bool, name *string) error {
 	n.do(func(actor.Context) { n.unlimited = unlimited })
 	*name = nodes.Name(n.desk)
