@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -19,7 +18,7 @@ type Recorder struct {
 	began time.Time
 	room  Room
 
-	owed atomic.Int64 // callbacks of Do that have not run
+	owed sync.WaitGroup // callbacks of Do that have not run
 
 	mu      sync.Mutex
 	records []Record
@@ -31,9 +30,16 @@ type Recorder struct {
 	pids    map[string]int // by the actor's id
 }
 
-// Owed returns how many callbacks of Do have not run yet. After the end of a connection each has a
-// goroutine of its own, which nothing else waits for.
-func (r *Recorder) Owed() int { return int(r.owed.Load()) }
+// Answered is closed once all callbacks of Do have run, and no Do comes any more. After the end of
+// a connection each has a goroutine of its own, which nothing else waits for.
+func (r *Recorder) Answered() <-chan struct{} {
+	answered := make(chan struct{})
+	go func() {
+		r.owed.Wait()
+		close(answered)
+	}()
+	return answered
+}
 
 // end holds what the recorder knows of both ends of a connection.
 type end struct {

@@ -205,7 +205,7 @@ func (s *Socket) Do(command protocol.Command, done func(error)) {
 		s.recorder.owed.Add(1)
 		told := completion
 		completion = func(err error) {
-			defer s.recorder.owed.Add(-1)
+			defer s.recorder.owed.Done()
 			told(err)
 		}
 	}
