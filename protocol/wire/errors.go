@@ -137,24 +137,39 @@ func (d *decoder) error(form *Error) error {
 	if form == nil {
 		return nil
 	}
-	var found []error
 	for _, code := range form.Matches {
-		if err, known := codes[code]; known {
-			if err.Error() == form.Text && !form.Panic {
-				return err
-			}
-			found = append(found, err)
+		if err, known := codes[code]; known && err.Error() == form.Text && !form.Panic {
+			return err
 		}
 	}
+	said, found := short(form.Text), matched(form.Matches)
 	switch {
 	case form.Panic && len(found) > 0:
-		return &protocol.PanicError{Value: &RemoteError{Text: form.Text, Matches: found}}
+		return &protocol.PanicError{Value: &RemoteError{Text: said, Matches: found}}
 	case form.Panic:
-		return &protocol.PanicError{Value: form.Text}
+		return &protocol.PanicError{Value: said}
 	case form.LinkDown != nil || form.NoLink:
 		return &protocol.LinkDownError{PID: form.LinkDown.Native()}
 	}
-	return &RemoteError{Text: form.Text, Matches: found}
+	return &RemoteError{Text: said, Matches: found}
+}
+
+// matched returns the known errors that an error with these codes matches: each once, in the order
+// of the codes, with those that a code implies, as encodeError lists them.
+func matched(given []Code) []error {
+	var raw, found []error
+	for _, code := range ordered {
+		if slices.Contains(given, code) {
+			raw = append(raw, codes[code])
+		}
+	}
+	original := errors.Join(raw...)
+	for _, code := range ordered {
+		if matches(original, code) {
+			found = append(found, codes[code])
+		}
+	}
+	return found
 }
 
 // NewError returns the form of an error, nil for nil.

@@ -387,6 +387,32 @@ func TestAnAckGoesBackUnopened(t *testing.T) {
 	assert.ErrorContains(t, decoded(t, form.Answer(7)).(*protocol.Done).Err, "cannot be sent")
 }
 
+// Another program may list the codes of an error in any order, twice, or without those that they
+// imply, and may send a longer text. The error that comes of it can be sent on, and is the same
+// then.
+func TestAnErrorsCodesMayComeInAnyOrder(t *testing.T) {
+	timeout, eof, closed := wire.Code_CODE_WRITE_TIMEOUT, wire.Code_CODE_EOF, wire.Code_CODE_NET_CLOSED
+	for _, row := range []struct {
+		form    *wire.Error
+		matches []error
+	}{
+		{&wire.Error{Text: "x", Matches: []wire.Code{closed, eof}}, []error{net.ErrClosed, io.EOF}},
+		{&wire.Error{Text: "x", Matches: []wire.Code{eof, eof}}, []error{io.EOF}},
+		{&wire.Error{Text: "x", Matches: []wire.Code{timeout}}, []error{protocol.ErrWriteTimeout, os.ErrDeadlineExceeded}},
+		{&wire.Error{Text: "x", Matches: []wire.Code{eof, 9999}}, []error{io.EOF}},
+		{&wire.Error{Text: strings.Repeat("long", 4<<10), Matches: []wire.Code{eof}}, []error{io.EOF}},
+	} {
+		for _, row.form.Panic = range []bool{false, true} {
+			first := row.form.Native()
+			for _, known := range row.matches {
+				assert.ErrorIs(t, first, known)
+			}
+			again := sent(t, wire.NewError(first)).(*wire.Error).Native()
+			assert.True(t, assert.ObjectsAreEqual(first, again), "%.200v", row.form)
+		}
+	}
+}
+
 func decoded(t *testing.T, form any) any {
 	t.Helper()
 	message, err := wire.Decode(form)
