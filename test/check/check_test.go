@@ -733,6 +733,12 @@ var bad = map[Rule]map[string]func(t *tale){
 			t.world.Options.ReadMode = connection.Pull
 			t.open().op(history.Resume, alice).sends("ab").asksFor(3, "ab", 1).sends("cd").data("bcd", 3).aborted(0, 0)
 		},
+		"one that needed more than was left of the stream": func(t *tale) {
+			t.world.Options.ReadMode = connection.Pull
+			var id int
+			t.open().op(history.Resume, alice).sends("ab").note(history.Finishing).lastData("ab", 0).needs(3)
+			t.asks(history.Become, alice, &id).becomes(id, 2).completes(id, nil).lastData("ab", 2).aborted(0, 0)
+		},
 		"one too many": func(t *tale) {
 			t.world.Options.ReadMode = connection.Pull
 			t.open().begin(history.Record{Op: history.Resume, By: alice, N: 2}, nil).end(t.ids, 0, nil).sends("abc").data("a", 1).data("b", 1).data("c", 1).aborted(0, 0)
