@@ -15,12 +15,14 @@ import (
 // kernel's backlog still. They are served like the others. A close of the listening socket before
 // their accepts would reset them.
 func TestAShutdownServesTheClientsInTheBacklog(t *testing.T) {
+	t.Parallel() // it mostly waits
 	overEach(t, func(t *testing.T, o Options) {
 		serveTheBacklog(t, o)
 	})
 }
 
 func TestAShutdownServesTheClientsInTheBacklogOfEverySocket(t *testing.T) {
+	t.Parallel() // it mostly waits
 	if !reusePortSupported {
 		t.Skip("no SO_REUSEPORT here")
 	}

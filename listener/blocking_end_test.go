@@ -73,6 +73,7 @@ func TestAConnectionWhoseHandlerSleepsCanBeAbortedAtOnceAndClosedWhenItReturns(t
 }
 
 func TestAShutdownWaitsForHandlersThatSleepAndNamesThoseThatDoNotWakeInTime(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const sleepers = 8
 	overEach(t, func(t *testing.T, o Options) {
 		_, l, handler, clients := manyAsleep(t, o, sleepers)

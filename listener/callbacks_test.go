@@ -198,6 +198,7 @@ func (one occasion) test(t *testing.T, o Options, wait func(l *Listener) error) 
 
 // A subscriber that never returns holds nothing up once the end has been asked for, and is counted.
 func TestAnEndDoesNotWaitForCallbacksThatNeverReturn(t *testing.T) {
+	t.Parallel() // it mostly waits
 	overEach(t, func(t *testing.T, o Options) {
 		w, release := newWorld(), make(chan struct{})
 		w.EventStream.Subscribe(func(event any) {

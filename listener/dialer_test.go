@@ -292,6 +292,7 @@ func TestTheEndOfADialerEndsADialUnderWay(t *testing.T) {
 }
 
 func TestAShutdownDrainsDialledConnections(t *testing.T) {
+	t.Parallel() // it mostly waits
 	overEach(t, func(t *testing.T, options Options) {
 		peer := newWorld().listen(t, of(newEcho()), Options{})
 		w := newWorld()

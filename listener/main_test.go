@@ -17,7 +17,10 @@ import (
 	"github.com/go-berth/berth/protocol"
 )
 
-func TestMain(m *testing.M) { setup.Main(m) }
+func TestMain(m *testing.M) {
+	setup.Together(16)
+	setup.Main(m)
+}
 
 const patience = setup.Patience
 

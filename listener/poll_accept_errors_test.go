@@ -114,6 +114,7 @@ func TestAPollAcceptorThatPanicsComesBackAndNoConnectionNotices(t *testing.T) {
 }
 
 func TestAPollAcceptorThatPanicsTooOftenIsEscalatedAndGoesOn(t *testing.T) {
+	t.Parallel() // it mostly waits
 	overSockets(t, func(t *testing.T, w *world, listen func(tcpactor.Factory, Options) *Listener) {
 		l := listen(of(&echo{}), Options{})
 		f := makeFaulty(l.server.polling.acceptors()[0])

@@ -109,6 +109,7 @@ func (h *stuck) Data(protocol.Socket, *protocol.Buffer) error {
 }
 
 func TestAHandlerThatDoesNotReturnIsNamedAndEndsWhenItDoes(t *testing.T) {
+	t.Parallel() // it mostly waits
 	overEach(t, func(t *testing.T, o Options) {
 		w := newWorld()
 		handler := &stuck{echo: *newEcho(), inside: make(chan struct{}, 1), release: make(chan struct{})}

@@ -32,6 +32,7 @@ func TestTLSIsServedAndEndsInAnOrderlyWay(t *testing.T) {
 }
 
 func TestAnUnfinishedHandshakeEndsInTimeAndNoHandlerSeesIt(t *testing.T) {
+	t.Parallel() // it mostly waits
 	overEach(t, func(t *testing.T, o Options) {
 		w, handler := newWorld(), newEcho()
 		server, client := certified(t)

@@ -5,6 +5,7 @@
 package setup
 
 import (
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -37,6 +38,18 @@ func Main(m *testing.M, options ...goleak.Option) {
 		}
 		os.Exit(code)
 	}))...)
+}
+
+// Together lets so many parallel tests run at the same time, for a TestMain whose parallel tests wait
+// for time to pass and do next to no work. By default it is one for each processor. The flag
+// -parallel comes first.
+func Together(n int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(n))
+	}
 }
 
 // openOnce has the runtime open what it opens with the first socket and keeps: its poll set.

@@ -65,6 +65,7 @@ func TestCloseTwiceIsCloseOnce(t *testing.T) {
 }
 
 func TestTheAnswerToACloseTellsWhetherItWasOrderly(t *testing.T) {
+	mostlyWaits(t)
 	for name, ask := range map[string]func(w *world, t *tape) (outcome func() error){
 		"handle": func(_ *world, t *tape) func() error {
 			t.socket.Do(&protocol.Close{}, t.done("closing"))

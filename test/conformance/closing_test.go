@@ -103,6 +103,7 @@ func obeying() script {
 }
 
 func TestEveryOrderlyEndIsToldBeforeItsFlush(t *testing.T) {
+	mostlyWaits(t)
 	for reason, end := range orderlyEnds {
 		t.Run(reason.String(), func(t *testing.T) {
 			eachNetwork(t, func(t *testing.T, w *world) {
@@ -190,6 +191,7 @@ func TestClosedComesAfterASubscriberThatIsToldOnAnotherGoroutine(t *testing.T) {
 }
 
 func TestTheEventStreamIsToldWhileTheHandlerBlocks(t *testing.T) {
+	mostlyWaits(t)
 	for name, end := range map[string]func(s *server, t *tape){
 		"Close": func(_ *server, t *tape) { _ = t.socket.Close() },
 		"Abort": func(_ *server, t *tape) { t.socket.Abort() },

@@ -25,6 +25,7 @@ var halves = map[string]func(p *peer, tape *tape){
 }
 
 func TestAHalfClosedConnectionOnWhichNothingMovesEnds(t *testing.T) {
+	mostlyWaits(t)
 	for name, half := range halves {
 		t.Run(name, func(t *testing.T) {
 			eachForm(t, func(t *testing.T, w *world, factory factoryOf) {

@@ -66,6 +66,7 @@ var answering = map[string]struct {
 }
 
 func TestAConnectionWhoseAnswerIsAwaitedIsNotIdle(t *testing.T) {
+	mostlyWaits(t)
 	for name, way := range answering {
 		t.Run(name, func(t *testing.T) {
 			test := func(t *testing.T, w *world, factory factoryOf) {

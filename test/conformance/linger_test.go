@@ -121,6 +121,7 @@ func TestAConnectionHoldsItsPlaceUntilItsFINIsSent(t *testing.T) {
 }
 
 func TestTheWaitForThePeersFINEndsAtTheLingerTimeout(t *testing.T) {
+	mostlyWaits(t)
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const limit = 100 * time.Millisecond
 		p, tape := w.serve(script{}, connection.Options{LingerTimeout: limit, CloseTimeout: time.Hour}).connect()

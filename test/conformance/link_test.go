@@ -344,6 +344,7 @@ func TestALinkedCloseFlushes(t *testing.T) {
 }
 
 func TestAResetResetsTheLinkedConnection(t *testing.T) {
+	mostlyWaits(t)
 	for name, end := range map[string]func(w *world, p *peer, t *tape){
 		"the peer's": func(w *world, p *peer, _ *tape) { w.needsReset(); p.reset() },
 		"Abort":      func(_ *world, _ *peer, t *tape) { t.socket.Abort() },

@@ -16,6 +16,7 @@ import (
 // At its MaxAge a connection drains as in a shutdown, alone.
 
 func TestAConnectionThatIsQuietEndsAtItsMaxAge(t *testing.T) {
+	mostlyWaits(t)
 	eachForm(t, func(t *testing.T, w *world, factory factoryOf) {
 		o := connection.Options{MaxAge: 200 * time.Millisecond, DrainQuiet: 20 * time.Millisecond}
 		start := time.Now()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -180,8 +181,24 @@ func (n network) each(t *testing.T, test func(t *testing.T, w *world)) {
 		if setup.Raced && n.like != "" {
 			t.Skip("the race detector has seen this on " + n.like)
 		}
+		if _, found := waiting.Load(root(t)); found && !n.virtual() {
+			t.Parallel()
+		}
 		n.run(t, func(t *testing.T) { inWorld(t, n, test) })
 	})
+}
+
+// waiting are the tests, by name, whose networks run at the same time.
+var waiting sync.Map
+
+// mostlyWaits lets the networks of a test run at the same time, for a test that waits for time to
+// pass and does next to no work. It comes first in the test.
+func mostlyWaits(t *testing.T) { waiting.Store(root(t), true) }
+
+// root returns the name of the test that t is a part of.
+func root(t *testing.T) string {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	return name
 }
 
 // eachForm runs test once per network and handler form.

@@ -98,6 +98,7 @@ func TestAFullReadBufferThatIsHeldHidesNoReset(t *testing.T) {
 
 // Their handlers hold what they have, so that there is no memory to read the rest.
 func TestAResetEndsConnectionsThatWaitForMemory(t *testing.T) {
+	mostlyWaits(t)
 	eachNetwork(t, func(t *testing.T, w *world) {
 		w.needsReset()
 		if w.network.virtual() {
@@ -138,6 +139,7 @@ func TestAResetAfterItsFINIsNoticed(t *testing.T) {
 }
 
 func TestAFINStartsTheHalfCloseTimeoutAlsoWhereNothingIsShown(t *testing.T) {
+	mostlyWaits(t)
 	for name, size := range map[string]int{"alone": 0, "behind a few bytes": 100, "behind many": 30_000} {
 		t.Run(name, func(t *testing.T) {
 			eachQuiet(t, func(t *testing.T, w *world, how string) {
@@ -258,6 +260,7 @@ func TestAPauseAmongTheLastWordsLosesNoneOfThem(t *testing.T) {
 }
 
 func TestUnreadInputAfterResetEndsByLingerTimeout(t *testing.T) {
+	mostlyWaits(t)
 	for name, meet := range met {
 		t.Run(name, func(t *testing.T) {
 			eachQuiet(t, func(t *testing.T, w *world, how string) {

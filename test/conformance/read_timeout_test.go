@@ -14,6 +14,7 @@ import (
 // Bytes that the server sends do not keep a silent peer.
 
 func TestASilentPeerEndsAtTheReadTimeoutWhateverTheServerSends(t *testing.T) {
+	mostlyWaits(t)
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const limit = 100 * time.Millisecond
 		s := w.serve(script{}, connection.Options{ReadTimeout: limit, IdleTimeout: time.Hour})
@@ -89,6 +90,7 @@ func TestAfterAHalfCloseOnlyOurOwnKeepsTheReadTimeout(t *testing.T) {
 
 // A client has 30 seconds to log in, and no limit after that.
 func TestAHandlerGivesItsConnectionTimeoutsOfItsOwn(t *testing.T) {
+	mostlyWaits(t)
 	login := map[string]protocol.Timeouts{
 		"idle": {Idle: 100 * time.Millisecond},
 		"read": {Read: 100 * time.Millisecond},

@@ -147,6 +147,7 @@ func TestADroppedWriteByPIDIsAnsweredIfItHasAnAck(t *testing.T) {
 }
 
 func TestSlowCloseEndsTheConnection(t *testing.T) {
+	mostlyWaits(t)
 	eachWrite(t, func(t *testing.T, w *world, name string, write func(*tape, func(error)) error) {
 		o := slow(connection.SlowClose)
 		o.CloseTimeout = 50 * time.Millisecond

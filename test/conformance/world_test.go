@@ -30,6 +30,7 @@ var pinger net.Conn
 func TestMain(m *testing.M) {
 	shared = setup.System()
 	pinger = newPinger()
+	setup.Together(16)
 	setup.Main(m, goleak.IgnoreCurrent())
 }
 

@@ -119,6 +119,7 @@ func TestAWriteThatWaitsEndsWithItsConnection(t *testing.T) {
 
 // A handler that waits for room takes no turn of its connection: WriteTimeout ends it all the same.
 func TestAHandlerThatWaitsEndsAtTheWriteTimeout(t *testing.T) {
+	mostlyWaits(t)
 	eachNetwork(t, func(t *testing.T, w *world) {
 		play := script{data: func(t *tape, b *protocol.Buffer) error {
 			b.Discard(b.Len())

@@ -205,6 +205,7 @@ func eachPipe(t *testing.T, test func(t *testing.T, w *world, r, from *os.File))
 }
 
 func TestWhatComesThroughAPipeIsSentAsItComes(t *testing.T) {
+	mostlyWaits(t)
 	eachPipe(t, func(t *testing.T, w *world, r, from *os.File) {
 		p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 3}).connect()
 		content := pattern(300_000)
@@ -228,6 +229,7 @@ func TestWhatComesThroughAPipeIsSentAsItComes(t *testing.T) {
 }
 
 func TestASilentPipeHoldsUpNoClose(t *testing.T) {
+	mostlyWaits(t)
 	eachPipe(t, func(t *testing.T, w *world, r, from *os.File) {
 		// With the default CloseTimeout, an end by force would have another reason.
 		p, tape := w.serve(script{}, connection.Options{}).connect()
@@ -275,6 +277,7 @@ func TestAPipeThatSpeaksIsFlushedByAClose(t *testing.T) {
 }
 
 func TestASilentPipeHoldsUpNoAbortNorAResetNorAShutdown(t *testing.T) {
+	mostlyWaits(t)
 	for name, end := range map[string]func(p *peer, tape *tape, s *server){
 		"abort": func(_ *peer, tape *tape, _ *server) { tape.socket.Abort() },
 		"stop":  func(_ *peer, tape *tape, s *server) { s.w.system.Root.Stop(tape.socket.PID()) },
@@ -313,6 +316,7 @@ func (w *world) shutdown(s *server, limit time.Duration) {
 
 // WriteTimeout is about the peer, and nothing is offered to the peer here.
 func TestASilentPipeIsNoStallOfThePeers(t *testing.T) {
+	mostlyWaits(t)
 	eachPipe(t, func(t *testing.T, w *world, r, from *os.File) {
 		p, tape := w.serve(script{}, connection.Options{WriteTimeout: 100 * time.Millisecond}).connect()
 		require.NoError(t, tape.sendFile("pipe", r, 0, 5))
@@ -334,6 +338,7 @@ func (p *peer) silentFor(d time.Duration) {
 
 // SlowConsumer is about the peer as well.
 func TestASilentPipeMakesNoSlowConsumerOfThePeer(t *testing.T) {
+	mostlyWaits(t)
 	for _, policy := range []connection.SlowPolicy{connection.SlowRefuse, connection.SlowClose, connection.SlowDropNewest} {
 		eachPipe(t, func(t *testing.T, w *world, r, from *os.File) {
 			p, tape := w.serve(script{}, connection.Options{WriteQueueSize: 2, SlowConsumer: policy}).connect()
