@@ -40,8 +40,8 @@ func Main(m *testing.M, options ...goleak.Option) {
 	}))...)
 }
 
-// Together lets so many parallel tests run at the same time, for a TestMain whose parallel tests wait
-// for time to pass and do next to no work. By default it is one for each processor. The flag
+// Together lets so many parallel tests run at the same time, for a TestMain whose parallel tests
+// wait for time to pass and do next to no work. By default it is one for each processor. The flag
 // -parallel comes first.
 func Together(n int) {
 	flag.Parse()
