@@ -16,7 +16,7 @@ MODULES := $(shell find otelberth guard sessionnats test examples -name go.mod -
 
 PLATFORMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64) linux/386 linux/arm
 
-.PHONY: help test test32 race modules fuzz lint vet cross tidy sim schedules mutants storm faults dials attack chaos soak cluster report bench bench-short cycle cycle-compare ci $(MODULES) $(PLATFORMS)
+.PHONY: help test test32 race modules fuzz lint vet cross tidy sim schedules mutants stress storm faults dials attack chaos soak cluster report bench bench-short cycle cycle-compare ci $(MODULES) $(PLATFORMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,16 +61,22 @@ tidy: ## gofmt and go mod tidy would change nothing
 # With points in the middle of turns: see test/sched/points.go. The second run has none, and Go's own order.
 sim: ## ten million random operations in virtual time, each seed one history; every order of two moves, also of the hand-over; every sequence of six (50 minutes)
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; overlay=$$(go run ./test/sched/overlay "$$dir"); set -x; \
-	go test -count=1 -v -timeout 60m -overlay "$$overlay" -run '^(TestSim|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim \
+	go test -count=1 -v -timeout 60m -overlay "$$overlay" -run '^(TestSim|TestSimOnThePollTransport|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim \
 	  -sim.scale 1 -sim.seeds 7500 -sim.ops 1500 -sim.twice 10000; \
 	go test -count=1 -v -timeout 60m -overlay "$$overlay" -run '^TestTheHandOver' ./actor -handover.orders 100 -handover.seeds 20000
-	go test -count=1 -v -timeout 90m -skip '^(TestSim|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim -sim.scale 1 -sim.seeds 7500 -sim.ops 1500
+	go test -count=1 -v -timeout 90m -skip '^(TestSim|TestSimOnThePollTransport|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim -sim.scale 1 -sim.seeds 7500 -sim.ops 1500
 
 schedules: ## how many orders it takes to meet each defect put in on purpose: at random, by priorities, exhaustively (70 minutes)
 	go test -count=1 -v -timeout 3h -run '^(TestSchedulesNeeded|TestSchedulesOfTheHandOver)$$' ./test/mutants -mutants.schedules all
 
 mutants: ## defects put in on purpose: each must be caught (12 minutes)
 	go test -count=1 -v -timeout 60m -run '^TestEveryDefectIsCaught$$' ./test/mutants -mutants all
+
+# A part of it: make stress STRESS=./listener STRESS_COUNT=10.
+STRESS ?= ./...
+STRESS_COUNT ?= 50
+stress: ## every test fifty times, beside a program that takes a core (some hours)
+	@while :; do :; done & trap "kill $$!" EXIT; set -x; go test -count $(STRESS_COUNT) -timeout 6h $(STRESS)
 
 storm: ## what goes wrong once in a thousand times, a hundred thousand times
 	go test -count=1 -v -timeout 60m ./test/storm -storm.scale 1
