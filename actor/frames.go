@@ -101,7 +101,7 @@ func (r *framedReceiver) show(ctx actor.Context, m *protocol.Data, payload []byt
 		*m = before
 		r.shown = protocol.Buffer{}
 	}()
-	r.shown.ShowFrame(payload, before.Buffer, offset)
+	(*protocol.Source)(&r.shown).ShowFrame(payload, before.Buffer, offset)
 	m.Buffer, m.EOF = &r.shown, r.shown.AtEOF()
 	return r.next.Receive(ctx, m)
 }

@@ -239,6 +239,9 @@ type shown struct {
 	buffer protocol.Buffer
 }
 
+// source is the connection's side of the buffer.
+func (s *shown) source() *protocol.Source { return (*protocol.Source)(&s.buffer) }
+
 var shownPool = sync.Pool{New: func() any { return new(shown) }}
 
 // newShown returns an empty one. A chunk that has been shown before has one with it.
@@ -258,8 +261,8 @@ func (c *Connection) present(eof bool) any {
 	}
 	s := c.shown
 	s.from = c
-	s.buffer.AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), s, eof)
-	s.buffer.Bound(c.shared.mostNeeded)
+	s.source().AttachAt(c.read.Load()-uint64(c.input.Len()), c.input.Bytes(), s, eof)
+	s.source().Bound(c.shared.mostNeeded)
 	s.data = protocol.Data{Socket: c, Buffer: &s.buffer, EOF: eof}
 	c.input.Need(0)
 	c.flags.unseen = false
@@ -283,8 +286,8 @@ func (c *Connection) show(ctx actor.Context) {
 // chunk from the moment that the chunk is released: then it is another connection's.
 func (c *Connection) takeBack() {
 	s, chunk, unread := c.shown, c.input.Chunk(), c.input.Len()
-	needed, skipped, left := s.buffer.Needed(), s.buffer.Skipped(), s.buffer.Len()
-	ours := chunk != nil && s.buffer.Storage() != nil
+	needed, skipped, left := s.buffer.Needed(), s.source().Skipped(), s.buffer.Len()
+	ours := chunk != nil && s.source().Storage() != nil
 	*s, c.shown = shown{}, nil
 	if ours {
 		chunk.Kept = s
@@ -305,7 +308,7 @@ func (c *Connection) noteConsumed() {
 	s := c.shown
 	switch {
 	case s == nil || c.input.Chunk() == nil: // the end has dropped it
-	case s.buffer.Storage() == nil:
+	case s.source().Storage() == nil:
 		c.input.Lose() // the memory has changed hands
 	default:
 		c.input.Keep(s.buffer.Len())

@@ -106,7 +106,7 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 		memory = from.handOver(c)
 	}
 	e := newEntry()
-	e.data, _ = b.Hand()
+	e.data, _ = (*protocol.Source)(b).Hand()
 	e.hold(chunk)
 	e.memory = memory
 	c.post(e, crossed)
@@ -116,7 +116,7 @@ func (c *Connection) Forward(b *protocol.Buffer) (int, error) {
 // lender returns the connection whose input b shows, and the memory behind it; nil if b shows other
 // bytes. It must be called on that connection's turn: b is valid in the call of its handler only.
 func lender(b *protocol.Buffer) (*Connection, *transport.Chunk) {
-	if s, ours := b.Storage().(*shown); ours && s.from != nil {
+	if s, ours := (*protocol.Source)(b).Storage().(*shown); ours && s.from != nil {
 		return s.from, s.from.input.Chunk()
 	}
 	return nil, nil

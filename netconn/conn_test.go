@@ -434,7 +434,7 @@ func TestAReadOfNothingReturnsAtOnce(t *testing.T) {
 func TestTheLastBytesAreTakenWithTheEnd(t *testing.T) {
 	c := newConn(berthtest.NewSocket(t), true)
 	var b protocol.Buffer
-	b.Attach([]byte("rest"), nil, true)
+	(*protocol.Source)(&b).Attach([]byte("rest"), nil, true)
 	c.data(&b)
 	assert.Zero(t, b.Len())
 	c.peerClosed()

@@ -103,9 +103,6 @@ func (b *Buffer) Skip(n int) int {
 	return n
 }
 
-// Skipped returns how many bytes Skip has discarded. It is for connections.
-func (b *Buffer) Skipped() int { return b.skipped }
-
 // ReadByte consumes and returns one byte; io.EOF if there is none.
 func (b *Buffer) ReadByte() (byte, error) {
 	p := b.Next(1)
@@ -168,45 +165,11 @@ func (b *Buffer) CopyTo(p []byte) int { return copy(p, b.Next(len(p))) }
 // Take consumes all unread bytes and gives them to the caller for good, memory included: nothing
 // overwrites them later.
 func (b *Buffer) Take() []byte {
-	p, _ := b.Hand()
+	p, _ := (*Source)(b).Hand()
 	if b.most < 0 {
 		p = bytes.Clone(p)
 	}
 	return p
 }
-
-// Attach makes b show unread, whose first byte is the one that b's Offset names already. storage
-// owns the memory of unread; AtEOF reports eof. Attach is for transports and connections, not for
-// handlers.
-func (b *Buffer) Attach(unread []byte, storage any, eof bool) {
-	b.AttachAt(b.Offset(), unread, storage, eof)
-}
-
-// AttachAt is Attach for a Buffer that did not show the bytes before: Offset reports offset.
-func (b *Buffer) AttachAt(offset uint64, unread []byte, storage any, eof bool) {
-	b.unread, b.storage, b.eof, b.end = unread, storage, eof, offset+uint64(len(unread))
-	b.need, b.skipped = 0, 0
-}
-
-// Bound sets the most bytes that Need takes. It is for connections.
-func (b *Buffer) Bound(most int) { b.most = most }
-
-// ShowFrame makes b show a frame that was consumed from of, where it began at offset. The memory
-// stays of's: Take copies it. It is for code that shows a handler one frame at a time.
-func (b *Buffer) ShowFrame(frame []byte, of *Buffer, offset uint64) {
-	b.AttachAt(offset, frame, nil, of.eof && len(of.unread) == 0)
-	b.most = -1
-}
-
-// Hand consumes all unread bytes and returns them together with the owner of their memory. It is
-// for connections; handlers use Take or Socket.Forward.
-func (b *Buffer) Hand() (unread []byte, storage any) {
-	unread, storage = b.unread, b.storage
-	b.unread, b.storage = nil, nil
-	return unread, storage
-}
-
-// Storage returns the owner of the memory, nil once it was handed over. It is for connections.
-func (b *Buffer) Storage() any { return b.storage }
 
 func (b *Buffer) clamp(n int) int { return max(0, min(n, len(b.unread))) }

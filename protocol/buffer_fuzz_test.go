@@ -60,7 +60,7 @@ func linesThroughWindows(stream, cuts []byte) (lines []string, rest string) {
 	show := func(arrived []byte, limit int, eof bool) {
 		memory := []byte(margin + string(kept) + string(arrived) + margin)
 		b := new(protocol.Buffer)
-		b.Attach(memory[len(margin):len(memory)-len(margin)], nil, eof)
+		(*protocol.Source)(b).Attach(memory[len(margin):len(memory)-len(margin)], nil, eof)
 		for range min(limit, len(memory)) { // a line that consumed nothing must not hang the test
 			line, ok := b.ReadLine()
 			if !ok {

@@ -40,7 +40,7 @@ func (b *twin) attach(unread []byte, storage any, eof bool) {
 	b.unread, b.storage, b.eof = bytes.Clone(unread), storage, eof
 	b.pristine = margin + string(unread) + margin
 	b.memory = []byte(b.pristine)
-	b.real.Attach(b.memory[len(margin):len(margin)+len(unread)], storage, eof)
+	(*protocol.Source)(b.real).Attach(b.memory[len(margin):len(margin)+len(unread)], storage, eof)
 }
 
 // consume takes n bytes, or as many as there are, from the model.
@@ -57,7 +57,7 @@ func (b *twin) check(t require.TestingT) {
 	require.Equal(t, string(b.unread), string(b.real.Bytes()))
 	require.Equal(t, len(b.unread), b.real.Len())
 	require.Equal(t, b.offset, b.real.Offset())
-	require.Equal(t, b.storage, b.real.Storage())
+	require.Equal(t, b.storage, (*protocol.Source)(b.real).Storage())
 	require.Equal(t, b.eof, b.real.AtEOF())
 	require.Equal(t, b.pristine, string(b.memory), "the memory must not be written")
 }
@@ -144,7 +144,7 @@ var steps = []step{
 		b.storage = nil
 	}},
 	{"Hand", func(t require.TestingT, b *twin, _ int) {
-		unread, storage := b.real.Hand()
+		unread, storage := (*protocol.Source)(b.real).Hand()
 		require.Equal(t, b.consume(math.MaxInt), string(unread))
 		require.Equal(t, b.storage, storage)
 		b.storage = nil

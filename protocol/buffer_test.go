@@ -16,7 +16,7 @@ import (
 func window(before, unread, behind string) *protocol.Buffer {
 	memory := []byte(before + unread + behind)
 	b := protocol.NewBuffer(nil)
-	b.Attach(memory[len(before):len(before)+len(unread)], nil, false)
+	(*protocol.Source)(b).Attach(memory[len(before):len(before)+len(unread)], nil, false)
 	return b
 }
 
@@ -96,7 +96,7 @@ func TestAppendingToAReturnedSliceLeavesTheUnreadBytesAlone(t *testing.T) {
 func TestAppendingToWhatNextReturnedKeepsBytesBehindTheUnreadOnes(t *testing.T) {
 	memory := []byte("unread|to come")
 	b := protocol.NewBuffer(nil)
-	b.Attach(memory[:6], nil, false)
+	(*protocol.Source)(b).Attach(memory[:6], nil, false)
 	_ = append(b.Next(6), "overwritten"...)
 	assert.Equal(t, "unread|to come", string(memory))
 }
@@ -113,7 +113,7 @@ func TestReturnedSlicesShareTheMemoryAndCostNoAllocation(t *testing.T) {
 		b := protocol.NewBuffer(memory)
 		assert.Same(t, &memory[0], &take(b)[0], name)
 		assert.Zero(t, testing.AllocsPerRun(10, func() {
-			b.Attach(memory, nil, false)
+			(*protocol.Source)(b).Attach(memory, nil, false)
 			take(b)
 		}), name)
 	}
@@ -224,20 +224,20 @@ func TestIndex(t *testing.T) {
 func TestAttachReplacesWhatIsShown(t *testing.T) {
 	b := buffer("before")
 	assert.False(t, b.AtEOF())
-	assert.Nil(t, b.Storage())
+	assert.Nil(t, (*protocol.Source)(b).Storage())
 
-	b.Attach([]byte("last"), "owner", true)
+	(*protocol.Source)(b).Attach([]byte("last"), "owner", true)
 	assert.Equal(t, "last", string(b.Bytes()))
-	assert.Equal(t, "owner", b.Storage())
+	assert.Equal(t, "owner", (*protocol.Source)(b).Storage())
 	assert.True(t, b.AtEOF())
 
 	b.Discard(4)
 	assert.True(t, b.AtEOF(), "consuming does not change it")
-	assert.Equal(t, "owner", b.Storage(), "the owner keeps the memory of consumed bytes")
+	assert.Equal(t, "owner", (*protocol.Source)(b).Storage(), "the owner keeps the memory of consumed bytes")
 
-	b.Attach(nil, nil, false)
+	(*protocol.Source)(b).Attach(nil, nil, false)
 	assert.Zero(t, b.Len())
-	assert.Nil(t, b.Storage())
+	assert.Nil(t, (*protocol.Source)(b).Storage())
 	assert.False(t, b.AtEOF())
 }
 
@@ -255,12 +255,12 @@ func TestTakeGivesTheUnreadBytesAwayForGood(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := buffer("")
-			b.Attach([]byte(c.unread), "owner", true)
+			(*protocol.Source)(b).Attach([]byte(c.unread), "owner", true)
 			b.Discard(c.consumed)
 
 			assert.Equal(t, c.taken, string(b.Take()))
 			assert.Zero(t, b.Len())
-			assert.Nil(t, b.Storage(), "the owner must not get the memory back")
+			assert.Nil(t, (*protocol.Source)(b).Storage(), "the owner must not get the memory back")
 			assert.True(t, b.AtEOF())
 			assert.Empty(t, b.Take(), "there is nothing to give a second time")
 		})
@@ -269,17 +269,17 @@ func TestTakeGivesTheUnreadBytesAwayForGood(t *testing.T) {
 
 func TestHandGivesTheUnreadBytesAwayTogetherWithTheirOwner(t *testing.T) {
 	b := buffer("")
-	b.Attach([]byte("hello"), "owner", true)
+	(*protocol.Source)(b).Attach([]byte("hello"), "owner", true)
 	b.Discard(3)
 
-	unread, owner := b.Hand()
+	unread, owner := (*protocol.Source)(b).Hand()
 	assert.Equal(t, "lo", string(unread))
 	assert.Equal(t, "owner", owner)
 	assert.Zero(t, b.Len())
-	assert.Nil(t, b.Storage())
+	assert.Nil(t, (*protocol.Source)(b).Storage())
 	assert.True(t, b.AtEOF())
 
-	unread, owner = b.Hand()
+	unread, owner = (*protocol.Source)(b).Hand()
 	assert.Empty(t, unread)
 	assert.Nil(t, owner, "there is one owner, handed over once")
 }

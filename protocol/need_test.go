@@ -52,21 +52,21 @@ func TestSkippedBytesAreCountedForOneData(t *testing.T) {
 	assert.Zero(t, b.Needed(), "they are consumed")
 	assert.Equal(t, "hello", string(b.Next(5)))
 	assert.Zero(t, b.Skip(1))
-	assert.Equal(t, 2, b.Skipped())
-	b.Attach([]byte("hello"), nil, false)
-	assert.Zero(t, b.Skipped())
+	assert.Equal(t, 2, (*protocol.Source)(b).Skipped())
+	(*protocol.Source)(b).Attach([]byte("hello"), nil, false)
+	assert.Zero(t, (*protocol.Source)(b).Skipped())
 }
 
 func TestANewDataNeedsNothing(t *testing.T) {
 	b := buffer("hello")
 	require.NoError(t, b.Need(7))
-	b.Attach([]byte("hello"), nil, false)
+	(*protocol.Source)(b).Attach([]byte("hello"), nil, false)
 	assert.Zero(t, b.Needed())
 }
 
 func TestANeedThatIsTooLargeAsksForNothing(t *testing.T) {
 	b := buffer("hello")
-	b.Bound(10)
+	(*protocol.Source)(b).Bound(10)
 	require.NoError(t, b.Need(10))
 	require.EqualError(t, b.Need(11), "berth: 11 bytes are needed at once, and MaxReadBufferSize allows 10")
 	assert.Equal(t, 10, b.Needed(), "as before")
@@ -76,13 +76,13 @@ func TestAFrameIsShownApartFromTheBytesBehindIt(t *testing.T) {
 	var shown protocol.Buffer
 	memory := []byte("one two")
 	b := new(protocol.Buffer)
-	b.AttachAt(100, memory, "owner", true)
+	(*protocol.Source)(b).AttachAt(100, memory, "owner", true)
 	payload := b.Next(4)[:3]
-	shown.ShowFrame(payload, b, 100)
+	(*protocol.Source)(&shown).ShowFrame(payload, b, 100)
 	assert.Equal(t, "one", string(shown.Bytes()))
 	assert.Equal(t, uint64(100), shown.Offset())
 	assert.False(t, shown.AtEOF(), "more bytes follow")
-	assert.Nil(t, shown.Storage(), "nothing can take the memory over")
+	assert.Nil(t, (*protocol.Source)(&shown).Storage(), "nothing can take the memory over")
 	require.EqualError(t, shown.Need(4), "berth: a frame is shown whole, there is no more of it to need")
 	require.NoError(t, shown.Need(3))
 	taken := shown.Take()
@@ -91,6 +91,6 @@ func TestAFrameIsShownApartFromTheBytesBehindIt(t *testing.T) {
 	assert.Zero(t, shown.Len())
 
 	payload = b.Next(3)
-	shown.ShowFrame(payload, b, 104)
+	(*protocol.Source)(&shown).ShowFrame(payload, b, 104)
 	assert.True(t, shown.AtEOF(), "the last frame")
 }

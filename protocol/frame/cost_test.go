@@ -92,11 +92,11 @@ func TestAFrameCostsNoAllocationAndNoCopy(t *testing.T) {
 				}
 			}
 			assert.Zero(t, testing.AllocsPerRun(100, func() {
-				b.Attach(memory, nil, false)
+				(*protocol.Source)(b).Attach(memory, nil, false)
 				c.loop(b, count)
 			}), "Frames")
 			assert.Zero(t, testing.AllocsPerRun(100, func() {
-				b.Attach(memory, nil, false)
+				(*protocol.Source)(b).Attach(memory, nil, false)
 				for {
 					if _, err := c.decode.Next(b); err != nil {
 						break
@@ -106,7 +106,7 @@ func TestAFrameCostsNoAllocationAndNoCopy(t *testing.T) {
 			}), "Next")
 			assert.Equal(t, 2*101*20, frames)
 
-			b.Attach(memory, nil, false)
+			(*protocol.Source)(b).Attach(memory, nil, false)
 			payload, err := c.decode.Next(b)
 			require.NoError(t, err)
 			at := bytes.IndexByte(memory, 'a')
@@ -181,7 +181,7 @@ func BenchmarkFrames(b *testing.B) {
 			data, frames := protocol.NewBuffer(nil), 0
 			count := func([]byte, error) { frames++ }
 			for b.Loop() {
-				data.Attach(memory, nil, false)
+				(*protocol.Source)(data).Attach(memory, nil, false)
 				frames = 0
 				c.loop(data, count)
 				if frames != 100 {
@@ -203,7 +203,7 @@ func BenchmarkPieces(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for n := piece; n <= size; n += piece {
-			data.Attach(memory[:n], nil, false)
+			(*protocol.Source)(data).Attach(memory[:n], nil, false)
 			if _, err := lines.Next(data); (err == nil) != (n == size) {
 				b.Fatal(err)
 			}

@@ -179,7 +179,7 @@ func ExampleSplit() {
 // What a peer left unfinished before its FIN.
 func ExampleIncomplete() {
 	data := new(protocol.Buffer)
-	data.Attach([]byte("one\ntwo"), nil, true) // as after a FIN
+	(*protocol.Source)(data).Attach([]byte("one\ntwo"), nil, true) // as after a FIN
 	var lines frame.Lines
 	for line, err := range lines.Frames(data) {
 		fmt.Printf("%s %v\n", line, err)

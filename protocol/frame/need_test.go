@@ -36,10 +36,10 @@ func TestAnIncompleteFrameAsksForTheBytesThatItHas(t *testing.T) {
 		require.Equal(t, frame.ErrIncomplete, err, name)
 		assert.Equal(t, c.need, b.Needed(), name)
 
-		b.Bound(c.need)
+		(*protocol.Source)(b).Bound(c.need)
 		_, err = c.decoder.Next(b)
 		require.Equal(t, frame.ErrIncomplete, err, name)
-		b.Bound(max(c.need-1, len(c.unread)))
+		(*protocol.Source)(b).Bound(max(c.need-1, len(c.unread)))
 		_, err = c.decoder.Next(b)
 		if c.need > max(1, len(c.unread)) {
 			require.ErrorContains(t, err, "MaxReadBufferSize", name)

@@ -157,7 +157,7 @@ func TestNothingIsDecodedBehindTheFinalToken(t *testing.T) {
 func TestATokenOfMaxBytesIsTooLongWhetherOrNotTheFINCameWithIt(t *testing.T) {
 	for _, eof := range []bool{false, true} {
 		b := newBuffer("")
-		b.Attach([]byte("abcd"), nil, eof)
+		(*protocol.Source)(b).Attach([]byte("abcd"), nil, eof)
 		_, err := (&frame.Split{Func: bufio.ScanLines, Max: 4}).Next(b)
 		require.ErrorIs(t, err, frame.ErrTooLong)
 		_, err = (&frame.Split{Func: bufio.ScanLines, Max: 5}).Next(b)

@@ -234,7 +234,7 @@ func (d *decoder) message(form any) any {
 		return &protocol.Accepted{Restarts: d.int(m.Restarts)}
 	case *Data:
 		buffer := &protocol.Buffer{}
-		buffer.AttachAt(m.Offset, m.Bytes, nil, m.Eof)
+		(*protocol.Source)(buffer).AttachAt(m.Offset, m.Bytes, nil, m.Eof)
 		return &protocol.Data{Buffer: buffer, EOF: m.Eof}
 	case *PeerClosed:
 		return &protocol.PeerClosed{}

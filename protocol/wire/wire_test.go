@@ -115,7 +115,7 @@ func messageOf(t *rapid.T, kind int) any {
 	case 16:
 		buffer, eof := &protocol.Buffer{}, rapid.Bool().Draw(t, "eof")
 		bytes := rapid.SliceOfN(rapid.Byte(), 1, 50).Draw(t, "bytes")
-		buffer.AttachAt(rapid.Uint64().Draw(t, "offset"), bytes, nil, eof)
+		(*protocol.Source)(buffer).AttachAt(rapid.Uint64().Draw(t, "offset"), bytes, nil, eof)
 		return &protocol.Data{Buffer: buffer, EOF: eof}
 	case 17:
 		return &protocol.PeerClosed{}

@@ -2,6 +2,7 @@ package berthtest
 
 import (
 	"github.com/go-berth/berth"
+	"github.com/go-berth/berth/protocol"
 )
 
 // Buffer is a berth.Buffer for calls of a handler's Data: a test feeds it as the network would. The
@@ -36,13 +37,13 @@ func (b *Buffer) End() *berth.Buffer {
 // show moves the unread bytes, with data behind them, to new memory.
 func (b *Buffer) show(data string, eof bool) *berth.Buffer {
 	memory := append(append(make([]byte, 0, b.Len()+len(data)), b.Bytes()...), data...)
-	if b.Storage() != nil {
+	if (*protocol.Source)(&b.Buffer).Storage() != nil {
 		for i := range b.memory {
 			b.memory[i] = overwritten
 		}
 	}
 	b.memory = memory
-	b.Attach(memory, memoryOwner, eof)
+	(*protocol.Source)(&b.Buffer).Attach(memory, memoryOwner, eof)
 	return &b.Buffer
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-berth/berth"
 	"github.com/go-berth/berth/examples/redis/resp"
+	"github.com/go-berth/berth/protocol"
 	"github.com/go-berth/berth/test/berthtest"
 )
 
@@ -195,7 +196,7 @@ func TestALargeArgumentIsLinear(t *testing.T) {
 		var p resp.Parser
 		var b berth.Buffer
 		next := func(p2 []byte) (resp.Command, error) {
-			b.Attach(p2, nil, false)
+			(*protocol.Source)(&b).Attach(p2, nil, false)
 			return p.Next(&b)
 		}
 		before := allocated()
@@ -227,7 +228,7 @@ func TestAWholeCommandIsNotCopied(t *testing.T) {
 	var b berth.Buffer
 	n := 0
 	allocations := testing.AllocsPerRun(100, func() {
-		b.Attach(stream, nil, false)
+		(*protocol.Source)(&b).Attach(stream, nil, false)
 		for {
 			command, err := p.Next(&b)
 			if err != nil {
@@ -264,7 +265,7 @@ func BenchmarkParser(b *testing.B) {
 			var buffer berth.Buffer
 			b.ReportAllocs()
 			for range b.N {
-				buffer.Attach(stream, nil, false)
+				(*protocol.Source)(&buffer).Attach(stream, nil, false)
 				for range pipeline {
 					if _, err := p.Next(&buffer); err != nil {
 						b.Fatal(err)
