@@ -14,19 +14,18 @@ import (
 // Kinds are the listeners that the servers run on.
 func Kinds() []string { return []string{"net", "poll", "stream"} }
 
+// transports are the kinds that are Berth's.
+var transports = map[string]berth.Transport{"poll": berth.Poll, "stream": berth.Stream}
+
 // Listen opens a listener of a kind on a free port of 127.0.0.1, a bridge's in the actor system.
 // ended waits for the end of its server, after its Close and the last connection's end.
 func Listen(kind string, system *actor.ActorSystem) (l net.Listener, ended func(ctx context.Context) error, err error) {
 	const address = "127.0.0.1:0"
-	transport := berth.Poll
-	switch kind {
-	case "net":
+	if kind == "net" {
 		l, err = net.Listen("tcp", address)
 		return l, func(context.Context) error { return nil }, err
-	case "stream":
-		transport = berth.Stream
 	}
-	bridge, err := netconn.ListenIn(system.Root, address, berth.Options{Transport: transport})
+	bridge, err := netconn.ListenIn(system.Root, address, berth.Options{Transport: transports[kind]})
 	if err != nil {
 		return nil, nil, err
 	}

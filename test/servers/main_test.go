@@ -64,15 +64,14 @@ func onEach(t *testing.T, c Case, test func(t *testing.T, kind, addr string)) {
 	t.Helper()
 	for _, kind := range Kinds() {
 		t.Run(kind, func(t *testing.T) {
-			nothingLeft := watch(t)
-			l, ended := open(t, kind)
-			if l == nil {
+			if kind == "poll" && runtime.GOOS == "windows" {
 				t.Skip("there is no poll transport on Windows")
 			}
-			stop := c.Serve(l, certificate)
-			test(t, kind, l.Addr().String())
+			nothingLeft := watch(t)
+			addr, stop, err := c.Start(kind, system, certificate)
+			require.NoError(t, err)
+			test(t, kind, addr)
 			assert.NoError(t, stop())
-			ended()
 			nothingLeft()
 		})
 	}

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
 )
 
 // Case is a known server with its own client.
@@ -18,6 +21,10 @@ type Case struct {
 	// Serve serves l until stop is called. stop returns once the server has stopped accepting and
 	// closed its connections; it returns an error if the server ended otherwise than by stop.
 	Serve func(l net.Listener, certificate tls.Certificate) (stop func() error)
+
+	// own serves in the place of Serve, where the kind of listener is one of Berth's: for a server
+	// that does not need the bridge. Nil: Serve serves on the bridge.
+	own func(kind string, system *actor.ActorSystem, certificate tls.Certificate) (addr string, stop func() error, err error)
 
 	// Dial returns a client of the server at addr, which has this certificate.
 	Dial func(addr string, certificate *x509.Certificate) (Client, error)
@@ -36,7 +43,26 @@ type Client interface {
 
 // All returns the cases, those of the table in docs/netconn.md first.
 func All() []Case {
-	return []Case{web(), web2(), secureShell(), mail(), queue(), greeter(), store(), hijacker(), webSocket()}
+	return []Case{web(), web2(), secureShell(), mail(), queue(), greeter(), store(), hijacker(), webSocket(), tlsEcho()}
+}
+
+// Start serves on a listener of a kind, on a free port of 127.0.0.1. stop ends the server and waits
+// for the end of everything that it started.
+func (c Case) Start(kind string, system *actor.ActorSystem, certificate tls.Certificate) (addr string, stop func() error, err error) {
+	if c.own != nil && kind != "net" {
+		return c.own(kind, system, certificate)
+	}
+	l, ended, err := Listen(kind, system)
+	if err != nil {
+		return "", nil, err
+	}
+	end := c.Serve(l, certificate)
+	return l.Addr().String(), func() error {
+		err := end()
+		ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+		defer cancel()
+		return errors.Join(err, ended(ctx))
+	}, nil
 }
 
 // Timeout bounds every wait of a client, so that a server that does not answer is an error.

@@ -30,12 +30,12 @@ type here struct {
 }
 
 func startHere(kind string, c servers.Case) (*here, error) {
-	l, _, err := servers.Listen(kind, setup.System())
+	certificate := setup.Certificate(setup.Name)
+	addr, stop, err := c.Start(kind, setup.System(), certificate)
 	if err != nil {
 		return nil, err
 	}
-	certificate := setup.Certificate(setup.Name)
-	return &here{l.Addr().String(), certificate.Leaf, c.Serve(l, certificate)}, nil
+	return &here{addr, certificate.Leaf, stop}, nil
 }
 
 func (h *here) addr() string                   { return h.at }
