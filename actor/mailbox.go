@@ -154,12 +154,14 @@ func (m *Mailbox) Run() {
 }
 
 // RunNow gives the actor a turn on the calling goroutine even if one is scheduled: that turn is
-// taken over, and finds no work left. It returns false, and does nothing, if a turn is under way on
-// another goroutine, or on this one, further up its stack. It is for a caller that needs the
-// actor's work done before it can go on, and for actors with turns that do not block.
+// taken over, and finds no work left. It returns false if a turn is under way on another goroutine,
+// or on this one, further up its stack; that turn looks for work once more before it ends. It is
+// for a caller that needs the actor's work done before it can go on, and for actors with turns that
+// do not block.
 func (m *Mailbox) RunNow() bool {
 	m.mu.Lock()
 	if m.inside {
+		m.stirred = true // it may have looked already for what the caller has for it
 		m.mu.Unlock()
 		return false
 	}

@@ -202,6 +202,20 @@ func TestRunNowLeavesATurnUnderWayAlone(t *testing.T) {
 	assert.Equal(t, []any{1, "mail"}, *journal)
 }
 
+// The turn may have looked already for what the caller of RunNow has for it, and be about to end.
+func TestRunNowDuringATurnMakesThatTurnLookAgain(t *testing.T) {
+	m, s, _, _ := newMailbox(1000)
+	pulls := 0
+	s.pull = func() any {
+		if pulls++; pulls == 1 {
+			assert.False(t, m.RunNow())
+		}
+		return nil
+	}
+	m.Run()
+	assert.Equal(t, 2, pulls)
+}
+
 func TestRunNowWaitsForTheStart(t *testing.T) {
 	s := &script{}
 	m := new(tcpactor.Mailbox)
