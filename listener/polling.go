@@ -13,6 +13,7 @@ import (
 
 	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection/transport"
+	"github.com/go-berth/berth/internal/seam"
 )
 
 // polling is the poll transport of one listener: poll sets, each with the event loop that polls it
@@ -33,6 +34,32 @@ type loop struct {
 	set *transport.PollSet
 }
 
+// pollerOf returns set itself, except where a test decides what runs next.
+func pollerOf(set *transport.PollSet) tcpactor.Poller {
+	if order := seam.Current(); order != nil {
+		return inOrder{set, order}
+	}
+	return set
+}
+
+// inOrder is a poll set on which nothing in the process sleeps: the scheduler asks it.
+type inOrder struct {
+	*transport.PollSet
+	order seam.Scheduler
+}
+
+// Wait implements tcpactor.Poller.
+func (o inOrder) Wait(block bool) (n int) {
+	if !block {
+		return o.PollSet.Wait(false)
+	}
+	o.order.Until(func() bool {
+		n = o.PollSet.Wait(false)
+		return n > 0
+	})
+	return n
+}
+
 // newPolling fails if the process has no descriptor left. Then it leaves nothing open.
 func newPolling(s *server, acceptors, slots int) (*polling, error) {
 	p := &polling{server: s, kept: make([]net.Listener, slots)}
@@ -42,7 +69,7 @@ func newPolling(s *server, acceptors, slots int) (*polling, error) {
 			p.close()
 			return nil, err
 		}
-		p.loops = append(p.loops, loop{tcpactor.NewEventLoop(set, max(1, s.options().Workers/s.options().EventLoops)), set})
+		p.loops = append(p.loops, loop{tcpactor.NewEventLoop(pollerOf(set), max(1, s.options().Workers/s.options().EventLoops)), set})
 	}
 	var all []*pollAcceptor
 	for number := range acceptors {

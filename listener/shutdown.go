@@ -303,14 +303,17 @@ func (s *server) reap() {
 // net.Conn of the user's, late completions. It waits for a goroutine that does not return no longer
 // than for any callback.
 func (s *server) join() {
-	defer seam.Wait().Over()
+	wait := seam.Wait()
 	s.connects.running.Wait()
 	s.readers.Wait()
 	s.pool.Wait()
+	wait.Over()
 	if s.polling != nil {
 		s.polling.close()
 	}
+	wait = seam.Wait()
 	s.sweeping.Wait()
+	wait.Over()
 }
 
 // sweepSooner makes the sweep look at its interval again.

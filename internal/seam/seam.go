@@ -30,6 +30,9 @@ type Scheduler interface {
 	Wait() uint64
 	// Over returns when the goroutine that has waited may go on.
 	Over(wait uint64)
+	// Until returns once ready has returned true. The scheduler asks it before each step, while the
+	// caller waits: it is for what comes from outside of the bubble, as the kernel's events do.
+	Until(ready func() bool)
 	// Idle returns once nothing else can run: the caller asks again for what another is to do.
 	Idle()
 	// AfterFunc is time.AfterFunc; f runs once it is its turn.

@@ -30,6 +30,9 @@ type World struct {
 	// Lossless says that a reset by the peer loses nothing that it had sent before, unless the
 	// network is parted.
 	Lossless bool
+	// NoReset says that the network has no RST: a connection that is reset ends as one that is
+	// closed.
+	NoReset bool
 	// Secured says that unread bytes may be those below TLS, which are more.
 	Secured bool
 }

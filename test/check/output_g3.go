@@ -98,7 +98,11 @@ func (out *output) finish(c *conn) {
 	if lost > 0 && c.flushes() {
 		c.fail(FlushedEnd, "%v (%v), %d bytes unsent", c.closed.Reason, c.closed.Err, stats.Unsent)
 	}
-	if clean := out.fin && !out.broken && !c.world.NoPeers; clean && (!whole || len(out.received) < accepted-c.ledger.short-int(stats.Dropped) || lost > 0) {
+	clean := out.fin && !out.broken && !c.world.NoPeers
+	if c.world.NoReset && lost > 0 {
+		clean = false // a reset, and the connection's own figures tell
+	}
+	if clean && (!whole || len(out.received) < accepted-c.ledger.short-int(stats.Dropped) || lost > 0) {
 		c.fail(WholeAtFIN, "the peer got %d of %d bytes, the last write whole: %v; %d unsent", len(out.received), accepted, whole, stats.Unsent)
 	}
 }

@@ -301,6 +301,7 @@ func TestABudgetWithRoomDoesNotChangeWhatAHandlerIsShown(t *testing.T) {
 // In a storm of clients of every kind the budget is kept, every client gets its own bytes, and in
 // the end the budget is at zero.
 func TestInAStormTheAccountOfMemoryIsExact(t *testing.T) {
+	mostlyWaits(t)
 	eachNetwork(t, func(t *testing.T, w *world) {
 		const total, crowd, rounds = 48 << 10, 24, 8
 		seed := rand.Uint64()

@@ -70,6 +70,7 @@ func conversation(t *testing.T, factory tcpactor.Factory, talk func(r *Recorder,
 		require.NoError(t, l.Close())
 		m.Close()
 		records = r.Records()
+		assert.Zero(t, r.Inside())
 		time.Sleep(time.Second)
 	})
 	return records

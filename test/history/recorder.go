@@ -24,6 +24,7 @@ type Recorder struct {
 	records []Record
 	memory  []byte // for copies of buffers that records keep
 	ids     int
+	inside  int            // calls that have been entered, and not left
 	opened  int            // handlers
 	conns   []end          // by number, from 1
 	names   map[string]int // by the client's address
@@ -109,6 +110,13 @@ func (r *Recorder) Records() []Record {
 	return r.records
 }
 
+// Inside returns how many calls of handlers and callbacks are under way.
+func (r *Recorder) Inside() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inside
+}
+
 // Since returns how old the history is.
 func (r *Recorder) Since() time.Duration { return time.Since(r.began) }
 
@@ -170,6 +178,12 @@ func (r *Recorder) append(record Record) {
 	}
 	if record.Call == Closed {
 		r.conns[record.Conn].closed = true
+	}
+	switch {
+	case record.What == Enter:
+		r.inside++
+	case record.What == Leave && record.ID != 0: // else a failure in no call
+		r.inside--
 	}
 	r.records = append(r.records, record)
 }

@@ -44,9 +44,15 @@
 //
 // # What is not here
 //
-// The poll transport: its events come from the kernel, which no bubble controls. test/conformance
-// and test/storm test it on real sockets. The event loop below it is here: actor's handover_test.go
-// runs its workers and its monitor over a poll set in memory, with handlers that block.
+// The kernel. A run only asks it, between two steps, for those that wait for something outside of
+// the bubble (Run.Until): the event loop of the poll transport for its poll set, a client for its
+// socket. That makes one history of a seed where what one end does has reached the other when the
+// system call returns. On Linux that is so for unix sockets, and test/sim runs the poll transport
+// over them. Over TCP it is not, nor are the goroutines here that a handshake of TLS on the poll
+// transport borrows: test/conformance and test/storm test these on real sockets.
+//
+// The event loop is also here alone: actor's handover_test.go runs its workers and its monitor over
+// a poll set in memory, with handlers that block.
 //
 // Go's own choice within a select with several channels that are ready is taken out where it
 // matters: the code looks at them in a fixed order first.

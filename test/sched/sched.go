@@ -47,7 +47,7 @@ type Step struct {
 	Label int
 
 	order  uint64 // of several of one thread
-	last   bool   // only when nothing else can run
+	class  class
 	resume chan struct{}
 	turn   func()
 	thread *thread
@@ -64,6 +64,7 @@ type Run struct {
 	keys      map[any]*thread
 	waits     map[uint64]*thread
 	orders    uint64
+	watches   []watch
 	idle      []chan func()
 	rng       *rand.Rand
 	running   string // the goroutine of current, where Strict
@@ -74,11 +75,26 @@ type Run struct {
 	taken  []Choice
 }
 
+// class says when a step can be picked.
+type class int
+
+const (
+	atOnce class = iota
+	idle         // when no other can run: the caller waits for what another is to do, and asks again
+	rest         // when nothing can run at all
+)
+
 // Choice is what was picked at one step.
 type Choice struct {
 	Thread int // of the step that was picked
 	Of     int // how many could be picked
 	Index  int // which one of them: they are in the order of their threads
+}
+
+// watch is a wait for something outside of the bubble.
+type watch struct {
+	ready func() bool
+	over  chan struct{}
 }
 
 type thread struct {
@@ -141,6 +157,9 @@ func Do(o Options, f func(*Run)) (*Run, error) {
 // next lets one step run, or time pass. It returns false at the end.
 func (r *Run) next(returned *bool) bool {
 	synctest.Wait() // until the step before has come to rest
+	for r.lookOutside() {
+		synctest.Wait()
+	}
 	select {
 	case <-r.signal:
 	default:
@@ -166,6 +185,20 @@ func (r *Run) next(returned *bool) bool {
 	return true
 }
 
+// lookOutside lets those go on that wait for something outside of the bubble which has come, and
+// reports whether there are any. All goroutines rest.
+func (r *Run) lookOutside() bool {
+	before := len(r.watches)
+	r.watches = slices.DeleteFunc(r.watches, func(w watch) bool {
+		if !w.ready() {
+			return false
+		}
+		close(w.over)
+		return true
+	})
+	return len(r.watches) < before
+}
+
 // pick removes the next step from those that are ready.
 func (r *Run) pick() *Step {
 	if len(r.ready) == 0 {
@@ -173,7 +206,7 @@ func (r *Run) pick() *Step {
 	}
 	slices.SortFunc(r.ready, compare)
 	free := r.ready
-	if n := slices.IndexFunc(free, func(s *Step) bool { return s.last }); n > 0 {
+	if n := slices.IndexFunc(free, func(s *Step) bool { return s.class > free[0].class }); n > 0 {
 		free = free[:n]
 	}
 	for _, s := range free {
@@ -187,15 +220,9 @@ func (r *Run) pick() *Step {
 	return step
 }
 
-// compare puts those that are to come last behind the others.
+// compare puts those that are to come later behind the others.
 func compare(a, b *Step) int {
-	switch {
-	case a.last != b.last && a.last:
-		return 1
-	case a.last != b.last:
-		return -1
-	}
-	return cmp.Or(cmp.Compare(a.Thread, b.Thread), cmp.Compare(a.order, b.order))
+	return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.Thread, b.Thread), cmp.Compare(a.order, b.order))
 }
 
 func (r *Run) start(s *Step) {
@@ -299,17 +326,27 @@ func (r *Run) Wait() uint64 {
 }
 
 // Over implements seam.Scheduler.
-func (r *Run) Over(wait uint64) { r.over(wait, false) }
+func (r *Run) Over(wait uint64) { r.over(wait, atOnce) }
 
-func (r *Run) over(wait uint64, last bool) {
+func (r *Run) over(wait uint64, when class) {
 	r.mu.Lock()
 	t := r.waits[wait]
 	delete(r.waits, wait)
-	s := &Step{resume: make(chan struct{}), last: last}
+	s := &Step{resume: make(chan struct{}), class: when}
 	r.addAt(t, s, wait)
 	r.mu.Unlock()
 	<-s.resume
 	r.runs()
+}
+
+// Until implements seam.Scheduler.
+func (r *Run) Until(ready func() bool) {
+	wait, over := r.Wait(), make(chan struct{})
+	r.mu.Lock()
+	r.watches = append(r.watches, watch{ready, over})
+	r.mu.Unlock()
+	<-over
+	r.Over(wait)
 }
 
 // AfterFunc implements seam.Scheduler.
@@ -360,10 +397,10 @@ func (r *Run) Random() uint64 {
 }
 
 // Rest returns when nothing else can run until time passes. It is for the goroutine of f.
-func (r *Run) Rest() { r.over(r.Wait(), true) }
+func (r *Run) Rest() { r.over(r.Wait(), rest) }
 
 // Idle implements seam.Scheduler.
-func (r *Run) Idle() { r.Rest() }
+func (r *Run) Idle() { r.over(r.Wait(), idle) }
 
 // Label says what the calling goroutine, or the actor whose turn it is, belongs to from now on, and
 // with it what it starts: see Step.

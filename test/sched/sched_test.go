@@ -52,6 +52,47 @@ func letters(n, times int, label func(i int) int) func(*sched.Run, *strings.Buil
 
 func none(int) int { return 0 }
 
+// What waits for something outside of the bubble goes on once that is there, as a step of its own;
+// until then time passes, and others run.
+func TestAWaitForSomethingOutsideIsAskedBeforeEachStep(t *testing.T) {
+	var text strings.Builder
+	outside, asked := 0, 0
+	do(t, sched.Options{Policy: sched.Random(1)}, func(run *sched.Run) {
+		run.Start(0, func() {
+			run.Until(func() bool { asked++; return outside == 2 })
+			text.WriteString("w")
+		})
+		for range 2 {
+			sched.Sleep(time.Second)
+			run.Rest()
+			text.WriteString("d")
+			outside++
+		}
+		run.Rest()
+		text.WriteString("!")
+	})
+	assert.Equal(t, "ddw!", text.String())
+	assert.Greater(t, asked, 4)
+}
+
+// A goroutine that asks again and again for what another is to do is not left behind by one that
+// waits until all is at rest.
+func TestRestComesAfterThoseThatAskAgain(t *testing.T) {
+	for seed := range uint64(20) {
+		asks := 0
+		do(t, sched.Options{Policy: sched.Random(seed)}, func(run *sched.Run) {
+			run.Start(0, func() {
+				for asks < 5 {
+					asks++
+					seam.Gosched()
+				}
+			})
+			run.Rest()
+			assert.Equal(t, 5, asks)
+		})
+	}
+}
+
 func texts(t *testing.T, o func(i int) sched.Options, count int, world func(*sched.Run, *strings.Builder)) (all []string) {
 	for i := range count {
 		var text strings.Builder

@@ -1,13 +1,18 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,9 +39,22 @@ func (o *ordered) rest(w *world) {
 	w.recorder.Note(history.Rest)
 }
 
+// orderedNetwork is a network on which one goroutine runs at a time.
+type orderedNetwork struct {
+	plan   func(rng *rand.Rand) plan
+	ground func(run *sched.Run) ground
+	world  func(p plan) check.World // what the judge must know
+}
+
+// orderedNetworks are all, by their names in story lines.
+var orderedNetworks = map[string]*orderedNetwork{
+	"":     {plan: newPlan, ground: func(run *sched.Run) ground { return &ordered{run: run} }, world: plan.world},
+	"poll": kernelNetwork,
+}
+
 // storyOf returns the world of a seed: every fourth one is run by priorities.
-func storyOf(seed uint64, steps int) storyLine {
-	line := storyLine{seed: seed, steps: steps, policy: "random"}
+func storyOf(over string, seed uint64, steps int) storyLine {
+	line := storyLine{seed: seed, steps: steps, over: over, policy: "random"}
 	if seed%4 == 0 {
 		line.policy = "pct"
 	}
@@ -46,13 +64,14 @@ func storyOf(seed uint64, steps int) storyLine {
 // inOrder runs one world step by step.
 func inOrder(t *testing.T, line storyLine) (r run) {
 	rng := rand.New(rand.NewPCG(line.seed, 0))
-	r = run{seed: line.seed, steps: line.steps, plan: newPlan(rng), story: line}
+	over := orderedNetworks[line.over]
+	r = run{seed: line.seed, steps: line.steps, plan: over.plan(rng), story: line}
 	throughput := pick(rng, 1, 1, 3, 100)
 	var left error
 	r.err = inBubble(t, line.String(), func() {
 		options := sched.Options{Policy: line.order(), Seed: line.seed, Throughput: throughput, Strict: *strict}
 		done, err := sched.Do(options, func(run *sched.Run) {
-			w := &world{seed: line.seed, plan: r.plan, ground: &ordered{run: run}, system: newSystem(), kept: line.keptSteps()}
+			w := &world{seed: line.seed, plan: r.plan, ground: over.ground(run), system: newSystem(), kept: line.keptSteps()}
 			r.records, left = w.history(line.steps)
 			r.operations = w.operations(r.records)
 		})
@@ -65,7 +84,7 @@ func inOrder(t *testing.T, line storyLine) (r run) {
 	})
 	if r.err == nil {
 		r.err = left
-		r.judge(r.plan.world())
+		r.judge(over.world(r.plan))
 	}
 	return r
 }
@@ -81,11 +100,16 @@ func (r *run) judge(world check.World) {
 	r.violations = check.Violations(world, r.records)
 }
 
+// line returns a record without the names of sockets, which differ from process to process.
+func line(r *history.Record) string { return socketName.ReplaceAllString(r.String(), "@") }
+
+var socketName = regexp.MustCompile(`@berth-sim[-\d]+`)
+
 // hash returns a number that differs if two histories differ in a record, or in what ran when.
 func (r run) hash() uint64 {
 	h := fnv.New64a()
 	for i := range r.records {
-		_, _ = fmt.Fprintf(h, "%v %x\n", r.records[i], r.records[i].Bytes)
+		_, _ = fmt.Fprintf(h, "%s %x\n", line(&r.records[i]), r.records[i].Bytes)
 	}
 	for _, c := range r.taken {
 		_, _ = fmt.Fprintln(h, c.Thread, c.Of, c.Index)
@@ -97,9 +121,20 @@ var twice = flag.Uint64("sim.twice", 10, "how many seeds are run twice and compa
 
 // N1: the same seed is the same history, to the last record.
 func TestASeedIsOneHistory(t *testing.T) {
+	for over, network := range orderedNetworks {
+		t.Run(cmp.Or(over, "simnet"), func(t *testing.T) {
+			if network == nil {
+				t.Skip("not on " + runtime.GOOS)
+			}
+			oneHistory(t, over)
+		})
+	}
+}
+
+func oneHistory(t *testing.T, over string) {
 	began, same := time.Now(), 0
 	for seed := uint64(1); seed <= *twice && !t.Failed(); seed++ {
-		line := storyOf(seed, min(*steps, 200))
+		line := storyOf(over, seed, min(*steps, 200))
 		first, second := inOrder(t, line), inOrder(t, line)
 		if first.hash() == second.hash() {
 			same++
@@ -119,7 +154,7 @@ func TestASeedIsOneHistory(t *testing.T) {
 // tellDifference shows where two histories part.
 func tellDifference(t *testing.T, a, b run) {
 	for i := range min(len(a.records), len(b.records)) {
-		if one, other := a.records[i].String(), b.records[i].String(); one != other {
+		if one, other := line(&a.records[i]), line(&b.records[i]); one != other {
 			for _, r := range a.records[max(0, i-10):i] {
 				t.Log(r)
 			}
@@ -133,9 +168,11 @@ func tellDifference(t *testing.T, a, b run) {
 func TestNothingRunsThatWasNotPicked(t *testing.T) {
 	defer func(before bool) { *strict = before }(*strict)
 	*strict = true
-	for seed := uint64(1); seed <= 4; seed++ {
-		if r := inOrder(t, storyOf(seed, 100)); r.err != nil {
-			t.Error(r.err)
+	for over, network := range orderedNetworks {
+		for seed := uint64(1); seed <= 4 && network != nil; seed++ {
+			if r := inOrder(t, storyOf(over, seed, 100)); r.err != nil {
+				t.Error(r.err)
+			}
 		}
 	}
 }
@@ -143,8 +180,10 @@ func TestNothingRunsThatWasNotPicked(t *testing.T) {
 // hashes are those of the first few seeds.
 func hashes(t *testing.T) string {
 	var text strings.Builder
-	for seed := uint64(1); seed <= 4; seed++ {
-		_, _ = fmt.Fprintf(&text, "%x ", inOrder(t, storyOf(seed, 200)).hash())
+	for _, over := range slices.Sorted(maps.Keys(orderedNetworks)) {
+		for seed := uint64(1); seed <= 4 && orderedNetworks[over] != nil; seed++ {
+			_, _ = fmt.Fprintf(&text, "%x ", inOrder(t, storyOf(over, seed, 200)).hash())
+		}
 	}
 	return text.String()
 }

@@ -18,6 +18,7 @@ import (
 type storyLine struct {
 	seed   uint64
 	steps  int         // of the driver
+	over   string      // one of orderedNetworks
 	policy string      // random, pct, or fixed: by choices
 	kept   []int       // the steps that are made, of which those at the end have numbers from steps on; nil: all
 	fixed  map[int]int // the choices that are not 0, by number, of those at which there was a choice
@@ -26,6 +27,9 @@ type storyLine struct {
 // String returns the line in one word, for a test and for -sim.again.
 func (l storyLine) String() string {
 	parts := []string{fmt.Sprintf("seed=%d", l.seed), fmt.Sprintf("steps=%d", l.steps), "policy=" + l.policy}
+	if l.over != "" {
+		parts = append(parts, "over="+l.over)
+	}
 	if l.kept != nil {
 		kept := make([]string, len(l.kept))
 		for i, k := range l.kept {
@@ -57,6 +61,8 @@ func parseLine(text string) (l storyLine, err error) {
 			l.seed = uint64(number(value))
 		case "steps":
 			l.steps = number(value)
+		case "over":
+			l.over = value
 		case "policy":
 			l.policy = value
 		case "kept":

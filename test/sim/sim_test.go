@@ -30,6 +30,20 @@ func TestSim(t *testing.T) {
 		replay(t, *again)
 		return
 	}
+	simulateInOrder(t, "")
+}
+
+// The same worlds on the poll transport: the acceptors, the event loop, the poll set and the
+// sockets are the real ones.
+func TestSimOnThePollTransport(t *testing.T) {
+	if kernelNetwork == nil {
+		t.Skip("not on " + runtime.GOOS)
+	}
+	simulateInOrder(t, "poll")
+}
+
+// simulateInOrder runs the worlds of all seeds on one of the ordered networks.
+func simulateInOrder(t *testing.T, over string) {
 	first, last := *from, *seeds
 	if *seed != 0 {
 		first, last = *seed, *seed
@@ -37,7 +51,7 @@ func TestSim(t *testing.T) {
 	began := time.Now()
 	sum := total{ends: map[string]int{}}
 	for n := first; n <= last && !t.Failed(); n++ {
-		r := inOrder(t, storyOf(n, *steps))
+		r := inOrder(t, storyOf(over, n, *steps))
 		sum.add(r)
 		if r.failed() {
 			r.shrink(t)
