@@ -6,7 +6,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/internal/seam"
 	"github.com/go-berth/berth/protocol"
 )
@@ -137,7 +136,7 @@ func (c *Connection) publishClosing() {
 }
 
 func (c *Connection) announce() {
-	if !tcpactor.Heard(c.system()) {
+	if !c.shared.heard((*Closing)(nil)) {
 		return
 	}
 	why := c.cause.Load()

@@ -80,11 +80,12 @@ type (
 	}
 )
 
-// heard reports whether an event would reach a subscriber. Any goroutine may call it.
-func (s *Spawner) heard() bool { return tcpactor.Heard(s.system) }
+// heard reports whether an event, given by a value of its type, would reach a subscriber. Any
+// goroutine may call it.
+func (s *Spawner) heard(event any) bool { return tcpactor.Heard(s.system, event) }
 
 func (c *Connection) publishHandshakeStarted() {
-	if c.shared.heard() {
+	if c.shared.heard((*HandshakeStarted)(nil)) {
 		c.shared.publish(&HandshakeStarted{
 			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), StartTLS: c.state() != opening,
 		})
@@ -92,7 +93,7 @@ func (c *Connection) publishHandshakeStarted() {
 }
 
 func (c *Connection) publishHandshakeFailed(err error) {
-	if c.shared.heard() {
+	if c.shared.heard((*HandshakeFailed)(nil)) {
 		c.shared.publish(&HandshakeFailed{
 			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), Err: err, After: c.shared.now() - c.born,
 		})
@@ -101,7 +102,7 @@ func (c *Connection) publishHandshakeFailed(err error) {
 
 // publishTLSStarted tells that the handshake of a StartTLS is done.
 func (c *Connection) publishTLSStarted(took time.Duration) {
-	if c.shared.heard() {
+	if c.shared.heard((*TLSStarted)(nil)) {
 		c.shared.publish(&TLSStarted{
 			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), Dialled: c.dialled(), Handshake: took,
 		})
@@ -110,7 +111,7 @@ func (c *Connection) publishTLSStarted(took time.Duration) {
 
 // publishTLSFailed tells that a StartTLS has failed.
 func (c *Connection) publishTLSFailed(err error) {
-	if !c.shared.heard() {
+	if !c.shared.heard((*HandshakeFailed)(nil)) {
 		return
 	}
 	failed := &HandshakeFailed{Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), Err: err, StartTLS: true}
@@ -123,7 +124,7 @@ func (c *Connection) publishTLSFailed(err error) {
 // publishOpened tells that the connection is open; shook says that a handshake has gone before.
 func (c *Connection) publishOpened(shook bool) {
 	c.flags.stage = opened
-	if !c.shared.heard() {
+	if !c.shared.heard((*Opened)(nil)) {
 		return
 	}
 	opened := &Opened{
@@ -138,7 +139,7 @@ func (c *Connection) publishOpened(shook bool) {
 
 // publishClosed tells that the connection has ended, if it has been open.
 func (c *Connection) publishClosed(closed protocol.Closed) {
-	if c.flags.stage == opened && c.shared.heard() {
+	if c.flags.stage == opened && c.shared.heard((*Closed)(nil)) {
 		c.shared.publish(&Closed{
 			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(),
 			Reason: closed.Reason, Err: closed.Err, Stats: closed.Stats,
@@ -147,7 +148,7 @@ func (c *Connection) publishClosed(closed protocol.Closed) {
 }
 
 func (c *Connection) publishHandlerFailed(reason protocol.Reason, err error, restarted bool) {
-	if c.shared.heard() {
+	if c.shared.heard((*HandlerFailed)(nil)) {
 		c.shared.publish(&HandlerFailed{
 			Addr: c.shared.addr, PID: c.pid, RemoteAddr: c.RemoteAddr(), Reason: reason, Err: err, Restarted: restarted,
 		})

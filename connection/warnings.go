@@ -141,7 +141,7 @@ func (s *Spawner) Warnings() []Warning {
 // warn looks at the connections once; the sweep calls it. now is on the sweep's clock.
 func (s *Spawner) warn(live []*Connection, now time.Duration) {
 	w := &s.warner
-	if !s.heard() {
+	if !s.heard((*Warning)(nil)) {
 		for c, suspect := range w.suspects {
 			s.clear(c, suspect, now)
 		}

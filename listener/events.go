@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/eventstream"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 )
@@ -98,13 +99,24 @@ type (
 // fails) or Warn (a handler that returns an error, a Warning), never at Error. What logger writes
 // to must not block: the listener and its connections wait for the record.
 func Log(system *actor.ActorSystem, logger *slog.Logger) *eventstream.Subscription {
-	return system.EventStream.Subscribe(func(event any) {
+	return tcpactor.Subscribe(system, func(event any) bool { return logs(logger, event) }, func(event any) {
 		level, text := recordOf(event)
 		if text == "" || !logger.Enabled(context.Background(), level) {
 			return
 		}
 		logger.LogAttrs(context.Background(), level, text, attributesOf(event)...)
 	})
+}
+
+// logs reports whether an event may have a record. Those that every connection has need not be made
+// if logger takes none of level Debug. A logger's level may change at any time.
+func logs(logger *slog.Logger, event any) (may bool) {
+	switch event.(type) {
+	case *connection.HandshakeStarted, *connection.TLSStarted, *connection.Opened, *connection.Closing, *connection.Closed:
+		defer func() { may = may || recover() != nil }() // Enabled is the user's code; it fails where failures are reported
+		return logger.Enabled(context.Background(), slog.LevelDebug)
+	}
+	return true
 }
 
 // recordOf returns the level and the message of an event's record, no message for an event that has

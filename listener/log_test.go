@@ -2,7 +2,9 @@ package listener
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"testing"
@@ -11,7 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	tcpactor "github.com/go-berth/berth/actor"
 	"github.com/go-berth/berth/connection"
+	"github.com/go-berth/berth/internal/setup"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -49,3 +53,31 @@ func TestTheRecordOfADialersStartDoesNotSayThatItListens(t *testing.T) {
 	require.NoError(t, d.Close())
 	assert.Contains(t, text.String(), "msg=dialing addr=dialer")
 }
+
+// What every connection has is made only if the logger takes records of level Debug at that moment.
+func TestEventsThatNoRecordIsMadeOfAreNotMade(t *testing.T) {
+	w, level := newWorld(), new(slog.LevelVar)
+	system := tcpactor.NewSystem(setup.Silent()...)
+	log := Log(system, slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level})))
+	ofEach := []any{
+		(*connection.HandshakeStarted)(nil), (*connection.TLSStarted)(nil), (*connection.Opened)(nil), (*connection.Closing)(nil), (*connection.Closed)(nil),
+	}
+	for _, debug := range []bool{false, true} {
+		if debug {
+			level.Set(slog.LevelDebug)
+		}
+		for _, event := range ofEach {
+			assert.Equal(t, debug, tcpactor.Heard(system, event), "%T", event)
+		}
+		assert.True(t, tcpactor.Heard(system, (*connection.HandlerFailed)(nil)))
+	}
+	system.EventStream.Unsubscribe(log)
+	Log(system, slog.New(failsWhenAsked{}))
+	assert.True(t, tcpactor.Heard(system, ofEach[0]), "and the failure is told where failures are")
+	assert.True(t, tcpactor.Heard(w.ActorSystem, ofEach[0]), "another subscriber hears everything")
+}
+
+// failsWhenAsked is a slog.Handler that panics.
+type failsWhenAsked struct{ slog.Handler }
+
+func (failsWhenAsked) Enabled(context.Context, slog.Level) bool { panic("enabled") }

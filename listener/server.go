@@ -197,7 +197,7 @@ func (s *server) calledFromHandler() bool {
 
 // publish tells the subscribers of the event stream, which are the user's code.
 func (s *server) publish(event any) {
-	if _, theirs := event.(*actor.SupervisorEvent); !theirs && !tcpactor.Heard(s.system) {
+	if _, theirs := event.(*actor.SupervisorEvent); !theirs && !tcpactor.Heard(s.system, event) {
 		return // it would cost a goroutine, for each connection and each client that is turned away
 	}
 	err := s.call(func() { s.system.EventStream.Publish(event) })

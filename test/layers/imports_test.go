@@ -67,7 +67,7 @@ func lines(text string) map[string][]string {
 var foreign = map[string][]string{
 	"github.com/orcaman/concurrent-map": {"actor"}, // the type of Proto.Actor's registry, to make it smaller
 	proto + "actor":                     {"protocol", "protocol/wire", "actor", "connection", "listener", ".", "netconn", "reconnect", "requests", "inspector", "owner", "record"},
-	proto + "eventstream":               {"listener"},
+	proto + "eventstream":               {"actor", "listener"},
 	"github.com/coreos/go-systemd/":     {"systemd"},
 	"github.com/pires/go-proxyproto":    {"connection/transport"},
 	"golang.org/x/sys/":                 {"connection/transport", "listener"},

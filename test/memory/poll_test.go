@@ -3,6 +3,8 @@
 package memory_test
 
 import (
+	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strconv"
@@ -30,7 +32,9 @@ func listen(t testing.TB, handler berth.Handler) (at *unix.SockaddrInet4, stop f
 	if !transport.PollSupported {
 		t.Skip("no poll transport here")
 	}
-	l, err := berth.ListenIn(berth.NewSystem(setup.Silent()...).Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return handler }),
+	system := berth.NewSystem(setup.Silent()...)
+	berth.Log(system, slog.New(slog.NewTextHandler(io.Discard, nil))) // as most programs do
+	l, err := berth.ListenIn(system.Root, "127.0.0.1:0", berth.Handlers(func() berth.Handler { return handler }),
 		berth.Options{Transport: berth.Poll})
 	require.NoError(t, err)
 	at = &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
