@@ -84,9 +84,12 @@ storm: ## what goes wrong once in a thousand times, a hundred thousand times
 	go test -count=1 -v -timeout 60m -run TestTheLinesAreTheSame ./protocol -splits 5000000
 	go test -count=1 -v -timeout 60m -race -run TestBothLimits ./connection -credit.operations 50000000
 
-faults: ## a thousand histories of faults that heal, TLS handshakes that stall, every timeout, and a hundred restarts under load on each transport
+faults: ## a thousand histories of faults that heal, TLS handshakes that stall, every timeout, a hundred restarts under load on each transport, a process that is stopped, clients that never close, a gigabyte through a slow end
 	go test -count=1 -v -timeout 60m -run 'TestFaultsDelayAcceptByOneBackOff|TestUnderPairs|TestAStalledHandshakeDelaysNoOther|TestTimeoutsAreExact' ./test/conformance -faults.seeds 1000
 	go test -count=1 -v -timeout 60m -run TestRestart ./examples/restart -restarts 100
+	go test -count=1 -v -timeout 60m -run TestAPauseOfTheProcessEndsNoConnection ./examples/echo -pause.clients 4000 -pause.every 1s -pause.idle 3s -pause.for 10s
+	go test -count=1 -v -timeout 60m -run TestClientsThatNeverCloseKeepNoOtherClientOut ./test/conformance
+	go test -count=1 -v -timeout 60m -run TestASlowEndTakesNoMemory ./examples/proxy -proxy.bytes 1073741824 -proxy.rate 134217728
 
 dials: ## ten thousand dials to a server that refuses, resets, stalls and answers at random; a client over twenty restarts of its server
 	go test -count=1 -v -timeout 30m ./test/clients -clients.dials 10000 -clients.restarts 20
