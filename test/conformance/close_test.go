@@ -279,13 +279,14 @@ func TestWritableAlternatesStrictly(t *testing.T) {
 		o := roomy()
 		o.HighWater, o.LowWater = 1000, 500
 		p, tape := w.serve(script{}, o).connect()
+		tape.stall() // nothing is read yet: a rise and a fall between two turns of the connection would be no event
+		assert.False(t, tape.await("writable").flag)
 		go func() { _, _ = io.Copy(io.Discard, p.Conn) }()
 		for n := range 300 {
 			for tape.say(strings.Repeat("x", 1+n*31%900)) != nil {
 				w.yield()
 			}
 		}
-		tape.stall()
 		tape.await("stall")
 		w.settle()
 		want := false
