@@ -28,7 +28,7 @@ func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
 func (c *Certificate) Reload() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
-		return fmt.Errorf("berth: the certificate of %s and %s cannot be loaded: %w", c.certFile, c.keyFile, err)
+		return fmt.Errorf("berth: the certificate of %q and %q cannot be loaded: %w", c.certFile, c.keyFile, err)
 	}
 	c.current.Store(&pair)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -51,10 +52,10 @@ func TestACertificateIsReloadedAndABadOneKeepsTheOld(t *testing.T) {
 	assert.Equal(t, "second", name())
 
 	require.NoError(t, os.WriteFile(certFile, []byte("no certificate"), 0o600))
-	assert.ErrorContains(t, certificate.Reload(), "berth: the certificate of "+certFile+" and "+keyFile+" cannot be loaded: ")
+	assert.ErrorContains(t, certificate.Reload(), fmt.Sprintf("berth: the certificate of %q and %q cannot be loaded: ", certFile, keyFile))
 	assert.Equal(t, "second", name())
 	_, err = berth.LoadCertificate(certFile, keyFile)
-	assert.ErrorContains(t, err, "berth: the certificate of "+certFile+" and "+keyFile+" cannot be loaded: ")
+	assert.ErrorContains(t, err, fmt.Sprintf("berth: the certificate of %q and %q cannot be loaded: ", certFile, keyFile))
 }
 
 func TestAClientShowsItsCertificate(t *testing.T) {

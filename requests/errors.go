@@ -18,6 +18,9 @@ var (
 	// ErrTooMany refuses a request because MaxOutstanding requests are without an answer. Those of
 	// a Pipeline that have ended without one count until it comes.
 	ErrTooMany = errors.New("requests: too many outstanding")
+	// ErrBadID refuses a request whose identifier is an interface with a value that cannot be
+	// compared, such as a slice. An answer with such an identifier ends the connection.
+	ErrBadID = errors.New("requests: an identifier that cannot be compared")
 	// ErrDuplicateID refuses a request of a Mux whose identifier another one has that is without
 	// an answer.
 	ErrDuplicateID = errors.New("requests: an outstanding request has the same identifier")

@@ -42,11 +42,14 @@ func (m *Mux[K, R]) take(b *protocol.Buffer, read ReadID[K, R], unsolicited func
 		return answer, nil, err
 	}
 	m.mu.Lock()
-	c := m.table.of(id)
-	if c == nil {
+	c, err := m.table.of(id)
+	if c == nil && err == nil {
 		m.late++
 	}
 	m.mu.Unlock()
+	if err != nil {
+		return answer, nil, err
+	}
 	if c == nil && unsolicited != nil {
 		unsolicited(id, answer)
 	}
@@ -59,7 +62,7 @@ func (m *Mux[K, R]) Handler(next tcpactor.Factory) tcpactor.Factory { return m.h
 // Do is Pipeline.Do. data must contain id.
 func (m *Mux[K, R]) Do(ctx context.Context, id K, data []byte) (R, error) { return m.do(ctx, id, data) }
 
-// Start is Pipeline.Start. data must contain id. The error is also ErrDuplicateID.
+// Start is Pipeline.Start. data must contain id. The error is also ErrDuplicateID or ErrBadID.
 func (m *Mux[K, R]) Start(id K, data []byte, timeout time.Duration, done func(answer R, err error)) error {
 	_, err := m.start(id, data, m.until(timeout), done)
 	return err

@@ -477,6 +477,33 @@ func TestAnswersByIdentifier(t *testing.T) {
 	})
 }
 
+// A peer may choose an identifier that no map takes, where the type of identifiers is an interface.
+func TestAnIdentifierThatCannotBeComparedIsAnError(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		m := NewMux(func() ReadID[any, string] {
+			return func(b *protocol.Buffer) (any, string, error) {
+				id, text, err := readNumbered(b)
+				if id == 7 {
+					return []any{id}, text, err
+				}
+				return id, text, err
+			}
+		}, nil, Options{})
+		server, socket := w.open(m.Handler(nil), listener.DialOptions{})
+		a := newAnswers(t)
+		assert.EqualError(t, m.Start([]int{1}, line("1 a"), 0, nil), "requests: an identifier that cannot be compared: a []int")
+		require.NoError(t, m.Start(1, line("1 a"), 0, a.to("1")))
+		require.NoError(t, m.Start(2, line("2 b"), 0, a.to("2")))
+		server.says("1 A", "7 X")
+		synctest.Wait()
+		assert.Equal(t, "A", a.by["1"])
+		assert.Contains(t, a.by["2"], "connection", "it has ended")
+		assert.Zero(t, m.Outstanding())
+		assert.ErrorIs(t, socket.Info().Err, ErrBadID)
+		assert.ErrorIs(t, m.Start(1, line("1 a"), 0, nil), ErrNotConnected)
+	})
+}
+
 // An actor asks by message, and gets one Response; Proto.Actor's futures work with it.
 func TestAnActorAsksByMessage(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

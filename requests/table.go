@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -47,6 +48,9 @@ func (t *table[K, R]) add(c *call[K, R]) error {
 	if t.inOrder {
 		t.queue = append(t.queue, c)
 	} else {
+		if err := checkID(c.id); err != nil {
+			return err
+		}
 		if _, taken := t.byID[c.id]; taken {
 			return fmt.Errorf("%w: %v", ErrDuplicateID, c.id)
 		}
@@ -121,14 +125,30 @@ func (t *table[K, R]) next() (c *call[K, R], open bool) {
 }
 
 // of returns the call that an answer with an identifier belongs to, nil if there is none, and frees
-// its place.
-func (t *table[K, R]) of(id K) *call[K, R] {
+// its place. The error is ErrBadID.
+func (t *table[K, R]) of(id K) (*call[K, R], error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
 	c := t.byID[id]
 	if c != nil {
 		t.vacate(c)
 		t.end(c)
 	}
-	return c
+	return c, nil
+}
+
+// checkID refuses an identifier that no map takes: comparable includes interfaces, whatever they
+// hold, and the peer may choose that.
+func checkID[K comparable](id K) error {
+	switch any(id).(type) {
+	case string, int, int64, int32, uint, uint64, uint32, uint16, [16]byte:
+		return nil
+	}
+	if !reflect.ValueOf(&id).Elem().Comparable() {
+		return fmt.Errorf("%w: a %T", ErrBadID, id)
+	}
+	return nil
 }
 
 // expire ends the calls whose deadline has come, and returns them, the earliest first.

@@ -76,7 +76,10 @@ func checkTable(t *rapid.T, inOrder bool) {
 				return
 			}
 			id := rapid.IntRange(0, 8).Draw(t, "id")
-			c := tab.of(id)
+			c, err := tab.of(id)
+			if err != nil {
+				t.Fatal(err)
+			}
 			i := slices.IndexFunc(placed, func(a *asked) bool { return a.c.id == id })
 			if (c == nil) != (i < 0) || i >= 0 && placed[i].c != c {
 				t.Fatalf("the answer to %d went wrong", id)

@@ -97,7 +97,7 @@ func survivesDeafClients(t *testing.T, echo starter) {
 	go func() { stuck.Wait(); close(allStuck) }()
 	go func() { worst <- worstEcho(good, allStuck) }()
 	slowest := <-worst
-	assert.Less(t, slowest, time.Second, "a good client waits")
+	assert.Less(t, slowest, 10*time.Second, "a good client waits for those, and not for a busy machine")
 	if runtime.GOOS == "linux" {
 		grown := (residentKB(t, p.PID()) - before) / clients
 		t.Logf("%d KB for each client, the good one waited %v at most", grown, slowest)

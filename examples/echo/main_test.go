@@ -174,7 +174,7 @@ func refuses(t *testing.T, path string) {
 		{"-write-queue-size 99999999", "WriteQueueSize 99999999 is over"},
 		{"-idle-timeout soon", `"soon" for flag -idle-timeout`},
 		{"-tls-cert cert.pem", "-tls-cert and -tls-key go together"},
-		{"-tls-cert /no/such/file -tls-key /no/such/file", "berth: the certificate of /no/such/file and /no/such/file cannot be loaded: open /no/such/file"},
+		{"-tls-cert /no/such/file -tls-key /no/such/file", `berth: the certificate of "/no/such/file" and "/no/such/file" cannot be loaded: open /no/such/file`},
 		{"-inspect-actions", "-inspect-actions needs -inspect"},
 		{"-inspect nonsense", "echo: -inspect: listen tcp"},
 		{"-workers -1", "Workers -1 must not be negative"},

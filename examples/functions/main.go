@@ -31,7 +31,8 @@ func accept(socket berth.Socket) (count, error) {
 
 // read takes every complete line and returns the next state. What comes after the last line end
 // stays in the buffer and leads the next call. The answers go out as one write, so a burst of short
-// lines takes one place in the write queue. An error ends the connection, with it as the reason.
+// lines takes one place in the write queue. That write waits for room: the answers may be longer
+// than WriteBufferSize. An error ends the connection, with it as the reason.
 func read(c count, socket berth.Socket, buffer *berth.Buffer) (count, error) {
 	var answer bytes.Buffer
 	end := false
@@ -49,7 +50,7 @@ func read(c count, socket berth.Socket, buffer *berth.Buffer) (count, error) {
 		c.bytes += len(line)
 		fmt.Fprintf(&answer, "%d: %s\n", c.lines, line)
 	}
-	_, err := answer.WriteTo(socket)
+	_, err := socket.WriteContext(context.Background(), answer.Bytes())
 	if end {
 		_ = socket.Close() // flushes first
 	}
@@ -58,7 +59,7 @@ func read(c count, socket berth.Socket, buffer *berth.Buffer) (count, error) {
 
 // ended gets the last state, whatever ended the connection.
 func ended(c count, closed *berth.Closed) {
-	log.Printf("%s after %d lines", closed.Reason, c.lines)
+	log.Printf("%s after %d lines, error: %v", closed.Reason, c.lines, closed.Err)
 }
 
 func main() {

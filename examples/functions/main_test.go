@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,6 +40,19 @@ func TestFunctionsThreadAStatePerConnection(t *testing.T) {
 
 	p.Signal(t, os.Interrupt)
 	assert.Zero(t, p.Wait(t))
+}
+
+// The answers to the short lines of one read are longer than the write buffer.
+func TestShortLinesHaveLongAnswers(t *testing.T) {
+	const lines = 12_000
+	p := program.Start(t, program.Build(t, "."), "-addr", "127.0.0.1:0")
+	conn := program.DialTCP(t, p.Addr(t))
+	_, err := io.WriteString(conn, strings.Repeat("\n", lines)+".\n")
+	require.NoError(t, err)
+	said, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Equal(t, 1+lines+1, bytes.Count(said, []byte("\n")))
+	assert.True(t, strings.HasSuffix(string(said), "\n12000 lines, 0 bytes\n"))
 }
 
 // A line that does not end cannot take more memory than the read buffer: the connection ends, with

@@ -44,6 +44,19 @@ func TestSMTP(t *testing.T) {
 	t.Run("a sending client of the standard library", func(t *testing.T) { sends(t, path) })
 	t.Run("a command behind STARTTLS ends the connection", func(t *testing.T) { commandBehind(t, path) })
 	t.Run("the dialogue in pieces", func(t *testing.T) { inPieces(t, path) })
+	t.Run("many short commands at once", func(t *testing.T) { manyAtOnce(t, path) })
+}
+
+// manyAtOnce: the answers to the commands of one read are longer than the write buffer.
+func manyAtOnce(t *testing.T, path string) {
+	const commands = 2000
+	_, addr, _ := start(t, path)
+	conn := program.DialTCP(t, addr)
+	_, err := io.WriteString(conn, strings.Repeat("\r\n", commands)+"QUIT\r\n")
+	require.NoError(t, err)
+	answers, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Equal(t, 1+commands+1, strings.Count(string(answers), "\r\n"))
 }
 
 // sends: net/smtp is the client.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"strings"
@@ -39,7 +40,8 @@ func (s *session) Accepted(socket berth.Socket) error {
 	return err
 }
 
-// Data takes every complete line, and answers all of them with one write. STARTTLS must be the last
+// Data takes every complete line, and answers all of them with one write, which waits for room: the
+// answers may be longer than WriteBufferSize. STARTTLS must be the last
 // command of a group: what comes behind it in plain text ends the connection.
 func (s *session) Data(socket berth.Socket, data *berth.Buffer) error {
 	var answers bytes.Buffer
@@ -55,7 +57,7 @@ func (s *session) Data(socket berth.Socket, data *berth.Buffer) error {
 			next = s.command(&answers, string(line), socket.TLS() != nil)
 		}
 	}
-	if _, err := socket.Write(answers.Bytes()); err != nil {
+	if _, err := socket.WriteContext(context.Background(), answers.Bytes()); err != nil {
 		return err
 	}
 	switch next {

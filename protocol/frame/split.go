@@ -16,7 +16,8 @@ import (
 //
 // After bufio.ErrFinalToken there are no more frames: Next returns ErrIncomplete, and the bytes
 // behind the last token are left to other code. Unlike a Scanner, Split goes on at the end of the
-// stream when the function skips bytes without a token.
+// stream when the function skips bytes without a token. On a connection there is no call without
+// unread bytes: a token that the function finds in nothing, behind the last byte, is not seen.
 type Split struct {
 	// Func finds the tokens. What it skips without a token is consumed, also where Next then
 	// returns an error.

@@ -71,7 +71,7 @@ func (p *Parser) Next(b *berth.Buffer) (Command, error) {
 		p.args = nil
 	}
 	for b.Len() > 0 && p.err == nil {
-		if p.partial.state == atStart {
+		if p.partial.state == atStart && len(p.partial.line) == 0 { // else a line has begun
 			if n := p.whole(b.Bytes()); n > 0 {
 				b.Discard(n)
 				return Command{Args: p.args}, nil
