@@ -106,6 +106,7 @@ var streams = []struct {
 	{"wrong size", "*1\r\n$3\r\nPING\r\n", nil, "invalid bulk length"},
 	{"wrong line end", "*1\r\n$4\r\nPING\rX", nil, "invalid bulk length"},
 	{"too much together", "*6\r\n" + strings.Repeat("$40\r\n"+strings.Repeat("a", 40)+"\r\n", 6), nil, "too big request"},
+	{"an escaped letter of three bytes", "E \"\\咫\"\n", [][]string{{"E", "咫"}}, ""},
 	{"what looks like an array within a line", "PI*1\r\n$4\r\nPING\r\n", [][]string{{"PI*1"}, {"$4"}, {"PING"}}, ""},
 	{"unbalanced", "ECHO \"a\r\n", nil, "unbalanced quotes in request"},
 	{"no blank behind a quote", "ECHO 'a'b\r\n", nil, "unbalanced quotes in request"},

@@ -117,7 +117,7 @@ func words(line string) (args []string, ok bool) {
 			}
 			line = line[len(quoted):]
 			quoted = escape.ReplaceAllStringFunc(quoted[1:len(quoted)-1], func(e string) string {
-				if len(e) == 4 {
+				if len(e) == 4 && e[1] == 'x' { // else it is a letter of three bytes
 					n, _ := strconv.ParseUint(e[2:], 16, 8)
 					return string([]byte{byte(n)})
 				}
