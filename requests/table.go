@@ -141,7 +141,7 @@ func (t *table[K, R]) of(id K) (*call[K, R], error) {
 // checkID refuses an identifier that no map takes: comparable includes interfaces, whatever they
 // hold, and the peer may choose that.
 func checkID[K comparable](id K) error {
-	switch any(id).(type) {
+	switch any(id).(type) { // the usual ones need no reflection for each request
 	case string, int, int64, int32, uint, uint64, uint32, uint16, [16]byte:
 		return nil
 	}

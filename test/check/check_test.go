@@ -174,6 +174,10 @@ var good = map[string]func(t *tale){
 		t.of(2).open().sends("abc").note(history.Finishing).lastData("abc", 1).needs(1).lastData("bc", 2)
 		t.closed(protocol.ReasonPeerClosed, nil, stats(0, 0)).over()
 	},
+	"a reset where the network has none": func(t *tale) {
+		t.world.NoReset = true
+		t.open().write(alice, "abc", nil, nil).gets("ab").hears(io.EOF).aborted(2, 1)
+	},
 	"what is needed uses up no demand": func(t *tale) {
 		t.world.Options.ReadMode = connection.Pull
 		t.open().op(history.Resume, alice).sends("ab").asksFor(3, "ab", 0).rest().sends("c").data("abc", 3).rest().aborted(0, 0)
@@ -569,6 +573,13 @@ var bad = map[Rule]map[string]func(t *tale){
 	WholeAtFIN: {
 		"cut short": func(t *tale) {
 			t.open().write(alice, "abc", nil, nil).gets("ab").hears(io.EOF).op(history.Close, alice).closed(protocol.ReasonLocalClosed, nil, stats(3, 0)).over()
+		},
+		"cut short where the network has no reset, and the connection counts it as written": func(t *tale) {
+			t.world.NoReset = true
+			t.open().write(alice, "abc", nil, nil).gets("ab").hears(io.EOF).op(history.Close, alice).closed(protocol.ReasonLocalClosed, nil, stats(3, 0)).over()
+		},
+		"a reset where the network has resets": func(t *tale) {
+			t.open().write(alice, "abc", nil, nil).gets("ab").hears(io.EOF).aborted(2, 1)
 		},
 		"the last write missing": func(t *tale) {
 			t.open().write(alice, "ab", nil, nil).write(alice, "c", nil, nil).gets("ab").hears(io.EOF).op(history.Close, alice)

@@ -13,8 +13,8 @@
 //	shrink_test.go     a failing history cut to the shortest, and printed as a test
 //	small_test.go      every order of two moves on two connections
 //	search_test.go     how many orders it takes to meet a defect, for package mutants
-//	kernel_linux_test.go  the same on the poll transport, over the kernel's unix sockets
-//	poll_test.go       fewer, over TCP and in real time
+//	unix_linux_test.go the same on the poll transport, over the kernel's unix sockets
+//	sockets_test.go    fewer, over TCP and in real time
 //
 //	sequences_test.go  every short sequence of what can happen to one connection
 //	cuts_test.go       a shutdown at each step of one scenario
