@@ -25,10 +25,11 @@ const (
 	subscriber                     // a RESP2 client that has subscriptions may use it
 	noMulti                        // not in a transaction; Redis allows SUBSCRIBE and UNSUBSCRIBE there
 	transactions                   // it is not queued in a transaction
+	container                      // it has subcommands
 )
 
-// commands are the commands by name, in lower case.
-var commands = map[string]*command{}
+// commands and subcommands are by name, in lower case. That of a subcommand is client|id.
+var commands, subcommands = map[string]*command{}, map[string]*command{}
 
 func init() { // not in the declaration: COMMAND lists it
 	for _, c := range []command{
@@ -36,9 +37,19 @@ func init() { // not in the declaration: COMMAND lists it
 		{"echo", 2, quick, [3]int{}, echo},
 		{"quit", -1, quick | subscriber | transactions, [3]int{}, quit},
 		{"hello", -1, quick, [3]int{}, hello},
-		{"client", -2, 0, [3]int{}, client},
-		{"command", -1, 0, [3]int{}, commandInfo},
-		{"config", -2, 0, [3]int{}, config},
+		{"client", -2, container, [3]int{}, nil},
+		{"client|getname", 2, 0, [3]int{}, clientGetName},
+		{"client|id", 2, 0, [3]int{}, clientID},
+		{"client|info", 2, 0, [3]int{}, clientInfo},
+		{"client|setinfo", 4, 0, [3]int{}, clientSetInfo},
+		{"client|setname", 3, 0, [3]int{}, clientSetName},
+		{"command", -1, container, [3]int{}, commandAll},
+		{"command|count", 2, 0, [3]int{}, commandCount},
+		{"command|docs", -2, 0, [3]int{}, commandDocs},
+		{"command|info", -2, 0, [3]int{}, commandInfo},
+		{"command|list", -2, 0, [3]int{}, commandList},
+		{"config", -2, container, [3]int{}, nil},
+		{"config|get", -3, 0, [3]int{}, configGet},
 		{"info", -1, keyspace, [3]int{}, info},
 		{"select", 2, quick, [3]int{}, selectDB},
 		{"dbsize", 1, keyspace | quick, [3]int{}, dbsize},
@@ -66,7 +77,11 @@ func init() { // not in the declaration: COMMAND lists it
 		{"exec", 1, transactions, [3]int{}, exec},
 		{"discard", 1, quick | transactions, [3]int{}, discard},
 	} {
-		commands[c.name] = &c
+		if strings.Contains(c.name, "|") {
+			subcommands[c.name] = &c
+		} else {
+			commands[c.name] = &c
+		}
 	}
 }
 
@@ -96,6 +111,12 @@ var errHTTP = errors.New(`redis: the client sent "POST" or "Host:", which looks 
 func (s *session) execute(args [][]byte) {
 	s.server.processed.Add(1)
 	c := lookUp(args[0])
+	if c != nil && c.flags&container != 0 && len(args) > 1 {
+		if c = subcommands[c.name+"|"+lower(args[1])]; c == nil {
+			s.refuse(unknownSubcommand(args))
+			return
+		}
+	}
 	switch {
 	case c == nil:
 		if bytes.EqualFold(args[0], []byte("post")) || bytes.EqualFold(args[0], []byte("host:")) {
@@ -146,10 +167,17 @@ func unknown(args [][]byte) string {
 		if shown.Len() >= 128 {
 			break
 		}
-		fmt.Fprintf(&shown, "'%.*s' ", 128-shown.Len(), arg)
+		fmt.Fprintf(&shown, "'%s' ", first(128-shown.Len(), arg))
 	}
-	return fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", args[0], shown.String())
+	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", first(128, args[0]), shown.String())
 }
+
+func unknownSubcommand(args [][]byte) string {
+	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", first(128, args[1]), strings.ToUpper(string(args[0])))
+}
+
+// first returns at most the first n bytes.
+func first(n int, arg []byte) []byte { return arg[:min(n, len(arg))] }
 
 func wrongNumber(name string) string {
 	return "ERR wrong number of arguments for '" + name + "' command"

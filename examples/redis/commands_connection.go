@@ -70,12 +70,7 @@ func hello(s *session, args [][]byte) {
 			}
 		}
 	}
-	if three != s.out.three && len(s.subscriptions) > 0 {
-		if s.failed = s.server.channels.change(slices.Collect(maps.Keys(s.subscriptions)), s.socket, three); s.failed != nil {
-			return
-		}
-	}
-	s.out.three, s.name = three, name
+	s.out.three, s.name = three, name // a subscriber's messages follow: see changeForm
 	s.out.dictionary(7)
 	s.out.text("server")
 	s.out.text("redis")
@@ -103,33 +98,30 @@ func validName(name []byte) bool {
 	return !slices.ContainsFunc(name, func(c byte) bool { return c < '!' || c > '~' })
 }
 
-func client(s *session, args [][]byte) {
-	switch sub := lower(args[1]); {
-	case sub == "id" && len(args) == 2:
-		s.out.integer(s.id)
-	case sub == "getname" && len(args) == 2:
-		if s.name == "" {
-			s.out.null()
-		} else {
-			s.out.text(s.name)
-		}
-	case sub == "setname" && len(args) == 3:
-		if !validName(args[2]) {
-			s.out.err(errClientName)
-			return
-		}
-		s.name = string(args[2])
-		s.out.raw(ok)
-	case sub == "setinfo" && len(args) == 4:
-		s.out.raw(ok)
-	case sub == "info" && len(args) == 2:
-		s.out.verbatim(fmt.Sprintf("id=%d addr=%v laddr=%v name=%s db=0 sub=%d multi=%d\n",
-			s.id, s.socket.RemoteAddr(), s.socket.LocalAddr(), s.name, len(s.subscriptions), s.queuedCommands()))
-	case slices.Contains([]string{"id", "getname", "setname", "setinfo", "info"}, sub):
-		s.out.err(wrongNumber("client|" + sub))
-	default:
-		s.out.err(unknownSubcommand(args))
+func clientID(s *session, _ [][]byte) { s.out.integer(s.id) }
+
+func clientGetName(s *session, _ [][]byte) {
+	if s.name == "" {
+		s.out.null()
+		return
 	}
+	s.out.text(s.name)
+}
+
+func clientSetName(s *session, args [][]byte) {
+	if !validName(args[2]) {
+		s.out.err(errClientName)
+		return
+	}
+	s.name = string(args[2])
+	s.out.raw(ok)
+}
+
+func clientSetInfo(s *session, _ [][]byte) { s.out.raw(ok) }
+
+func clientInfo(s *session, _ [][]byte) {
+	s.out.verbatim(fmt.Sprintf("id=%d addr=%v laddr=%v name=%s db=0 sub=%d multi=%d\n",
+		s.id, s.socket.RemoteAddr(), s.socket.LocalAddr(), s.name, len(s.subscriptions), s.queuedCommands()))
 }
 
 // queuedCommands is -1 without a transaction.
@@ -140,66 +132,57 @@ func (s *session) queuedCommands() int {
 	return len(s.transaction.queue)
 }
 
-func unknownSubcommand(args [][]byte) string {
-	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(string(args[0])))
-}
-
 // settings are what CONFIG GET knows. Tools ask for the first two.
 var settings = [][2]string{{"save", ""}, {"appendonly", "no"}, {"databases", "1"}, {"maxmemory", "0"}}
 
-func config(s *session, args [][]byte) {
-	switch sub := lower(args[1]); {
-	case sub != "get":
-		s.out.err(unknownSubcommand(args))
-	case len(args) < 3:
-		s.out.err(wrongNumber("config|get"))
-	default:
-		var found [][2]string
-		for _, setting := range settings {
-			if slices.ContainsFunc(args[2:], func(pattern []byte) bool {
-				match, err := path.Match(lower(pattern), setting[0])
-				return match && err == nil
-			}) {
-				found = append(found, setting)
-			}
+func configGet(s *session, args [][]byte) {
+	var found [][2]string
+	for _, setting := range settings {
+		if slices.ContainsFunc(args[2:], func(pattern []byte) bool {
+			match, err := path.Match(lower(pattern), setting[0])
+			return match && err == nil
+		}) {
+			found = append(found, setting)
 		}
-		s.out.dictionary(len(found))
-		for _, setting := range found {
-			s.out.text(setting[0])
-			s.out.text(setting[1])
-		}
+	}
+	s.out.dictionary(len(found))
+	for _, setting := range found {
+		s.out.text(setting[0])
+		s.out.text(setting[1])
 	}
 }
 
-// commandInfo is COMMAND [COUNT | LIST | INFO name... | DOCS name...].
-func commandInfo(s *session, args [][]byte) {
-	names := slices.Sorted(maps.Keys(commands))
-	if len(args) == 1 {
-		s.out.array(len(names))
-		for _, name := range names {
-			s.describe(commands[name])
-		}
-		return
-	}
-	switch sub := lower(args[1]); {
-	case sub == "count" && len(args) == 2:
-		s.out.integer(int64(len(names)))
-	case sub == "list" && len(args) == 2:
-		s.out.array(len(names))
-		for _, name := range names {
-			s.out.text(name)
-		}
-	case sub == "info":
-		s.out.array(len(args) - 2)
-		for _, name := range args[2:] {
-			s.describe(lookUp(name))
-		}
-	case sub == "docs": // there are none
-		s.out.dictionary(0)
-	default:
-		s.out.err(unknownSubcommand(args))
+func commandAll(s *session, _ [][]byte) {
+	s.out.array(len(commands))
+	for _, name := range commandNames() {
+		s.describe(commands[name])
 	}
 }
+
+func commandCount(s *session, _ [][]byte) { s.out.integer(int64(len(commands))) }
+
+func commandList(s *session, args [][]byte) {
+	if len(args) > 2 {
+		s.out.err(errSyntax) // FILTERBY
+		return
+	}
+	s.out.array(len(commands))
+	for _, name := range commandNames() {
+		s.out.text(name)
+	}
+}
+
+func commandInfo(s *session, args [][]byte) {
+	s.out.array(len(args) - 2)
+	for _, name := range args[2:] {
+		s.describe(lookUp(name))
+	}
+}
+
+// commandDocs has none.
+func commandDocs(s *session, _ [][]byte) { s.out.dictionary(0) }
+
+func commandNames() []string { return slices.Sorted(maps.Keys(commands)) }
 
 // describe tells of a command what Redis tells, in the form of version 7.
 func (s *session) describe(c *command) {
@@ -240,6 +223,8 @@ func selectDB(s *session, args [][]byte) {
 	switch {
 	case !isNumber:
 		s.out.err(errNoInteger)
+	case n != int64(int32(n)):
+		s.out.err("ERR value is out of range, value must between -2147483648 and 2147483647")
 	case n != 0:
 		s.out.err("ERR DB index is out of range")
 	default:

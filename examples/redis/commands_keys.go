@@ -63,30 +63,38 @@ func set(s *session, args [][]byte) {
 	s.out.raw(ok)
 }
 
+// units are those of a time after SET, in milliseconds.
+var units = map[string]int64{"ex": 1000, "px": 1}
+
+// parseSet looks at the words first and at the time after them, as Redis does. Of two times in the
+// same unit the second counts.
 func parseSet(options [][]byte) (o setOptions, problem string) {
+	var unit int64
+	var amount []byte
 	for i := 0; i < len(options); i++ {
-		switch word := lower(options[i]); {
+		word := lower(options[i])
+		switch its := units[word]; {
 		case word == "nx" && !o.xx:
 			o.nx = true
 		case word == "xx" && !o.nx:
 			o.xx = true
-		case (word == "ex" || word == "px") && o.deadline == 0 && i+1 < len(options):
+		case its != 0 && (unit == 0 || unit == its) && i+1 < len(options):
 			i++
-			n, isNumber := resp.Integer(options[i])
-			if !isNumber {
-				return o, errNoInteger
-			}
-			unit := int64(1)
-			if word == "ex" {
-				unit = 1000
-			}
-			var fits bool
-			if o.deadline, fits = deadlineIn(n, unit); n <= 0 || !fits {
-				return o, "ERR invalid expire time in 'set' command"
-			}
+			unit, amount = its, options[i]
 		default:
 			return o, errSyntax
 		}
+	}
+	if unit == 0 {
+		return o, ""
+	}
+	n, isNumber := resp.Integer(amount)
+	if !isNumber {
+		return o, errNoInteger
+	}
+	var fits bool
+	if o.deadline, fits = deadlineIn(n, unit); n <= 0 || !fits {
+		return o, "ERR invalid expire time in 'set' command"
 	}
 	return o, ""
 }

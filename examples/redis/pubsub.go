@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/go-berth/berth"
@@ -94,10 +96,14 @@ func (c *channels) leave(names []string, socket berth.Socket) {
 	}
 }
 
-// change is for a subscriber whose version of the protocol changes.
-func (c *channels) change(names []string, socket berth.Socket, three bool) error {
+// change is for a subscriber whose version of the protocol has changed. It calls confirm first, with
+// no message between the two.
+func (c *channels) change(names []string, socket berth.Socket, three bool, confirm func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := confirm(); err != nil {
+		return err
+	}
 	for _, name := range names {
 		ch := c.list[name]
 		if ch == nil {
@@ -145,6 +151,7 @@ func subscribe(s *session, args [][]byte) {
 			continue
 		}
 		if before == 0 {
+			s.messagesThree = s.out.three
 			s.socket.SetTimeouts(berth.Timeouts{Idle: -1}) // a subscriber may wait for ever, as in Redis
 		}
 		if s.failed = s.enter(name); s.failed != nil {
@@ -154,18 +161,35 @@ func subscribe(s *session, args [][]byte) {
 }
 
 // enter sends the confirmation, with the replies in front of it, and then makes the session a
-// subscriber. Where the client has left no room for the confirmation, it must be waited for without
-// the lock, and a message that is published meanwhile does not come to this client.
+// subscriber.
 func (s *session) enter(name string) error {
-	all := s.server.channels
-	err := all.enter(name, s.socket, s.out.three, s.flushAtOnce)
+	return s.inOrder(func(confirm func() error) error {
+		return s.server.channels.enter(name, s.socket, s.out.three, confirm)
+	})
+}
+
+// changeForm sends the reply to HELLO, with the replies in front of it, and then has messages come
+// in the version of the protocol that it names. In a transaction that is the reply to EXEC.
+func (s *session) changeForm() error {
+	s.messagesThree = s.out.three
+	names := slices.Collect(maps.Keys(s.subscriptions))
+	return s.inOrder(func(confirm func() error) error {
+		return s.server.channels.change(names, s.socket, s.out.three, confirm)
+	})
+}
+
+// inOrder has the replies so far sent and then the groups changed, with no message between the two.
+// Where the client has left no room for the replies, they must be waited for without the lock, and
+// a message that is published meanwhile does not come to this client in its right place.
+func (s *session) inOrder(change func(confirm func() error) error) error {
+	err := change(s.flushAtOnce)
 	if !lacksRoom(err) {
 		return err
 	}
 	if err := s.flush(); err != nil {
 		return err
 	}
-	return all.enter(name, s.socket, s.out.three, func() error { return nil })
+	return change(func() error { return nil })
 }
 
 func unsubscribe(s *session, args [][]byte) {

@@ -426,6 +426,28 @@ func TestAConfirmationComesFirst(t *testing.T) {
 	<-stopped
 }
 
+// Messages come in the version of the protocol that the client knows of: that of a HELLO in a
+// transaction begins behind the reply to EXEC.
+func TestTheVersionOfMessagesChangesBehindTheReply(t *testing.T) {
+	s := newServer(resp.Limits{})
+	f, publisher := newFake(t, s), newFake(t, s)
+	commands["middle"] = &command{name: "middle", arity: 1, run: func(session *session, _ [][]byte) {
+		assert.NoError(t, publisher.feed(requests("PUBLISH c m")))
+		session.out.integer(1)
+	}}
+	defer delete(commands, "middle")
+	require.NoError(t, f.feed(requests("HELLO 3\nSUBSCRIBE c")))
+	before := len(f.socket.Writes())
+	require.NoError(t, f.feed(requests("MULTI\nHELLO 2\nMIDDLE\nEXEC")))
+	require.NoError(t, publisher.feed(requests("PUBLISH c m")))
+	writes := f.socket.Writes()[before:]
+	require.Len(t, writes, 3)
+	assert.Equal(t, ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n", writes[0])
+	assert.True(t, strings.HasPrefix(writes[1], "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*14\r\n$6\r\nserver\r\n"), writes[1])
+	assert.True(t, strings.HasSuffix(writes[1], "\r\n:1\r\n"), writes[1])
+	assert.Equal(t, "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n", writes[2])
+}
+
 func TestACommandThatWasCutOff(t *testing.T) {
 	server := berthtest.Serve(t, newServer(resp.Limits{}).handlers())
 	client := server.Dial()

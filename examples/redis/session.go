@@ -21,6 +21,7 @@ type session struct {
 	out      reply
 
 	subscriptions map[string]struct{}
+	messagesThree bool // messages come in RESP3, if there are subscriptions
 	transaction   transaction
 
 	// During a call of Data.
@@ -64,6 +65,9 @@ func (s *session) Data(socket berth.Socket, data *berth.Buffer) error {
 		}
 		s.owned = command.Owned
 		s.execute(command.Args)
+		if s.failed == nil && s.messagesThree != s.out.three && len(s.subscriptions) > 0 {
+			s.failed = s.changeForm()
+		}
 		if s.failed == nil && len(s.out.b) >= flushAt {
 			s.failed = s.flush()
 		}

@@ -21,6 +21,7 @@ var conversations = map[string]string{
 		set a 1 | get a | get none | set a 2 xx | set a 3 nx | get a | set b 1 xx | set b 1 nx | SeT b 2 | GET b
 		set a | set | get | get a b | set a 1 bad | set a 1 nx xx | set a 1 ex | set a 1 ex 0 | set a 1 ex -1 | set a 1 px x
 		set a 1 ex 10 px 10 | set a 1 ex 9223372036854775807 | set a 1 px 9223372036854775807 | set a 1 ex 100 nx | ttl a
+		set a 1 ex x ex | set a 1 ex x nx xx | set a 1 ex x bad | set a 1 ex 10 ex 200 | ttl a
 		set a 1 ex 100 | ttl a | set a 2 | ttl a | set a 1 PX 100000 | ttl a | set a 1 EX 100 XX | get a`,
 	"incr": `
 		incr n | incr n | get n | set n 9223372036854775806 | incr n | incr n | set n -1 | incr n | set n x | incr n
@@ -40,18 +41,22 @@ var conversations = map[string]string{
 		hset h f v | hset h f w g x | hgetall h | hgetall none | hset h f | hset h f v g | hset h | hgetall | set s 1 | hset s f v
 		hgetall s | get h | lpush h 1`,
 	"connection": `
-		ping | ping hello | ping a b | echo x | echo | echo a b | select 0 | select x | client setname me | client getname
+		ping | ping hello | ping a b | echo x | echo | echo a b | select 0 | select x | select -1 | select 2147483647
+		select 2147483648 | select -2147483649 | select 9223372036854775808 | client setname me | client getname
 		client setname | client nonsense | client | client id x | config get save | config get appendonly | config get none
-		config get | hello 4 | hello x | hello 2 bad | hello 3 auth x | hello 2 setname | info nonsense | quit`,
+		config get | config | config bad | client getname x | command bad | command count x | hello 4 | hello x | hello 2 bad | hello 3 auth x | hello 2 setname | info nonsense | quit`,
 	"unknown": `
 		foo | foo bar | foo bar baz | get\r\nx | "" | foo aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiijjjjjjjjjjkkkkkkkkkkllllllllllmmmmmmmmmm more
+		éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé x
+		client ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé
 		ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff x`,
 	"transactions": `
 		exec | discard | multi | set a 1 | incr a | get a | exec | multi | multi | set a 5 | exec | get a | multi | set a 7 | discard
 		get a | multi | foo | set a 8 | exec | get a | multi | get | exec | multi | lpush a x | set b 2 | exec | get b | multi | exec
+		multi | client bad | exec | multi | client getname x | exec | multi | config bad | config | exec | multi | hello x | exec
 		multi | ping | echo x | publish c m | exec | exec extra | multi extra | multi | hgetall a | exec`,
 	"pub/sub": `
-		publish c m | unsubscribe | unsubscribe a | subscribe a | subscribe a b | ping | ping x | get a | foo | subscribe
+		publish c m | unsubscribe | unsubscribe a | subscribe a | subscribe a b | ping | ping x | get a | foo | client getname | client bad | subscribe
 		unsubscribe a | ping | unsubscribe | ping | get a | subscribe c | quit`,
 }
 
