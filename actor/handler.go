@@ -14,7 +14,8 @@ import (
 //
 // More methods are optional: those of AcceptedHandler, ClosedHandler, ClosingHandler,
 // PeerClosedHandler, WritableHandler, DrainingHandler, TLSStartedHandler and MessageHandler. A
-// value that wraps a handler hides them; Wrap keeps them.
+// value that wraps a handler hides them; Wrap keeps them. A method of such a name that takes a
+// Socket first, and does not fit, would never be called: it ends each connection with one sentence.
 //
 // An error that a method returns closes the connection, with ReasonHandlerError. After the
 // connection has begun to end, a method may return the error of a write that was refused for that
@@ -96,7 +97,9 @@ func Handlers(newHandler func() Handler) Factory { return handlers(newHandler) }
 
 type handlers func() Handler
 
-func (h handlers) Open() Receiver { return &handlerReceiver{handler: made(h(), errNoHandlerMade)} }
+func (h handlers) Open() Receiver {
+	return &handlerReceiver{handler: fits(made(h(), errNoHandlerMade))}
+}
 
 // Validate returns one sentence if there is no function.
 func (h handlers) Validate() error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -246,4 +247,9 @@ func warningAttributes(w *connection.Warning) []slog.Attr {
 	return list
 }
 
-func attributes(pairs ...any) []slog.Attr { return slog.Group("", pairs...).Value.Group() }
+// attributes leaves out what is nil: the error of an end that has none.
+func attributes(pairs ...any) []slog.Attr {
+	return slices.DeleteFunc(slog.Group("", pairs...).Value.Group(), func(a slog.Attr) bool {
+		return a.Value.Kind() == slog.KindAny && a.Value.Any() == nil
+	})
+}

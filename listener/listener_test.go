@@ -119,7 +119,7 @@ func TestEventsBecomeLogRecords(t *testing.T) {
 	}
 	for _, part := range []string{`msg=listening addr=:1`, `error="too many open files" class="resources exhausted"`,
 		`error="unexpected EOF" restarts=7`, `"listening again" addr=:2`, `rejected`,
-		`high water" addr=<nil> buffered=81 budget=100`, `low water" addr=<nil> buffered=59`, `draining`, `open=3`, `stopped`, `aborted=2`} {
+		`high water" buffered=81 budget=100`, `low water" buffered=59`, `draining`, `open=3`, `stopped`, `aborted=2`} {
 		assert.Contains(t, text.String(), part)
 	}
 	assert.Equal(t, 9, bytes.Count(text.Bytes(), []byte("\n")))

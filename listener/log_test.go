@@ -22,10 +22,11 @@ import (
 func TestWhatAClientCanBringAboutIsNoErrorRecord(t *testing.T) {
 	system := actor.NewActorSystem()
 	var text bytes.Buffer
-	subscription := Log(system, slog.New(slog.NewTextHandler(&text, nil)))
+	subscription := Log(system, slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	defer system.EventStream.Unsubscribe(subscription)
 	pid, err, addr := system.NewLocalPID("x"), errors.New("bad input"), &net.TCPAddr{Port: 7}
 	for want, events := range map[string][]any{
+		"DEBUG": {&connection.Closed{PID: pid, RemoteAddr: addr, Reason: protocol.ReasonPeerClosed}},
 		"INFO": {
 			&Rejected{RemoteAddr: addr, Reason: protocol.RefusalFull},
 			&connection.HandshakeFailed{RemoteAddr: addr, Err: err},
@@ -37,11 +38,12 @@ func TestWhatAClientCanBringAboutIsNoErrorRecord(t *testing.T) {
 			text.Reset()
 			system.EventStream.Publish(event)
 			assert.Contains(t, text.String(), "level="+want, "%T", event)
+			assert.NotContains(t, text.String(), "<nil>", "%T", event)
 		}
 	}
 	text.Reset()
 	system.EventStream.Publish(&connection.Closing{PID: pid, RemoteAddr: addr, Err: err})
-	assert.Empty(t, text.String(), "a record for every connection")
+	assert.Contains(t, text.String(), "level=DEBUG", "a record for every connection")
 }
 
 func TestTheRecordOfADialersStartDoesNotSayThatItListens(t *testing.T) {

@@ -3,6 +3,7 @@ package requests
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -67,7 +68,7 @@ func (e *ClosedError) Unwrap() error {
 
 // Options of a Pipeline or a Mux. The zero value is useful.
 type Options struct {
-	// MaxOutstanding bounds the requests without an answer. Default 1,024.
+	// MaxOutstanding bounds the requests without an answer. Default 1,024; negative: no limit.
 	MaxOutstanding int
 	// Timeout is how long a request waits for its answer, unless it says otherwise. Default 30 s;
 	// negative: no limit.
@@ -80,8 +81,11 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	if o.MaxOutstanding <= 0 {
+	switch {
+	case o.MaxOutstanding == 0:
 		o.MaxOutstanding = defaultMaxOutstanding
+	case o.MaxOutstanding < 0:
+		o.MaxOutstanding = math.MaxInt
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout

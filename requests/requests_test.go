@@ -269,6 +269,20 @@ func TestManyAskAtOnce(t *testing.T) {
 	})
 }
 
+func TestANegativeLimitOfRequestsIsNone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for most, refused := range map[int]bool{0: true, -1: false} {
+			p := NewPipeline(linesOf, nil, Options{MaxOutstanding: most})
+			server, _ := w.open(p.Handler(nil), listener.DialOptions{})
+			for range defaultMaxOutstanding {
+				require.NoError(t, p.Start(line("x"), time.Hour, nil))
+				server.gets("x")
+			}
+			assert.Equal(t, refused, errors.Is(p.Start(line("x"), time.Hour, nil), ErrTooMany), "%d", most)
+		}
+	})
+}
+
 // The answer that comes too late is dropped, and the next one does not take its place.
 func TestALateAnswerIsNotTheNextOnes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -96,8 +96,8 @@ func (c *channels) leave(names []string, socket berth.Socket) {
 	}
 }
 
-// change is for a subscriber whose version of the protocol has changed. It calls confirm first, with
-// no message between the two.
+// change is for a subscriber whose version of the protocol has changed. It calls confirm first,
+// with no message between the two.
 func (c *channels) change(names []string, socket berth.Socket, three bool, confirm func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
