@@ -93,11 +93,12 @@ func TestEveryDefectIsCaught(t *testing.T) {
 	require.NoError(t, err)
 	chosen := choose(*only)
 	require.NotEmpty(t, chosen, "no defect's name or guarantee contains %q", *only)
-	require.NoError(t, soundWithout(root, chosen))
+	sound, err := soundWithout(root, chosen)
+	require.NoError(t, err)
 	began, caught := time.Now(), map[string]any{}
 	for _, d := range chosen {
 		t.Run(d.Name, func(t *testing.T) {
-			v, err := try(root, d)
+			v, err := try(root, d, sound)
 			require.NoError(t, err)
 			t.Logf("%s, %s: %s", d.Guarantee, d.What, v)
 			require.True(t, v.caught)
@@ -123,7 +124,10 @@ func TestADefectIsCaughtByName(t *testing.T) {
 	require.NoError(t, err)
 	chosen := choose("last-write-dropped")
 	require.Len(t, chosen, 1)
-	v, err := try(root, chosen[0])
+	sound, err := soundWithout(root, chosen)
+	require.NoError(t, err)
+	require.Len(t, sound, len(chosen[0].CaughtBy))
+	v, err := try(root, chosen[0], sound)
 	require.NoError(t, err)
 	assert.Equal(t, "caught by TestTheWriterDoesNotEndBeforeEveryAcceptedWriteHasCome", v.String())
 }
@@ -134,9 +138,19 @@ func TestADefectThatChangesNothingSurvives(t *testing.T) {
 	v, err := try(root, defect{
 		File: "connection/credit.go", Old: "	case writes >= l.writes:\n", New: "	case l.writes <= writes:\n",
 		CaughtBy: []check{{Package: "connection", Tests: "^TestBothLimitsHoldAtEveryInstantUnderManyWriters$"}},
-	})
+	}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "SURVIVED", v.String())
+}
+
+func TestHowLongARunTookIsReadFromItsOutput(t *testing.T) {
+	took, err := elapsed("ok  \tgithub.com/go-berth/berth/actor\t1.234s\n")
+	require.NoError(t, err)
+	assert.Equal(t, 1234*time.Millisecond, took)
+	assert.Equal(t, 20*time.Second, patience(took-time.Second))
+	assert.Equal(t, 40*time.Second, patience(2*time.Second))
+	_, err = elapsed("FAIL")
+	assert.Error(t, err)
 }
 
 func TestHowARunFailedIsReadFromItsOutput(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/go-berth/berth/test/report"
 )
@@ -24,8 +25,8 @@ func (v verdict) String() string {
 	return "SURVIVED"
 }
 
-// try runs the defect's tests until one fails.
-func try(root string, d defect) (verdict, error) {
+// try runs the defect's tests until one fails. sound is what soundWithout returned.
+func try(root string, d defect, sound map[check]time.Duration) (verdict, error) {
 	dir, err := os.MkdirTemp("", "mutant-")
 	if err != nil {
 		return verdict{}, err
@@ -36,7 +37,7 @@ func try(root string, d defect) (verdict, error) {
 		return verdict{}, err
 	}
 	for _, c := range d.CaughtBy {
-		output, passed, err := goTest(root, c, "-overlay", path)
+		output, passed, err := goTest(root, c, patience(sound[c]), "-overlay", path)
 		if err != nil {
 			return verdict{}, err
 		}
@@ -48,40 +49,55 @@ func try(root string, d defect) (verdict, error) {
 }
 
 // soundWithout makes sure that the tests pass on the code as it is: otherwise their failure would
-// prove nothing.
-func soundWithout(root string, chosen []defect) error {
-	done := map[check]bool{}
+// prove nothing. It returns how long those of each check took.
+func soundWithout(root string, chosen []defect) (map[check]time.Duration, error) {
+	took := map[check]time.Duration{}
 	for _, d := range chosen {
 		for _, c := range d.CaughtBy {
-			if done[c] {
+			if _, done := took[c]; done {
 				continue
 			}
-			done[c] = true
-			output, passed, err := goTest(root, c, "-timeout", soundTimeout)
+			output, passed, err := goTest(root, c, soundTimeout)
 			switch {
 			case err != nil:
-				return err
+				return nil, err
 			case !passed:
-				return fmt.Errorf("%s %s fails without any defect: %s", c.Package, c.Tests, failure(output))
+				return nil, fmt.Errorf("%s %s fails without any defect: %s", c.Package, c.Tests, failure(output))
 			case strings.Contains(output, "no tests to run"):
-				return fmt.Errorf("%s has no test %s", c.Package, c.Tests)
+				return nil, fmt.Errorf("%s has no test %s", c.Package, c.Tests)
+			}
+			if took[c], err = elapsed(output); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return took, nil
 }
 
-const (
-	// testTimeout is for a defect that makes a test wait for ever.
-	testTimeout = "60s"
-	// soundTimeout is for tests without one: they pass, however busy the machine is.
-	soundTimeout = "10m"
-)
+// soundTimeout is for tests without a defect: they pass, however busy the machine is.
+const soundTimeout = 10 * time.Minute
+
+// patience is how long tests may take with a defect that makes them wait for ever: twenty times
+// what they took without one.
+func patience(sound time.Duration) time.Duration { return max(20*time.Second, 20*sound) }
+
+var okLine = regexp.MustCompile(`(?m)^ok\s+\S+\s+(\S+s)\b`)
+
+// elapsed is the time that the output of a run that passed tells.
+func elapsed(output string) (time.Duration, error) {
+	m := okLine.FindStringSubmatch(output)
+	if m == nil {
+		return 0, fmt.Errorf("no time in %q", output)
+	}
+	return time.ParseDuration(m[1])
+}
 
 // goTest runs the tests. A build that fails is an error: a defect that does not compile proves
 // nothing.
-func goTest(root string, c check, flags ...string) (output string, passed bool, err error) {
-	arguments := append([]string{"test", "-count=1", "-timeout", testTimeout, "-tags", c.Tags, "-run", c.Tests}, flags...)
+func goTest(root string, c check, timeout time.Duration, flags ...string) (output string, passed bool, err error) {
+	arguments := append([]string{
+		"test", "-count=1", "-vet=off", "-timeout", timeout.String(), "-tags", c.Tags, "-run", c.Tests,
+	}, flags...)
 	command := exec.Command("go", append(arguments, "./"+c.Package)...)
 	command.Dir = root
 	command.Env = append(os.Environ(), report.File+"=") // failures on purpose are no rows
