@@ -13,6 +13,17 @@ func NewClient(welcome Welcome, limits Limits) *Client {
 	return &Client{Token: welcome.Token, Epoch: welcome.Epoch, Log: Log{Capacity: limits}}
 }
 
+// NewClientAfter returns the side of a client whose session was handed to it by a TakeOver: another
+// device had the conversation before. Of the server's messages it gets those that were not
+// acknowledged; they are in resumed.Again, and those in resumed.Lost are lost. Its own messages
+// begin behind those that the server has handled: what the other device has sent besides is that
+// device's.
+func NewClientAfter(welcome Welcome, resumed Resumed, limits Limits) *Client {
+	return &Client{Token: welcome.Token, Epoch: resumed.Epoch, Log: Log{
+		Capacity: limits, Sent: resumed.Handled, Acked: resumed.Handled, Handled: max(resumed.Acked, resumed.Lost.To),
+	}}
+}
+
 // Send numbers a message for the server and keeps it until it is acknowledged. Without a connection
 // it is sent after the next resume. The error is ErrLogFull or ErrTooLarge.
 func (c *Client) Send(data []byte) (Message, error) { return c.Log.send(data) }

@@ -143,3 +143,20 @@ func (l *Log) skip(number uint64) Range {
 	l.Handled = number
 	return lost
 }
+
+// back goes back to earlier numbers, also where there is nothing to take back. It leaves the
+// messages alone that a copy of the log may share.
+func (l *Log) back(sent, handled uint64) {
+	l.Handled = min(l.Handled, handled)
+	if l.Sent <= sent {
+		return
+	}
+	keep := len(l.Kept) - int(min(l.Sent-sent, uint64(len(l.Kept))))
+	for i := range l.Kept[keep:] {
+		l.Bytes -= len(l.Kept[keep+i].Data)
+	}
+	l.Sent, l.Kept = sent, slices.Clone(l.Kept[:keep])
+	if keep == 0 {
+		l.Kept = nil
+	}
+}

@@ -47,6 +47,7 @@ type world struct {
 	line    *line   // the client's; nil: none
 	old     []*line // the client has left them: what is under way there may still arrive
 
+	store           *flaky
 	said, heard     []string // by the server's handler, and what the client's gets
 	typed, received []string // by the client's side, and what the server's handler gets
 	lost            uint64   // messages of the server's that a resume said are lost
@@ -58,14 +59,25 @@ func TestEachMessageArrivesOnceAndInOrder(t *testing.T) { rapid.Check(t, history
 
 func FuzzHistories(f *testing.F) { f.Fuzz(rapid.MakeFuzz(history)) }
 
-func history(t *rapid.T) {
+func history(t *rapid.T) { historyOf(t, false) }
+
+// TestNothingIsLostWhereTheStoreIsNotSure is the same with a store that fails, at one server: what
+// the store was not sure of, the server finds out.
+func TestNothingIsLostWhereTheStoreIsNotSure(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { historyOf(t, true) })
+}
+
+func historyOf(t *rapid.T, failing bool) {
 	limits := session.Limits{
 		Messages: rapid.IntRange(1, 8).Draw(t, "messages"), Bytes: rapid.IntRange(8, 64).Draw(t, "bytes"),
 		Overflow: rapid.SampledFrom([]session.Overflow{session.Refuse, session.Forget}).Draw(t, "overflow"),
 	}
-	w := &world{t: t}
-	one, store := newSessions(session.MemoryOptions{}, limits)
+	w := &world{t: t, store: &flaky{Memory: session.NewMemory(session.MemoryOptions{})}}
+	one, store := session.New(w.store, session.Options{Limits: limits}), w.store
 	w.servers = []*session.Sessions{one, session.New(store, session.Options{Limits: limits})}
+	if failing {
+		w.servers = w.servers[:1]
+	}
 	at, welcome, err := one.Open(t.Context())
 	require.NoError(t, err)
 	w.client, w.line = session.NewClient(welcome, session.Limits{Messages: 8}), &line{at: at}
@@ -86,11 +98,17 @@ func history(t *rapid.T) {
 		"end": func(t *rapid.T) { // the server sees that it has ended
 			if len(w.old) > 0 {
 				i := rapid.IntRange(0, len(w.old)-1).Draw(t, "line")
-				require.NoError(t, w.old[i].at.Release(t.Context()))
+				w.release(w.old[i])
 				w.old[i].up = nil
 			}
 		},
+		"fail": func(t *rapid.T) { // the store's next update
+			if failing {
+				w.store.fails = rapid.SampledFrom([]fails{unsure, down}).Draw(t, "fails")
+			}
+		},
 	})
+	w.store.fails = works
 	// In the end everything arrives.
 	w.resume(false)
 	for len(w.line.up)+len(w.line.down) > 0 {
@@ -102,12 +120,20 @@ func history(t *rapid.T) {
 	assert.Equal(t, uint64(len(w.said)), uint64(len(w.heard))+w.lost, "of the server's: heard, or told to be lost")
 	require.NoError(t, w.line.at.Close(t.Context()))
 	for _, l := range w.old {
-		require.NoError(t, l.at.Release(t.Context()))
+		w.release(l)
 	}
 	for _, server := range w.servers {
-		require.Zero(t, server.Live()+server.Turns(), "nothing is left")
+		require.Zero(t, server.Live()+server.Turns()+server.Doubtful(), "nothing is left")
 	}
 	require.Zero(t, store.Len())
+}
+
+// release may find that the session is lost, where a Deliver has failed before it.
+func (w *world) release(l *line) {
+	if err := l.at.Release(w.t.Context()); err != nil && !errors.Is(err, errStore) {
+		require.ErrorIs(w.t, err, session.ErrFenced)
+		require.ErrorContains(w.t, err, "may count as delivered")
+	}
 }
 
 func (w *world) check(all bool) {
@@ -129,7 +155,7 @@ func (w *world) say() {
 	text := fmt.Sprintf("s%06d", len(w.said))
 	message, err := line.at.Send(w.t.Context(), []byte(text))
 	switch {
-	case errors.Is(err, session.ErrLogFull):
+	case errors.Is(err, session.ErrLogFull), errors.Is(err, errStore):
 	case errors.Is(err, session.ErrFenced):
 		w.t.Fatal("the newest line is fenced")
 	default:
@@ -164,7 +190,18 @@ func (w *world) up(l *line) {
 		err = l.at.Acknowledge(w.t.Context(), f.ack)
 	} else {
 		_, err = l.at.Deliver(w.t.Context(), f.message.Number, func() { w.received = append(w.received, string(f.message.Data)) })
-		l.down = append(l.down, frame{ack: f.message.Number})
+		if err == nil {
+			l.down = append(l.down, frame{ack: f.message.Number})
+		}
+	}
+	if errors.Is(err, errStore) { // the server tries it again later, but is told of what is behind it first
+		require.NotZero(w.t, w.store.failed)
+		if len(l.up) > 0 && l.up[0].ack == 0 && f.ack == 0 {
+			_, err = l.at.Deliver(w.t.Context(), l.up[0].message.Number, func() { w.t.Fatal("delivered behind a gap") })
+			require.True(w.t, errors.Is(err, session.ErrGap) || errors.Is(err, session.ErrFenced), "%v", err)
+		}
+		l.up = append([]frame{f}, l.up...)
+		return
 	}
 	if errors.Is(err, session.ErrFenced) {
 		require.NotSame(w.t, w.line, l, "the newest line is fenced")
@@ -205,6 +242,9 @@ func (w *world) resume(unheard bool) {
 	w.leave()
 	server := rapid.SampledFrom(w.servers).Draw(w.t, "server")
 	at, answer, err := server.Resume(w.t.Context(), w.client.Token, w.client.Epoch, w.client.Handled())
+	if errors.Is(err, errStore) {
+		return // the client has no line now
+	}
 	require.NoError(w.t, err)
 	if unheard {
 		w.old = append(w.old, &line{at: at})
@@ -531,6 +571,381 @@ func TestCallsOfOldAndNewConnectionsDoNotOverlap(t *testing.T) {
 	})
 }
 
+var errStore = errors.New("the store has failed")
+
+// fails is what a flaky store does at its next update.
+type fails int
+
+const (
+	works  fails = iota
+	unsure       // it is stored, and the answer is lost
+	down         // it is not stored
+)
+
+// flaky is a store that fails when it is told to, once.
+type flaky struct {
+	*session.Memory
+	fails, deletes fails
+	failed         int
+}
+
+func (f *flaky) Update(ctx context.Context, id string, change func(*session.State) error) error {
+	fails := f.fails
+	f.fails = works
+	switch fails {
+	case unsure:
+		if err := f.Memory.Update(ctx, id, change); err != nil {
+			return err
+		}
+		f.failed++
+		return errStore
+	case down:
+		f.failed++
+		return errStore
+	}
+	return f.Memory.Update(ctx, id, change)
+}
+
+func (f *flaky) Delete(ctx context.Context, id string) error {
+	fails := f.deletes
+	f.deletes = works
+	if fails == down {
+		return errStore
+	}
+	return f.Memory.Delete(ctx, id)
+}
+
+// doubtful returns a session whose client has sent a message that the store was not sure of, and
+// its server, with another one.
+func doubtful(t *testing.T, how fails) (store *flaky, one, other *session.Sessions, at *session.Session, client *session.Client) {
+	t.Helper()
+	store = &flaky{Memory: session.NewMemory(session.MemoryOptions{})}
+	one, other = session.New(store, session.Options{}), session.New(store, session.Options{})
+	at, client = welcome(t, one)
+	message, err := client.Send([]byte("pay 5"))
+	require.NoError(t, err)
+	store.fails = how
+	_, err = at.Deliver(t.Context(), message.Number, func() { t.Error("delivered") })
+	require.ErrorIs(t, err, errStore)
+	return store, one, other, at, client
+}
+
+// A Deliver fails, and the store has the number or not. Whatever comes next, the message is handled
+// once.
+func TestAMessageOfWhichTheStoreIsNotSureIsHandledOnce(t *testing.T) {
+	ctx := t.Context()
+	for how, name := range map[fails]string{unsure: "stored", down: "not stored"} {
+		deliver := func(t *testing.T, at *session.Session) {
+			t.Helper()
+			calls := 0
+			for want := range 2 {
+				fresh, err := at.Deliver(ctx, 1, func() { calls++ })
+				require.NoError(t, err)
+				assert.Equal(t, want == 0, fresh)
+			}
+			assert.Equal(t, 1, calls)
+		}
+		resumed := func(t *testing.T, server *session.Sessions, client *session.Client) {
+			t.Helper()
+			at, answer, err := server.Resume(ctx, client.Token, client.Epoch, 0)
+			require.NoError(t, err)
+			assert.Zero(t, answer.Handled)
+			again, lost, err := client.Resumed(answer)
+			require.NoError(t, err)
+			assert.Zero(t, lost.Len())
+			assert.Len(t, again, 1)
+			deliver(t, at)
+			assert.Zero(t, server.Doubtful())
+		}
+		for next, try := range map[string]func(t *testing.T, store *flaky, one, other *session.Sessions, at *session.Session, client *session.Client){
+			"the same again": func(t *testing.T, _ *flaky, _, _ *session.Sessions, at *session.Session, _ *session.Client) {
+				deliver(t, at)
+			},
+			"not sure again": func(t *testing.T, store *flaky, _, _ *session.Sessions, at *session.Session, _ *session.Client) {
+				for _, again := range []fails{unsure, down, unsure} {
+					store.fails = again
+					_, err := at.Deliver(ctx, 1, func() { t.Error("delivered") })
+					require.ErrorIs(t, err, errStore)
+				}
+				deliver(t, at)
+			},
+			"the next message": func(t *testing.T, _ *flaky, _, _ *session.Sessions, at *session.Session, _ *session.Client) {
+				_, err := at.Deliver(ctx, 2, func() { t.Error("delivered") })
+				require.ErrorIs(t, err, session.ErrGap)
+				deliver(t, at)
+			},
+			"another call": func(t *testing.T, _ *flaky, _, other *session.Sessions, at *session.Session, client *session.Client) {
+				require.NoError(t, at.Acknowledge(ctx, 0))
+				resumed(t, other, client)
+			},
+			"the client says that it is lost": func(t *testing.T, _ *flaky, _, _ *session.Sessions, at *session.Session, _ *session.Client) {
+				lost, err := at.Skip(ctx, 1)
+				require.NoError(t, err)
+				assert.Equal(t, session.Range{From: 1, To: 1}, lost)
+			},
+			"a resume": func(t *testing.T, _ *flaky, one, _ *session.Sessions, _ *session.Session, client *session.Client) {
+				resumed(t, one, client)
+			},
+			"a release": func(t *testing.T, _ *flaky, _, other *session.Sessions, at *session.Session, client *session.Client) {
+				require.NoError(t, at.Release(ctx))
+				resumed(t, other, client)
+			},
+			"a release that fails": func(t *testing.T, store *flaky, one, _ *session.Sessions, at *session.Session, client *session.Client) {
+				store.fails = down
+				require.ErrorIs(t, at.Release(ctx), errStore)
+				assert.Equal(t, 1, one.Doubtful())
+				resumed(t, one, client)
+				require.NoError(t, at.Release(ctx))
+			},
+			"a release that fails, twice": func(t *testing.T, store *flaky, one, other *session.Sessions, at *session.Session, client *session.Client) {
+				store.fails = unsure
+				require.ErrorIs(t, at.Release(ctx), errStore)
+				require.NoError(t, at.Release(ctx))
+				assert.Zero(t, one.Doubtful())
+				resumed(t, other, client)
+			},
+			"a login without a token": func(t *testing.T, _ *flaky, one, _ *session.Sessions, at *session.Session, _ *session.Client) {
+				_, _, answer, err := one.TakeOver(ctx, at.ID())
+				require.NoError(t, err)
+				assert.Zero(t, answer.Handled)
+			},
+		} {
+			t.Run(name+", "+next, func(t *testing.T) {
+				store, one, other, at, client := doubtful(t, how)
+				try(t, store, one, other, at, client)
+			})
+		}
+	}
+}
+
+// Another process cannot know that a message which the store has was not handled. The connection
+// that has lost it says so, once.
+func TestAMessageThatMayBeLostIsNamed(t *testing.T) {
+	named := "message 1 may count as delivered, and was not"
+	_, _, other, at, client := doubtful(t, unsure)
+	_, answer, err := other.Resume(t.Context(), client.Token, client.Epoch, 0)
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, answer.Handled)
+	err = at.Release(t.Context())
+	assert.ErrorIs(t, err, session.ErrFenced)
+	assert.ErrorContains(t, err, named)
+	assert.NoError(t, at.Release(t.Context()))
+
+	_, one, other, at, client := doubtful(t, unsure)
+	_, answer, err = other.Resume(t.Context(), client.Token, client.Epoch, 0)
+	require.NoError(t, err)
+	_, _, err = one.Resume(t.Context(), client.Token, answer.Epoch, 0) // it takes the session from the other
+	require.NoError(t, err)
+	assert.ErrorContains(t, at.Acknowledge(t.Context(), 0), named)
+	assert.Equal(t, session.ErrFenced, at.Acknowledge(t.Context(), 0))
+}
+
+// A Send that has failed leaves no gap: the next message has its number.
+func TestAMessageThatWasNotSentLeavesNoGap(t *testing.T) {
+	for how, name := range map[fails]string{unsure: "stored", down: "not stored"} {
+		t.Run(name, func(t *testing.T) {
+			store := &flaky{Memory: session.NewMemory(session.MemoryOptions{})}
+			sessions := session.New(store, session.Options{Limits: session.Limits{Messages: 2, Overflow: session.Forget}})
+			at, client := welcome(t, sessions)
+			for i := range 5 {
+				for range 2 {
+					store.fails = how
+					_, err := at.Send(t.Context(), []byte("not sent"))
+					require.ErrorIs(t, err, errStore)
+				}
+				message, err := at.Send(t.Context(), []byte{byte(i)})
+				require.NoError(t, err)
+				fresh, err := client.Receive(message.Number)
+				require.NoError(t, err)
+				assert.True(t, fresh)
+			}
+			store.fails = how
+			_, err := at.Send(t.Context(), []byte("not sent"))
+			require.ErrorIs(t, err, errStore)
+			require.ErrorIs(t, at.Acknowledge(t.Context(), 6), session.ErrFuture)
+			store.fails = unsure
+			require.ErrorIs(t, at.Release(t.Context()), errStore)
+			posted, err := sessions.Post(t.Context(), at.ID(), []byte("posted"))
+			require.NoError(t, err)
+			assert.EqualValues(t, 6, posted.Number)
+			require.NoError(t, at.Release(t.Context())) // it takes back nothing but its own
+			_, answer, err := sessions.Resume(t.Context(), client.Token, client.Epoch, client.Handled())
+			require.NoError(t, err)
+			assert.Equal(t, []session.Message{posted}, answer.Again)
+		})
+	}
+}
+
+// What a store has failed to do can be done again.
+func TestReleaseAndCloseAreTriedAgain(t *testing.T) {
+	open := func() (*flaky, *session.Sessions, *session.Session) {
+		store := &flaky{Memory: session.NewMemory(session.MemoryOptions{Sessions: 1})}
+		sessions := session.New(store, session.Options{})
+		at, _ := welcome(t, sessions)
+		return store, sessions, at
+	}
+	for _, how := range []fails{unsure, down} {
+		store, sessions, at := open()
+		store.fails = how
+		require.ErrorIs(t, at.Release(t.Context()), errStore)
+		<-at.Fenced()
+		_, err := at.Send(t.Context(), nil)
+		require.ErrorIs(t, err, session.ErrFenced)
+		require.NoError(t, at.Release(t.Context()))
+		_, err = sessions.Post(t.Context(), at.ID(), nil)
+		require.NoError(t, err)
+		assert.ErrorIs(t, at.Close(t.Context()), session.ErrFenced)
+		assert.Zero(t, sessions.Live()+sessions.Doubtful())
+
+		store, sessions, at = open()
+		store.fails = how
+		require.ErrorIs(t, at.Close(t.Context()), errStore)
+		store.deletes = down
+		require.ErrorIs(t, at.Close(t.Context()), errStore)
+		assert.NoError(t, at.Release(t.Context()), "there is nothing to release")
+		require.NoError(t, at.Close(t.Context()))
+		assert.Zero(t, store.Len())
+		assert.ErrorIs(t, at.Close(t.Context()), session.ErrFenced)
+		welcome(t, sessions)
+
+		store, _, at = open()
+		store.fails = how
+		require.ErrorIs(t, at.Release(t.Context()), errStore)
+		require.NoError(t, at.Close(t.Context()), "the client is not expected back after all")
+		assert.Zero(t, store.Len())
+	}
+}
+
+// A session that was closed and not deleted expires as one without a connection.
+func TestAClosedSessionExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &flaky{Memory: session.NewMemory(session.MemoryOptions{Expiry: time.Minute}), deletes: down}
+		at, _ := welcome(t, session.New(store, session.Options{}))
+		require.ErrorIs(t, at.Close(t.Context()), errStore)
+		assert.Equal(t, 1, store.Len())
+		time.Sleep(time.Minute)
+		assert.Zero(t, store.Len())
+	})
+}
+
+// What is to be undone is remembered for a bounded number of sessions.
+func TestDoubtfulSessionsAreBounded(t *testing.T) {
+	store := &flaky{Memory: session.NewMemory(session.MemoryOptions{})}
+	sessions := session.New(store, session.Options{})
+	for range 1100 {
+		at, _ := welcome(t, sessions)
+		store.fails = unsure
+		_, err := at.Deliver(t.Context(), 1, func() { t.Error("delivered") })
+		require.ErrorIs(t, err, errStore)
+		store.fails = down
+		require.ErrorIs(t, at.Release(t.Context()), errStore)
+	}
+	assert.Equal(t, 1024, sessions.Doubtful())
+	assert.Zero(t, sessions.Live())
+}
+
+// A ctx that is done when a Deliver begins stops it always; one that ends after that never.
+func TestTheEndOfCtxDoesNotStopADeliverHalfway(t *testing.T) {
+	sessions, _ := newSessions(session.MemoryOptions{}, session.Limits{})
+	at, _ := welcome(t, sessions)
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		_, err := at.Deliver(done, 1, func() { t.Error("delivered") })
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	require.NoError(t, at.Acknowledge(done, 0), "a store without a network needs no time")
+	synctest.Test(t, func(t *testing.T) {
+		store := &strict{slow{Store: session.NewMemory(session.MemoryOptions{})}}
+		at, _ := welcome(t, session.New(store, session.Options{}))
+		ctx, cancel := context.WithCancel(t.Context())
+		hold, end := make(chan struct{}), make(chan bool)
+		store.hold.Store(&hold)
+		go func() {
+			fresh, err := at.Deliver(ctx, 1, func() {})
+			assert.NoError(t, err)
+			end <- fresh
+		}()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(hold)
+		assert.True(t, <-end)
+	})
+}
+
+// strict is a slow store that is not sure of a change where ctx ends.
+type strict struct{ slow }
+
+func (s *strict) Update(ctx context.Context, id string, change func(*session.State) error) error {
+	if err := s.slow.Update(ctx, id, change); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// A client that has taken a session over goes on in it: nothing that it sends or gets is taken for
+// what was before.
+func TestAClientGoesOnAfterATakeOver(t *testing.T) {
+	for sent := range 4 {
+		for acked := range sent + 1 {
+			for _, limits := range []session.Limits{{}, {Messages: 1, Overflow: session.Forget}} {
+				sessions, _ := newSessions(session.MemoryOptions{}, limits)
+				old, device := welcome(t, sessions)
+				for range sent {
+					_, err := old.Send(t.Context(), []byte("x"))
+					require.NoError(t, err)
+					mine, err := device.Send([]byte("y"))
+					require.NoError(t, err)
+					_, err = old.Deliver(t.Context(), mine.Number, func() {})
+					require.NoError(t, err)
+				}
+				require.NoError(t, old.Acknowledge(t.Context(), uint64(acked)))
+				at, hello, answer, err := sessions.TakeOver(t.Context(), old.ID())
+				require.NoError(t, err)
+				assert.EqualValues(t, acked, answer.Acked)
+				client := session.NewClientAfter(hello, answer, session.Limits{})
+				talk := func() {
+					for _, message := range answer.Again {
+						fresh, err := client.Receive(message.Number)
+						require.NoError(t, err)
+						assert.True(t, fresh)
+					}
+					message, err := at.Send(t.Context(), []byte("new"))
+					require.NoError(t, err)
+					fresh, err := client.Receive(message.Number)
+					require.NoError(t, err)
+					assert.True(t, fresh)
+					mine, err := client.Send([]byte("new"))
+					require.NoError(t, err)
+					fresh, err = at.Deliver(t.Context(), mine.Number, func() {})
+					require.NoError(t, err)
+					assert.True(t, fresh)
+					require.NoError(t, client.Acknowledge(mine.Number))
+					require.NoError(t, at.Acknowledge(t.Context(), client.Handled()))
+				}
+				unheard := *client // it comes back before it has heard anything
+				_, second, err := sessions.Resume(t.Context(), unheard.Token, unheard.Epoch, unheard.Handled())
+				require.NoError(t, err)
+				assert.True(t, second.Recovered)
+				assert.Equal(t, answer.Again, second.Again)
+				at, answer, err = sessions.Resume(t.Context(), client.Token, client.Epoch, client.Handled())
+				require.NoError(t, err)
+				again, lost, err := client.Resumed(answer)
+				require.NoError(t, err)
+				assert.Empty(t, again)
+				assert.Zero(t, lost.Len())
+				talk()
+				at, answer, err = sessions.Resume(t.Context(), client.Token, client.Epoch, client.Handled())
+				require.NoError(t, err)
+				_, _, err = client.Resumed(answer)
+				require.NoError(t, err)
+				talk()
+			}
+		}
+	}
+}
+
 // slow is a store that holds the answer of an Update.
 type slow struct {
 	session.Store
@@ -545,30 +960,44 @@ func (s *slow) Update(ctx context.Context, id string, change func(*session.State
 	return err
 }
 
-// Two resumes at once: the one that came first in the store goes on last.
-func TestAResumeThatWasOvertakenIsFenced(t *testing.T) {
+// Two resumes at once: the one that came first in the store has its answer first, and is fenced.
+func TestResumesOfOneSessionWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &slow{Store: session.NewMemory(session.MemoryOptions{})}
 		sessions := session.New(store, session.Options{})
 		_, client := welcome(t, sessions)
-		hold, overtaken := make(chan struct{}), make(chan *session.Session)
+		hold := make(chan struct{})
 		store.hold.Store(&hold)
-		go func() {
-			at, _, err := sessions.Resume(context.Background(), client.Token, 1, 0)
-			assert.NoError(t, err)
-			overtaken <- at
-		}()
-		synctest.Wait()
-		last, _, err := sessions.Resume(t.Context(), client.Token, 1, 0)
-		require.NoError(t, err)
+		resume := func(ctx context.Context) (*session.Session, error) {
+			at, _, err := sessions.Resume(ctx, client.Token, 1, 0)
+			return at, err
+		}
+		answers := make(chan *session.Session, 2)
+		for range 2 {
+			go func() {
+				at, err := resume(context.Background())
+				assert.NoError(t, err)
+				answers <- at
+			}()
+			synctest.Wait()
+		}
+		impatient, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := resume(impatient)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		_, _, _, err = sessions.TakeOver(impatient, client.Token[:22])
+		require.Error(t, err)
+		require.Empty(t, answers)
 		close(hold)
-		at := <-overtaken
-		assert.Less(t, at.Epoch(), last.Epoch())
-		<-at.Fenced()
+		first, last := <-answers, <-answers
+		assert.EqualValues(t, 2, first.Epoch())
+		assert.EqualValues(t, 3, last.Epoch())
+		<-first.Fenced()
 		_, err = last.Send(t.Context(), nil)
 		require.NoError(t, err)
-		require.NoError(t, at.Release(t.Context()))
+		require.NoError(t, first.Release(t.Context()))
 		assert.Equal(t, 1, sessions.Live())
+		assert.Zero(t, sessions.Turns())
 	})
 }
 

@@ -25,6 +25,7 @@ type Resumed struct {
 	Recovered bool      // nothing is lost: Again has everything that the client has not handled
 	Lost      Range     // numbers of ours that the client will never get
 	Handled   uint64    // the last number of the client's that was delivered
+	Acked     uint64    // the last number of ours that the client has acknowledged
 	Again     []Message // to be sent again, in this order, before anything else
 }
 
@@ -45,7 +46,7 @@ func (s *State) resume(epoch, handled uint64) (Resumed, error) {
 	}
 	s.Epoch++
 	s.Confirmed, s.Attached = false, true
-	return Resumed{Epoch: s.Epoch, Recovered: lost.Len() == 0, Lost: lost, Handled: s.Log.Handled, Again: again}, nil
+	return Resumed{Epoch: s.Epoch, Recovered: lost.Len() == 0, Lost: lost, Handled: s.Log.Handled, Acked: s.Log.Acked, Again: again}, nil
 }
 
 // takeOver hands it to a client that has another secret from now on, and has handled nothing but
@@ -54,7 +55,7 @@ func (s *State) takeOver(secret [sha256.Size]byte) Resumed {
 	s.Epoch++
 	s.Secret, s.Presented, s.Confirmed, s.Attached = secret, s.Epoch, true, true
 	again, lost, _ := s.Log.resume(s.Log.Acked)
-	return Resumed{Epoch: s.Epoch, Recovered: lost.Len() == 0, Lost: lost, Handled: s.Log.Handled, Again: again}
+	return Resumed{Epoch: s.Epoch, Recovered: lost.Len() == 0, Lost: lost, Handled: s.Log.Handled, Acked: s.Log.Acked, Again: again}
 }
 
 // fence refuses a connection that does not have the session any more.

@@ -9,12 +9,19 @@ import (
 
 // Store keeps the sessions. Its methods may be called by any goroutine.
 type Store interface {
-	// Insert keeps a new session. The error is ErrStoreFull where there is no room.
+	// Insert keeps a new session. The error is ErrStoreFull where there is no room, or one of the
+	// store's own.
 	Insert(ctx context.Context, state State) error
-	// Update changes one session: all of what change does, or nothing where change or the store
-	// fails. Updates of one session come one after another. The error is ErrNotFound, that of
-	// change as it is, or one of the store's own. A store on other machines may call change again
-	// with a newer state; change depends on the state alone, and does not block.
+	// Update changes one session: all of what change does, or nothing where change fails. Updates
+	// of one session come one after another. The error is ErrNotFound, that of change as it is, or
+	// one of the store's own. A store on other machines may call change again with a newer state;
+	// change depends on the state alone, and does not block.
+	//
+	// After an error of the store's own the change is stored or not, and its text says so if the
+	// store does not know which. It is not stored any more after a later Update of this session
+	// has returned something else. Update returns in a bounded time also where ctx never ends:
+	// Deliver calls it so. The end of ctx should not leave a change under way behind, if the store
+	// can know in a short time whether it is stored.
 	Update(ctx context.Context, id string, change func(*State) error) error
 	// Delete forgets a session. It is not an error if there is none.
 	Delete(ctx context.Context, id string) error
