@@ -763,6 +763,12 @@ func TestAMessageThatWasNotSentLeavesNoGap(t *testing.T) {
 			_, err := at.Send(t.Context(), []byte("not sent"))
 			require.ErrorIs(t, err, errStore)
 			require.ErrorIs(t, at.Acknowledge(t.Context(), 6), session.ErrFuture)
+			require.NoError(t, store.Memory.Update(t.Context(), at.ID(), func(state *session.State) error {
+				if how == unsure { // a call that was refused has changed nothing
+					assert.Equal(t, session.Message{Number: 6, Data: []byte("not sent")}, state.Log.Kept[len(state.Log.Kept)-1])
+				}
+				return nil
+			}))
 			store.fails = unsure
 			require.ErrorIs(t, at.Release(t.Context()), errStore)
 			posted, err := sessions.Post(t.Context(), at.ID(), []byte("posted"))

@@ -46,6 +46,10 @@ type NodeOptions struct {
 	Log *slog.Logger
 }
 
+// maxPayload is the most bytes of one message at a node of ours. It is the size above which the
+// server of NATS warns.
+const maxPayload = server.MAX_PAYLOAD_MAX_SIZE
+
 // Node is a node of a store: a server of NATS in this process. Its methods may be called by any
 // goroutine.
 type Node struct {
@@ -93,7 +97,21 @@ func (n *Node) start(ctx context.Context, settings *server.Options) (err error) 
 			return err
 		}
 	}
+	n.options.Addr = actual(n.options.Addr, n.server.Addr())
+	if len(n.options.Peers) > 0 {
+		n.options.Cluster = actual(n.options.Cluster, n.server.ClusterAddr())
+	}
 	return nil
+}
+
+// actual is an address whose port, if it was any, is the one that the server has got.
+func actual(addr string, got net.Addr) string {
+	host, port, err := split(addr)
+	tcp, isTCP := got.(*net.TCPAddr)
+	if err != nil || !isTCP || tcp == nil || port != server.RANDOM_PORT {
+		return addr
+	}
+	return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 }
 
 // settings are what the server calls its options.
@@ -105,7 +123,7 @@ func (o NodeOptions) settings() (*server.Options, error) {
 	settings := &server.Options{
 		ServerName: o.Name, Host: host, Port: port, NoSigs: true, DisableShortFirstPing: true,
 		JetStream: true, StoreDir: filepath.Clean(o.Dir), JetStreamMaxStore: o.MaxBytes, JetStreamMaxMemory: -1, SyncAlways: o.SyncAlways,
-		Authorization: o.Secret, TLSConfig: o.TLS,
+		Authorization: o.Secret, TLSConfig: o.TLS, MaxPayload: maxPayload,
 	}
 	if o.TLS != nil {
 		settings.TLSTimeout, settings.TLSVerify = 5, o.TLS.ClientAuth == tls.RequireAndVerifyClientCert
@@ -213,7 +231,8 @@ func StartNodes(ctx context.Context, n int, dir string) ([]*Node, error) {
 	return nodes, nil
 }
 
-// Restart starts a node again after its Close, with its options, addresses and data. A node with a
+// Restart starts a node again after its Close, with its options, addresses and data; ports that were
+// any are those that it has had. A node with a
 // temporary directory cannot: without its data it could confirm the opposite of what it has
 // confirmed before.
 func (n *Node) Restart(ctx context.Context) (*Node, error) {
@@ -238,6 +257,12 @@ func init() { nextPort.Store(rand.Uint32N(ports)) }
 // other's addresses before they start. No two calls of one process return the same. A process that
 // names its ports itself may take them.
 func FreeAddrs(n int) (addrs []string, err error) {
+	if n < 0 {
+		return nil, fmt.Errorf("sessionnats: %d free addresses are asked for", n)
+	}
+	if n == 0 {
+		return nil, nil
+	}
 	for range 100 * n {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(nextPort.Add(1)%ports)))
 		l, listenErr := net.Listen("tcp", addr)

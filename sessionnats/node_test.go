@@ -124,3 +124,29 @@ func TestAStreamWithOtherSettingsIsRefused(t *testing.T) {
 	_, err = sessionnats.Open(t.Context(), sessionnats.Options{URLs: []string{store.Node().URL()}, Bucket: "other"})
 	assert.ErrorContains(t, err, "sessionnats: stream other has other settings")
 }
+
+// A node that starts again listens where it has listened, also where that was any port.
+func TestARestartedNodeHasItsAddresses(t *testing.T) {
+	t.Parallel()
+	node, err := sessionnats.StartNode(t.Context(), sessionnats.NodeOptions{
+		Dir: t.TempDir(), Cluster: "127.0.0.1:0", Peers: []string{"127.0.0.1:1"}, // a peer that is not there
+	})
+	require.NoError(t, err)
+	url := node.URL()
+	for range 2 {
+		node.Close()
+		node, err = node.Restart(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, url, node.URL())
+	}
+	node.Close()
+}
+
+func TestFreeAddrsOfNoneIsNone(t *testing.T) {
+	t.Parallel()
+	addrs, err := sessionnats.FreeAddrs(0)
+	assert.NoError(t, err)
+	assert.Empty(t, addrs)
+	_, err = sessionnats.FreeAddrs(-1)
+	assert.EqualError(t, err, "sessionnats: -1 free addresses are asked for")
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"net/url"
 	"strings"
 	"time"
 
@@ -40,9 +41,9 @@ type Options struct {
 	// gateway may have been killed. An Acknowledge is a change, also of a number from before.
 	// Default 24 hours.
 	Attached time.Duration
-	// Timeout bounds each call, beside its ctx. Default 10 s: when the leader of the nodes is
-	// killed, the others wait for 4 to 9 s before one of them asks for votes. One that ends in an
-	// orderly way hands over at once.
+	// Timeout bounds each call, beside its ctx; a request that is under way then is waited for, half
+	// a second at most. Default 10 s: when the leader of the nodes is killed, the others wait for 4
+	// to 9 s before one of them asks for votes. One that ends in an orderly way hands over at once.
 	Timeout time.Duration
 	// Cache is how many sessions are remembered as they were stored last, so that an update needs
 	// no read before it. Negative: none. Default 4,096.
@@ -97,8 +98,8 @@ type version struct {
 var _ session.Store = (*Store)(nil)
 
 // Open opens a store. It waits for a quorum of the nodes, until ctx is done or, where ctx has no
-// deadline, for 30 s. The error is of the options, of the node, or ErrUnavailable; then nothing is
-// left.
+// deadline, for 30 s. The error is of the options, of the node, ErrFull or ErrUnavailable; then
+// nothing is left.
 func Open(ctx context.Context, options Options) (_ *Store, err error) {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
@@ -124,6 +125,10 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 		options.URLs = []string{s.node.URL()}
 	}
 	s.options = options.withDefaults()
+	dial, err := s.options.dial(connect)
+	if err != nil {
+		return nil, err
+	}
 	if strings.ContainsFunc(s.options.Bucket, func(r rune) bool { return !nameRune(r) }) {
 		return nil, fmt.Errorf("sessionnats: bucket %q: a name has letters, digits, - and _ only", s.options.Bucket)
 	}
@@ -136,7 +141,7 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 		s.turns[i] = make(chan struct{}, 1)
 	}
 	for {
-		if s.conn, err = nats.Connect(strings.Join(s.options.URLs, ","), append(connect, options.Connect...)...); err == nil {
+		if s.conn, err = dial.Connect(); err == nil {
 			break
 		}
 		if errors.Is(err, nats.ErrAuthorization) || !wait(ctx, 50*time.Millisecond) {
@@ -158,6 +163,33 @@ func Open(ctx context.Context, options Options) (_ *Store, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// dial returns the options of the connection: what is wrong with them is an error at once.
+func (o Options) dial(connect []nats.Option) (nats.Options, error) {
+	dial := nats.GetDefaultOptions()
+	for _, text := range o.URLs {
+		for text := range strings.SplitSeq(text, ",") {
+			text = strings.TrimSpace(text)
+			parsed := text
+			if !strings.Contains(text, "://") {
+				parsed = "nats://" + text
+			}
+			if address, err := url.Parse(parsed); err != nil || address.Hostname() == "" {
+				return dial, fmt.Errorf("sessionnats: %q is no URL of a node, as nats://10.0.0.1:4222 is", text)
+			}
+			dial.Servers = append(dial.Servers, text)
+		}
+	}
+	for _, option := range append(connect, o.Connect...) {
+		if option == nil {
+			continue
+		}
+		if err := option(&dial); err != nil {
+			return dial, fmt.Errorf("sessionnats: an option of the connection: %w", err)
+		}
+	}
+	return dial, nil
 }
 
 // Conn returns the connection to the nodes, for what else a program keeps there. It ends with the
@@ -198,15 +230,37 @@ func (s *Store) begin(ctx context.Context, id string) (_ context.Context, end fu
 	turn := s.turns[maphash.String(s.seed, id)%uint64(len(s.turns))]
 	select {
 	case turn <- struct{}{}:
+		if ctx.Err() == nil {
+			return ctx, func() { <-turn; cancel() }, nil
+		}
+		<-turn
 	case <-ctx.Done():
-		cancel()
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 	}
-	return ctx, func() { <-turn; cancel() }, nil
+	defer cancel()
+	return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 }
 
-// Insert implements session.Store. The error is session.ErrStoreFull, ErrConflict if there is a
-// session with this id, ErrFull, ErrUnavailable or ErrUnsure.
+// fits refuses a session that could grow beyond what the nodes take.
+func (s *Store) fits(limits session.Limits) error {
+	if limits.Bytes <= 0 {
+		return nil // the default is small
+	}
+	const fixed, each = 1024, 8 // each: the quotes, the comma and the padding of a message; more than it is
+	messages := limits.Messages
+	if messages <= 0 {
+		messages = 256
+	}
+	most, limit := int64(fixed)+4*((int64(limits.Bytes)+2)/3)+each*int64(messages), s.conn.MaxPayload()
+	if limit > 0 && most > limit {
+		return fmt.Errorf("%w: with limits of %d messages and %d bytes a session takes up to %d bytes, the nodes take %d",
+			ErrTooLarge, messages, limits.Bytes, most, limit)
+	}
+	return nil
+}
+
+// Insert implements session.Store. The error is session.ErrStoreFull, ErrTooLarge if the session's
+// limits allow more than the nodes take, ErrConflict if there is a session with this id, ErrFull,
+// ErrUnavailable or ErrUnsure.
 func (s *Store) Insert(ctx context.Context, state session.State) error {
 	if !valid(state.ID) {
 		return fmt.Errorf("sessionnats: session %q: an id has up to 64 letters, digits, - and _", state.ID)
@@ -216,17 +270,16 @@ func (s *Store) Insert(ctx context.Context, state session.State) error {
 		return err
 	}
 	defer end()
+	if err := s.fits(state.Log.Capacity); err != nil {
+		return err
+	}
 	expires := time.Now().Add(s.lifetime(&state))
 	data, err := encode(&state, expires)
 	if err != nil {
 		return err
 	}
-	info, err := s.stream.info(ctx)
-	switch {
-	case err != nil:
+	if err := s.room(ctx); err != nil {
 		return err
-	case info.State.Msgs >= uint64(s.options.Sessions):
-		return session.ErrStoreFull
 	}
 	for now := (version{}); ; {
 		if err = s.put(ctx, state.ID, now, data, expires); !errors.Is(err, ErrConflict) || errors.Is(err, ErrUnsure) {
@@ -249,6 +302,28 @@ func (s *Store) Insert(ctx context.Context, state session.State) error {
 	}
 }
 
+// room returns session.ErrStoreFull if there is none for another session.
+func (s *Store) room(ctx context.Context) error {
+	info, err := s.stream.info(ctx)
+	if err != nil {
+		return err
+	}
+	sessions, most := info.State.Msgs, uint64(s.options.Sessions)
+	if sessions == most { // one of them may be the note
+		note, err := s.stream.Last(ctx, s.subject(absent))
+		if err != nil {
+			return err
+		}
+		if note != nil {
+			sessions--
+		}
+	}
+	if sessions >= most {
+		return session.ErrStoreFull
+	}
+	return nil
+}
+
 func (s *Store) lifetime(state *session.State) time.Duration {
 	if state.Attached {
 		return s.options.Attached
@@ -257,11 +332,12 @@ func (s *Store) lifetime(state *session.State) time.Duration {
 }
 
 // Update implements session.Store. The error is session.ErrNotFound, that of change as it is,
-// ErrFull, ErrUnavailable or ErrUnsure.
+// ErrFull, ErrTooLarge, ErrUnavailable or ErrUnsure.
 //
 // Every answer is confirmed by storing something, also session.ErrNotFound and an error of
 // change's: what the answer rests on was the newest version then. So a version from the cache, or
-// from a leader that has lost its place, may be old, and costs one attempt more.
+// from a leader that has lost its place, may be old, and costs one attempt more. Of a session that
+// is not there a note is stored, on one subject for all: so ids that are made up take no room.
 func (s *Store) Update(ctx context.Context, id string, change func(*session.State) error) error {
 	if !valid(id) {
 		return session.ErrNotFound
@@ -277,7 +353,11 @@ func (s *Store) Update(ctx context.Context, id string, change func(*session.Stat
 			return err
 		}
 		next, expires, answer := s.changed(id, now, change)
-		err = s.put(ctx, id, now, next, expires)
+		if len(now.data) == 0 {
+			err = s.note(ctx, id, now)
+		} else {
+			err = s.put(ctx, id, now, next, expires)
+		}
 		if !errors.Is(err, ErrConflict) || errors.Is(err, ErrUnsure) {
 			if err != nil {
 				return err
@@ -363,6 +443,19 @@ func (s *Store) put(ctx context.Context, id string, now version, data []byte, ex
 		s.forget(id)
 	}
 	return nil
+}
+
+// absent is where the note is, below the bucket. It can be no id.
+const absent = "~"
+
+// note confirms that a session is not there, with a version of no data.
+func (s *Store) note(ctx context.Context, id string, now version) error {
+	s.forget(id)
+	_, err := s.stream.publish(ctx, Message{Subject: s.subject(absent), TTL: gone}, jetstream.WithExpectLastSequenceForSubject(now.sequence, s.subject(id)))
+	if errors.Is(err, ErrConflict) {
+		return ErrConflict // whether an earlier attempt has left a note or not
+	}
+	return err
 }
 
 func (s *Store) forget(id string) {
