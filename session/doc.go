@@ -24,7 +24,9 @@
 //   - The handler gets each message at most once and in order. Calls for one session never overlap,
 //     not even those of its old and its new connection, if both are of one Sessions.
 //   - Nothing is lost in silence: a resume says whether everything that was missed can be repeated,
-//     and if not which numbers are gone.
+//     and if not which numbers are gone. A message whose Deliver has failed may be delivered again.
+//     Only if the store was not sure, and another process takes the session before this one has
+//     reached the store again, is it lost; then an ErrFenced names it.
 //   - A resume takes the session over. The old connection is fenced: its calls return ErrFenced,
 //     and change nothing.
 //

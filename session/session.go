@@ -98,8 +98,8 @@ func (s *Sessions) Open(ctx context.Context) (*Session, Welcome, error) {
 // Resume hands the session of a token to the calling connection. epoch is the one that the client
 // was told last, and handled the last number of ours that it has handled. The connection that had
 // the session until now is fenced. Resumes of one session wait for each other, until ctx is done.
-// The error is ErrToken, ErrEpoch or ErrFuture, and then nothing has changed; or that of ctx, or the
-// store's own. If the store is not sure, the session may count as connected now, although no
+// The error is ErrToken, ErrEpoch or ErrFuture, and then nothing has changed; or that of ctx, or
+// the store's own. If the store is not sure, the session may count as connected now, although no
 // connection has it. The client may present the same again.
 func (s *Sessions) Resume(ctx context.Context, token string, epoch, handled uint64) (*Session, Resumed, error) {
 	id, digest, ok := readToken(token)
@@ -395,10 +395,10 @@ func (s *Session) undo(state *State) {
 
 // Send numbers a message for the client and keeps it until it is acknowledged. data belongs to the
 // session from now on. Once Send returns without an error, the client gets the message, now or
-// after a resume, or a resume says that it is lost. The error is ErrLogFull, ErrTooLarge, ErrFenced,
-// that of ctx, or the store's own. After an error the message counts as not sent, and the next one
-// has its number. If the store was not sure, and no other call of this session gets through before
-// another process takes it, then the client may get the message there.
+// after a resume, or a resume says that it is lost. The error is ErrLogFull, ErrTooLarge,
+// ErrFenced, that of ctx, or the store's own. After an error the message counts as not sent, and
+// the next one has its number. If the store was not sure, and no other call of this session gets
+// through before another process takes it, then the client may get the message there.
 func (s *Session) Send(ctx context.Context, data []byte) (message Message, err error) {
 	err = s.update(ctx, true, 0, func(state *State) (err error) {
 		message, err = state.Log.send(data)
@@ -459,8 +459,8 @@ func (s *Session) Deliver(ctx context.Context, number uint64, handle func()) (fr
 }
 
 // Skip takes note that the client has lost its messages up to number: it says so after a resume
-// (see Client.Resumed). It returns which of them were not delivered. The error is ErrFenced, that of
-// ctx, or the store's own; then it may be called again.
+// (see Client.Resumed). It returns which of them were not delivered. The error is ErrFenced, that
+// of ctx, or the store's own; then it may be called again.
 func (s *Session) Skip(ctx context.Context, number uint64) (lost Range, err error) {
 	err = s.update(ctx, true, 0, func(state *State) error {
 		lost = state.Log.skip(number)
@@ -473,11 +473,11 @@ func (s *Session) Skip(ctx context.Context, number uint64) (lost Range, err erro
 	return lost, nil
 }
 
-// Release says that the connection has ended, whatever it returns: all other calls but Close return
-// ErrFenced from then on. The session waits for its client. It is no error if another connection
-// has it already, unless a Deliver's message may be lost by that (see there). The error may also be
-// that of ctx or the store's own: then the session counts as connected in the store, and Release may
-// be called again.
+// Release says that the connection has ended, whatever it returns: all other calls but Close
+// return ErrFenced from then on. The session waits for its client. It is no error if another
+// connection has it already, unless a Deliver's message may be lost by that (see there). The error
+// may also be that of ctx or the store's own: then the session counts as connected in the store,
+// and Release may be called again.
 func (s *Session) Release(ctx context.Context) error {
 	err := s.finish(ctx, func(state *State) { state.Attached = false }, released)
 	if err == ErrFenced { //nolint:errorlint // one that says more is an error

@@ -19,7 +19,13 @@
 //   - Updates of one session come one after another, from any number of processes. So a connection
 //     that has lost its session to another gateway is fenced: its next call finds the new epoch.
 //   - Without a quorum nothing is acknowledged. The error is ErrUnavailable where nothing has
-//     changed, and ErrUnsure where it is not known.
+//     changed, and ErrUnsure where it is not known. Nodes that answer within half a second leave
+//     nothing unsure, also where ctx ends.
+//   - What can never be stored is refused at once: ErrFull, ErrTooLarge, ErrRefused.
+//
+// A session is one message of NATS, with all that it keeps for its client as base64: 8 MiB at nodes
+// of this package, and what their max_payload says at others, 1 MiB by default. Session limits that
+// allow more are refused when a session is opened.
 //
 // What a node has confirmed is in the kernel's memory and survives the end of the process, kill -9
 // included. Only with SyncAlways does it survive a loss of power of a quorum within two minutes.

@@ -181,7 +181,7 @@ type tap struct {
 // wire makes taps.
 type wire struct {
 	muted   atomic.Bool            // what the node says is not heard
-	written atomic.Pointer[func()] // called once, after a message was written
+	written atomic.Pointer[func()] // called once, before a message is written
 }
 
 func (w *wire) Dial(network, address string) (net.Conn, error) {
@@ -198,13 +198,12 @@ func (c *tap) Read(p []byte) (n int, err error) {
 }
 
 func (c *tap) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
 	if bytes.Contains(p, []byte("HPUB ")) {
 		if call := c.wire.written.Swap(nil); call != nil {
 			(*call)()
 		}
 	}
-	return n, err
+	return c.Conn.Write(p)
 }
 
 // Where ctx ends while a change is under way, the answer that comes soon is waited for.

@@ -40,7 +40,8 @@ type NodeOptions struct {
 	// SyncAlways writes every change to the disk before it is confirmed. It is slow, and needed
 	// where a quorum of nodes may lose power at the same moment.
 	SyncAlways bool
-	// MaxBytes is the most that the node keeps. Default 1 GiB.
+	// MaxBytes is the most that the node keeps. Default 1 GiB. A node that has as much refuses
+	// every change (ErrFull) and leads no more: let it be well above what the sessions take.
 	MaxBytes int64
 	// Log gets what the server of NATS reports. Default: nothing is logged.
 	Log *slog.Logger
@@ -231,10 +232,9 @@ func StartNodes(ctx context.Context, n int, dir string) ([]*Node, error) {
 	return nodes, nil
 }
 
-// Restart starts a node again after its Close, with its options, addresses and data; ports that were
-// any are those that it has had. A node with a
-// temporary directory cannot: without its data it could confirm the opposite of what it has
-// confirmed before.
+// Restart starts a node again after its Close, with its options, addresses and data; ports that
+// were any are those that it has had. A node with a temporary directory cannot: without its data
+// it could confirm the opposite of what it has confirmed before.
 func (n *Node) Restart(ctx context.Context) (*Node, error) {
 	if n.temporary != "" {
 		return nil, fmt.Errorf("sessionnats: node %s has lost its data, which was in a temporary directory", n.options.Name)

@@ -41,9 +41,10 @@ type Options struct {
 	// gateway may have been killed. An Acknowledge is a change, also of a number from before.
 	// Default 24 hours.
 	Attached time.Duration
-	// Timeout bounds each call, beside its ctx; a request that is under way then is waited for, half
-	// a second at most. Default 10 s: when the leader of the nodes is killed, the others wait for 4
-	// to 9 s before one of them asks for votes. One that ends in an orderly way hands over at once.
+	// Timeout bounds each call, beside its ctx; a request that is under way then is waited for,
+	// half a second at most, and a second more for each MiB. Default 10 s: when the leader of the
+	// nodes is killed, the others wait for 4 to 9 s before one of them asks for votes. One that
+	// ends in an orderly way hands over at once.
 	Timeout time.Duration
 	// Cache is how many sessions are remembered as they were stored last, so that an update needs
 	// no read before it. Negative: none. Default 4,096.

@@ -27,20 +27,24 @@ var (
 	// Nothing has changed.
 	ErrConflict = errors.New("sessionnats: another change was first")
 	// ErrFull says that the stream, or the node, has as much as it may have, or that no node leads
-	// because they have. Nothing has changed. All calls end so until there is room: messages expire,
-	// or a node starts with more.
+	// because they have. Nothing has changed. All calls end so until there is room: messages
+	// expire, or a node starts with more.
 	ErrFull = errors.New("sessionnats: the stream is full")
 	// ErrTooLarge says that a message, or a session with what it keeps for its client, is larger
 	// than a message of NATS may be. Nothing has changed.
 	ErrTooLarge = errors.New("sessionnats: larger than a message of NATS may be")
-	// ErrRefused says that the nodes will never store a message: its subject, its headers or its TTL
-	// are not such as the stream takes. Nothing has changed.
+	// ErrRefused says that the nodes will never store a message: its subject, its headers or its
+	// TTL are not such as the stream takes. Nothing has changed.
 	ErrRefused = errors.New("sessionnats: the stream does not take this message")
 )
 
 // attempt is how long one request may take before it is sent again: a node may have been killed
-// with the request in it.
+// with the request in it. One with data has a second more for each MiB.
 const attempt = 500 * time.Millisecond
+
+func attemptOf(data []byte) time.Duration {
+	return attempt + time.Duration(len(data))*time.Second/(1<<20)
+}
 
 // Stream is a stream of JetStream in which every message names the one before it on its subject. A
 // program may keep streams of its own beside its sessions. Its methods may be called by any
@@ -49,8 +53,8 @@ type Stream struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 
-	// full says that the node that led was full when it answered last. It leads no more, and no full
-	// node asks for votes: there may be no answer until there is room.
+	// full says that the node that led was full when it answered last. It leads no more, and no
+	// full node asks for votes: there may be no answer until there is room.
 	full atomic.Bool
 }
 
@@ -142,9 +146,9 @@ type Message struct {
 // Append stores a message if the last one of its subject has the sequence after; 0: if there is
 // none. It returns the message's own sequence once a quorum has it. While the nodes do not answer
 // it tries again, until ctx is done, and never stores the message twice. A try that is under way
-// when ctx ends is waited for, half a second at most: ErrUnsure is for nodes that do not answer. The
-// error is ErrConflict, ErrFull, ErrTooLarge, ErrRefused, ErrUnavailable or ErrUnsure, with its
-// cause.
+// when ctx ends is waited for, half a second at most, and a second more for each MiB: ErrUnsure is
+// for nodes that do not answer. The error is ErrConflict, ErrFull, ErrTooLarge, ErrRefused,
+// ErrUnavailable or ErrUnsure, with its cause.
 func (s *Stream) Append(ctx context.Context, m Message, after uint64) (sequence uint64, err error) {
 	return s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(after))
 }
@@ -170,7 +174,7 @@ func (s *Stream) publish(ctx context.Context, m Message, options ...jetstream.Pu
 		message := nats.NewMsg(m.Subject)
 		message.Data = m.Data
 		maps.Copy(message.Header, m.Header)
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), attempt)
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptOf(m.Data))
 		answer, err := s.js.PublishMsg(one, message, options...)
 		cancel()
 		if err == nil {
@@ -258,10 +262,13 @@ func (s *Stream) leaderless(err error) error {
 
 // mine finds out whether the last message of a subject is one that was sent, and perhaps stored.
 func (s *Stream) mine(ctx context.Context, subject, id string, cause error) (sequence uint64, err error) {
-	one, cancel := context.WithTimeout(context.WithoutCancel(ctx), attempt)
-	defer cancel()
-	last, err := s.stream.GetLastMsgForSubject(one, subject)
-	if err == nil && last.Header.Get(jetstream.MsgIDHeader) == id {
+	if ctx.Err() != nil { // one question more
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), attempt)
+		defer cancel()
+	}
+	last, err := s.Last(ctx, subject)
+	if err == nil && last != nil && last.Header.Get(jetstream.MsgIDHeader) == id {
 		return last.Sequence, nil
 	}
 	return 0, fmt.Errorf("%w: %w", ErrUnsure, cause)
@@ -300,11 +307,11 @@ const (
 )
 
 // Last returns the last message of a subject, nil if there is none, as the leader has it. A leader
-// that has just lost its place may have an older one: Append tells. The error is ErrUnavailable, ErrFull,
-// or ErrRefused where the subject can be none.
+// that has just lost its place may have an older one: Append tells. The error is ErrUnavailable,
+// ErrFull, or ErrRefused where the subject can be none.
 func (s *Stream) Last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
-	for {
-		one, cancel := context.WithTimeout(ctx, attempt)
+	for limit := attempt; ; limit = min(2*limit, 16*attempt) { // the message may be large
+		one, cancel := context.WithTimeout(ctx, limit)
 		last, err := s.stream.GetLastMsgForSubject(one, subject)
 		cancel()
 		switch {

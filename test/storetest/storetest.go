@@ -149,6 +149,18 @@ func refused(t *testing.T, store session.Store) {
 		require.NoError(t, err)
 		assert.EqualValues(t, 7, state.Epoch)
 	}
+	before, err := read(t.Context(), store, id)
+	require.NoError(t, err)
+	ending, end := context.WithCancel(t.Context())
+	err = store.Update(ending, id, func(s *session.State) error { s.Epoch++; end(); return nil }) // while it is under way
+	state, readErr := read(t.Context(), store, id)
+	require.NoError(t, readErr)
+	if err == nil {
+		assert.Equal(t, before.Epoch+1, state.Epoch)
+	} else {
+		assert.NotErrorIs(t, err, session.ErrNotFound)
+		assert.LessOrEqual(t, state.Epoch, before.Epoch+1)
+	}
 }
 
 // oneAfterAnother: no update is lost, whichever goroutine makes it.
