@@ -495,7 +495,7 @@ func (s *Session) Close(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err = s.sessions.store.Delete(ctx, s.id); err != nil {
+	if err := s.sessions.store.Delete(ctx, s.id); err != nil {
 		return err
 	}
 	s.busy <- struct{}{}

@@ -118,8 +118,8 @@ func TestWhatIsLargerThanAMessageMayBeIsRefusedAtOnce(t *testing.T) {
 	own := openStore(t, sessionnats.Options{Timeout: patience})
 	one, _, err := session.New(own, session.Options{Limits: session.Limits{Bytes: 4 << 20}}).Open(t.Context())
 	require.NoError(t, err)
-	for range 40 { // a node of ours takes more than NATS does by default
-		_, err = one.Send(t.Context(), make([]byte, 100<<10))
+	for range 3 { // a node of ours takes more than NATS does by default
+		_, err = one.Send(t.Context(), make([]byte, 500<<10))
 		require.NoError(t, err)
 	}
 	_, _, err = session.New(own, session.Options{Limits: session.Limits{Bytes: 8 << 20}}).Open(t.Context())
@@ -186,7 +186,10 @@ type wire struct {
 
 func (w *wire) Dial(network, address string) (net.Conn, error) {
 	conn, err := net.Dial(network, address)
-	return &tap{conn, w}, err
+	if err != nil {
+		return nil, err
+	}
+	return &tap{conn, w}, nil
 }
 
 func (c *tap) Read(p []byte) (n int, err error) {

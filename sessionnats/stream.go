@@ -182,7 +182,7 @@ func (s *Stream) publish(ctx context.Context, m Message, options ...jetstream.Pu
 			return answer.Sequence, nil
 		}
 		cause = err
-		final, unknown, pause := s.verdict(err, m.Subject)
+		unknown, pause, final := s.verdict(err, m.Subject)
 		if final != nil && sent {
 			return s.mine(ctx, m.Subject, id, final) // an earlier attempt may have stored it
 		}
@@ -206,50 +206,51 @@ func unanswered(sent bool, over, cause error) error {
 	return fmt.Errorf("%w: %w: %w", err, over, cause)
 }
 
-// verdict says what an error of one attempt means: that another would end the same, and nothing is
-// stored (final); else whether it is not known if the message is stored, and how long to wait.
-func (s *Stream) verdict(err error, subject string) (final error, unknown bool, pause time.Duration) {
+// verdict says what an error of one attempt means: whether it is not known if the message is
+// stored, and how long to wait before another; or that another would end the same, and this one has
+// stored nothing (final).
+func (s *Stream) verdict(err error, subject string) (unknown bool, pause time.Duration, final error) {
 	pause = 30 * time.Millisecond
 	answer, isAPI := errors.AsType[*jetstream.APIError](err)
 	if !isAPI {
 		switch {
 		case errors.Is(err, nats.ErrMaxPayload):
-			return fmt.Errorf("%w: %w", ErrTooLarge, err), false, 0
+			return false, 0, fmt.Errorf("%w: %w", ErrTooLarge, err)
 		case errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrBadHeaderMsg), errors.Is(err, nats.ErrHeadersNotSupported),
 			errors.Is(err, jetstream.ErrInvalidOption):
-			return fmt.Errorf("%w: %w", ErrRefused, err), false, 0
+			return false, 0, fmt.Errorf("%w: %w", ErrRefused, err)
 		case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
 			if !s.takes(subject) {
-				return fmt.Errorf("%w: subject %q is none of the stream's", ErrRefused, subject), false, 0
+				return false, 0, fmt.Errorf("%w: subject %q is none of the stream's", ErrRefused, subject)
 			}
-			return s.leaderless(err), false, pause
+			return false, pause, s.leaderless(err)
 		case errors.Is(err, nats.ErrReconnectBufExceeded):
-			return nil, false, pause // no connection now
+			return false, pause, nil // no connection now
 		}
-		return nil, true, pause
+		return true, pause, nil
 	}
 	switch code := answer.ErrorCode; code {
 	case jetstream.JSErrCodeStreamWrongLastSequence:
-		return ErrConflict, false, 0
+		return false, 0, ErrConflict
 	case jetstream.JSErrCodeStreamWrongLastSequenceConstant, duplicateInProcess, notReady:
-		return nil, false, 2 * time.Millisecond // another message of the subject is on its way to the quorum
+		return false, 2 * time.Millisecond, nil // another message of the subject is on its way to the quorum
 	case tooMany:
-		return nil, false, pause
+		return false, pause, nil
 	case storeFailed:
 		if strings.Contains(answer.Description, "closed") { // this node ends; others may have it
-			return nil, true, pause
+			return true, pause, nil
 		}
-		return fmt.Errorf("%w: %w", ErrFull, err), false, 0
+		return false, 0, fmt.Errorf("%w: %w", ErrFull, err)
 	case noStorage, noResources, accountFull:
-		s.full.Store(true)
-		return fmt.Errorf("%w: %w", ErrFull, err), false, 0
+		s.full.Store(code == noResources)
+		return false, 0, fmt.Errorf("%w: %w", ErrFull, err)
 	case messageTooLarge, headerTooLarge:
-		return fmt.Errorf("%w: %w", ErrTooLarge, err), false, 0
+		return false, 0, fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	if answer.Code == 400 {
-		return fmt.Errorf("%w: %w", ErrRefused, err), false, 0
+		return false, 0, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return nil, true, pause
+	return true, pause, nil
 }
 
 // leaderless is ErrFull where no node answers because the nodes are full; else nil.
