@@ -90,11 +90,17 @@ func (m *Memory) Update(_ context.Context, id string, change func(*State) error)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before := k.state.Attached
+	before, changed := k.state, false
+	defer func() { // a change that panics has changed nothing either
+		if !changed {
+			k.state = before
+		}
+	}()
 	if err := change(&k.state); err != nil {
 		return err
 	}
-	if k.state.Attached == before {
+	changed = true
+	if k.state.Attached == before.Attached {
 		return nil
 	}
 	m.mu.Lock()

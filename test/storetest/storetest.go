@@ -136,12 +136,19 @@ func refused(t *testing.T, store session.Store) {
 	require.NoError(t, store.Insert(t.Context(), session.State{ID: id, Epoch: 7, Attached: true}))
 	no := errors.New("no")
 	for range 2 {
-		err := store.Update(t.Context(), id, func(*session.State) error { return no })
+		err := store.Update(t.Context(), id, func(s *session.State) error { // it has begun to change it
+			s.Epoch, s.Attached, s.Log.Sent = 8, false, 1
+			s.Log.Kept = append(s.Log.Kept, session.Message{Number: 1})
+			return no
+		})
 		assert.ErrorIs(t, err, no)
 	}
+	assert.Panics(t, func() {
+		_ = store.Update(t.Context(), id, func(s *session.State) error { s.Epoch = 8; panic("boom") })
+	})
 	state, err := read(t.Context(), store, id)
 	require.NoError(t, err)
-	assert.EqualValues(t, 7, state.Epoch)
+	assert.Equal(t, session.State{ID: id, Epoch: 7, Attached: true}, state)
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := store.Update(done, id, func(s *session.State) error { s.Epoch++; return nil }); err != nil { // a store without a network may go on
