@@ -334,6 +334,39 @@ func TestForgedTokensTakeNoRoom(t *testing.T) {
 	assert.ErrorIs(t, err, session.ErrStoreFull)
 }
 
+// That a session is not there is confirmed: one that is inserted meanwhile is found.
+func TestASessionThatIsInsertedMeanwhileIsFound(t *testing.T) {
+	t.Parallel()
+	for _, nodes := range []int{1, 3} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			t.Parallel()
+			running, err := sessionnats.StartNodes(t.Context(), nodes, t.TempDir())
+			require.NoError(t, err)
+			for _, node := range running {
+				t.Cleanup(node.Close)
+			}
+			urls := []string{running[0].URL()}
+			wire := &wire{}
+			one := openStore(t, sessionnats.Options{URLs: urls, Connect: []nats.Option{nats.SetCustomDialer(wire)}, Timeout: patience})
+			other := openStore(t, sessionnats.Options{URLs: urls, Timeout: patience})
+			for i := range 3 {
+				id := fmt.Sprint("x", i)
+				if i == 2 { // it has been there before
+					require.NoError(t, other.Insert(t.Context(), session.State{ID: id, Epoch: 5, Attached: true}))
+					require.NoError(t, other.Delete(t.Context(), id))
+				}
+				insert := func() {
+					assert.NoError(t, other.Insert(t.Context(), session.State{ID: id, Epoch: 7, Attached: true}))
+				}
+				wire.written.Store(&insert) // the session was looked for, and the note is on its way
+				before, err := count(t.Context(), one, id, 1)
+				require.NoError(t, err)
+				assert.EqualValues(t, 7, before)
+			}
+		})
+	}
+}
+
 // What can never be opened is an error at once, and not after the time to wait for nodes.
 func TestWhatCannotBeOpenedIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
