@@ -49,6 +49,7 @@ func Replaced(socket protocol.Socket, message any) bool {
 var (
 	errNoHandlerMade = errors.New("berth: no Handler: the function given to Handlers returned nil")
 	errNoActorMade   = errors.New("berth: no actor: the function given to Actors returned nil")
+	errNoReceiverMade = errors.New("berth: no Receiver: the function given to Wrap returned nil")
 	errNoDecoderMade = errors.New("berth: no decoder: the function given to Frames returned nil")
 )
 

@@ -66,8 +66,8 @@ func (c *Conn) read(p []byte) (int, error) {
 
 // resume has the connection show what it holds.
 func (c *Conn) resume() {
-	if c.fast != nil && c.inline {
-		c.fast.ResumeAtOnce()
+	if c.engine != nil && c.inline {
+		c.engine.ResumeAtOnce()
 	} else {
 		c.socket.Resume()
 	}
@@ -146,7 +146,7 @@ func (c *Conn) closing(reason protocol.Reason) {
 func (c *Conn) replaced() {
 	c.mu.Lock()
 	held := c.held
-	c.held = false
+	c.held, c.given = false, true
 	c.mu.Unlock()
 	c.close()
 	if held {
