@@ -136,7 +136,23 @@ func (c *Conn) Close() error {
 	if !c.close() {
 		return c.failed("close", net.ErrClosed)
 	}
-	return c.socket.Close()
+	c.onTurn(func() {
+		if !c.isGiven() {
+			_ = c.socket.Close()
+		}
+	})
+	return nil
+}
+
+// onTurn runs call on the connection's turn, behind a Become that was asked for before. A
+// completion is the handler's code too.
+func (c *Conn) onTurn(call func()) { c.socket.Do(nil, func(error) { call() }) }
+
+// isGiven reports whether another handler has the connection.
+func (c *Conn) isGiven() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.given
 }
 
 // close is the part of a Close that concerns c alone. False: it is closed already.

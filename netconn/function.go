@@ -15,10 +15,10 @@ import (
 //
 // The connection's end is the error of the next Read or Write. When serve returns, its Conn is
 // closed, if serve has not done that; what it wrote is still sent. If serve has given the
-// connection to another handler, by a Become of the Conn's Socket, its return ends nothing. A panic in serve is the failure
-// of the connection's handler: it closes that connection, with ReasonHandlerPanic and a
-// *protocol.PanicError whose Value is a *Panic, and is published as every such failure. So is
-// runtime.Goexit, with protocol.ErrGoexit.
+// connection to another handler, by a Become of the Conn's Socket, its return ends nothing. A panic
+// in serve is the failure of the connection's handler: it closes that connection, with
+// ReasonHandlerPanic and a *protocol.PanicError whose Value is a *Panic, and is published as every
+// such failure. So is runtime.Goexit, with protocol.ErrGoexit.
 //
 // The goroutine is started by Accepted. It is joined before the connection's actor ends, also after
 // a Become: a Shutdown of the server waits for serve, and names a connection whose serve does not
@@ -79,7 +79,7 @@ func run(c *Conn, serve func(net.Conn), returned chan<- struct{}) {
 	defer func() {
 		switch value := recover(); {
 		case finished:
-			c.afterBecome(func() { _ = c.Close() }) // it may be closed, also by a Become
+			_ = c.Close() // it may be closed
 		case value == nil:
 			c.fail(protocol.ErrGoexit)
 		default:
@@ -94,19 +94,12 @@ func run(c *Conn, serve func(net.Conn), returned chan<- struct{}) {
 // caught, published, and closes the connection. After the connection's end, or once another handler
 // has it, the panic is published all the same.
 func (c *Conn) fail(reason error) {
-	c.afterBecome(func() {
-		c.mu.Lock()
-		given := c.given
-		c.mu.Unlock()
+	c.onTurn(func() {
 		c.close()
-		if given && c.engine != nil {
+		if c.isGiven() && c.engine != nil {
 			c.engine.CallApart(func() { panic(reason) })
 			return
 		}
 		panic(reason)
 	})
 }
-
-// afterBecome runs call on the connection's turn, behind a Become that serve has asked for. A
-// completion is the handler's code too.
-func (c *Conn) afterBecome(call func()) { c.socket.Do(nil, func(error) { call() }) }

@@ -317,3 +317,17 @@ func TestAConnectionGoesToAndFroBetweenFunctionsAndHandlers(t *testing.T) {
 	_, twice := kept.(joining).Factory.(joining)
 	assert.False(t, twice)
 }
+
+// The bytes may come between the function's return and the Become.
+func TestEveryByteThatAFunctionHasNotReadGoesToTheNextHandler(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		_, _, dial := n.serve(t, Handler(func(conn net.Conn) { assert.NoError(t, gives(conn)) }))
+		for range 100 {
+			client := dial()
+			write(t, client, "x")
+			write(t, client, "y")
+			require.Equal(t, "y", read(t, client, 1))
+			require.NoError(t, client.Close())
+		}
+	})
+}

@@ -102,9 +102,12 @@ func (c *Conn) takeData(b *protocol.Buffer) (goesOn bool) {
 		goesOn = c.waits
 	}
 	switch {
-	case c.closed || c.noRead:
+	case c.noRead, c.closed && c.last:
 		b.Discard(b.Len())
 	case b.Len() == 0:
+	case c.closed: // a Become may have been asked for before: then the next handler is shown it
+		c.held = true
+		c.socket.Pause()
 	case b.AtEOF(), c.last && len(c.kept) < mostKept: // the connection may end by itself, and then holds nothing
 		c.kept = append(c.kept, b.Next(b.Len())...)
 		c.news.Signal()
