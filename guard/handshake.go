@@ -21,8 +21,8 @@ func (e *endedError) Error() string {
 	return fmt.Sprintf("panic: %v", e.value)
 }
 
-// guarded runs code that may be the user's on a goroutine of its own and waits for it. So a panic or
-// a runtime.Goexit ends no goroutine of gRPC's, and becomes an *endedError.
+// guarded runs code that may be the user's on a goroutine of its own and waits for it. So a panic
+// or a runtime.Goexit ends no goroutine of gRPC's, and becomes an *endedError.
 func guarded(code func() error) error {
 	ended := make(chan error, 1)
 	go func() {
