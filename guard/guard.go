@@ -87,7 +87,8 @@ type Options struct {
 	// watch.
 	Watches bool
 	// Watcher reports whether an actor may be told of the end of an actor of another node. It is
-	// called as Target is. Default: Target.
+	// called as Target is. A connection of Berth's watches an owner under its own id, and what it
+	// is linked to under that id with "/links" behind it. Default: Target.
 	Watcher func(id string) bool
 	// Refused is called for each refusal, on the goroutine of the peer's stream. It must not block.
 	// If it panics, that is counted as CallbackPanic, and the stream goes on. Default: none.
