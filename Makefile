@@ -61,10 +61,10 @@ tidy: ## gofmt and go mod tidy would change nothing
 # With points in the middle of turns: see test/sched/points.go. The second run has none, and Go's own order.
 sim: ## ten million random operations in virtual time, each seed one history; every order of two moves, also of the hand-over; every sequence of six (50 minutes)
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; overlay=$$(go run ./test/sched/overlay "$$dir"); set -x; \
-	go test -count=1 -v -timeout 60m -overlay "$$overlay" -run '^(TestSim|TestSimOnThePollTransport|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim \
+	go test -count=1 -v -timeout 3h -overlay "$$overlay" -run '^(TestSim|TestSimOnThePollTransport|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim \
 	  -sim.scale 1 -sim.seeds 7500 -sim.ops 1500 -sim.twice 10000; \
-	go test -count=1 -v -timeout 60m -overlay "$$overlay" -run '^TestTheHandOver' ./actor -handover.orders 100 -handover.seeds 20000
-	go test -count=1 -v -timeout 90m -skip '^(TestSim|TestSimOnThePollTransport|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim -sim.scale 1 -sim.seeds 7500 -sim.ops 1500
+	go test -count=1 -v -timeout 3h -overlay "$$overlay" -run '^TestTheHandOver' ./actor -handover.orders 100 -handover.seeds 20000
+	go test -count=1 -v -timeout 3h -skip '^(TestSim|TestSimOnThePollTransport|TestASeedIsOneHistory|TestEveryOrderOfTwoMovesEndsAsItMust)$$' ./test/sim -sim.scale 1 -sim.seeds 7500 -sim.ops 1500
 
 schedules: ## how many orders it takes to meet each defect put in on purpose: at random, by priorities, exhaustively (70 minutes)
 	go test -count=1 -v -timeout 3h -run '^(TestSchedulesNeeded|TestSchedulesOfTheHandOver)$$' ./test/mutants -mutants.schedules all

@@ -47,9 +47,10 @@ func Replaced(socket protocol.Socket, message any) bool {
 // What a factory's function may not return is nil. The panic is taken for the handler's: it ends
 // the connection with this sentence.
 var (
-	errNoHandlerMade = errors.New("berth: no Handler: the function given to Handlers returned nil")
-	errNoActorMade   = errors.New("berth: no actor: the function given to Actors returned nil")
-	errNoDecoderMade = errors.New("berth: no decoder: the function given to Frames returned nil")
+	errNoHandlerMade  = errors.New("berth: no Handler: the function given to Handlers returned nil")
+	errNoActorMade    = errors.New("berth: no actor: the function given to Actors returned nil")
+	errNoReceiverMade = errors.New("berth: no Receiver: the function given to Wrap returned nil")
+	errNoDecoderMade  = errors.New("berth: no decoder: the function given to Frames returned nil")
 )
 
 func made[T any](v T, none error) T {

@@ -36,7 +36,7 @@ type wrapped struct {
 // Open implements Factory.
 func (w wrapped) Open() Receiver {
 	inner := w.factory.Open()
-	return &wrappedReceiver{inner: inner, outer: w.around(inner)}
+	return &wrappedReceiver{inner: inner, outer: made(w.around(inner), errNoReceiverMade)}
 }
 
 // Validate returns one sentence if a part is missing. It asks the factory that is wrapped, if there

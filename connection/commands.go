@@ -335,6 +335,12 @@ func (c *Connection) answerLater(r reply, err error) {
 	}
 }
 
+// CallApart runs a callback on a goroutine of the listener's, outside the connection's turns. A
+// panic in it is published as HandlerFailed, and ends nothing. Any goroutine may call it.
+func (c *Connection) CallApart(callback func()) {
+	c.shared.later(func() { c.callLate(func(error) { callback() }, nil) })
+}
+
 // callLate runs a callback outside a guarded turn. A panic in it is published as HandlerFailed: no
 // connection is left for it to end.
 func (c *Connection) callLate(done func(error), err error) {

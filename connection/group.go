@@ -46,7 +46,9 @@ type Delivery struct {
 	Dropped  int // members with a full queue and SlowDropNewest
 	Closing  int // members that had begun to end
 	// Refused are the members with a full queue, of which those with SlowClose are closed; those
-	// for which there was no memory; and those whose WriteBufferSize is less than the payload.
+	// with a full queue behind a StartTLS, or behind a file that gives nothing, whatever their
+	// policy; those for which there was no memory; and those whose WriteBufferSize is less than the
+	// payload.
 	Refused []protocol.Socket
 }
 
@@ -179,7 +181,7 @@ func (g *Group) left(c *Connection) {
 	if m, found := g.take(c); found && m.cancel != nil && g.Left != nil {
 		why := c.cause.Load()
 		closing := &protocol.Closing{Socket: c, Reason: why.reason, Err: why.err}
-		c.shared.later(func() { c.callLate(func(error) { g.Left(c, closing) }, nil) })
+		c.CallApart(func() { g.Left(c, closing) })
 	}
 }
 
@@ -233,16 +235,20 @@ func (g *Group) write(n int, other func(protocol.Socket) error, post func(m *mem
 	for i := range current {
 		m := &current[i]
 		if m.conn == nil {
-			d.count(m.socket, SlowRefuse, other(m.socket))
+			d.count(m.socket, other(m.socket))
 			continue
 		}
 		c := m.conn
 		crossed, err := c.acquire(m.slow, n, n)
 		if err != nil {
-			if c.overflow(m.slow, err) {
-				c.drop(n, nil)
+			switch drop := c.overflow(m.slow, err); {
+			case !drop:
+				d.count(c, err)
+			case c.drop(n, nil):
+				d.Dropped++
+			default: // it has ended meanwhile
+				d.Closing++
 			}
-			d.count(c, m.slow, err)
 			if errors.Is(err, protocol.ErrWriteTooLarge) {
 				tooLarge++
 			}
@@ -267,15 +273,13 @@ func (g *Group) current() []member {
 	return g.snapshot
 }
 
-// count adds the outcome of one member's write.
-func (d *Delivery) count(socket protocol.Socket, slow SlowPolicy, err error) {
+// count adds the outcome of one member's write that was not dropped.
+func (d *Delivery) count(socket protocol.Socket, err error) {
 	switch {
 	case err == nil:
 		d.Accepted++
 	case errors.Is(err, protocol.ErrClosed):
 		d.Closing++
-	case lacksRoom(err) && slow == SlowDropNewest:
-		d.Dropped++
 	default:
 		d.Refused = append(d.Refused, socket)
 	}

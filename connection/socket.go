@@ -221,6 +221,15 @@ func (c *Connection) Info() protocol.Info {
 	return info
 }
 
+// String names the connection, for logs. Without it a fmt.Print would read all of the connection's
+// state, also what belongs to its turns. Any goroutine may call it.
+func (c *Connection) String() string {
+	return "connection " + c.pid.GetId() + " with " + text(c.RemoteAddr())
+}
+
+// GoString is String, for %#v.
+func (c *Connection) GoString() string { return c.String() }
+
 func text(addr net.Addr) string {
 	if addr == nil {
 		return ""

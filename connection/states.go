@@ -403,6 +403,9 @@ var stopMessage = &actor.Stop{}
 
 // terminated notes the end of an actor: the writer's, or one the handler watches.
 func (c *Connection) terminated(ctx actor.Context, m *actor.Terminated) {
+	if m.Who == nil {
+		return // of no actor: Proto.Actor sends none
+	}
 	if !m.Who.Equal(c.writer.pid) {
 		if c.flags.tenure == dismissed {
 			c.childEnded(ctx)

@@ -93,23 +93,25 @@ type node struct {
 
 func newNode(t *testing.T, a *authority, options guard.Options) *node {
 	t.Helper()
+	serverTLS, clientTLS := a.node(t)
+	return newNodeWith(t, options, serverTLS, clientTLS)
+}
+
+// newNodeWith is newNode with TLS configurations of the test's.
+func newNodeWith(t *testing.T, options guard.Options, serverTLS, clientTLS *tls.Config) *node {
+	t.Helper()
 	n := &node{mail: make(chan any, 1000), other: make(chan any, 1000)}
 	n.system = actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 	options.System = n.system
 	options.Types = []string{"google.protobuf.Duration"}
-	options.Target = func(id string) bool { return id == "open" }
+	if options.Target == nil {
+		options.Target = func(id string) bool { return id == "open" }
+	}
 	var err error
 	n.guard, err = guard.New(options)
 	require.NoError(t, err)
-	serverTLS, clientTLS := a.node(t)
-	server, err := n.guard.ServerOptions(serverTLS)
-	require.NoError(t, err)
-	client, err := guard.DialOptions(clientTLS)
-	require.NoError(t, err)
-	r := remote.NewRemote(n.system, remote.Configure("127.0.0.1", 0, remote.WithServerOptions(server...), remote.WithDialOptions(client...)))
-	r.Start()
-	t.Cleanup(func() { r.Shutdown(false) })
+	n.start(t, serverTLS, clientTLS)
 	spawn := func(name string, mail chan any) *actor.PID {
 		pid, err := n.system.Root.SpawnNamed(actor.PropsFromFunc(func(ctx actor.Context) { mail <- ctx.Message() }), name)
 		require.NoError(t, err)
@@ -118,6 +120,18 @@ func newNode(t *testing.T, a *authority, options guard.Options) *node {
 	}
 	n.open, n.closed = spawn("open", n.mail), spawn("closed", n.other)
 	return n
+}
+
+// start gives the node its endpoint.
+func (n *node) start(t *testing.T, serverTLS, clientTLS *tls.Config) {
+	t.Helper()
+	server, err := n.guard.ServerOptions(serverTLS)
+	require.NoError(t, err)
+	client, err := guard.DialOptions(clientTLS)
+	require.NoError(t, err)
+	r := remote.NewRemote(n.system, remote.Configure("127.0.0.1", 0, remote.WithServerOptions(server...), remote.WithDialOptions(client...)))
+	r.Start()
+	t.Cleanup(func() { r.Shutdown(false) })
 }
 
 // dial makes a raw connection to the endpoint.
@@ -434,24 +448,27 @@ func TestWithoutACertificateOfTheAuthorityNothingIsHeard(t *testing.T) {
 // Two guarded nodes work together: a message, a watch, and the end that it tells.
 func TestGuardedNodesWatchEachOther(t *testing.T) {
 	a := newAuthority(t)
-	n, far := newNode(t, a, guard.Options{Watches: true}), newNode(t, a, guard.Options{Watches: true})
+	n := newNode(t, a, guard.Options{Watches: true})
+	far := newNode(t, a, guard.Options{Watches: true, Watcher: func(id string) bool { return id == "watcher" }})
 	to := actor.NewPID(n.open.Address, n.open.Id)
 	far.system.Root.Send(to, &durationpb.Duration{Seconds: 3})
 	assert.EqualValues(t, 3, receive(t, n.mail).(*durationpb.Duration).Seconds)
 	watcher := make(chan any, 10)
-	far.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+	_, err := far.system.Root.SpawnNamed(actor.PropsFromFunc(func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actor.Started); ok {
 			ctx.Watch(to)
 			ctx.Send(to, &durationpb.Duration{Seconds: 4}) // behind the watch
 			return
 		}
 		watcher <- ctx.Message()
-	}))
+	}), "watcher")
+	require.NoError(t, err)
 	assert.EqualValues(t, 4, receive(t, n.mail).(*durationpb.Duration).Seconds)
 	n.system.Root.Stop(n.open)
 	assert.Equal(t, "open", receive(t, watcher).(*actor.Terminated).Who.Id)
-	refused := fmt.Sprint(n.guard.Count(guard.SystemMessage), far.guard.Count(guard.SystemMessage))
-	assert.Equal(t, "0 0", refused)
+	for reason := guard.BadIndex; reason.String() != "unknown"; reason++ {
+		assert.Zero(t, n.guard.Count(reason)+far.guard.Count(reason), reason)
+	}
 }
 
 func TestRefusalsAreReported(t *testing.T) {
@@ -476,9 +493,10 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	for _, options := range []guard.Options{
 		{}, {System: system, Types: []string{"a.B"}}, {System: system, Target: guard.Connections},
 		{Types: []string{"a.B"}, Target: guard.Connections},
+		{System: system, Types: []string{"a.B"}, Target: guard.Connections, Watcher: guard.Connections},
 	} {
 		_, err := guard.New(options)
-		assert.ErrorContains(t, err, "guard: Options need")
+		assert.ErrorContains(t, err, "guard: Options ")
 	}
 	g, err := guard.New(guard.Options{System: system, Types: []string{"a.*"}, Target: guard.Connections})
 	require.NoError(t, err)

@@ -80,6 +80,12 @@ func (d *Dialer) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Fact
 	return d.listener.Adopt(ctx, conn, factory, options)
 }
 
+// String names the dialer, for logs, and does not read its state.
+func (d *Dialer) String() string { return "dialer " + d.PID().GetId() }
+
+// GoString is String, for %#v.
+func (d *Dialer) GoString() string { return d.String() }
+
 // PID returns the address of the dialer's actor: for GetInfo, Shutdown, Watch and Stop.
 func (d *Dialer) PID() *actor.PID { return d.listener.PID() }
 

@@ -117,6 +117,9 @@ func (l *Listener) Adopt(ctx context.Context, conn net.Conn, factory tcpactor.Fa
 	if ctx == nil {
 		err = errNoContext
 	}
+	if closed := checkOpen(conn); closed != nil && err == nil {
+		err = fmt.Errorf("berth: the net.Conn to adopt: %w", closed)
+	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, err

@@ -3,7 +3,9 @@ package listener
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -76,7 +78,26 @@ func Serve(spawner actor.SpawnerContext, l net.Listener, factory tcpactor.Factor
 	if options.ReusePort {
 		return nil, errServeReusePort
 	}
+	if err := checkOpen(l); err != nil {
+		return nil, fmt.Errorf("berth: the net.Listener to serve: %w", err)
+	}
 	return serve(spawner, []net.Listener{l}, factory, options, nil)
+}
+
+// checkOpen returns an error that matches net.ErrClosed if a socket of the system's own is closed.
+func checkOpen(socket any) error {
+	s, is := socket.(syscall.Conn)
+	if !is {
+		return nil
+	}
+	raw, err := s.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(uintptr) {})
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 func check(spawner actor.SpawnerContext, factory tcpactor.Factory, options Options) error {
@@ -189,6 +210,14 @@ func (s *server) start(spawner actor.SpawnerContext, prefix string) *Listener {
 		actor.WithDispatcher(s.pool), actor.WithMailbox(func() actor.Mailbox { return &s.mail }))
 	return &Listener{server: s, pid: spawner.SpawnPrefix(props, prefix)}
 }
+
+// String names the listener, for logs, and does not read its state.
+func (l *Listener) String() string {
+	return "listener " + l.pid.GetId() + " at " + l.server.addr.String()
+}
+
+// GoString is String, for %#v.
+func (l *Listener) GoString() string { return l.String() }
 
 // Addr returns the bound address.
 func (l *Listener) Addr() net.Addr { return l.server.addr }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-berth/berth/connection"
 	"github.com/go-berth/berth/protocol"
 )
 
@@ -128,8 +129,18 @@ func TestEventsBecomeLogRecords(t *testing.T) {
 func TestASupervisorIgnoresWhatItDoesNotKnow(t *testing.T) {
 	w := newWorld()
 	l := w.listen(t, of(newEcho()), Options{})
-	for _, message := range []any{"hello", 42, &protocol.Write{}, &actor.Terminated{Who: l.PID()}} {
+	for _, message := range []any{"hello", 42, &protocol.Write{}, &actor.Terminated{Who: l.PID()}, &actor.Terminated{}} {
 		w.Root.Send(l.PID(), message)
 	}
 	echoes(t, dial(t, l))
+}
+
+func TestAnEndOfNoActorChangesNothing(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w, e := newWorld(), newEcho()
+		c := dial(t, w.listen(t, of(e), o))
+		w.Root.Send(receive(t, e.accepted).PID(), &actor.Terminated{})
+		echoes(t, c)
+		assert.Empty(t, published[*connection.HandlerFailed](w))
+	})
 }

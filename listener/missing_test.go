@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	tcpactor "github.com/go-berth/berth/actor"
+	"github.com/go-berth/berth/connection"
 )
 
 // What is missing in a call is one clear sentence, not a panic here or in every connection.
@@ -28,6 +29,27 @@ var withoutFunctions = []struct {
 	{tcpactor.Wrap(nil, unchanged), "berth: Wrap needs a handler to wrap"},
 	{tcpactor.Wrap(tcpactor.Actors(nil), unchanged), "berth: Actors needs a function that makes an actor"},
 	{tcpactor.Wrap(of(newEcho()), nil), "berth: Wrap needs a function to put around the handler"},
+}
+
+// A function that returns nothing is known once it is called.
+func TestAFunctionThatReturnsNilEndsItsConnectionWithOneSentence(t *testing.T) {
+	for sentence, factory := range map[string]tcpactor.Factory{
+		"berth: no Handler: the function given to Handlers returned nil": tcpactor.Handlers(func() tcpactor.Handler { return nil }),
+		"berth: no actor: the function given to Actors returned nil":     tcpactor.Actors(func() actor.Actor { return nil }),
+		"berth: no Receiver: the function given to Wrap returned nil": tcpactor.Wrap(of(newEcho()),
+			func(tcpactor.Receiver) tcpactor.Receiver { return nil }),
+	} {
+		overEach(t, func(t *testing.T, o Options) {
+			w := newWorld()
+			l := w.listen(t, factory, o)
+			dial(t, l)
+			eventually(t, func() bool { return len(published[*connection.Closed](w)) > 0 })
+			require.NoError(t, l.Close())
+			failed := published[*connection.HandlerFailed](w)
+			require.Len(t, failed, 1)
+			assert.ErrorContains(t, failed[0].Err, sentence)
+		})
+	}
 }
 
 func unchanged(next tcpactor.Receiver) tcpactor.Receiver { return next }
@@ -78,6 +100,25 @@ func TestANilNetListenerIsAnError(t *testing.T) {
 		assert.EqualError(t, err, "berth: no net.Listener to serve")
 	}
 	assert.Empty(t, w.actors())
+}
+
+// On every transport, so that no program depends on the one that tells it.
+func TestASocketThatIsClosedAlreadyIsAnErrorFromTheStart(t *testing.T) {
+	overEach(t, func(t *testing.T, o Options) {
+		w := newWorld()
+		l, err := net.Listen("tcp", anyPort)
+		require.NoError(t, err)
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		require.NoError(t, l.Close())
+		_, err = Serve(w.Root, l, of(newEcho()), o)
+		assert.ErrorContains(t, err, "berth: the net.Listener to serve: ")
+		assert.ErrorIs(t, err, net.ErrClosed)
+		_, err = w.listen(t, of(newEcho()), o).Adopt(t.Context(), conn, of(newEcho()), DialOptions{})
+		assert.ErrorContains(t, err, "berth: the net.Conn to adopt: ")
+		assert.ErrorIs(t, err, net.ErrClosed)
+	})
 }
 
 func TestAWaitWithoutAConditionIsAnError(t *testing.T) {

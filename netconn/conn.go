@@ -2,6 +2,7 @@ package netconn
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -20,7 +21,7 @@ import (
 // it is a part; a deadline is a timer.
 type Conn struct {
 	socket protocol.Socket
-	fast   atOnce // nil where the socket does not have it
+	engine engine // nil where the socket is none
 	inline bool   // a Read may run the connection's turn
 
 	reading sync.Mutex // held by the Read under way
@@ -34,7 +35,8 @@ type Conn struct {
 	last    bool      // the peer is gone: what it sent before is taken as it comes
 	kept    []byte    // the last bytes of the input, which the connection does not hold any more
 	end     error     // what a Read returns after the last byte; nil: the input goes on
-	closed  bool      // by Close
+	closed  bool      // by Close, or because another handler has the connection
+	given   bool      // another handler has the connection
 	noRead  bool      // by CloseRead
 	noWrite bool      // by CloseWrite
 	readBy  deadline
@@ -43,10 +45,11 @@ type Conn struct {
 
 var _ net.Conn = (*Conn)(nil)
 
-// atOnce is what a Socket of a real connection has besides.
-type atOnce interface {
+// engine is what a Socket of a real connection has besides.
+type engine interface {
 	WriteAtOnce(ctx context.Context, p []byte) (int, error)
 	ResumeAtOnce()
+	CallApart(callback func())
 }
 
 // mostKept bounds what is taken from a connection whose peer is gone, in bytes: about as much as a
@@ -55,7 +58,7 @@ const mostKept = 256 << 10
 
 func newConn(socket protocol.Socket, inline bool) *Conn {
 	c := &Conn{socket: socket, inline: inline}
-	c.fast, _ = socket.(atOnce)
+	c.engine, _ = socket.(engine)
 	c.news.L = &c.mu
 	return c
 }
@@ -65,6 +68,12 @@ func newConn(socket protocol.Socket, inline bool) *Conn {
 // program's own are not for it: c is the connection's handler.
 // After its Become another handler has the connection: then c is closed, and the connection is not.
 func (c *Conn) Socket() protocol.Socket { return c.socket }
+
+// String names the connection, for logs.
+func (c *Conn) String() string { return fmt.Sprint(c.socket) }
+
+// GoString is String, for %#v.
+func (c *Conn) GoString() string { return c.String() }
 
 // LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
@@ -89,8 +98,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	c.mu.Unlock()
 	switch {
 	case err != nil || len(p) == 0:
-	case c.fast != nil:
-		n, err = c.fast.WriteAtOnce(ctx, p)
+	case c.engine != nil:
+		n, err = c.engine.WriteAtOnce(ctx, p)
 	default:
 		n, err = c.socket.WriteContext(ctx, p)
 	}
@@ -127,7 +136,23 @@ func (c *Conn) Close() error {
 	if !c.close() {
 		return c.failed("close", net.ErrClosed)
 	}
-	return c.socket.Close()
+	c.onTurn(func() {
+		if !c.isGiven() {
+			_ = c.socket.Close()
+		}
+	})
+	return nil
+}
+
+// onTurn runs call on the connection's turn, behind a Become that was asked for before. A
+// completion is the handler's code too.
+func (c *Conn) onTurn(call func()) { c.socket.Do(nil, func(error) { call() }) }
+
+// isGiven reports whether another handler has the connection.
+func (c *Conn) isGiven() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.given
 }
 
 // close is the part of a Close that concerns c alone. False: it is closed already.

@@ -442,3 +442,17 @@ func TestTheLastBytesAreTakenWithTheEnd(t *testing.T) {
 	assert.Equal(t, "rest", text)
 	assert.Equal(t, io.EOF, err)
 }
+
+// Bytes may come between a Close and the Become that was asked for before it: they stay.
+func TestWhatComesBehindACloseWaitsForTheNextHandler(t *testing.T) {
+	socket := berthtest.NewSocket(t)
+	c := newConn(socket, false)
+	var b protocol.Buffer
+	(*protocol.Source)(&b).Attach([]byte("rest"), nil, false)
+	c.close()
+	c.data(&b)
+	assert.Equal(t, 4, b.Len())
+	assert.True(t, socket.Paused())
+	c.replaced()
+	assert.False(t, socket.Paused())
+}

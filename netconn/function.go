@@ -14,22 +14,29 @@ import (
 // server's options should be those that Options returns.
 //
 // The connection's end is the error of the next Read or Write. When serve returns, its Conn is
-// closed, if serve has not done that; what it wrote is still sent. A panic in serve is the failure
-// of the connection's handler: it closes that connection, with ReasonHandlerPanic and a
-// *protocol.PanicError whose Value is a *Panic, and is published as every such failure. So is
-// runtime.Goexit, with protocol.ErrGoexit.
+// closed, if serve has not done that; what it wrote is still sent. If serve has given the
+// connection to another handler, by a Become of the Conn's Socket, its return ends nothing. A panic
+// in serve is the failure of the connection's handler: it closes that connection, with
+// ReasonHandlerPanic and a *protocol.PanicError whose Value is a *Panic, and is published as every
+// such failure. So is runtime.Goexit, with protocol.ErrGoexit.
 //
-// The goroutine is started by Accepted. It is joined before the connection's actor ends: a Shutdown
-// of the server waits for serve, and names a connection whose serve does not return.
+// The goroutine is started by Accepted. It is joined before the connection's actor ends, also after
+// a Become: a Shutdown of the server waits for serve, and names a connection whose serve does not
+// return.
 func Handler(serve func(conn net.Conn)) tcpactor.Factory {
 	if serve == nil {
 		return none{}
 	}
-	return &factory{begin: func(c *Conn) func() {
+	f := &factory{late: &functions{}}
+	f.begin = func(c *Conn) <-chan struct{} {
 		returned := make(chan struct{})
-		go run(c, serve, returned)
-		return func() { <-returned }
-	}}
+		go func() {
+			defer f.late.remove(c.socket, returned)
+			run(c, serve, returned)
+		}()
+		return returned
+	}
+	return f
 }
 
 // StreamHandler is Handler for a function that needs the two streams only: r returns io.EOF after
@@ -84,9 +91,15 @@ func run(c *Conn, serve func(net.Conn), returned chan<- struct{}) {
 }
 
 // fail has the connection's handler panic with reason, on the connection's turn: there it is
-// caught, published, and closes the connection. After the connection's end it is published all the
-// same. A completion is the handler's code too, and a Pause needs no input, nor room.
+// caught, published, and closes the connection. After the connection's end, or once another handler
+// has it, the panic is published all the same.
 func (c *Conn) fail(reason error) {
-	c.close()
-	c.socket.Do(&protocol.Pause{}, func(error) { panic(reason) })
+	c.onTurn(func() {
+		c.close()
+		if c.isGiven() && c.engine != nil {
+			c.engine.CallApart(func() { panic(reason) })
+			return
+		}
+		panic(reason)
+	})
 }

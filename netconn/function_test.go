@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -195,15 +196,11 @@ func TestAFunctionTakesAConnectionOverWithItsUnreadBytes(t *testing.T) {
 func TestABecomeEndsTheFunctionsConnAndNotTheConnection(t *testing.T) {
 	each(t, kernels(), func(t *testing.T, n network) {
 		returned := make(chan error, 1)
-		echo := tcpactor.HandlerFunc(func(s protocol.Socket, b *protocol.Buffer) error {
-			_, err := s.Forward(b)
-			return err
-		})
 		_, _, dial := n.serve(t, Handler(func(conn net.Conn) {
 			p := make([]byte, 1)
 			_, err := conn.Read(p)
 			assert.NoError(t, err)
-			assert.NoError(t, conn.(*Conn).Socket().Become(echo))
+			assert.NoError(t, conn.(*Conn).Socket().Become(echoing))
 			_, err = conn.Read(p)
 			returned <- err
 		}))
@@ -213,5 +210,124 @@ func TestABecomeEndsTheFunctionsConnAndNotTheConnection(t *testing.T) {
 		assert.Equal(t, "yz", read(t, client, 2))
 		write(t, client, "more")
 		assert.Equal(t, "more", read(t, client, 4))
+	})
+}
+
+// echoing is a handler that comes after a function.
+var echoing = tcpactor.HandlerFunc(func(s protocol.Socket, b *protocol.Buffer) error {
+	_, err := s.Forward(b)
+	return err
+})
+
+// gives reads a byte and gives the connection to echoing.
+func gives(conn net.Conn) error {
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		return err
+	}
+	return conn.(*Conn).Socket().Become(echoing)
+}
+
+// The Become may not have taken effect yet when the function returns, or panics.
+func TestAFunctionThatHasGivenItsConnectionAwayEndsNothing(t *testing.T) {
+	for how, end := range map[string]func(){"returns": func() {}, "panics": func() { panic("late") }, "exits": runtime.Goexit} {
+		t.Run(how, func(t *testing.T) {
+			each(t, kernels(), func(t *testing.T, n network) {
+				l, events, dial := n.serve(t, Handler(func(conn net.Conn) {
+					if assert.NoError(t, gives(conn)) {
+						end()
+					}
+				}))
+				client := dial()
+				write(t, client, "xyz")
+				assert.Equal(t, "yz", read(t, client, 2))
+				if how != "returns" {
+					eventually(t, func() bool { return len(setup.Published[*connection.HandlerFailed](events)) == 1 })
+				}
+				write(t, client, "more")
+				assert.Equal(t, "more", read(t, client, 4))
+				assert.Equal(t, 1, l.Info().Open)
+			})
+		})
+	}
+}
+
+// A shutdown waits for such a function too, and names its connection.
+func TestAShutdownWaitsForAFunctionThatHasGivenItsConnectionAway(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		release := make(chan struct{})
+		l, _, dial := n.serve(t, Handler(func(conn net.Conn) {
+			assert.NoError(t, gives(conn))
+			<-release
+		}))
+		client := dial()
+		write(t, client, "xy")
+		assert.Equal(t, "y", read(t, client, 1))
+		now, cancel := context.WithCancel(t.Context())
+		cancel()
+		var late *listener.ShutdownError
+		require.ErrorAs(t, l.Shutdown(now), &late)
+		assert.Len(t, late.Stuck, 1)
+		close(release)
+		eventually(t, func() bool {
+			select {
+			case <-l.Done():
+				return true
+			default:
+				return false
+			}
+		})
+	})
+}
+
+// Functions and other handlers may take turns for as long as the connection lives, and no more is
+// kept of it than of one change.
+func TestAConnectionGoesToAndFroBetweenFunctionsAndHandlers(t *testing.T) {
+	var functions tcpactor.Factory
+	back := tcpactor.HandlerFunc(func(s protocol.Socket, b *protocol.Buffer) error {
+		if b.Discard(1) == 0 {
+			return nil
+		}
+		return s.Become(functions)
+	})
+	functions = Handler(func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			_, _ = conn.Write([]byte("."))
+			_ = conn.(*Conn).Socket().Become(back)
+		}
+	})
+	l, _, dial := networks[0].serve(t, functions)
+	client := dial()
+	for range 100 {
+		write(t, client, "ab")
+		assert.Equal(t, ".", read(t, client, 1))
+	}
+	require.NoError(t, client.Close())
+	require.NoError(t, soon(t, func() error { return l.Shutdown(t.Context()) }))
+	late := functions.(*factory).late
+	eventually(t, func() bool {
+		late.mu.Lock()
+		defer late.mu.Unlock()
+		return len(late.of) == 0
+	})
+	kept := tcpactor.Keep(functions, back)
+	for range 10 {
+		kept = tcpactor.Keep(tcpactor.Keep(kept, functions), back)
+	}
+	assert.Equal(t, joining{back, late}.late, kept.(joining).late)
+	_, twice := kept.(joining).Factory.(joining)
+	assert.False(t, twice)
+}
+
+// The bytes may come between the function's return and the Become.
+func TestEveryByteThatAFunctionHasNotReadGoesToTheNextHandler(t *testing.T) {
+	each(t, kernels(), func(t *testing.T, n network) {
+		_, _, dial := n.serve(t, Handler(func(conn net.Conn) { assert.NoError(t, gives(conn)) }))
+		for range 100 {
+			client := dial()
+			write(t, client, "x")
+			write(t, client, "y")
+			require.Equal(t, "y", read(t, client, 1))
+			require.NoError(t, client.Close())
+		}
 	})
 }

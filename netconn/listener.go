@@ -19,9 +19,10 @@ import (
 //
 // A connection waits in a queue from its handshake until Accept takes it. While 128 or more wait,
 // the server does not accept, and clients wait in the kernel's backlog; it accepts again once
-// Accept has taken half of them. The few that it had accepted already wait too, so the queue may be
-// a little longer. Nothing waits in a handler. A connection that waits is read until it has
-// ReadBufferSize unread bytes, and counts as open.
+// Accept has taken half of them. Those that it had accepted by then wait too: on the stream
+// transport, where accepting is quicker than the connections' turns, a burst of a thousand clients
+// brought 415. MaxConnections bounds them. Nothing waits in a handler. A connection that waits is
+// read until it has ReadBufferSize unread bytes, and counts as open.
 //
 // A Listener starts no goroutine. Those of its server end when the server has ended: after Close,
 // when the last connection has.
@@ -89,7 +90,7 @@ func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 
 func newListener(most int) *Listener {
 	l := &Listener{most: most, ready: make(chan struct{}, 1), done: make(chan struct{})}
-	l.factory = &factory{inline: true, drains: true, begin: func(c *Conn) func() {
+	l.factory = &factory{inline: true, drains: true, begin: func(c *Conn) <-chan struct{} {
 		l.enqueue(c)
 		return nil
 	}}
@@ -122,6 +123,12 @@ func completed(o listener.Options) listener.Options {
 // Server returns the server below: for Info, Connections, SetOptions, and for a Shutdown that ends
 // the connections too. Suspend and Resume are not for it: the Listener uses them.
 func (l *Listener) Server() *listener.Listener { return l.server }
+
+// String names the listener, for logs, and does not read its state.
+func (l *Listener) String() string { return l.server.String() }
+
+// GoString is String, for %#v.
+func (l *Listener) GoString() string { return l.String() }
 
 // Addr implements net.Listener.
 func (l *Listener) Addr() net.Addr { return l.server.Addr() }

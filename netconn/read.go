@@ -66,8 +66,8 @@ func (c *Conn) read(p []byte) (int, error) {
 
 // resume has the connection show what it holds.
 func (c *Conn) resume() {
-	if c.fast != nil && c.inline {
-		c.fast.ResumeAtOnce()
+	if c.engine != nil && c.inline {
+		c.engine.ResumeAtOnce()
 	} else {
 		c.socket.Resume()
 	}
@@ -102,9 +102,12 @@ func (c *Conn) takeData(b *protocol.Buffer) (goesOn bool) {
 		goesOn = c.waits
 	}
 	switch {
-	case c.closed || c.noRead:
+	case c.noRead, c.closed && c.last:
 		b.Discard(b.Len())
 	case b.Len() == 0:
+	case c.closed: // a Become may have been asked for before: then the next handler is shown it
+		c.held = true
+		c.socket.Pause()
 	case b.AtEOF(), c.last && len(c.kept) < mostKept: // the connection may end by itself, and then holds nothing
 		c.kept = append(c.kept, b.Next(b.Len())...)
 		c.news.Signal()
@@ -146,7 +149,7 @@ func (c *Conn) closing(reason protocol.Reason) {
 func (c *Conn) replaced() {
 	c.mu.Lock()
 	held := c.held
-	c.held = false
+	c.held, c.given = false, true
 	c.mu.Unlock()
 	c.close()
 	if held {

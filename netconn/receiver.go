@@ -13,14 +13,15 @@ import (
 type receiver struct {
 	factory *factory
 	conn    *Conn
-	joined  func() // waits for what begin started; nil: nothing
+	running <-chan struct{} // closed when what begin started has returned; nil: it started nothing
 }
 
 // factory makes the handlers of one kind.
 type factory struct {
 	inline bool                        // a Read may run the connection's turn
 	drains bool                        // a shutdown leaves the connection to the program
-	begin  func(*Conn) (joined func()) // takes a Conn over
+	begin  func(*Conn) <-chan struct{} // takes a Conn over; the channel is closed once that is done
+	late   *functions                  // nil: begin starts none
 }
 
 // Open implements tcpactor.Factory.
@@ -38,7 +39,7 @@ func (r *receiver) Receive(ctx actor.Context, message any) error {
 			return errRestarted
 		}
 		r.conn = newConn(m.Socket, r.factory.inline)
-		r.joined = r.factory.begin(r.conn)
+		r.running = r.factory.begin(r.conn)
 	case *protocol.PeerClosed:
 		r.conn.peerClosed()
 	case *protocol.Closing:
@@ -49,6 +50,9 @@ func (r *receiver) Receive(ctx actor.Context, message any) error {
 		r.closed()
 	case *actor.Restarting:
 		if r.conn != nil && tcpactor.Replaced(r.conn.socket, message) {
+			if r.running != nil {
+				r.factory.late.add(r.conn.socket, r.running)
+			}
 			r.conn.replaced()
 		}
 	case *protocol.Writable, *protocol.Draining:
@@ -65,8 +69,9 @@ func (r *receiver) closed() {
 		return
 	}
 	r.conn.over()
-	if r.joined != nil {
-		r.joined()
+	if r.running != nil {
+		<-r.running
+		r.factory.late.wait(r.conn.socket)
 	}
 }
 

@@ -14,7 +14,8 @@
 // If the owner ends, or its node does, the connection is closed; with Grace it is not read for so
 // long, and another actor may send *wire.TakeOver. That one gets Owned, every Data that was not
 // acknowledged once more, and then what follows. So a Data may be handled by two owners, one after
-// the other (its Again says so), and none is skipped.
+// the other (its Again says so), and none is skipped. Other events that still hold come again too,
+// each in its place among the Data: Writable not ready, Draining, TLSStarted, PeerClosed, Closing.
 //
 // For its own writes an owner has Writes: it names those whose answer it will not get any more.
 //
@@ -24,7 +25,10 @@ package owner
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -75,9 +79,17 @@ type owned struct {
 	before  *actor.PID   // the last one that was lost
 	sent    uint64       // the number of the last Data
 	waiting []*wire.Data // not acknowledged
+	holding []held       // what another owner is to know
 	paused  bool
 	grace   *time.Timer
 	losses  int // of owners: a graceOver of an earlier one is late
+}
+
+// held is an event that holds from its time on: another owner is told it again, as a handler that
+// replaces another is.
+type held struct {
+	form  any
+	after uint64 // the number of the last Data before it
 }
 
 // graceOver comes when a connection has waited long enough.
@@ -142,12 +154,24 @@ func (o *owned) adjust() {
 	o.paused = pause
 }
 
-// tell sends the owner an event.
+// tell sends the owner an event, and keeps it for another one while it holds.
 func (o *owned) tell(ctx actor.Context, event protocol.Event) {
-	if o.owner == nil {
-		return
+	form, err := wire.Encode(event)
+	if err != nil { // not possible: as in data
+		panic(err)
 	}
-	if form, err := wire.Encode(event); err == nil {
+	holds := true
+	switch m := event.(type) {
+	case *protocol.Writable: // the two alternate: it ends the one before it
+		o.holding = slices.DeleteFunc(o.holding, func(h held) bool { _, is := h.form.(*wire.Writable); return is })
+		holds = !m.Ready
+	case *protocol.Closed:
+		holds = false // nothing comes after it
+	}
+	if holds {
+		o.holding = append(o.holding, held{form, o.sent})
+	}
+	if o.owner != nil {
 		ctx.Request(o.owner, form)
 	}
 }
@@ -157,18 +181,39 @@ func (o *owned) assign(ctx actor.Context, pid *actor.PID) {
 	o.owner = pid
 	ctx.Watch(pid)
 	ctx.Request(pid, &wire.Owned{
-		Connection: wire.NewPID(o.socket.PID()), LocalAddr: o.socket.LocalAddr().String(), RemoteAddr: o.socket.RemoteAddr().String(),
-		Handled: o.sent - uint64(len(o.waiting)), Credit: uint32(o.options.Credit), Before: wire.NewPID(o.before),
+		Connection: wire.NewPID(o.socket.PID()), LocalAddr: text(o.socket.LocalAddr().String()), RemoteAddr: text(o.socket.RemoteAddr().String()),
+		Handled: o.sent - uint64(len(o.waiting)), Credit: uint32(o.options.Credit), Before: o.predecessor(),
 	})
+	holding := o.holding
+	remind := func(before uint64) {
+		for len(holding) > 0 && holding[0].after < before {
+			ctx.Request(pid, holding[0].form)
+			holding = holding[1:]
+		}
+	}
 	for i, data := range o.waiting {
+		remind(data.Number)
 		again := &wire.Data{
 			Connection: data.Connection, Bytes: data.Bytes, Offset: data.Offset, Eof: data.Eof, Number: data.Number, Again: true,
 		}
 		o.waiting[i] = again
 		ctx.Request(pid, again)
 	}
+	remind(o.sent + 1)
 	o.adjust()
 }
+
+// predecessor is the owner until now. The name of an actor may be any bytes.
+func (o *owned) predecessor() *wire.PID {
+	before := wire.NewPID(o.before)
+	if before != nil {
+		before.Address, before.Id = text(before.Address), text(before.Id)
+	}
+	return before
+}
+
+// text makes a string one that protobuf takes: the path of a unix socket may be any bytes.
+func text(s string) string { return strings.ToValidUTF8(s, string(utf8.RuneError)) }
 
 func (o *owned) lost(ctx actor.Context) {
 	o.before, o.owner = o.owner, nil

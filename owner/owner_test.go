@@ -79,6 +79,18 @@ func within(t *testing.T, options owner.Options, test func(t *testing.T, first, 
 // withinDesks is within, with a call before the server starts.
 func withinDesks(t *testing.T, options owner.Options, before func(first *desk), test func(t *testing.T, first, second *desk, client net.Conn)) {
 	t.Helper()
+	withinServer(t, options, berth.Options{}, before, func(t *testing.T, _ *berth.Server, first, second *desk, client net.Conn) {
+		t.Helper()
+		test(t, first, second, client)
+	})
+}
+
+// withinServer is withinDesks, with options of the server, which the test gets too.
+func withinServer(
+	t *testing.T, options owner.Options, serverOptions berth.Options, before func(first *desk),
+	test func(t *testing.T, server *berth.Server, first, second *desk, client net.Conn),
+) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		system := berth.NewSystem(setup.Silent()...)
 		first, second := newDesk(system), newDesk(system)
@@ -89,11 +101,11 @@ func withinDesks(t *testing.T, options owner.Options, before func(first *desk), 
 		connections, err := owner.New(options)
 		require.NoError(t, err)
 		network := simnet.Listen(simnet.Options{})
-		server, err := berth.ServeIn(system.Root, network, berth.Actors(connections), berth.Options{})
+		server, err := berth.ServeIn(system.Root, network, berth.Actors(connections), serverOptions)
 		require.NoError(t, err)
 		client, err := network.Dial(context.Background())
 		require.NoError(t, err)
-		test(t, first, second, client)
+		test(t, server, first, second, client)
 		_ = client.Close() // the test may have closed it
 		require.NoError(t, server.Close())
 		first.stop()
@@ -278,6 +290,31 @@ func TestWritesKnowWhatHasNoAnswer(t *testing.T) {
 	}
 	assert.Equal(t, []owner.Unanswered{{Number: sent[2].Ack.GetUint64(), Data: []byte("c")}}, writes.Unanswered())
 	assert.Empty(t, writes.Unanswered())
+}
+
+// The zero Writes is one with the default bound.
+func TestTheZeroWritesHasTheDefaultBound(t *testing.T) {
+	var writes owner.Writes
+	for range 64 {
+		_, err := writes.Write(nil)
+		require.NoError(t, err)
+	}
+	_, err := writes.Write(nil)
+	assert.ErrorIs(t, err, owner.ErrTooManyWrites)
+}
+
+// A WriteFailed is a failure, also of a program that says no error.
+func TestAWriteThatFailedWithoutAnErrorHasFailed(t *testing.T) {
+	writes := owner.NewWrites(1)
+	command, err := writes.Write([]byte("a"))
+	require.NoError(t, err)
+	write, ours, err := writes.Answer(&wire.WriteFailed{Ack: command.Ack})
+	assert.ErrorIs(t, err, wire.ErrMalformed)
+	assert.True(t, ours)
+	assert.Equal(t, "a", string(write.Data))
+	_, ours, err = writes.Answer((*wire.WriteFailed)(nil))
+	assert.NoError(t, err)
+	assert.False(t, ours)
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package owner
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/go-berth/berth/protocol/wire"
@@ -20,8 +21,10 @@ var numbers atomic.Uint64
 // An answer names its write, not its connection. So no two writes of a process have the same
 // number, of whatever Writes they are, and Answer takes the answers to its own only. An owner of
 // many connections keeps a map from the numbers to the connections.
+//
+// The zero Writes is that of NewWrites(0).
 type Writes struct {
-	most    int
+	most    int // 0: mostWrites
 	waiting []Unanswered
 }
 
@@ -38,16 +41,17 @@ const mostWrites = 64
 // WriteQueueSize. Where what has no answer is never more than the connection's WriteQueueSize and
 // WriteBufferSize, no write is refused for lack of room: so the writes stay in order.
 func NewWrites(most int) *Writes {
-	if most <= 0 {
-		most = mostWrites
-	}
-	return &Writes{most: most}
+	return &Writes{most: max(most, 0)}
 }
 
 // Write returns the command that writes data. The answer repeats its number. data is not to be
 // changed afterwards. The error is ErrTooManyWrites.
 func (w *Writes) Write(data []byte) (*wire.Write, error) {
-	if len(w.waiting) >= w.most {
+	most := w.most
+	if most == 0 {
+		most = mostWrites
+	}
+	if len(w.waiting) >= most {
 		return nil, ErrTooManyWrites
 	}
 	number := numbers.Add(1)
@@ -56,7 +60,8 @@ func (w *Writes) Write(data []byte) (*wire.Write, error) {
 }
 
 // Answer takes a message that came to the owner. If it is the answer to one of the writes, it
-// returns that write, and the error if it failed.
+// returns that write, and the error if it failed. A WriteFailed that says no error has failed too:
+// then the error is wire.ErrMalformed.
 func (w *Writes) Answer(message any) (write Unanswered, ours bool, err error) {
 	var ack *wire.Value
 	switch m := message.(type) {
@@ -64,7 +69,9 @@ func (w *Writes) Answer(message any) (write Unanswered, ours bool, err error) {
 		ack = m.GetAck()
 	case *wire.WriteFailed:
 		ack = m.GetAck()
-		err = m.GetError().Native()
+		if err = m.GetError().Native(); err == nil {
+			err = fmt.Errorf("%w: a WriteFailed without an error", wire.ErrMalformed)
+		}
 	}
 	number, ok := ack.GetKind().(*wire.Value_Uint64)
 	if !ok {

@@ -34,7 +34,8 @@ func (b *Buffer) Bytes() []byte { return b.Peek(len(b.unread)) }
 // Len returns the number of unread bytes.
 func (b *Buffer) Len() int { return len(b.unread) }
 
-// AtEOF reports whether the peer sent FIN: no byte will follow the ones shown.
+// AtEOF reports whether the peer sent FIN: no byte will follow the ones shown. Where none is unread
+// when the FIN comes, there is no Data to ask it of: PeerClosed or Closed tells of it.
 func (b *Buffer) AtEOF() bool { return b.eof }
 
 // Offset returns the position of the first unread byte in the stream: how many bytes of the peer's

@@ -46,8 +46,8 @@ type Pause struct{ Ack any }
 // without new bytes; without any, the next Data comes with the next bytes.
 //
 // Credit counts in units of Data. In push mode 0 means without limit, and n > 0 means: n times
-// Data, then pause by itself. In pull mode 0 means 1. Credits add up and saturate; they never
-// overflow.
+// Data, then pause by itself. In pull mode 0 means 1. Less than 0 is 0. Credits add up and
+// saturate; they never overflow.
 type Resume struct {
 	Credit int
 	Ack    any

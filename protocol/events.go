@@ -34,7 +34,8 @@ type Data struct {
 	Socket Socket
 	// Buffer holds the unread bytes; valid during the call only.
 	Buffer *Buffer
-	// EOF marks the last Data: the peer sent its FIN, nothing more will follow.
+	// EOF is true if the peer sent its FIN, and these are its last bytes. A handler that has
+	// consumed every byte by then gets no Data for the FIN: PeerClosed or Closed tells of it.
 	EOF bool
 }
 

@@ -56,6 +56,12 @@ type Client struct {
 	connections uint64
 }
 
+// String names the client, for logs, and does not read its state.
+func (c *Client) String() string { return "client of " + c.addr }
+
+// GoString is String, for %#v.
+func (c *Client) GoString() string { return c.String() }
+
 // link is one connection of a client. Its fields are guarded by the client's lock.
 type link struct {
 	socket  protocol.Socket // written once, by Accepted or by the dial

@@ -119,6 +119,7 @@ func TestBadInputGetsAnHonestAnswer(t *testing.T) {
 		"open bob":                 "refused open a client opens one session",
 		"say 1 red hello":          "refused say 1 it is not in this room",
 		"say x red hello":          "refused say commands are",
+		"say 0 red hello":          "refused say 0",
 		"who red":                  "refused who it is not in this room",
 		"join a.b now":             "refused join a room has a name",
 		"join > 0":                 "refused join a room has a name",
@@ -144,7 +145,8 @@ func TestBadInputGetsAnHonestAnswer(t *testing.T) {
 	other.write("say 2 red again")
 	assert.ElementsMatch(t, []string{"stored 2", "line red 2 ada again"}, []string{other.read(), other.read()})
 	assert.Equal(t, "line red 2 ada again", c.read(), "a member of the room still")
-	assert.Equal(t, "refused say 2 session: another connection has it now, or it has ended", c.ask("say 2 red mine"))
+	assert.Equal(t, "refused say 2 another connection of the session has said something else by this number", c.ask("say 2 red mine"))
+	assert.Equal(t, "refused session another connection has it now, or it has ended", c.ask("say 2 red again"))
 	assert.False(t, c.input.Scan(), "the connection is closed")
 	assert.Contains(t, w.dial(0).ask("resume %s 1 ada", token), "refused resume session: the epoch has passed")
 }
@@ -164,7 +166,7 @@ func TestALineThatWasStoredAndNotCountedIsStoredOnce(t *testing.T) {
 	id := base64.RawURLEncoding.EncodeToString(secret[:16]) // as package session makes tokens
 	at, err := w.gateways[0].lines.tail(t.Context(), "red", id)
 	require.NoError(t, err)
-	require.Equal(t, tail{1, 1}, at)
+	require.Equal(t, tail{1, 1, "one"}, at)
 	_, err = w.gateways[0].lines.say(t.Context(), "red", id, "ada", 2, "two", at)
 	require.NoError(t, err)
 	require.Equal(t, "line red 2 ada two", c.read())
@@ -177,10 +179,47 @@ func TestALineThatWasStoredAndNotCountedIsStoredOnce(t *testing.T) {
 	c.write("say 3 red three")
 	assert.ElementsMatch(t, []string{"stored 3", "line red 3 ada three"}, []string{c.read(), c.read()})
 	// The old gateway knows of the line before that only, and has the same line to say.
-	at, err = w.gateways[0].lines.say(t.Context(), "red", id, "ada", 3, "three", tail{2, 2})
+	at, err = w.gateways[0].lines.say(t.Context(), "red", id, "ada", 3, "three", tail{2, 2, "two"})
 	require.NoError(t, err)
-	assert.Equal(t, tail{3, 3}, at)
+	assert.Equal(t, tail{3, 3, "three"}, at)
 	assert.Equal(t, "pong", c.ask("ping"), "it is stored once")
+}
+
+// Two connections have the token of one session. What one of them is told to be stored is stored,
+// and the line of the other is not taken for it.
+func TestACopiedTokenLosesNoLineThatWasAcknowledged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	for _, at := range []int{0, 1} { // the gateway of the second connection
+		room := fmt.Sprintf("room%d", at)
+		first, witness := w.dial(0), w.dial(1)
+		token := first.token("ada")
+		witness.token("bob")
+		for _, c := range []*terminal{first, witness} {
+			require.Contains(t, c.ask("join %s now", room), "joined")
+		}
+		second := w.dial(at)
+		require.Equal(t, "resumed 2 0", second.ask("resume %s 1 ada", token))
+		require.Contains(t, second.ask("join %s now", room), "joined")
+		if at == 0 {
+			assert.Equal(t, "refused session another connection has it now, or it has ended", first.read(), "at once")
+			assert.False(t, first.input.Scan())
+			second.write("say 1 %s new", room)
+			assert.Contains(t, witness.read(), "ada new", "nothing of the first came before")
+			continue
+		}
+		// The first gateway does not know yet, and stores the line, which it does not acknowledge.
+		first.write("say 1 %s old", room)
+		for text := ""; text != "refused session another connection has it now, or it has ended"; text = first.read() {
+			require.NotEqual(t, "stored 1", text)
+		}
+		assert.Contains(t, second.read(), "ada old")
+		assert.Equal(t, "refused say 1 another connection of the session has said something else by this number", second.ask("say 1 %s new", room))
+		assert.Equal(t, "stored 1", second.ask("say 1 %s old", room))
+		assert.Contains(t, witness.read(), "ada old")
+		second.write("say 2 %s new", room)
+		assert.Contains(t, witness.read(), "ada new")
+	}
 }
 
 // Members of one room at two gateways see each other, until a gateway ends.

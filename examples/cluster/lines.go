@@ -49,7 +49,11 @@ func openLines(ctx context.Context, store *sessionnats.Store) (*lines, error) {
 type tail struct {
 	sequence uint64 // in the stream; 0: none
 	number   uint64
+	text     string
 }
+
+// errOtherLine refuses a line whose number another connection of the session has used for another.
+var errOtherLine = errors.New("another connection of the session has said something else by this number")
 
 // tail returns what the store has.
 func (l *lines) tail(ctx context.Context, room, session string) (tail, error) {
@@ -58,14 +62,15 @@ func (l *lines) tail(ctx context.Context, room, session string) (tail, error) {
 		return tail{}, err
 	}
 	number, err := strconv.ParseUint(last.Header.Get(numberHeader), 10, 64)
-	return tail{last.Sequence, number}, err
+	return tail{last.Sequence, number, string(last.Data)}, err
 }
 
 // say stores a line unless it is stored already. at is the tail, as far as is known; the new one is
 // returned. With an error nothing is known of it any more.
 //
 // Two connections of one session, the old and the new one, may try the same line at the same time.
-// Both name the line before it, so one is first, and the other finds the line stored.
+// Both name the line before it, so one is first, and the other finds the line stored. If that is
+// another line, the error is errOtherLine: a token was copied.
 func (l *lines) say(ctx context.Context, room, session, name string, number uint64, text string, at tail) (tail, error) {
 	for at.number < number {
 		header := nats.Header{}
@@ -74,13 +79,16 @@ func (l *lines) say(ctx context.Context, room, session, name string, number uint
 		sequence, err := l.Append(ctx, sessionnats.Message{Subject: subject(room, session), Header: header, Data: []byte(text)}, at.sequence)
 		switch {
 		case err == nil:
-			return tail{sequence, number}, nil
+			return tail{sequence, number, text}, nil
 		case errors.Is(err, sessionnats.ErrUnsure) || !errors.Is(err, sessionnats.ErrConflict):
 			return tail{}, err
 		}
 		if at, err = l.tail(ctx, room, session); err != nil {
 			return tail{}, err
 		}
+	}
+	if at.number != number || at.text != text {
+		return tail{}, errOtherLine
 	}
 	return at, nil
 }

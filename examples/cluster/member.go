@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -26,10 +27,15 @@ type member struct {
 	next    uint64    // the number of the next line that the client says
 	changed time.Time // its session, last
 	rooms   map[string]*joined
+
+	closed chan struct{}  // by Closed
+	fence  sync.WaitGroup // watch
 }
 
 func newMember(g *gateway) *member {
-	return &member{gateway: g, lines: frame.Lines{Max: longestLine}, rooms: map[string]*joined{}}
+	return &member{
+		gateway: g, lines: frame.Lines{Max: longestLine}, rooms: map[string]*joined{}, closed: make(chan struct{}),
+	}
 }
 
 // Accepted waits for the client.
@@ -53,6 +59,8 @@ func (m *member) Data(_ berth.Socket, data *berth.Buffer) error {
 
 // Closed leaves the rooms. The session waits for its client.
 func (m *member) Closed(berth.Socket, *berth.Closed) {
+	close(m.closed)
+	m.fence.Wait()
 	for _, j := range m.rooms {
 		m.gateway.leave(j.room, m)
 	}
@@ -104,6 +112,24 @@ func (m *member) tell(format string, a ...any) error {
 
 func (m *member) refuse(what, why string) error { return m.tell("refused %s %s", what, why) }
 
+// begin takes a session whose next line has this number.
+func (m *member) begin(one *session.Session, name string, next uint64) {
+	m.session, m.name, m.next, m.changed = one, name, next, time.Now()
+	m.fence.Go(m.watch)
+}
+
+// watch runs until the connection has ended. Once another connection has the session, it tells the
+// client and closes this one. Fenced hears at once of a connection at this gateway, and of one at
+// another when the session changes next.
+func (m *member) watch() {
+	select {
+	case <-m.session.Fenced():
+		_ = m.tell("refused %s", strings.Replace(session.ErrFenced.Error(), ":", "", 1)) // it fails if the connection ends just now
+		_ = m.socket.Close()
+	case <-m.closed:
+	}
+}
+
 // open begins a session.
 func (m *member) open(ctx context.Context, name string) error {
 	if m.session != nil || !word(name) {
@@ -113,7 +139,7 @@ func (m *member) open(ctx context.Context, name string) error {
 	if err != nil {
 		return m.refuse("open", reason(err))
 	}
-	m.session, m.name, m.next, m.changed = one, name, 1, time.Now()
+	m.begin(one, name, 1)
 	return m.tell("welcome %s %d", welcome.Token, welcome.Epoch)
 }
 
@@ -127,7 +153,7 @@ func (m *member) resume(ctx context.Context, token, epochText, name string) erro
 	if err != nil {
 		return m.refuse("resume", reason(err))
 	}
-	m.session, m.name, m.next, m.changed = one, name, resumed.Handled+1, time.Now()
+	m.begin(one, name, resumed.Handled+1)
 	return m.tell("resumed %d %d", resumed.Epoch, resumed.Handled)
 }
 
@@ -136,7 +162,7 @@ func (m *member) pong(ctx context.Context) error {
 	if m.session != nil && time.Since(m.changed) > m.gateway.attached/4 {
 		err := m.session.Acknowledge(ctx, 0) // nothing but that it is there
 		if errors.Is(err, session.ErrFenced) {
-			return errors.Join(m.refuse("ping", reason(err)), err)
+			return nil // watch tells
 		}
 		if err == nil {
 			m.changed = time.Now()
@@ -189,6 +215,10 @@ func (m *member) say(ctx context.Context, number uint64, name, text string) erro
 	switch {
 	case j == nil:
 		return m.refuse(what, "it is not in this room")
+	case m.isFenced():
+		return nil // watch tells
+	case number == 0:
+		return m.refuse(what, "numbers begin with 1")
 	case number > m.next:
 		return m.refuse(what, session.ErrGap.Error())
 	case number < m.next:
@@ -207,14 +237,24 @@ func (m *member) say(ctx context.Context, number uint64, name, text string) erro
 		return m.refuse(what, reason(err))
 	}
 	j.at = &at
-	if _, err = m.session.Deliver(ctx, number, func() {}); err != nil {
-		err = errors.Join(m.refuse(what, reason(err)), err)
-		if !errors.Is(err, session.ErrFenced) {
-			return nil // the client says it again
-		}
-		return err
+	switch _, err = m.session.Deliver(ctx, number, func() {}); {
+	case errors.Is(err, session.ErrFenced):
+		return nil // watch tells
+	case err != nil:
+		return m.refuse(what, reason(err)) // the client says it again
 	}
 	m.next++
 	m.changed = time.Now()
 	return m.tell("stored %d", number)
+}
+
+// isFenced reports whether it is known that another connection has the session. The lines of two
+// that do not know of each other yet are told apart by lines.say.
+func (m *member) isFenced() bool {
+	select {
+	case <-m.session.Fenced():
+		return true
+	default:
+		return false
+	}
 }

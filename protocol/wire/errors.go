@@ -64,8 +64,9 @@ var ordered = func() (all []Code) {
 // RemoteError is an error of another node that is no single known one: a *net.OpError, for example.
 // It matches the known errors that the original matched.
 type RemoteError struct {
-	Text    string // of the original, at most 4 KiB of it
-	Matches []error
+	Text     string // of the original, at most 4 KiB of it
+	Matches  []error
+	TimedOut bool // the original was a timeout, as its method Timeout said
 }
 
 // Error implements error.
@@ -74,8 +75,17 @@ func (e *RemoteError) Error() string { return e.Text }
 // Unwrap gives errors.Is and errors.As the known errors that the original matched.
 func (e *RemoteError) Unwrap() []error { return e.Matches }
 
-// Timeout reports whether the original was a timeout.
-func (e *RemoteError) Timeout() bool { return errors.Is(e, os.ErrDeadlineExceeded) }
+// Timeout reports whether the original, or an error that it matches, is a timeout.
+func (e *RemoteError) Timeout() bool { return e.TimedOut || slices.ContainsFunc(e.Matches, timedOut) }
+
+// timedOut asks the first error that has a method Timeout: err, or one that it wraps.
+func timedOut(err error) bool {
+	asked, can := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return can && asked.Timeout()
+}
 
 // encodeError returns the form of any error, nil for nil.
 func encodeError(err error) *Error {
@@ -108,6 +118,7 @@ func describe(form *Error, err error) {
 			form.Matches = append(form.Matches, code)
 		}
 	}
+	form.Timeout = timedOut(err)
 }
 
 func matches(err error, code Code) bool {
@@ -142,16 +153,17 @@ func (d *decoder) error(form *Error) error {
 			return err
 		}
 	}
-	said, found := short(form.Text), matched(form.Matches)
+	remote := &RemoteError{Text: short(form.Text), Matches: matched(form.Matches)}
+	remote.TimedOut = form.Timeout || remote.Timeout()
 	switch {
-	case form.Panic && len(found) > 0:
-		return &protocol.PanicError{Value: &RemoteError{Text: said, Matches: found}}
+	case form.Panic && (len(remote.Matches) > 0 || remote.TimedOut):
+		return &protocol.PanicError{Value: remote}
 	case form.Panic:
-		return &protocol.PanicError{Value: said}
+		return &protocol.PanicError{Value: remote.Text}
 	case form.LinkDown != nil || form.NoLink:
 		return &protocol.LinkDownError{PID: form.LinkDown.Native()}
 	}
-	return &RemoteError{Text: said, Matches: found}
+	return remote
 }
 
 // matched returns the known errors that an error with these codes matches: each once, in the order

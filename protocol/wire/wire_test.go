@@ -322,6 +322,36 @@ func TestErrorsKeepTheirTextAndWhatTheyMatch(t *testing.T) {
 	}
 }
 
+// broken is an error whose method Timeout panics.
+type broken struct{ error }
+
+func (broken) Timeout() bool { panic("no answer") }
+
+// An error of another node is a timeout where the original is one: of the kernel's, of a context's,
+// of a resolver's, of the program's own.
+func TestATimeoutCrosses(t *testing.T) {
+	for _, err := range []net.Error{
+		&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)},
+		&net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded},
+		&net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded},
+		&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.EAGAIN)},
+		&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)},
+		&net.DNSError{Err: "no answer", Name: "example.org", IsTimeout: true},
+		&net.DNSError{Err: "no such host", Name: "example.org", IsNotFound: true},
+	} {
+		for _, original := range []error{err, fmt.Errorf("line 7: %w", err), &protocol.PanicError{Value: err}} {
+			got := crossed(t, original)
+			var asked interface{ Timeout() bool }
+			assert.Equal(t, err.Timeout(), errors.As(got, &asked) && asked.Timeout(), "%T: %v", original, original)
+			assert.Equal(t, got, crossed(t, got), "sent on, it is the same")
+		}
+	}
+	got := crossed(t, broken{io.ErrNoProgress})
+	assert.EqualError(t, got, io.ErrNoProgress.Error())
+	older := (&wire.Error{Text: "x", Matches: []wire.Code{wire.Code_CODE_TIMED_OUT}}).Native() // of a node that does not know the field
+	assert.True(t, older.(interface{ Timeout() bool }).Timeout())
+}
+
 func TestThePanicOfAHandlerCrossesWithoutItsStack(t *testing.T) {
 	assert.Equal(t, &protocol.PanicError{Value: "boom"}, crossed(t, &protocol.PanicError{Value: "boom", Stack: []byte("goroutine 1")}))
 	err := crossed(t, &protocol.PanicError{Value: fmt.Errorf("reading: %w", io.EOF)})
