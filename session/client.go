@@ -8,7 +8,8 @@ type Client struct {
 	Log   Log
 }
 
-// NewClient returns the side of a client that was welcomed.
+// NewClient returns the side of a client that was welcomed by Open. After a TakeOver it would begin
+// with numbers that the server has handled: see NewClientAfter.
 func NewClient(welcome Welcome, limits Limits) *Client {
 	return &Client{Token: welcome.Token, Epoch: welcome.Epoch, Log: Log{Capacity: limits}}
 }
