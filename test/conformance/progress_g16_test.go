@@ -150,7 +150,7 @@ func TestAPeerThatOnlySendsEndsAtTheWriteTimeout(t *testing.T) {
 
 // A step of up to 256 KiB would take two seconds and a half.
 func TestASlowReaderGetsEverything(t *testing.T) {
-	const size, bite, pace, limit = 400 << 10, 8 << 10, 80 * time.Millisecond, time.Second
+	const size, bite, pace, limit = 700 << 10, 8 << 10, 50 * time.Millisecond, time.Second
 	text := pattern(size)
 	for _, n := range networks {
 		t.Run(n.name, func(t *testing.T) {
