@@ -3,6 +3,7 @@ package tcpactor
 import (
 	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -27,6 +28,7 @@ func TestAWorkerDoesNotYieldForEventsOfThePoller(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, c *EventLoop, b *bell) {
 		c.Schedule(func() {})
 		for range yieldsAfter + 1 {
+			synctest.Wait() // the worker sleeps: each event is found by a sleep of its own
 			done := make(chan struct{})
 			b.ring(func() { c.Schedule(func() { close(done) }) })
 			<-done
