@@ -33,8 +33,18 @@ type World struct {
 	// NoReset says that the network has no RST: a connection that is reset ends as one that is
 	// closed.
 	NoReset bool
-	// Secured says that unread bytes may be those below TLS, which are more.
+	// Secured says that unread bytes may be those below TLS, which are more, and that the peer may
+	// have got up to 16 KiB behind those of Stats.Written: records that are under way at the end
+	// count together. See connection.MaybeSent.
 	Secured bool
+}
+
+// maybeSent is how many bytes the peer may have got beyond Stats.Written.
+func (w *World) maybeSent() int {
+	if w.Secured {
+		return 16 << 10
+	}
+	return 0
 }
 
 // Kernel is the least that a kernel takes before it takes no more: a number of writes or of bytes,

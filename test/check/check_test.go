@@ -38,6 +38,10 @@ func (t *tale) aborted(written, unsent int) *tale {
 
 // good are histories that break nothing.
 var good = map[string]func(t *tale){
+	"records of TLS that were under way at the end": func(t *tale) {
+		t.world.Secured = true
+		t.open().write(alice, "abc", nil, nil).gets("ab").aborted(0, 3)
+	},
 	"a close that takes its time": func(t *tale) {
 		t.open().op(history.Close, alice).begins(protocol.ReasonLocalClosed, nil).after(time.Second).rest().closed(protocol.ReasonLocalClosed, nil, stats(0, 0)).over()
 	},
@@ -530,7 +534,12 @@ var bad = map[Rule]map[string]func(t *tale){
 			var id int
 			t.open().waits(alice, "abcd", &id).waited(id, 2, context.Canceled).aborted(4, 0)
 		},
-		"one counted twice":   func(t *tale) { t.open().write(alice, "abc", nil, nil).aborted(3, 1) },
+		"one counted twice": func(t *tale) { t.open().write(alice, "abc", nil, nil).aborted(3, 1) },
+		"over TLS, more than a call takes": func(t *tale) {
+			t.world.Secured = true
+			text := strings.Repeat("a", 20<<10)
+			t.open().write(alice, text, nil, nil).gets(text).aborted(3<<10, 17<<10)
+		},
 		"more came than went": func(t *tale) { t.open().write(alice, "abc", nil, nil).gets("abc").aborted(2, 1) },
 	},
 	OutputPrefix: {

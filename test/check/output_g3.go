@@ -88,7 +88,7 @@ func (out *output) finish(c *conn) {
 		c.fail(Books, "%d written + %d unsent + %d dropped, of %d accepted (and perhaps %d)",
 			stats.Written, stats.Unsent, stats.Dropped, accepted, unsure)
 	}
-	if len(out.received) > int(stats.Written) {
+	if len(out.received) > int(stats.Written)+c.world.maybeSent() {
 		c.fail(Books, "the peer got %d bytes of %d written", len(out.received), stats.Written)
 	}
 	lost := int(stats.Unsent) - c.ledger.short // what files did not have is not lost
