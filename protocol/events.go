@@ -101,10 +101,10 @@ type Closed struct {
 }
 
 // Stats counts bytes of one connection. Every byte of an accepted write is in exactly one of
-// Written and Unsent; a write that was dropped was not accepted. WriteFile counts the bytes that it
-// was asked for. A count that reaches the most that it can hold stays there. Over TLS the records of
-// one system call count together: where a connection ends by force, the peer may have got up to 16
-// KiB that are in Unsent.
+// Written and Unsent; a write that was dropped was not accepted. WriteFile counts the bytes that
+// it was asked for. A count that reaches the most that it can hold stays there. Over TLS the
+// records of one system call count together: where a connection ends by force, the peer may have
+// got up to 16 KiB that are in Unsent.
 type Stats struct {
 	Read          uint64        // bytes received from the kernel, without a PROXY header
 	Unread        uint64        // bytes that came and that the handler had not consumed at the end, as far as is known; those left in the kernel are not in Read
