@@ -82,9 +82,18 @@ var resources = []struct {
 	of    func(sample) float64
 	slack func(sample) float64
 }{
-	{"goroutines", func(s sample) float64 { return s.goroutines }, func(sample) float64 { return 15 }},
-	{"descriptors", func(s sample) float64 { return s.descriptors }, func(sample) float64 { return 15 }},
+	{"goroutines", func(s sample) float64 { return s.goroutines }, clientsNoise},
+	{"descriptors", func(s sample) float64 { return s.descriptors }, clientsNoise},
 	{"heap bytes", func(s sample) float64 { return s.heap }, func(s sample) float64 { return max(s.heap/10, 1<<20) }},
+}
+
+// clientsNoise is that of clients that come and go: a few of the 20, with some goroutines each. In
+// a short life on a busy machine they come late; there a leak of one for each connection is 75.
+func clientsNoise(sample) float64 {
+	if *soakFor < time.Minute {
+		return 40
+	}
+	return 15
 }
 
 // growth is the slope of the line of least squares through the samples, over their whole length.
