@@ -43,7 +43,7 @@ func fits(h Handler) Handler {
 
 // misfit returns nil for a type whose methods fit. The methods of other purposes are those that
 // take neither a Socket nor a context first.
-func misfit(t reflect.Type) any {
+func misfit(t reflect.Type) error {
 	all := t
 	if t.Kind() != reflect.Pointer {
 		all = reflect.PointerTo(t)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
@@ -277,17 +278,8 @@ func (s *Stream) mine(ctx context.Context, subject, id string, cause error) (seq
 
 // takes reports whether a subject is one of the stream's.
 func (s *Stream) takes(subject string) bool {
-	tokens := strings.Split(subject, ".")
-	return slices.ContainsFunc(s.stream.CachedInfo().Config.Subjects, func(pattern string) bool {
-		for i, want := range strings.Split(pattern, ".") {
-			if want == ">" {
-				return i < len(tokens)
-			}
-			if i >= len(tokens) || want != "*" && want != tokens[i] {
-				return false
-			}
-		}
-		return strings.Count(pattern, ".") == len(tokens)-1
+	return slices.ContainsFunc(s.stream.CachedInfo().Config.Subjects, func(filter string) bool {
+		return server.SubjectMatchesFilter(subject, filter)
 	})
 }
 
